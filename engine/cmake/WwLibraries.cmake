@@ -1,0 +1,16 @@
+# Third-party libraries, one imported target each. A room names the ones it may use.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(OpenSSL 3 REQUIRED)
+pkg_check_modules(LIBEVENT REQUIRED IMPORTED_TARGET libevent_core libevent_extra libevent_openssl libevent_pthreads)
+pkg_check_modules(LUAJIT REQUIRED IMPORTED_TARGET luajit)
+# Its .pc file asks for PUC Lua; the library itself only needs a Lua 5.1 ABI, which LuaJIT is.
+find_library(WW_LUA_CJSON lua5.1-cjson REQUIRED)
+find_file(WW_ARGPARSE argparse.lua PATHS /usr/share/lua/5.1 /usr/local/share/lua/5.1 REQUIRED)
+find_path(WW_UTHASH_INCLUDE uthash.h REQUIRED)
+pkg_check_modules(LIBNICE REQUIRED IMPORTED_TARGET nice)
+pkg_check_modules(USRSCTP REQUIRED IMPORTED_TARGET usrsctp)
+find_package(leveldb REQUIRED)
+find_library(WW_HTTP_PARSER http_parser REQUIRED)
+find_library(WW_WSLAY wslay REQUIRED)
+find_library(WW_CMOCKA cmocka REQUIRED)

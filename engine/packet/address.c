@@ -1,0 +1,280 @@
+/* The fixed, numbered list of destinations that are not on the public internet, and the judge that
+ * asks it, the exceptions and the host's own set. Relies on address_host.c for the last. It judges
+ * 16 bytes, never text, and it fails closed: IPv6 is allowed inside 2000::/3 only.
+ *
+ * Source: the IANA IPv4 and IPv6 special-purpose address registries (RFC 6890), read fail closed.
+ * Whoever changes a row changes WW_ADDRESS_LIST_VERSION. */
+#include "ww/address.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "address_room.h"
+
+#define V4(a, b, c, d, bits)                                                                       \
+    {                                                                                              \
+        {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, (a), (b), (c), (d)}, 96 + (bits)                \
+    }
+
+static const struct ww_prefix mapped_prefix = V4(0, 0, 0, 0, 0);
+
+static const struct ww_address_row fixed_ipv4[] = {
+    {"this network 0.0.0.0/8", V4(0, 0, 0, 0, 8)},                /* RFC 791; Linux: loopback */
+    {"private 10.0.0.0/8", V4(10, 0, 0, 0, 8)},                   /* RFC 1918 */
+    {"shared (CGN) 100.64.0.0/10", V4(100, 64, 0, 0, 10)},        /* RFC 6598 */
+    {"loopback 127.0.0.0/8", V4(127, 0, 0, 0, 8)},                /* RFC 1122 */
+    {"link-local 169.254.0.0/16", V4(169, 254, 0, 0, 16)},        /* RFC 3927; cloud metadata */
+    {"private 172.16.0.0/12", V4(172, 16, 0, 0, 12)},             /* RFC 1918 */
+    {"IETF protocol 192.0.0.0/24", V4(192, 0, 0, 0, 24)},         /* RFC 6890 */
+    {"documentation 192.0.2.0/24", V4(192, 0, 2, 0, 24)},         /* RFC 5737 */
+    {"6to4 relay 192.88.99.0/24", V4(192, 88, 99, 0, 24)},        /* RFC 7526 */
+    {"private 192.168.0.0/16", V4(192, 168, 0, 0, 16)},           /* RFC 1918 */
+    {"benchmark 198.18.0.0/15", V4(198, 18, 0, 0, 15)},           /* RFC 2544 */
+    {"documentation 198.51.100.0/24", V4(198, 51, 100, 0, 24)},   /* RFC 5737 */
+    {"documentation 203.0.113.0/24", V4(203, 0, 113, 0, 24)},     /* RFC 5737 */
+    {"multicast 224.0.0.0/4", V4(224, 0, 0, 0, 4)},               /* RFC 5771 */
+    {"broadcast 255.255.255.255/32", V4(255, 255, 255, 255, 32)}, /* RFC 919 */
+    {"reserved 240.0.0.0/4", V4(240, 0, 0, 0, 4)},                /* RFC 1112 */
+};
+
+/* The rows outside 2000::/3 only give a better name to what would be denied anyway. */
+static const struct ww_address_row fixed_ipv6[] = {
+    {"unspecified ::/128", {{0}, 128}},
+    {"loopback ::1/128", {{[15] = 1}, 128}},
+    {"IPv4-compatible ::/96", {{0}, 96}},                                /* RFC 4291 */
+    {"IPv4-mapped ::ffff:0:0/96", V4(0, 0, 0, 0, 0)},                    /* RFC 4291 */
+    {"IPv4-translated ::ffff:0:0:0/96", {{[8] = 0xff, [9] = 0xff}, 96}}, /* RFC 2765 */
+    {"NAT64 64:ff9b::/96", {{0, 0x64, 0xff, 0x9b}, 96}},                 /* RFC 6052 */
+    {"local NAT64 64:ff9b:1::/48", {{0, 0x64, 0xff, 0x9b, 0, 1}, 48}},   /* RFC 8215 */
+    {"discard 100::/64", {{1}, 64}},                                     /* RFC 6666 */
+    {"dummy 100:0:0:1::/64", {{[0] = 1, [7] = 1}, 64}},                  /* RFC 9780 */
+    {"NSAP 200::/7", {{2}, 7}},                                          /* RFC 4048 */
+    {"IETF protocol 2001::/23", {{0x20, 0x01}, 23}},                     /* RFC 2928; Teredo */
+    {"documentation 2001:db8::/32", {{0x20, 0x01, 0x0d, 0xb8}, 32}},     /* RFC 3849 */
+    {"6to4 2002::/16", {{0x20, 0x02}, 16}},                              /* RFC 3056 */
+    {"AS112 2620:4f:8000::/48", {{0x26, 0x20, 0, 0x4f, 0x80}, 48}},      /* RFC 7534 */
+    {"documentation 3fff::/20", {{0x3f, 0xff}, 20}},                     /* RFC 9637 */
+    {"SRv6 SIDs 5f00::/16", {{0x5f}, 16}},                               /* RFC 9602 */
+    {"unique local fc00::/7", {{0xfc}, 7}},                              /* RFC 4193 */
+    {"link-local fe80::/10", {{0xfe, 0x80}, 10}},                        /* RFC 4291 */
+    {"site-local fec0::/10", {{0xfe, 0xc0}, 10}},                        /* RFC 3879 */
+    {"multicast ff00::/8", {{0xff}, 8}},                                 /* RFC 4291 */
+};
+static const struct ww_prefix global_unicast = {{0x20}, 3}; /* 2000::/3, RFC 4291 section 2.4 */
+
+#undef V4
+
+struct ww_address_rules {
+    bool with_local;
+    struct ww_address_host host;
+    struct ww_prefix exceptions[WW_ADDRESS_EXCEPTIONS_MAX];
+    size_t exception_count;
+};
+
+/* --- prefixes -----------------------------------------------------------------------------------
+ */
+
+bool ww_prefix_contains(const struct ww_prefix *prefix, const uint8_t address[16])
+{
+    size_t whole = prefix->bits / 8;
+    unsigned rest = prefix->bits % 8;
+
+    if (memcmp(prefix->address, address, whole) != 0)
+        return false;
+    return rest == 0 || ((prefix->address[whole] ^ address[whole]) >> (8 - rest)) == 0;
+}
+
+static bool has_host_bits(const struct ww_prefix *prefix)
+{
+    for (size_t bit = prefix->bits; bit < 128; bit++) {
+        if (prefix->address[bit / 8] & (0x80 >> bit % 8))
+            return true;
+    }
+    return false;
+}
+
+/* "0" to "128", without a sign or leading zeros. */
+static int parse_bits(const char *text, unsigned max, unsigned *bits)
+{
+    unsigned value = 0;
+    size_t size = strlen(text);
+
+    if (size == 0 || size > 3 || (size > 1 && text[0] == '0'))
+        return WW_EINVAL;
+    for (; *text; text++) {
+        if (*text < '0' || *text > '9')
+            return WW_EINVAL;
+        value = value * 10 + (unsigned)(*text - '0');
+    }
+    if (value > max)
+        return WW_EINVAL;
+    *bits = value;
+    return 0;
+}
+
+int ww_prefix_parse(const char *text, struct ww_prefix *prefix)
+{
+    char host[INET6_ADDRSTRLEN];
+    const char *slash = strchr(text, '/');
+    size_t size = slash ? (size_t)(slash - text) : strlen(text);
+    struct ww_prefix parsed = {.bits = 0};
+    uint8_t ipv4[4];
+    unsigned bits = 128;
+
+    if (size >= sizeof(host))
+        return WW_EINVAL;
+    memcpy(host, text, size);
+    host[size] = '\0';
+    if (inet_pton(AF_INET, host, ipv4) == 1) {
+        bits = 32;
+        if (slash && parse_bits(slash + 1, 32, &bits) != 0)
+            return WW_EINVAL;
+        ww_address_map(ipv4, parsed.address);
+        bits += 96;
+    } else if (inet_pton(AF_INET6, host, parsed.address) != 1 ||
+               (slash && parse_bits(slash + 1, 128, &bits) != 0)) {
+        return WW_EINVAL;
+    }
+    parsed.bits = (uint8_t)bits;
+    if (has_host_bits(&parsed))
+        return WW_EINVAL;
+    *prefix = parsed;
+    return 0;
+}
+
+void ww_address_map(const uint8_t ipv4[4], uint8_t address[16])
+{
+    memcpy(address, mapped_prefix.address, 12);
+    memcpy(address + 12, ipv4, 4);
+}
+
+/* --- rules --------------------------------------------------------------------------------------
+ */
+
+int ww_address_rules_create(bool with_local, struct ww_address_rules **rules)
+{
+    struct ww_address_rules *created = ww_alloc(1, sizeof(*created));
+    int rc;
+
+    if (!created)
+        return WW_ENOMEM;
+    created->with_local = with_local;
+    rc = ww_address_rules_refresh(created);
+    if (rc != 0) {
+        ww_free(created);
+        return rc;
+    }
+    *rules = created;
+    return 0;
+}
+
+void ww_address_rules_destroy(struct ww_address_rules *rules)
+{
+    if (!rules)
+        return;
+    ww_address_host_deinit(&rules->host);
+    ww_free(rules);
+}
+
+int ww_address_rules_refresh(struct ww_address_rules *rules)
+{
+    return rules->with_local ? ww_address_host_read(&rules->host) : 0;
+}
+
+int ww_address_rules_allow(struct ww_address_rules *rules, const struct ww_prefix *prefix)
+{
+    if (rules->exception_count == WW_ADDRESS_EXCEPTIONS_MAX)
+        return WW_ELIMIT;
+    rules->exceptions[rules->exception_count++] = *prefix;
+    return 0;
+}
+
+/* --- the judge
+ * ------------------------------------------------------------------------------------ */
+
+static const char *find_rule(const struct ww_address_row *rows, size_t count,
+                             const uint8_t address[16])
+{
+    for (size_t i = 0; i < count; i++) {
+        if (ww_prefix_contains(&rows[i].prefix, address))
+            return rows[i].rule;
+    }
+    return NULL;
+}
+
+/* ISATAP (RFC 5214 section 6.1): an interface id 0000:5efe or 0200:5efe before an IPv4 address,
+ * which is where a router of that site would deliver it. */
+static bool is_isatap(const uint8_t address[16])
+{
+    return (address[8] & 0xfd) == 0 && address[9] == 0 && address[10] == 0x5e &&
+           address[11] == 0xfe;
+}
+
+/* The name of the rule that denies it, or NULL. */
+static const char *find_denial(const struct ww_address_rules *rules, const uint8_t address[16],
+                               bool is_v4)
+{
+    const char *rule;
+
+    if (is_v4)
+        rule = find_rule(fixed_ipv4, WW_ARRAY_COUNT(fixed_ipv4), address);
+    else
+        rule = find_rule(fixed_ipv6, WW_ARRAY_COUNT(fixed_ipv6), address);
+    if (!rule && !is_v4 && !ww_prefix_contains(&global_unicast, address))
+        rule = "outside global unicast 2000::/3";
+    if (!rule && rules)
+        rule = find_rule(rules->host.rows, rules->host.count, address);
+    return rule;
+}
+
+int ww_address_judge(const struct ww_address_rules *rules, const uint8_t address[16],
+                     bool mapped_is_v4, const char **rule)
+{
+    bool is_mapped = ww_prefix_contains(&mapped_prefix, address);
+    const char *denial = NULL;
+    const char *reason = "public";
+
+    if (is_mapped && !mapped_is_v4) {
+        denial =
+            "IPv4-mapped ::ffff:0:0/96"; /* before any exception: those name what is embedded */
+        goto out;
+    }
+    for (size_t i = 0; rules && i < rules->exception_count; i++) {
+        if (ww_prefix_contains(&rules->exceptions[i], address)) {
+            reason = "exception";
+            goto out;
+        }
+    }
+    denial = find_denial(rules, address, is_mapped);
+    if (!denial && !is_mapped && is_isatap(address)) {
+        uint8_t embedded[16];
+
+        ww_address_map(address + 12, embedded);
+        denial = find_denial(rules, embedded, true);
+    }
+out:
+    if (rule)
+        *rule = denial ? denial : reason;
+    return denial ? WW_EDESTINATION : 0;
+}
+
+int ww_address_judge_sockaddr(const struct ww_address_rules *rules, const struct sockaddr *address,
+                              const char **rule)
+{
+    uint8_t bytes[16];
+
+    if (address->sa_family == AF_INET) {
+        struct sockaddr_in ipv4;
+
+        memcpy(&ipv4, address, sizeof(ipv4));
+        ww_address_map((const uint8_t *)&ipv4.sin_addr, bytes);
+    } else if (address->sa_family == AF_INET6) {
+        memcpy(bytes, (const char *)address + offsetof(struct sockaddr_in6, sin6_addr), 16);
+    } else {
+        if (rule)
+            *rule = "no internet address";
+        return WW_EDESTINATION;
+    }
+    return ww_address_judge(rules, bytes, true, rule);
+}

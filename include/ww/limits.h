@@ -1,0 +1,163 @@
+/* Every limit of the program in one place, each with its reason. */
+#pragma once
+
+/* --- loop and store --- */
+#define WW_LOOP_POSTS_MAX 65536        /* calls waiting for the loop: far above what threads post in one turn */
+#define WW_STREAM_READ_BYTES 262144    /* held per socket while its reader is paused */
+#define WW_STREAM_CHUNK_BYTES 65536    /* one block of a write queue: what a socket takes at once */
+#define WW_STREAM_SPARE_CHUNKS 64      /* blocks kept for the next writer: 4 MiB a loop */
+#define WW_LISTENER_BACKLOG 1024       /* connections the kernel holds: a second's worth of handshakes */
+#define WW_LISTENER_ACCEPTS_MAX 64     /* accepted in one turn, so that open connections get theirs */
+#define WW_COMMITTER_QUEUE_MAX 65536   /* batches waiting for the disk: 1 s at the fastest measured rate */
+#define WW_COMMITTER_GROUP_BYTES (16 << 20) /* written with one sync: bounds the time of one write */
+#define WW_STORE_BATCH_BYTES_MAX (64 << 20) /* one batch: far above any step, catches a runaway loop */
+
+/* --- crypto --- */
+#define WW_KEY_FILE_BYTES_MAX 16384           /* a PEM key with its comments: a P-256 one has 241 bytes */
+#define WW_CERTIFICATE_FILE_BYTES_MAX 262144  /* a PEM chain with its comments */
+#define WW_CERTIFICATE_CHAIN_MAX 16           /* certificates in one file; chains have 2 to 4 */
+#define WW_CERTIFICATE_HOSTS_MAX 64           /* names of one arbiter */
+
+/* --- ledger --- */
+#define WW_LEDGER_ASSETS_MAX 8             /* assets of one ledger: books of each are checked together */
+#define WW_LEDGER_RECORD_BYTES_MAX 4096    /* a contract's opaque record */
+#define WW_LEDGER_KEY_BYTES_MAX 128        /* a fact's key */
+#define WW_LEDGER_VALUE_BYTES_MAX 4096     /* a fact's value */
+#define WW_LEDGER_CONTRACTS_MAX (1 << 20)  /* open at once: about 1 GiB of memory */
+#define WW_LEDGER_ACCOUNTS_MAX (1 << 20)   /* network and asset pairs */
+#define WW_LEDGER_FACTS_MAX (1 << 20)
+#define WW_LEDGER_REQUESTS_MAX (1 << 20)   /* ids remembered: 1,100 a second over their 15 minutes */
+#define WW_LEDGER_REQUEST_FRESH_MS 600000  /* protocol: an unknown id older than this is gone */
+#define WW_LEDGER_REQUEST_KEPT_MS 900000   /* protocol: how long an id is remembered, in up-time */
+#define WW_LEDGER_BATCH_BYTES_MAX (16 << 20) /* one batch; changes beyond it are refused */
+#define WW_LEDGER_BATCH_BYTES_SOON (1 << 20) /* handed over without waiting for those before it */
+#define WW_LEDGER_FLIGHTS_MAX 2            /* batches at the store thread: one is written, one is ready */
+#define WW_LEDGER_COMMITS_MAX 65536        /* callers waiting for one batch */
+#define WW_LEDGER_JOURNAL_RECORDS_MAX 1024 /* then the journal is folded into the snapshot … */
+#define WW_LEDGER_JOURNAL_BYTES_MAX (16 << 20) /* … or at this size … */
+#define WW_LEDGER_CHANGED_MAX 4096         /* … or with so many changed objects: folding holds the loop for milliseconds */
+#define WW_LEDGER_FOLD_MS 600000           /* protocol: and at least every 10 minutes */
+
+/* --- wire --- */
+#define WW_FRAME_BYTES_MAX 65536       /* one transfer frame or SCTP message */
+#define WW_MESSAGE_BYTES_MAX 16384     /* payload of one transfer message: measured best below the mmap threshold */
+#define WW_FRAME_DATAGRAM_BYTES_MAX 65507 /* payload of a DATAGRAM frame: one UDP datagram over IPv4 */
+#define WW_ACK_RANGES_MAX 64           /* protocol: ranges in one acknowledgement */
+#define WW_NAME_BYTES_MAX 255          /* a DNS name in text form, RFC 1035 */
+#define WW_TOKEN_BYTES_MAX 512         /* an encoded contract token */
+#define WW_EXPOSED_MAX 8               /* subnets that one contract may expose */
+#define WW_REASON_BYTES_MAX 256        /* a sentence for people, in any message */
+
+/* --- contract --- */
+#define WW_CONTRACT_BYTES_MAX (4ULL << 30) /* protocol: default and largest contract */
+#define WW_CONTRACT_PARTS_MAX 4            /* protocol: assets that back one contract */
+#define WW_OPEN_BY_S 600                   /* protocol: a contract must be opened within 10 minutes */
+#define WW_EXPIRES_S 86400                 /* protocol: a contract lives a day */
+#define WW_OFFER_TIMEOUT_MS 5000           /* protocol: a provider answers an offer within 5 s */
+#define WW_UNOPENED_GRACE_S 300            /* protocol: void 5 minutes after open-by if no OPEN was reported */
+#define WW_EXPIRED_GRACE_S 120             /* after expiry, for both sides to report: the clocks may differ by this */
+#define WW_CLOSE_SILENCE_S 60              /* protocol: one side silent after the other closed */
+
+/* --- transfer --- */
+#define WW_STREAMS_MAX 1024                /* streams on one connection, per peer */
+#define WW_STREAM_WINDOW_BYTES (1 << 20)   /* credit of one stream: 1 MiB carries 160 Mbit/s at 50 ms */
+#define WW_ALLOWANCE_MIN_BYTES (8 << 20)   /* protocol: the client keeps at least 8 MiB granted */
+#define WW_CONTRACT_WINDOW_BYTES (8 << 20) /* protocol: default window cap */
+#define WW_ACK_DELAY_US 10000              /* protocol: acknowledge after 10 ms … */
+#define WW_ACK_MESSAGES 64                 /* … or 64 messages */
+
+/* --- http --- */
+#define WW_HTTP_HEAD_BYTES_MAX 8192        /* request line and headers */
+#define WW_HTTP_HEADERS_MAX 64
+#define WW_HTTP_BODY_BYTES_MAX 65536       /* the API has no larger request */
+#define WW_HTTP_DEADLINE_MS 10000          /* a whole request, from its first byte */
+#define WW_HTTP_IDLE_MS 60000              /* between requests of a kept connection */
+#define WW_WS_MESSAGE_BYTES_MAX 65536      /* one WebSocket message */
+#define WW_WS_QUEUE_BYTES_MAX (1 << 20)    /* unsent bytes of one WebSocket before it is closed */
+#define WW_HTTP_CONNECTIONS_MAX 4096
+#define WW_HTTP_OUTPUT_BYTES_MAX 524288    /* unsent bytes of one connection before no more are made */
+#define WW_HTTP_INPUT_BYTES_MAX 262144     /* received bytes held while their reader waits */
+#define WW_HTTP_LINGER_MS 1000             /* from our FIN to the close: else RST may eat the answer */
+#define WW_HTTP_REPLY_HEAD_BYTES_MAX 32768 /* response heads: real sites send 10 KiB of policies */
+#define WW_HTTP_REPLY_HEADERS_MAX 128
+#define WW_HTTP_CALLS_MAX 64               /* calls waiting in one client */
+#define WW_HTTP_CONNECT_MS 10000           /* name, TCP, proxy and TLS together */
+#define WW_HTTP_ADDRESSES_MAX 8            /* addresses tried of one name */
+#define WW_WS_PING_MS 20000                /* below the 30 s of the shortest NAT timeouts */
+#define WW_WS_SILENCE_MS 60000             /* three pings unanswered */
+#define WW_WS_CLOSE_MS 3000                /* from our close frame to the cut */
+
+/* --- net --- */
+#define WW_CANDIDATES_MAX 32               /* remote candidates that one peer may give */
+#define WW_SIGNAL_BYTES_MAX 4096           /* one signalling payload */
+#define WW_PEERS_MAX 4096
+#define WW_CHANNELS_MAX 64                 /* SCTP streams of one association: 65,535 cost memory */
+#define WW_CHANNEL_MESSAGE_BYTES_MAX 262144 /* what browsers announce and take */
+#define WW_CHANNEL_LABEL_BYTES_MAX 127     /* a channel's label, and its protocol: as the DCEP codec has it */
+#define WW_SCTP_SEND_BYTES (4 << 20)       /* one peer's send buffer: 4 MiB carries 640 Mbit/s at 50 ms */
+#define WW_SCTP_RECEIVE_BYTES (4 << 20)    /* one peer's receive window */
+#define WW_PEER_CONNECT_MS 30000           /* from creation to a verified association */
+#define WW_PEER_EARLY_DATAGRAMS_MAX 16     /* DTLS datagrams held until there is a path: two flights */
+
+/* --- packet --- */
+#define WW_PROXY_CLIENTS_MAX 1024          /* connections to the local proxy */
+#define WW_PROXY_HANDSHAKE_MS 10000        /* from accept to a complete request */
+#define WW_EGRESS_CONNECT_MS 15000         /* to reach a destination by any address */
+#define WW_EGRESS_ADDRESSES_MAX 16         /* addresses tried of one name */
+#define WW_PROXY_EARLY_BYTES 65536         /* held per client before its request is answered */
+#define WW_PROXY_LINGER_MS 2000            /* a refused client may read its answer before the reset */
+#define WW_PACKET_LOW_MARK_BYTES 65536     /* a queue is refilled before it runs dry: 1 ms at 500 Mbit/s */
+#define WW_EGRESS_STREAMS_MAX 8192         /* TCP sockets of one egress */
+#define WW_EGRESS_ATTEMPT_MS 250           /* RFC 8305 section 5: Connection Attempt Delay */
+#define WW_EGRESS_FLOWS_MAX 4096           /* UDP sockets of one egress */
+#define WW_EGRESS_FLOW_IDLE_MS 120000      /* RFC 4787 REQ-5: a UDP mapping lives two minutes */
+#define WW_EGRESS_FLOW_EARLY_BYTES 16384   /* sent while the name resolves */
+#define WW_EGRESS_FLOW_TURN 64             /* datagrams read of one socket in a turn: others want theirs */
+#define WW_RESOLVER_THREADS 4              /* lookups at once; each mostly waits for the network */
+#define WW_RESOLVER_QUEUE_MAX 1024         /* lookups waiting: 13 s at 50 ms each, within the connect deadline */
+#define WW_ADDRESS_EXCEPTIONS_MAX 64       /* --allow-private and exposed subnets */
+#define WW_ADDRESS_LOCAL_MAX 4096          /* addresses, on-link prefixes and gateways of this host */
+
+/* --- policy --- */
+#define WW_POLICY_MEMORY_BYTES (4 << 20)     /* one VM; a ranking of 256 providers takes 0.3 MiB */
+#define WW_POLICY_BLOCK_BYTES_MAX 126976     /* one allocation: below LuaJIT's mmap threshold, as fresh pages are slow */
+#define WW_POLICY_CHURN_BYTES_MAX (16 << 20) /* allocated by one call in all, which is mostly copying */
+#define WW_POLICY_FILE_BYTES_MAX 65536     /* compiling can't be interrupted; readable in a minute is 4 KiB */
+#define WW_POLICY_FILES_MAX 32             /* files of one set, tests included */
+#define WW_POLICY_SET_BYTES_MAX 131072     /* all of them: compiles in 10 ms at worst */
+#define WW_POLICY_HOOK_INTERVAL 64         /* instructions between two looks at the budget */
+#define WW_POLICY_CPU_MS_MAX 12            /* one call, twice: see meter.c; the budget ends an honest loop long before */
+#define WW_POLICY_LOAD_CPU_MS_MAX 5        /* likewise, running the chunks of a set */
+#define WW_POLICY_TESTS_CPU_MS_MAX 15      /* all tests of a set, as they run on the node's main loop */
+#define WW_POLICY_LOAD_BUDGET 1000000      /* instructions to load a set, and to run one test */
+#define WW_POLICY_TESTS_MAX 1024           /* tests of one set */
+#define WW_POLICY_IMPURE_EVERY 1000        /* one decision in so many is repeated in a fresh VM */
+#define WW_POLICY_THRESHOLDS_MAX 64        /* configured numbers that policies see */
+#define WW_POLICY_PATTERN_BYTES_MAX 64     /* patterns run in C where no hook fires */
+#define WW_POLICY_SUBJECT_BYTES_MAX 4096
+#define WW_POLICY_PATTERN_STEPS_MAX 200000 /* of one match, whatever the budget: below 2 ms */
+#define WW_POLICY_STRING_BYTES_MAX 65536   /* made by one call of string.rep, format, gsub, table.concat */
+#define WW_POLICY_PAIRS_MAX 2048           /* keys that pairs() sorts in C */
+#define WW_POLICY_KEY_BYTES_MAX 256        /* a key that it sorts */
+
+/* --- ops --- */
+#define WW_CONTROL_LINE_BYTES_MAX 65536    /* one request on the control socket */
+#define WW_CONTROL_SESSIONS_MAX 32
+#define WW_CONTROL_QUEUE_BYTES_MAX (4 << 20) /* unsent bytes of one session; a full status is far smaller */
+
+/* --- transfer, continued --- */
+#define WW_DATAGRAM_BYTES_MAX 1200         /* a UDP payload in the datagram class: fits one SCTP packet unfragmented */
+#define WW_UNCONFIRMED_BYTES 65536         /* protocol: served before the arbiter confirmed the opening */
+#define WW_SENT_RECORDS_MAX 16384          /* messages awaiting acknowledgement per direction: 256 KiB of records, 256 MiB in flight */
+#define WW_DRAIN_MIN_US 200000             /* protocol: datagrams unseen max(2 RTT, 200 ms) after END are lost */
+#define WW_END_TIMEOUT_US 120000000        /* an END unanswered so long ends the connection: as long as a change of path may take */
+#define WW_WRITE_QUANTUM_BYTES 65536       /* one stream's turn while others wait */
+#define WW_CLIENT_RESERVE_BYTES 65536      /* never granted away, so that a client of downloads can still ask (or a 16th of the contract) */
+#define WW_PING_INTERVAL_US 1000000        /* one round-trip sample a second while there is traffic */
+
+/* --- node --- */
+#define WW_PIPE_QUEUE_BYTES 262144         /* waiting for a slow application or destination before credit is held back */
+#define WW_NODE_WAITING_MAX 256            /* proxy requests that wait for a provider */
+#define WW_NODE_WAITING_MS 15000           /* … and how long */
+#define WW_NODE_FLOWS_MAX 256              /* UDP destinations of one association */
+#define WW_NODE_HISTORY_MAX 256            /* finished contracts that a node remembers for its own status */

@@ -1,0 +1,151 @@
+/* Policies: Lua that operators write, run in a sandbox, and never trusted.
+ *
+ * A set is the policy files of one generation, compiled and tested, with its own VM. A call
+ * always answers: with what the policy decided, once validated, or with the hook's fallback.
+ * Whatever a policy does, a call ends within 50 ms of CPU time and the next call works.
+ *
+ * A set belongs to one thread, and so does each reference to it. It never does I/O; only
+ * ww_policy_sources_add_folder reads files.
+ *
+ * Glossary: source     - the text of one file, x.lua with hooks or x.test.lua with its tests;
+ *           generation - the SHA-256 over the names and texts of a set;
+ *           fault      - a way in which a policy fails, one of the WW_EPOLICY_* codes;
+ *           fallback   - the answer that C gives when there is no policy, or it fails.
+ * To add a hook: write its lines in hooks.def, its three functions in engine/policy/answers.c, and
+ * run the unit tests, which say what else is missing.
+ */
+#pragma once
+#include "ww/hooks.h"
+
+/* --- sources ------------------------------------------------------------------------------ */
+
+struct ww_policy_source {
+    char name[64]; /* "contract.lua", "contract.test.lua" */
+    char *text;    /* owned; `size` bytes, and then a NUL */
+    size_t size;
+};
+
+struct ww_policy_sources {
+    struct ww_policy_source items[WW_POLICY_FILES_MAX];
+    size_t count;
+};
+
+/* Why a set could not be made, or what a call ran into. */
+struct ww_policy_fault {
+    int kind;          /* a WW_EPOLICY_* code, or another WW_E… such as WW_ENOMEM; 0 for none */
+    char file[64];     /* "" when no file is to blame */
+    unsigned line;     /* 0 when not known */
+    char message[256]; /* one sentence, without file and line */
+};
+
+void ww_policy_sources_init(struct ww_policy_sources *sources);
+void ww_policy_sources_deinit(struct ww_policy_sources *sources);
+/* Adds or replaces a file; the text is copied. Replacing x.lua by another text drops an x.test.lua
+ * that was there: it tested the other one. WW_ETOOBIG, WW_ELIMIT, WW_EINVAL (name), WW_ENOMEM. */
+int ww_policy_sources_add(struct ww_policy_sources *sources, const char *name, const char *text,
+                          size_t size);
+/* Adds every *.lua that is embedded in the program below "prefix/". */
+int ww_policy_sources_add_embedded(struct ww_policy_sources *sources, const char *prefix);
+/* Adds every *.lua of the folder (not of folders in it; links are followed), in order of name.
+ * Its files replace those of the same name. WW_ENOTFOUND, WW_EIO, and as above; `fault` says
+ * which file. A file that is not a regular one is refused (WW_EINVAL). */
+int ww_policy_sources_add_folder(struct ww_policy_sources *sources, const char *folder,
+                                 struct ww_policy_fault *fault);
+
+/* --- sets --------------------------------------------------------------------------------- */
+
+struct ww_policy_set;
+
+struct ww_policy_options {
+    bool exact;            /* count every instruction, not in steps of WW_POLICY_HOOK_INTERVAL */
+    bool skip_tests;       /* don't run the x.test.lua */
+    uint32_t impure_every; /* repeat each n-th decision in a fresh VM; 0: WW_POLICY_IMPURE_EVERY */
+    uint64_t
+        fail_allocation; /* tests: the n-th allocation of each VM and all later fail; 0: none */
+};
+
+/* Compiles the sources, checks that each file has all its hooks, and runs the tests in a VM of
+ * their own. A hook whose file is absent is answered by its fallback, and is no fault. `sources` is
+ * copied. `options` may be NULL. On error returns the kind, fills `fault`, and leaves *set alone.
+ */
+int ww_policy_set_create(const struct ww_policy_sources *sources,
+                         const struct ww_policy_options *options, struct ww_policy_set **set,
+                         struct ww_policy_fault *fault);
+/* One more reference to the set: a decision in progress outlives a swap. Returns the set. */
+struct ww_policy_set *ww_policy_set_retain(struct ww_policy_set *set);
+/* Gives a reference back; the last one frees the set. NULL is fine. */
+void ww_policy_set_release(struct ww_policy_set *set);
+/* Content hash: the same files give the same generation, on any machine. */
+const struct ww_hash *ww_policy_set_generation(const struct ww_policy_set *set);
+/* Tests that were run when the set was made. */
+size_t ww_policy_set_test_count(const struct ww_policy_set *set);
+/* True if a file of the set answers the hook. */
+bool ww_policy_set_has(const struct ww_policy_set *set, enum ww_hook hook);
+
+/* --- calls -------------------------------------------------------------------------------- */
+
+struct ww_policy_threshold {
+    const char *name; /* borrowed */
+    uint64_t value;   /* at most WW_HOOK_NUMBER_MAX */
+};
+
+/* What a policy may know besides its input. */
+struct ww_policy_context {
+    uint64_t now_s;                               /* seconds since 1970 */
+    uint64_t seed;                                /* of ctx.random */
+    const struct ww_policy_threshold *thresholds; /* of ctx.thresholds; borrowed; may be NULL */
+    size_t threshold_count;                       /* at most WW_POLICY_THRESHOLDS_MAX */
+};
+
+struct ww_policy_report {
+    bool fallback;         /* C answered */
+    uint64_t instructions; /* charged against the budget */
+    uint64_t time_ns;      /* of the whole call */
+    struct ww_hash generation;
+    struct ww_policy_fault fault; /* kind 0 when there was none */
+};
+
+/* Decides. `input` is a const struct ww_hook_<input> of the hook, `result` a struct
+ * ww_hook_<result>: it is always filled. Returns 0, also when the hook's file is absent, or the
+ * kind of the fault that made the fallback answer; the fault is counted and logged (at most one
+ * line per hook and second). `set` may be NULL: the fallback answers. `report` may be NULL. */
+int ww_policy_call(struct ww_policy_set *set, enum ww_hook hook, const void *input,
+                   const struct ww_policy_context *context, void *result,
+                   struct ww_policy_report *report);
+
+/* Kinds of fault, as indices: syntax, load, missing, runtime, budget, memory, result, impure, test.
+ */
+#define WW_POLICY_KINDS 9
+
+struct ww_policy_counters {
+    uint64_t calls;
+    uint64_t fallbacks;               /* answered by C, for whatever reason */
+    uint64_t faults[WW_POLICY_KINDS]; /* index: WW_EPOLICY_SYNTAX - kind */
+    uint64_t instructions;
+    uint64_t time_ns;
+    uint64_t time_ns_max;
+};
+
+/* A copy of the hook's counters since the set was made. */
+void ww_policy_set_counters(const struct ww_policy_set *set, enum ww_hook hook,
+                            struct ww_policy_counters *counters);
+
+/* --- about hooks -------------------------------------------------------------------------- */
+
+/* "contract.offer". Static storage. */
+const char *ww_hook_name(enum ww_hook hook);
+/* WW_ENOTFOUND if there is no such hook. */
+int ww_hook_parse(const char *name, enum ww_hook *hook);
+/* The word of a choice, such as "accept"; NULL when `value` is none. choices: "answer". */
+const char *ww_hook_word(const char *choices, unsigned value);
+/* Instructions that one call may use. */
+uint64_t ww_hook_budget(enum ww_hook hook);
+/* A typical input, as the tests' `try` starts from. `input` is a struct ww_hook_<input>. */
+void ww_hook_sample(enum ww_hook hook, void *input);
+/* Input or result as a Lua table constructor, for logs and `why`. */
+struct ww_buf;
+void ww_hook_print_input(enum ww_hook hook, const void *input, struct ww_buf *out);
+void ww_hook_print_result(enum ww_hook hook, const void *input, const void *result,
+                          struct ww_buf *out);
+/* docs/policies/hooks.md, from hooks.def. */
+void ww_hook_reference(struct ww_buf *out);

@@ -1,0 +1,1 @@
+return { choose = function(r) return { decision = r.paths[1].kind } end }

@@ -1,0 +1,1 @@
+local t = {} for k, v in pairs({1, a = 2}) do t[k] = v end table.sort(t) return { choose = function() return { decision = ("x"):rep(3):gsub(".", "%0") } end }

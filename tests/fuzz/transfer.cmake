@@ -1,0 +1,1 @@
+ww_fuzz_target(transfer SOURCES transfer_fuzz.c ROOMS transfer)

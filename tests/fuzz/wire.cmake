@@ -1,0 +1,3 @@
+foreach(part token frames close dcep)
+  ww_fuzz_target(wire_${part} SOURCES wire_${part}_fuzz.c ROOMS wire)
+endforeach()

@@ -1,0 +1,10 @@
+ww_unit_test(policy_default SOURCES policy_default_test.c ROOMS policy)
+ww_unit_test(policy_fault SOURCES policy_fault_test.c ROOMS policy)
+ww_unit_test(policy_sandbox SOURCES policy_sandbox_test.c ROOMS policy)
+ww_unit_test(policy_pattern SOURCES policy_pattern_test.c ROOMS policy LIBRARIES PkgConfig::LUAJIT)
+ww_unit_test(policy_set SOURCES policy_set_test.c ROOMS policy)
+ww_unit_test(policy_source SOURCES policy_source_test.c ROOMS policy)
+ww_unit_test(policy_reference SOURCES policy_reference_test.c ROOMS policy)
+target_compile_definitions(unit_policy_reference PRIVATE
+  WW_HOOKS_PAGE="${CMAKE_SOURCE_DIR}/docs/policies/hooks.md")
+target_include_directories(unit_policy_pattern PRIVATE ${CMAKE_SOURCE_DIR}/engine/policy)
