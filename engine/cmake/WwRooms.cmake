@@ -46,7 +46,11 @@ function(ww_room name)
   list(REMOVE_DUPLICATES visible)
 
   set(gate ${CMAKE_BINARY_DIR}/rooms/${name})
-  file(REMOVE_RECURSE ${gate})
+  file(GLOB stale RELATIVE ${gate}/ww ${gate}/ww/*)
+  list(REMOVE_ITEM stale ${visible})
+  foreach(header IN LISTS stale)
+    file(REMOVE ${gate}/ww/${header})
+  endforeach()
   foreach(header IN LISTS visible)
     file(CONFIGURE OUTPUT ${gate}/ww/${header}
          CONTENT "#include \"${CMAKE_SOURCE_DIR}/include/ww/${header}\"\n" @ONLY)

@@ -28,7 +28,8 @@ static uint64_t claimed(const struct ww_contract *contract, const struct ww_cont
     return sum;
 }
 
-static void dispute(struct ww_contract *contract, struct ww_contract_outcome *outcome, const char *why)
+static void dispute(struct ww_contract *contract, struct ww_contract_outcome *outcome,
+                    const char *why)
 {
     contract->state = WW_CONTRACT_DISPUTED;
     *outcome = outcome_of(WW_CONTRACT_DISPUTE, why);
@@ -91,6 +92,13 @@ static bool waits_for_other_side(const struct ww_contract *contract)
            !(contract->state == WW_CONTRACT_ACTIVE && claimed(contract, client) == 0);
 }
 
+/* Nobody could report anything while the arbiter was down: the wall clock alone ends nothing right
+ * after a restart. In other cases the wait began long before. */
+static bool is_over(uint64_t until_s, uint64_t waited_ms, const struct ww_contract_event *event)
+{
+    return event->now_s >= until_s && waited_ms >= WW_RESTART_GRACE_S * MS_PER_S;
+}
+
 static void take_tick(struct ww_contract *contract, const struct ww_contract_event *event,
                       struct ww_contract_outcome *outcome)
 {
@@ -107,9 +115,9 @@ static void take_tick(struct ww_contract *contract, const struct ww_contract_eve
             if (waited_ms >= WW_CLOSE_SILENCE_S * MS_PER_S)
                 dispute(contract, outcome, "one side did not report its counts");
         } else if (contract->state == WW_CONTRACT_ACTIVE) {
-            if (event->now_s >= contract->open_by_s + WW_UNOPENED_GRACE_S)
+            if (is_over(contract->open_by_s + WW_UNOPENED_GRACE_S, waited_ms, event))
                 *outcome = outcome_of(WW_CONTRACT_VOID, "it was never opened");
-        } else if (event->now_s >= contract->expires_s + WW_EXPIRED_GRACE_S) {
+        } else if (is_over(contract->expires_s + WW_EXPIRED_GRACE_S, waited_ms, event)) {
             dispute(contract, outcome, "it expired and no side reported its counts");
         }
         return;
@@ -142,6 +150,8 @@ int ww_contract_step(struct ww_contract *contract, const struct ww_contract_even
         if (contract->state != WW_CONTRACT_ACTIVE)
             return WW_ESTATE;
         contract->state = WW_CONTRACT_OPEN;
+        /* A close that came before didn't start a wait, if it said that nothing was used. */
+        contract->waiting_since_ms = event->now_ms;
         *outcome = outcome_of(WW_CONTRACT_STORE, NULL);
         return 0;
     case WW_CONTRACT_EV_CLOSE:
@@ -158,13 +168,18 @@ int ww_contract_step(struct ww_contract *contract, const struct ww_contract_even
     return WW_EINVAL;
 }
 
-/* The moment on the monotonic clock that is `until_s` on the wall clock. */
-static uint64_t wall_deadline_ms(uint64_t until_s, uint64_t now_s, uint64_t now_ms)
+/* The moment on the monotonic clock at which is_over() becomes true. */
+static uint64_t over_at_ms(const struct ww_contract *contract, uint64_t until_s, uint64_t now_s,
+                           uint64_t now_ms)
 {
-    return until_s <= now_s ? now_ms : now_ms + (until_s - now_s) * MS_PER_S;
+    uint64_t wall_ms = until_s <= now_s ? now_ms : now_ms + (until_s - now_s) * MS_PER_S;
+    uint64_t grace_ms = contract->waiting_since_ms + WW_RESTART_GRACE_S * MS_PER_S;
+
+    return WW_MAX(wall_ms, grace_ms);
 }
 
-uint64_t ww_contract_deadline_ms(const struct ww_contract *contract, uint64_t now_s, uint64_t now_ms)
+uint64_t ww_contract_deadline_ms(const struct ww_contract *contract, uint64_t now_s,
+                                 uint64_t now_ms)
 {
     if (contract->state == WW_CONTRACT_DISPUTED)
         return UINT64_MAX;
@@ -173,8 +188,8 @@ uint64_t ww_contract_deadline_ms(const struct ww_contract *contract, uint64_t no
     if (waits_for_other_side(contract))
         return contract->waiting_since_ms + WW_CLOSE_SILENCE_S * MS_PER_S;
     if (contract->state == WW_CONTRACT_ACTIVE)
-        return wall_deadline_ms(contract->open_by_s + WW_UNOPENED_GRACE_S, now_s, now_ms);
-    return wall_deadline_ms(contract->expires_s + WW_EXPIRED_GRACE_S, now_s, now_ms);
+        return over_at_ms(contract, contract->open_by_s + WW_UNOPENED_GRACE_S, now_s, now_ms);
+    return over_at_ms(contract, contract->expires_s + WW_EXPIRED_GRACE_S, now_s, now_ms);
 }
 
 void ww_contract_token(const struct ww_contract *contract, struct ww_token *token)

@@ -34,7 +34,8 @@ int ww_market_stat_decode(const void *data, size_t size, struct ww_market_stat *
     stat->network_fee_ppm = ww_cursor_u32(&in);
     stat->exchange_fee_ppm = ww_cursor_u32(&in);
     stat->rate_count = ww_cursor_u8(&in);
-    if (stat->rate_count > WW_MARKET_ASSETS_MAX)
+    if (stat->id == 0 || stat->network_fee_ppm > WW_PPM || stat->exchange_fee_ppm > WW_PPM ||
+        stat->rate_count > WW_MARKET_ASSETS_MAX)
         return WW_ECORRUPT;
     for (size_t index = 0; index < stat->rate_count; index++) {
         struct ww_market_rate *rate = &stat->rates[index];
@@ -66,7 +67,8 @@ int ww_market_price(const struct ww_market_stat *stat, uint64_t bytes, uint32_t 
     return ww_amount_scale_up(price, bytes * price_ppm, WW_GIB * WW_PPM, nano_usd);
 }
 
-uint64_t ww_market_bytes(const struct ww_market_stat *stat, const char *asset, struct ww_amount balance)
+uint64_t ww_market_bytes(const struct ww_market_stat *stat, const char *asset,
+                         struct ww_amount balance)
 {
     const struct ww_market_rate *rate = ww_market_rate_of(stat, asset);
     struct ww_amount nano, bytes;
@@ -89,8 +91,10 @@ static int fund_part(const struct ww_market_rate *rate, const struct ww_part *ba
     struct ww_amount worth;
     int rc = ww_amount_scale_down(balance->amount, WW_NANO, rate->units_per_usd, &worth);
 
+    if (rc && rc != WW_EOVERFLOW)
+        return rc;
     /* A balance too large to be expressed in nano-dollars covers any price. */
-    if (rc == WW_EOVERFLOW || ww_amount_compare(worth, *missing) > 0)
+    if (rc || ww_amount_compare(worth, *missing) > 0)
         worth = *missing;
     rc = ww_amount_scale_up(worth, rate->units_per_usd, WW_NANO, &part->amount);
     if (rc)

@@ -8,16 +8,21 @@
 #include <string.h>
 
 #include "ww/contract.h"
+#include "ww/market.h"
 
 #define RECORD_VERSION 1
 
+static const struct ww_contract_close absent;
+
 static void put_close(struct ww_buf *out, const struct ww_contract_close *close)
 {
-    ww_buf_put_u8(out, close->present);
-    ww_buf_put_u8(out, close->present ? (uint8_t)close->reason : 0);
-    ww_buf_put_u64(out, close->bytes_up);
-    ww_buf_put_u64(out, close->bytes_down);
-    ww_buf_put(out, close->epoch, sizeof(close->epoch));
+    const struct ww_contract_close *told = close->present ? close : &absent;
+
+    ww_buf_put_u8(out, told->present);
+    ww_buf_put_u8(out, (uint8_t)told->reason);
+    ww_buf_put_u64(out, told->bytes_up);
+    ww_buf_put_u64(out, told->bytes_down);
+    ww_buf_put(out, told->epoch, sizeof(told->epoch));
 }
 
 void ww_contract_encode(const struct ww_contract *contract, uint8_t record[WW_CONTRACT_RECORD_SIZE])
@@ -58,12 +63,24 @@ static bool take_close(struct ww_cursor *in, struct ww_contract_close *close)
     close->bytes_up = ww_cursor_u64(in);
     close->bytes_down = ww_cursor_u64(in);
     ww_cursor_copy(in, close->epoch, sizeof(close->epoch));
-    if (present > 1)
-        return false;
-    return present ? reason >= WW_CLOSE_DONE && reason <= WW_CLOSE_LOSSY : reason == 0;
+    if (present == 1)
+        return reason >= WW_CLOSE_DONE && reason <= WW_CLOSE_LOSSY;
+    return present == 0 && reason == 0 && close->bytes_up == 0 && close->bytes_down == 0 &&
+           memcmp(close->epoch, absent.epoch, sizeof(close->epoch)) == 0;
 }
 
-int ww_contract_decode(const void *record, size_t size, uint64_t now_ms, struct ww_contract *contract)
+/* What ww_contract_step and a token rely on. */
+static bool is_sane(const struct ww_contract *contract)
+{
+    return contract->state >= WW_CONTRACT_OFFERED && contract->state <= WW_CONTRACT_DISPUTED &&
+           contract->bytes >= 1 && contract->bytes <= WW_CONTRACT_BYTES_MAX &&
+           contract->price_ppm <= WW_PPM && contract->issued_s <= contract->open_by_s &&
+           contract->open_by_s <= contract->expires_s &&
+           contract->expires_s <= WW_CONTRACT_TIME_S_MAX;
+}
+
+int ww_contract_decode(const void *record, size_t size, uint64_t now_ms,
+                       struct ww_contract *contract)
 {
     struct ww_cursor in;
 
@@ -90,9 +107,7 @@ int ww_contract_decode(const void *record, size_t size, uint64_t now_ms, struct 
                   take_close(&in, &contract->closes[WW_CONTRACT_PROVIDER]);
     contract->state = (enum ww_contract_state)state;
     contract->waiting_since_ms = now_ms;
-    if (ww_cursor_end(&in) || !closes || version != RECORD_VERSION ||
-        state < WW_CONTRACT_OFFERED || state > WW_CONTRACT_DISPUTED || contract->bytes == 0 ||
-        contract->bytes > WW_CONTRACT_BYTES_MAX || contract->price_ppm > 1000000)
+    if (ww_cursor_end(&in) || !closes || version != RECORD_VERSION || !is_sane(contract))
         return WW_ECORRUPT;
     return 0;
 }

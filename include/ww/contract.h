@@ -44,29 +44,32 @@ struct ww_contract {
     uint64_t issued_s, open_by_s, expires_s; /* seconds since 1970 */
     enum ww_contract_state state;
     struct ww_contract_close closes[2]; /* by party */
-    /* Not stored: monotonic ms when the present wait began (offer, first close, load). */
+    /* Not stored: monotonic ms when the present wait began (offer, opening, first close, load). */
     uint64_t waiting_since_ms;
 };
 
 #define WW_CONTRACT_RECORD_SIZE 286
 /* Fixed layout, see docs/internals/contract.md. */
-void ww_contract_encode(const struct ww_contract *contract, uint8_t record[WW_CONTRACT_RECORD_SIZE]);
+void ww_contract_encode(const struct ww_contract *contract,
+                        uint8_t record[WW_CONTRACT_RECORD_SIZE]);
 /* WW_ECORRUPT. waiting_since_ms is set to now_ms: waiting starts again after a restart. */
-int ww_contract_decode(const void *record, size_t size, uint64_t now_ms, struct ww_contract *contract);
+int ww_contract_decode(const void *record, size_t size, uint64_t now_ms,
+                       struct ww_contract *contract);
 
 enum ww_contract_event_kind {
-    WW_CONTRACT_EV_ACCEPT,  /* the provider takes the offer; window_bytes may lower the cap */
+    WW_CONTRACT_EV_ACCEPT, /* the provider takes the offer; window_bytes may lower the cap */
     WW_CONTRACT_EV_DECLINE,
     WW_CONTRACT_EV_OPENED,  /* reported by the provider */
     WW_CONTRACT_EV_CLOSE,   /* reported by `party` */
     WW_CONTRACT_EV_TICK,    /* time has passed */
-    WW_CONTRACT_EV_RESTART, /* the arbiter was started: nobody waits for an offer's answer any more */
+    WW_CONTRACT_EV_RESTART, /* the arbiter was started: nobody waits for an offer's answer any more
+                             */
 };
 
 struct ww_contract_event {
     enum ww_contract_event_kind kind;
-    uint64_t now_s;  /* seconds since 1970 */
-    uint64_t now_ms; /* monotonic */
+    uint64_t now_s;                 /* seconds since 1970 */
+    uint64_t now_ms;                /* monotonic */
     uint64_t window_bytes;          /* ACCEPT */
     enum ww_contract_party party;   /* CLOSE */
     struct ww_contract_close close; /* CLOSE; `present` is ignored */
@@ -92,8 +95,10 @@ struct ww_contract_outcome {
  * was taken is fine and does nothing. */
 int ww_contract_step(struct ww_contract *contract, const struct ww_contract_event *event,
                      struct ww_contract_outcome *outcome);
-/* Monotonic ms at which a TICK is due at the latest, given both clocks' present; UINT64_MAX never. */
-uint64_t ww_contract_deadline_ms(const struct ww_contract *contract, uint64_t now_s, uint64_t now_ms);
+/* Monotonic ms at which a TICK is due at the latest, given both clocks' present; UINT64_MAX never.
+ */
+uint64_t ww_contract_deadline_ms(const struct ww_contract *contract, uint64_t now_s,
+                                 uint64_t now_ms);
 
 /* The token that the provider's session secret signs; mac is left zero. */
 void ww_contract_token(const struct ww_contract *contract, struct ww_token *token);

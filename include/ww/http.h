@@ -136,7 +136,7 @@ void *ww_http_request_user(const struct ww_http_request *request);
 void ww_http_request_set_user(struct ww_http_request *request, void *user);
 /* True if the client asks for a WebSocket (a valid upgrade by RFC 6455 section 4.2.1). */
 bool ww_http_request_is_upgrade(const struct ww_http_request *request);
-/* Stops and goes on handing over a streamed request body; meanwhile at most 384 KiB are held. */
+/* Stops and goes on handing over a streamed request body; meanwhile at most 320 KiB are held. */
 void ww_http_request_pause(struct ww_http_request *request);
 void ww_http_request_resume(struct ww_http_request *request);
 
@@ -227,7 +227,7 @@ uint64_t ww_http_client_connection(const struct ww_http_client *client);
 /* Of the open connection. WW_ECLOSED, WW_EUNSUPPORTED without TLS. */
 int ww_http_client_exporter(const struct ww_http_client *client, const char *label,
                             uint8_t out[WW_HTTP_EXPORTER_SIZE]);
-/* Stops and goes on handing over on_body; meanwhile at most 384 KiB are held. */
+/* Stops and goes on handing over on_body; meanwhile at most 320 KiB are held. */
 void ww_http_client_pause(struct ww_http_client *client);
 void ww_http_client_resume(struct ww_http_client *client);
 /* After a source said WW_EAGAIN. */

@@ -56,6 +56,8 @@
 #define WW_OFFER_TIMEOUT_MS 5000           /* protocol: a provider answers an offer within 5 s */
 #define WW_UNOPENED_GRACE_S 300            /* protocol: void 5 minutes after open-by if no OPEN was reported */
 #define WW_EXPIRED_GRACE_S 120             /* after expiry, for both sides to report: the clocks may differ by this */
+#define WW_RESTART_GRACE_S 120             /* protocol: after a restart, for nodes to come back and report */
+#define WW_CONTRACT_TIME_S_MAX (1ULL << 40) /* no time is later: sums of times and waits stay far below 2^63 */
 #define WW_CLOSE_SILENCE_S 60              /* protocol: one side silent after the other closed */
 
 /* --- transfer --- */
@@ -77,6 +79,7 @@
 #define WW_HTTP_CONNECTIONS_MAX 4096
 #define WW_HTTP_OUTPUT_BYTES_MAX 524288    /* unsent bytes of one connection before no more are made */
 #define WW_HTTP_INPUT_BYTES_MAX 262144     /* received bytes held while their reader waits */
+#define WW_HTTP_PIECE_BYTES 65024          /* one read: fits libevent's 64 KiB pieces with their head */
 #define WW_HTTP_LINGER_MS 1000             /* from our FIN to the close: else RST may eat the answer */
 #define WW_HTTP_REPLY_HEAD_BYTES_MAX 32768 /* response heads: real sites send 10 KiB of policies */
 #define WW_HTTP_REPLY_HEADERS_MAX 128
@@ -143,6 +146,7 @@
 /* --- ops --- */
 #define WW_CONTROL_LINE_BYTES_MAX 65536    /* one request on the control socket */
 #define WW_CONTROL_SESSIONS_MAX 32
+#define WW_CONTROL_LINGER_MS 1000          /* a refused session may read why before it is closed */
 #define WW_CONTROL_QUEUE_BYTES_MAX (4 << 20) /* unsent bytes of one session; a full status is far smaller */
 
 /* --- transfer, continued --- */

@@ -23,13 +23,14 @@ struct ww_channel;
 /* --- the room -------------------------------------------------------------------------------- */
 
 struct ww_net_config {
-    const struct ww_key *key; /* the node's identity, borrowed; the DTLS certificate is made of it */
-    const char *stun_server;  /* "host:port" or "[v6]:port", copied; NULL: none */
-    bool loopback_only;       /* gather 127.0.0.1 and ::1 only, and take remote ones (tests, demo) */
-    bool allow_bypass;        /* data past libnice, where the path allows it */
-    bool allow_jumbo;         /* with loopback_only: datagrams of 16 KB between loopback addresses, if
-                                 the other side wants them too (a link of 65,536 carries them) */
-    uint16_t port_min;        /* UDP ports of host candidates; 0 and 0: any */
+    const struct ww_key
+        *key;                /* the node's identity, borrowed; the DTLS certificate is made of it */
+    const char *stun_server; /* "host:port" or "[v6]:port", copied; NULL: none */
+    bool loopback_only;      /* gather 127.0.0.1 and ::1 only, and take remote ones (tests, demo) */
+    bool allow_bypass;       /* data past libnice, where the path allows it */
+    bool allow_jumbo;  /* with loopback_only: datagrams of 16 KB between loopback addresses, if
+                          the other side wants them too (a link of 65,536 carries them) */
+    uint16_t port_min; /* UDP ports of host candidates; 0 and 0: any */
     uint16_t port_max;
 };
 
@@ -64,11 +65,11 @@ struct ww_peer_callbacks {
 
 struct ww_peer_config {
     enum ww_peer_role role;
-    struct ww_hash remote;        /* node id that the key in the DTLS certificate must hash to */
-    bool allow_any_fingerprint;   /* interop tests: with `remote` all zero, the certificate only
-                                     has to match the fingerprint that was signalled */
-    bool dtls_reversed;           /* interop tests: DTLS client and server swapped against ICE */
-    uint32_t connect_ms;          /* until `connected`, else closed; 0: WW_PEER_CONNECT_MS */
+    struct ww_hash remote;      /* node id that the key in the DTLS certificate must hash to */
+    bool allow_any_fingerprint; /* interop tests: with `remote` all zero, the certificate only
+                                   has to match the fingerprint that was signalled */
+    bool dtls_reversed;         /* interop tests: DTLS client and server swapped against ICE */
+    uint32_t connect_ms;        /* until `connected`, else closed; 0: WW_PEER_CONNECT_MS */
 };
 
 /* Starts gathering; `signal` follows from the loop. *callbacks is copied. WW_EINVAL, WW_ENOMEM,
@@ -93,12 +94,12 @@ enum ww_path_kind { WW_PATH_NONE, WW_PATH_HOST, WW_PATH_SRFLX, WW_PATH_PRFLX, WW
 #define WW_ADDRESS_TEXT_SIZE 56 /* "[v6%scope]:port" and a NUL */
 
 struct ww_path {
-    enum ww_path_kind kind;            /* the less direct one of local and remote */
-    char local[WW_ADDRESS_TEXT_SIZE];  /* "1.2.3.4:5" or "[::1]:5"; "" when there is none */
+    enum ww_path_kind kind;           /* the less direct one of local and remote */
+    char local[WW_ADDRESS_TEXT_SIZE]; /* "1.2.3.4:5" or "[::1]:5"; "" when there is none */
     char remote[WW_ADDRESS_TEXT_SIZE];
-    bool direct;                       /* data past libnice; else by nice_agent_send */
-    uint32_t rtt_us;                   /* SCTP's smoothed round trip, in steps of 1 ms */
-    uint32_t mtu;                      /* largest UDP payload that is sent, in bytes */
+    bool direct;                                 /* data past libnice; else by nice_agent_send */
+    uint32_t rtt_us;                             /* SCTP's smoothed round trip, in steps of 1 ms */
+    uint32_t mtu;                                /* largest UDP payload that is sent, in bytes */
     uint64_t datagrams_sent, datagrams_received; /* UDP payloads, STUN not counted */
     uint64_t bytes_sent, bytes_received;         /* of them */
     uint64_t datagrams_dropped;                  /* not sent: the socket's queue was full */

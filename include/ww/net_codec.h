@@ -11,11 +11,11 @@
 #include "ww/limits.h"
 
 /* RFC 8839 5.4: 4 to 256 and 22 to 256 ice-chars. */
-#define WW_UFRAG_BYTES_MAX 256
-#define WW_PASSWORD_BYTES_MAX 256
-#define WW_FOUNDATION_BYTES_MAX 32 /* RFC 8839 5.1 */
-#define WW_FINGERPRINT_SIZE 32     /* SHA-256 of the DER certificate */
-#define WW_SDP_BYTES_MAX 16384     /* a whole session description; browsers send about 700 bytes */
+#define WW_UFRAG_BYTES_MAX      256
+#define WW_PASSWORD_BYTES_MAX   256
+#define WW_FOUNDATION_BYTES_MAX 32    /* RFC 8839 5.1 */
+#define WW_FINGERPRINT_SIZE     32    /* SHA-256 of the DER certificate */
+#define WW_SDP_BYTES_MAX        16384 /* a whole session description; browsers send about 700 bytes */
 
 enum ww_candidate_type {
     WW_CANDIDATE_HOST,
@@ -73,7 +73,8 @@ bool ww_address_is_loopback(const union ww_address *address);
 /* Size for bind, sendmsg. */
 socklen_t ww_address_size(const union ww_address *address);
 
-/* --- SDP, for peers that we did not write (interoperability tests) ----------------------------- */
+/* --- SDP, for peers that we did not write (interoperability tests) -----------------------------
+ */
 
 /* A whole offer or answer with one data-channel section (RFC 8841), from a signal that has
  * credentials, fingerprint and setup. */

@@ -169,6 +169,10 @@ static void free_contracts_hold_nothing(void **state)
     assert_string_equal(paid[0].asset, "usd");
     assert_true(ww_amount_is_zero(paid[0].amount));
     assert_int_equal(rig_balance(rig, PAYEE, "usd", WW_WALLET_EARNED), 0);
+    assert_int_equal(ww_ledger_reserve(rig->ledger, &id, &payer, NULL, 0, "r", 1), 0);
+    assert_int_equal(ww_ledger_dispute(rig->ledger, &id, "why", 3), 0);
+    assert_int_equal(ww_ledger_void(rig->ledger, &id), 0);
+    assert_int_equal(ww_ledger_contract_count(rig->ledger), 0);
 }
 
 /* --- the record ----------------------------------------------------------------------------- */

@@ -1,4 +1,5 @@
-/* Data channels between two peers: every size, order, closing and reuse, limits, both data paths. */
+/* Data channels between two peers: every size, order, closing and reuse, limits, both data paths.
+ */
 #include "net_pair.h"
 
 #include <string.h>
@@ -32,9 +33,9 @@ static void exchange(struct pair *pair, struct ww_channel *channel, enum ww_chan
 
 static void echo_all_sizes(bool bypass, bool jumbo, bool unordered)
 {
-    static const size_t SIZES[] = {0,    1,     2,     1000,  1151,  1152,  1153,   1200,
-                                   2400, 16383, 16384, 16385, 65535, 65536, 65537,  131072,
-                                   200001, 262143, 262144};
+    static const size_t SIZES[] = {0,     1,      2,      1000,   1151,  1152,  1153,
+                                   1200,  2400,   16383,  16384,  16385, 65535, 65536,
+                                   65537, 131072, 200001, 262143, 262144};
     struct ww_channel_config config = {
         .label = "echo", .protocol = "p", .unordered = unordered, .max_retransmits = -1};
     struct pair pair;
@@ -103,9 +104,8 @@ static void order_is_kept(void **state)
     struct ww_channel *channel = pair_open(&pair, A, &RELIABLE);
     /* Sizes go up and down across a fragment's and a read's edge. */
     for (unsigned i = 0; i < 200; i++)
-        assert_int_equal(ww_channel_send(channel, WW_CHANNEL_BINARY, payload + i,
-                                         1 + (i * 7919) % 3000),
-                         0);
+        assert_int_equal(
+            ww_channel_send(channel, WW_CHANNEL_BINARY, payload + i, 1 + (i * 7919) % 3000), 0);
     assert_true(pair_wait_count(&pair, &pair.ends[B].message_count, 200, 10000));
     for (unsigned i = 0; i < 200; i++) {
         size_t size = 1 + (i * 7919) % 3000;
@@ -237,8 +237,7 @@ static void numbers_run_out(void **state)
         WW_ELIMIT);
     for (unsigned i = 0; i < WW_CHANNELS_MAX / 2; i++)
         ww_channel_close(channels[i]);
-    assert_true(
-        pair_wait_count(&pair, &pair.ends[B].channel_closed, WW_CHANNELS_MAX / 2, 10000));
+    assert_true(pair_wait_count(&pair, &pair.ends[B].channel_closed, WW_CHANNELS_MAX / 2, 10000));
     pair_turn_for(&pair, 500);
     for (unsigned i = 0; i < WW_CHANNELS_MAX / 2; i++)
         pair_open(&pair, A, &RELIABLE);

@@ -58,7 +58,8 @@ const struct ww_channel_callbacks PAIR_CHANNEL = {
     .closed = on_channel_closed,
 };
 
-/* --- peers --------------------------------------------------------------------------------------- */
+/* --- peers ---------------------------------------------------------------------------------------
+ */
 
 static void on_signal(void *arg, const char *text)
 {
@@ -74,7 +75,8 @@ static void on_signal(void *arg, const char *text)
         return;
     assert_true(pair->signal_count < PAIR_SIGNALS_MAX);
     pair->signals[pair->signal_count].to = !end->index;
-    pair->signals[pair->signal_count++].text = ww_strdup(text);
+    pair->signals[pair->signal_count++].text =
+        pair->alter ? pair->alter(pair, !end->index, text) : ww_strdup(text);
 }
 
 static void on_connected(void *arg)
@@ -117,7 +119,8 @@ void pair_make_peer(struct pair *pair, int index, const struct ww_hash *remote)
         .channel = on_channel,
         .closed = on_closed,
     };
-    struct ww_peer_config config = {.role = index == A ? WW_PEER_CLIENT : WW_PEER_SERVER};
+    struct ww_peer_config config = {.role = index == A ? WW_PEER_CLIENT : WW_PEER_SERVER,
+                                    .connect_ms = pair->connect_ms};
     struct pair_end *end = &pair->ends[index];
     if (remote)
         config.remote = *remote;
@@ -142,7 +145,8 @@ void pair_connect(struct pair *pair)
     assert_true(pair_wait(pair, &pair->ends[B].connected, 20000));
 }
 
-/* --- the room --------------------------------------------------------------------------------------- */
+/* --- the room
+ * --------------------------------------------------------------------------------------- */
 
 void pair_start(struct pair *pair, bool allow_bypass, bool allow_jumbo)
 {

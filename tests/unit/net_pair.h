@@ -30,8 +30,8 @@ struct pair_end {
     bool connected, closed;
     int code;
     bool destroy_when_connected, destroy_when_closed, destroy_on_signal, destroy_on_message;
-    bool echo;       /* send messages back */
-    bool refuse;     /* don't accept channels */
+    bool echo;                   /* send messages back */
+    bool refuse;                 /* don't accept channels */
     struct ww_channel *accepted; /* the last one */
     unsigned accepted_count;
     unsigned opened, writable, channel_closed;
@@ -47,8 +47,12 @@ struct pair {
     struct ww_key *key;
     struct ww_net *net;
     struct pair_end ends[2];
-    bool hold;                /* keep signals in the queue */
-    const char *only_prefix;  /* carry only candidates whose line contains this ("::1") */
+    uint32_t connect_ms;     /* 0: the default */
+    bool hold;               /* keep signals in the queue */
+    const char *only_prefix; /* carry only candidates whose line contains this ("::1") */
+    /* May replace a signal to an end; the answer is ww_free'd. */
+    char *(*alter)(struct pair *pair, int to, const char *text);
+    void *alter_arg;
     struct {
         int to;
         char *text;

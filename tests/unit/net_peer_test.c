@@ -53,6 +53,7 @@ static void wrong_key_is_refused(void **state)
     for (int wrong = A; wrong <= B; wrong++) {
         struct pair pair;
         pair_start(&pair, true, false);
+        pair.connect_ms = 5000;
         pair_make_peer(&pair, wrong, &stranger);
         pair_make_peer(&pair, !wrong, NULL);
         assert_true(pair_wait(&pair, &pair.ends[wrong].closed, 10000));
@@ -89,8 +90,8 @@ static void nobody_answers(void **state)
     struct ww_peer_config config = {.role = WW_PEER_CLIENT};
     (void)state;
     pair_start(&pair, true, false);
-    assert_int_equal(ww_peer_create(pair.net, &config, &NONE, NULL, &pair.ends[A].peer),
-                     WW_EINVAL);
+    pair.connect_ms = 3000;
+    assert_int_equal(ww_peer_create(pair.net, &config, &NONE, NULL, &pair.ends[A].peer), WW_EINVAL);
     pair_make_peer(&pair, A, NULL);
     /* Both sides' credentials, but no candidate at all, and then nothing. */
     assert_int_equal(
@@ -105,13 +106,20 @@ static void nobody_answers(void **state)
 static void garbage_is_refused(void **state)
 {
     static const char *const TEXTS[] = {
-        "", "\n", "hello", "a=", "v=0\na=ice-ufrag:abcd\n", "a=ice-ufrag:abcd\n",
+        "",
+        "\n",
+        "hello",
+        "a=",
+        "v=0\na=ice-ufrag:abcd\n",
+        "a=ice-ufrag:abcd\n",
         "a=ice-ufrag:ab\na=ice-pwd:abcdefghijklmnopqrstuv\n",
         "a=ice-ufrag:abcd\na=ice-pwd:short\n",
         "a=ice-ufrag:ab\x01g\na=ice-pwd:abcdefghijklmnopqrstuv\n",
         "a=candidate:1 1 UDP 1 127.0.0.1 9 typ host\n", /* before credentials */
         "a=end-of-candidates\n",
-        "a=fingerprint:sha-256 00:11\n", "a=setup:holdconn2\n", "a=x-ww-datagram:999999\n",
+        "a=fingerprint:sha-256 00:11\n",
+        "a=setup:holdconn2\n",
+        "a=x-ww-datagram:999999\n",
     };
     struct pair pair;
     char *large = ww_alloc(1, 5000);
@@ -132,9 +140,9 @@ static void garbage_is_refused(void **state)
     /* None of it did any harm. */
     assert_true(pair_wait(&pair, &pair.ends[A].connected, 20000));
     assert_true(pair_wait(&pair, &pair.ends[B].connected, 20000));
-    assert_int_equal(ww_peer_signal(pair.ends[A].peer,
-                                    "a=ice-ufrag:abcd\na=ice-pwd:abcdefghijklmnopqrstuv\n"),
-                     WW_ECONFLICT);
+    assert_int_equal(
+        ww_peer_signal(pair.ends[A].peer, "a=ice-ufrag:abcd\na=ice-pwd:abcdefghijklmnopqrstuv\n"),
+        WW_ECONFLICT);
     /* What libnice could not parse is tolerated. */
     assert_int_equal(ww_peer_signal(pair.ends[A].peer,
                                     "a=candidate:1 1 UDP 1 0f9a.local 9 typ host\n"
@@ -155,9 +163,9 @@ static void candidates_are_capped(void **state)
     pair_start(&pair, true, false);
     pair.hold = true;
     pair_make_peer(&pair, A, NULL);
-    assert_int_equal(ww_peer_signal(pair.ends[A].peer,
-                                    "a=ice-ufrag:abcd\na=ice-pwd:abcdefghijklmnopqrstuv\n"),
-                     0);
+    assert_int_equal(
+        ww_peer_signal(pair.ends[A].peer, "a=ice-ufrag:abcd\na=ice-pwd:abcdefghijklmnopqrstuv\n"),
+        0);
     for (int i = 0; i < 100 && code == 0; i++) {
         snprintf(text, sizeof text, "a=candidate:%d 1 UDP %d 127.0.0.1 %d typ host\n", i, 1000 + i,
                  20000 + i);
@@ -272,7 +280,6 @@ static void memory_runs_out(void **state)
     (void)state;
     for (uint64_t n = 1; n <= 60; n += 3) {
         struct pair pair;
-        struct ww_peer_config config = {.role = WW_PEER_CLIENT};
         pair_start(&pair, true, false);
         pair_make(&pair);
         pair_turn_for(&pair, 5);
@@ -280,7 +287,6 @@ static void memory_runs_out(void **state)
         for (int i = 0; i < 20; i++)
             ww_loop_turn(pair.loop, 2000);
         ww_alloc_fail_after(0);
-        (void)config;
         ww_peer_destroy(pair.ends[A].peer);
         ww_peer_destroy(pair.ends[B].peer);
         pair.ends[A].peer = pair.ends[B].peer = NULL;

@@ -1,5 +1,5 @@
-/* Contracts over a simulated connection: renewal without a pause, budgets, refusals, limits, endings
- * and the equality of both sides' counts. */
+/* Contracts over a simulated connection: renewal without a pause, budgets, refusals, limits,
+ * endings and the equality of both sides' counts. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -60,7 +60,8 @@ static void test_counts_are_exact_across_contracts(void **state)
 }
 
 /* Either direction alone uses what it pays for: few contracts for many bytes. */
-static void use_well(bool is_download, uint64_t contract_bytes, uint64_t bytes, size_t contracts_max)
+static void use_well(bool is_download, uint64_t contract_bytes, uint64_t bytes,
+                     size_t contracts_max)
 {
     struct sim *sim = start(99, contract_bytes);
     uint64_t id;
@@ -335,6 +336,54 @@ static void test_provider_ends(void **state)
     sim_destroy(sim);
 }
 
+/* The next contract is accepted but not yet confirmed when the provider stops: both sides close it
+ * with nothing. */
+static void test_provider_ends_unconfirmed(void **state)
+{
+    struct sim *sim = start(21, 64 << 20);
+    uint64_t id;
+
+    (void)state;
+    sim->bytes_per_second = 4000000;
+    assert_int_equal(sim_open(sim, false, 6000000, false, &id), 0);
+    sim_run(sim, SECOND / 2);
+    sim->confirm_us = UINT64_MAX;
+    assert_int_equal(sim_offer(sim), 0);
+    sim_run(sim, SECOND / 2);
+    assert_int_equal(sim->ends[0].opened_count, 1);
+    assert_int_equal(ww_transfer_contract_end(sim->ends[1].transfer, sim->now_us), 0);
+    sim_run(sim, 5 * SECOND);
+    assert_int_equal(sim->ends[0].opened_count, 2);
+    assert_int_equal(sim->ends[0].ended_count, 2);
+    sim_assert_equal_counts(sim);
+    assert_int_equal(sim->ends[0].ended[1].counts.bytes_up, 0);
+    sim->confirm_us = 0;
+    assert_int_equal(sim_offer(sim), 0);
+    sim_run_until_delivered(sim, 60 * SECOND);
+    sim_finish(sim);
+    sim_destroy(sim);
+}
+
+/* Both numbers were exchanged, only the last answer is missing: the counts are final. */
+static void test_lost_after_both_ended(void **state)
+{
+    struct sim *sim = start(22, 64 << 20);
+    struct ww_transfer_contract_info info;
+    uint64_t id;
+
+    (void)state;
+    assert_int_equal(sim_open(sim, false, 1000, true, &id), 0);
+    sim_run(sim, SECOND);
+    assert_int_equal(ww_transfer_contract_end(sim->ends[0].transfer, sim->now_us), 0);
+    while (sim->ends[0].ended_count == 0 && sim_step(sim, sim->now_us + SECOND))
+        ;
+    assert_int_equal(
+        ww_transfer_contracts(sim->ends[1].transfer, &info, 1) + sim->ends[1].ended_count, 1);
+    ww_transfer_lost(sim->ends[1].transfer, WW_ECLOSED, sim->now_us);
+    sim_assert_equal_counts(sim);
+    sim_destroy(sim);
+}
+
 static void test_both_end_at_once(void **state)
 {
     struct sim *sim = start(16, 64 << 20);
@@ -461,6 +510,8 @@ int main(void)
         cmocka_unit_test(test_lost_while_offered),
         cmocka_unit_test(test_end_before_opened),
         cmocka_unit_test(test_provider_ends),
+        cmocka_unit_test(test_provider_ends_unconfirmed),
+        cmocka_unit_test(test_lost_after_both_ended),
         cmocka_unit_test(test_both_end_at_once),
         cmocka_unit_test(test_datagrams_are_counted_alike),
         cmocka_unit_test(test_first_datagram_arrives),

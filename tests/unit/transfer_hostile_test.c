@@ -51,7 +51,8 @@ static struct ww_frame data_frame(uint64_t index, uint64_t stream_id, size_t siz
     return frame;
 }
 
-/* Injects one frame from a side and asserts the code with which the other fails (0: it does not). */
+/* Injects one frame from a side and asserts the code with which the other fails (0: it does not).
+ */
 static void expect_lane(enum sim_side from, enum ww_lane lane, struct ww_frame frame, int code)
 {
     struct sim *sim = start();
@@ -106,8 +107,8 @@ static void test_indices(void **state)
     expect(SIM_CLIENT, frame, WW_EPROTOCOL); /* sent before */
     expect(SIM_CLIENT, data_frame(WW_SENT_RECORDS_MAX + 1, 0, 10), WW_EPROTOCOL);
     expect(SIM_CLIENT, data_frame(((uint64_t)1 << 62) - 1, 0, 10), WW_EPROTOCOL);
-    expect(SIM_CLIENT, data_frame(1, 7, 10), WW_EPROTOCOL);  /* no such stream */
-    expect(SIM_CLIENT, data_frame(1, 1, 10), WW_EPROTOCOL);  /* a flow */
+    expect(SIM_CLIENT, data_frame(1, 7, 10), WW_EPROTOCOL); /* no such stream */
+    expect(SIM_CLIENT, data_frame(1, 1, 10), WW_EPROTOCOL); /* a flow */
     expect(SIM_CLIENT, data_frame(1, 0, 0), 0);
     expect(SIM_CLIENT, data_frame(3, 0, 10), 0); /* holes may be datagrams */
     expect_lane(SIM_CLIENT, WW_LANE_DATAGRAM, data_frame(1, 0, 10), WW_EPROTOCOL);

@@ -1,6 +1,6 @@
-/* Random scenarios from seeds: everything at once, and in the end both sides agree on every contract
- * to the byte, no budget was exceeded on the way and every byte is right. WW_SEEDS multiplies the
- * number of seeds for a long run; WW_SEED runs one alone. */
+/* Random scenarios from seeds: everything at once, and in the end both sides agree on every
+ * contract to the byte, no budget was exceeded on the way and every byte is right. WW_SEEDS
+ * multiplies the number of seeds for a long run; WW_SEED runs one alone. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -77,17 +77,17 @@ struct sim {
     uint64_t next_contract;
 
     /* settings */
-    uint64_t delay_us, jitter_us;    /* one way; jitter of the datagram lane */
-    uint64_t bytes_per_second;       /* of the reliable lane, 0: unlimited */
-    size_t lane_bytes;               /* room of the reliable lane */
-    uint32_t loss_ppm, repeat_ppm;   /* datagram lane */
+    uint64_t delay_us, jitter_us;  /* one way; jitter of the datagram lane */
+    uint64_t bytes_per_second;     /* of the reliable lane, 0: unlimited */
+    size_t lane_bytes;             /* room of the reliable lane */
+    uint32_t loss_ppm, repeat_ppm; /* datagram lane */
     uint64_t contract_bytes;
     uint64_t offer_us, accept_us, confirm_us; /* how long owners take; UINT64_MAX: never */
     uint64_t connect_us;
-    bool is_renewing;       /* the client buys the next contract when it is wanted */
-    int refuse_code;        /* the provider refuses with it */
-    bool is_unchecked;      /* what is injected does not follow the pattern */
-    bool is_bad_signature;  /* the client finds OPENED wrong */
+    bool is_renewing;        /* the client buys the next contract when it is wanted */
+    int refuse_code;         /* the provider refuses with it */
+    bool is_unchecked;       /* what is injected does not follow the pattern */
+    bool is_bad_signature;   /* the client finds OPENED wrong */
     uint64_t provider_bytes; /* what the provider sends on each stream that is opened */
     bool provider_fin;
 };

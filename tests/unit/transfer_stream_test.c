@@ -23,8 +23,7 @@ static uint64_t total_of(const struct sim *sim)
     uint64_t total = 0;
 
     for (size_t i = 0; i < sim->ends[0].ended_count; i++)
-        total +=
-            sim->ends[0].ended[i].counts.bytes_up + sim->ends[0].ended[i].counts.bytes_down;
+        total += sim->ends[0].ended[i].counts.bytes_up + sim->ends[0].ended[i].counts.bytes_down;
     return total;
 }
 

@@ -1,0 +1,32 @@
+-- Globals that each kind of Lua in this tree may use; anything else is a mistake.
+std = "luajit"
+max_line_length = 100
+cache = false
+
+-- What the policy VM has (engine/policy/sandbox.c, lua/policy/prelude.lua), and nothing more.
+stds.policy = {
+    read_globals = {
+        "assert", "error", "ipairs", "pairs", "select", "tonumber", "tostring", "type", "unpack",
+        "KiB", "MiB", "GiB", "TiB",
+        math = { fields = { "abs", "ceil", "floor", "fmod", "huge", "max", "min", "sqrt" } },
+        string = {
+            fields = {
+                "byte", "char", "find", "format", "gmatch", "gsub", "len", "lower", "match", "rep",
+                "reverse", "sub", "upper",
+            },
+        },
+        table = { fields = { "concat", "insert", "remove", "sort" } },
+    },
+}
+-- What a policy's test file has besides (lua/testkit/testkit.lua).
+stds.policy_test = { read_globals = { "test", "try", "same" } }
+
+-- The trusted tier: LuaJIT, and the engine's bindings (engine/ops).
+for _, folder in ipairs({ "lua/arbiter", "lua/node", "lua/ops" }) do
+    files[folder] = { read_globals = { "ww" } }
+end
+files["policies"] = { std = "policy" }
+files["policies/**/*.test.lua"] = { std = "policy+policy_test" }
+files["lua/policy"] = { std = "policy" }
+files["lua/testkit"] = { std = "policy" }
+exclude_files = { "build/**", "tests/fuzz/corpus/**", "lua/vendor/**" }

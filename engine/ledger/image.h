@@ -1,0 +1,67 @@
+/* Keys and values of everything that the ledger stores: snapshot objects and journal records.
+ *
+ * The letters are in such an order that one scan in order of key meets every object, then the
+ * head, then the request ids, then the journal: open and verify are one pass over one snapshot.
+ */
+#pragma once
+#include "codec.h"
+#include "envelope.h"
+
+struct ww_store_batch;
+
+/* First byte of a key; on disk: never reused. */
+enum ww_object_kind {
+    WW_OBJECT_FOREIGN = 0,    /* not the ledger's */
+    WW_OBJECT_ACCOUNT = 'A',  /* network, asset → the wallets */
+    WW_OBJECT_ASSET = 'B',    /* asset → the system accounts */
+    WW_OBJECT_CONTRACT = 'C', /* contract id → hold */
+    WW_OBJECT_FACT = 'F',     /* key → value */
+    WW_OBJECT_HEAD = 'H',     /* what the snapshot stands for */
+    WW_OBJECT_REQUEST = 'I',  /* hash of a request id */
+    WW_OBJECT_JOURNAL = 'J',  /* sequence, big-endian → one batch */
+};
+
+struct ww_account_image {
+    struct ww_id network;
+    char asset[WW_ASSET_SIZE];
+    struct ww_amount wallets[WW_WALLET_COUNT];
+};
+
+struct ww_asset_image {
+    char asset[WW_ASSET_SIZE];
+    struct ww_amount debits[WW_SYSTEM_COUNT], credits[WW_SYSTEM_COUNT];
+};
+
+/* How many objects the snapshot has: a lost one is noticed. */
+struct ww_object_counts {
+    uint64_t accounts, assets, contracts, facts, requests;
+};
+
+struct ww_head_image {
+    struct ww_journal_head last; /* the batch that the snapshot contains last */
+    struct ww_ledger_digest chain;
+    struct ww_object_counts counts;
+};
+
+struct ww_object {
+    enum ww_object_kind kind;
+    union {
+        struct ww_account_image account;
+        struct ww_asset_image asset;
+        struct ww_ledger_hold contract;
+        struct ww_ledger_fact fact;
+        struct ww_head_image head;
+        struct ww_ledger_request request;
+        uint64_t sequence; /* JOURNAL: of the key */
+    };
+};
+
+/* The object's key; returns its size. */
+size_t ww_object_key(const struct ww_object *object, uint8_t key[WW_OBJECT_KEY_MAX]);
+/* Puts the object (not a journal record) into the batch; scratch is any buffer. WW_ENOMEM. */
+int ww_object_store(struct ww_store_batch *batch, struct ww_buf *scratch,
+                    const struct ww_object *object);
+/* From a stored pair; views are borrowed from it. A journal record's value is left to
+ * ww_journal_open. WW_EMALFORMED, WW_ECORRUPT. */
+int ww_object_load(const uint8_t *key, size_t key_size, const uint8_t *value, size_t size,
+                   struct ww_object *object);

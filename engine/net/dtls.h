@@ -1,0 +1,55 @@
+/* DTLS 1.2 (RFC 6347) on OpenSSL, over datagrams that the caller moves: ww_dtls_input takes one,
+ * the output function gets one. No certificate chain is trusted: the certificate's key must be the
+ * one that the caller named. Loop's thread; the output function must not call back in.
+ */
+#pragma once
+#include "ww/crypto.h"
+#include "ww/net_codec.h"
+
+struct ww_dtls_context; /* the node's certificate and settings */
+struct ww_dtls;         /* one association */
+
+/* Bytes that a record adds to its plaintext: header 13, explicit nonce 8, tag 16 (AES-GCM). */
+#define WW_DTLS_OVERHEAD 37
+
+/* record_bytes: the largest plaintext that will be sent in a record, 1,024 to 16,384. */
+int ww_dtls_context_create(const struct ww_key *key, size_t record_bytes,
+                           struct ww_dtls_context **context);
+void ww_dtls_context_destroy(struct ww_dtls_context *context);
+/* SHA-256 of the node's certificate, for a=fingerprint. */
+const uint8_t *ww_dtls_context_fingerprint(const struct ww_dtls_context *context);
+
+struct ww_dtls_callbacks {
+    void (*output)(void *arg, const uint8_t *datagram, size_t size);
+    void (*established)(void *arg); /* before the first plaintext */
+    void (*plaintext)(void *arg, uint8_t *data, size_t size);
+};
+
+struct ww_dtls_config {
+    bool is_server;
+    size_t datagram_bytes; /* largest handshake datagram */
+    /* One of the two is what the certificate is held against. */
+    const struct ww_hash *node_id; /* copied; NULL: fingerprint */
+    const uint8_t *fingerprint;    /* of WW_FINGERPRINT_SIZE, copied */
+};
+
+int ww_dtls_create(struct ww_dtls_context *context, const struct ww_dtls_config *config,
+                   const struct ww_dtls_callbacks *callbacks, void *arg, struct ww_dtls **dtls);
+/* Sends close_notify if it is established, and frees. NULL is fine. */
+void ww_dtls_destroy(struct ww_dtls *dtls);
+/* The client's first flight. 0 or as ww_dtls_input. */
+int ww_dtls_start(struct ww_dtls *dtls);
+/* WW_EPEERKEY, WW_ECLOSED (close_notify, or the other side refused us), WW_EPROTOCOL. After an
+ * error only the destroy is left. Datagrams that are no valid records are dropped. */
+int ww_dtls_input(struct ww_dtls *dtls, const uint8_t *datagram, size_t size);
+/* One record, one datagram. False when it can't be sent now (not established). */
+bool ww_dtls_send(struct ww_dtls *dtls, const uint8_t *data, size_t size);
+bool ww_dtls_is_established(const struct ww_dtls *dtls);
+/* The node id of the other side's certificate; false before it was seen. */
+/* The DER SubjectPublicKeyInfo of the other side's certificate; false before it was seen. */
+bool ww_dtls_public_key(const struct ww_dtls *dtls, uint8_t spki[WW_PUBLIC_KEY_SIZE]);
+bool ww_dtls_node_id(const struct ww_dtls *dtls, struct ww_hash *node_id);
+/* Microseconds until a flight must be sent again; false when none is out. */
+bool ww_dtls_timeout(struct ww_dtls *dtls, uint64_t *delay_us);
+/* WW_ETIMEDOUT when the last retransmission failed, else as ww_dtls_input. */
+int ww_dtls_handle_timeout(struct ww_dtls *dtls);

@@ -1,0 +1,31 @@
+/* Between dtls_context.c (settings, verification, the datagram BIO) and dtls.c (associations). */
+#pragma once
+#include <openssl/ssl.h>
+
+#include "dtls.h"
+
+struct ww_dtls_context {
+    SSL_CTX *ssl_context;
+    BIO_METHOD *bio_method;
+    uint8_t fingerprint[WW_FINGERPRINT_SIZE];
+    uint8_t plaintext[SSL3_RT_MAX_PLAIN_LENGTH]; /* shared: delivery is never nested */
+};
+
+struct ww_dtls {
+    struct ww_dtls_context *context;
+    SSL *ssl;
+    struct ww_dtls_callbacks callbacks;
+    void *arg;
+    const uint8_t *input; /* the datagram that the BIO gives next, or NULL */
+    size_t input_size;
+    bool by_fingerprint;
+    struct ww_hash expected; /* node id, or the certificate's SHA-256 */
+    bool has_node_id;
+    bool wrong_key;
+    bool established;
+    bool failed;
+    struct ww_hash node_id;
+};
+
+/* OpenSSL's timer callback: the next retransmission timeout after `last_us` (0: the first). */
+unsigned ww_dtls_next_timeout_us(SSL *ssl, unsigned last_us);

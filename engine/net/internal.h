@@ -1,0 +1,150 @@
+/* The room's own structures: net.c (the room, ids, turns), peer.c (life of a peer), peer_signal.c
+ * (its signalling), transport.c (its datagrams), channel.c (its channels).
+ *
+ * Callbacks to the user run in two places only, both called by the loop: ww_peer_turn and the
+ * handler of ICE events. What user code destroys there is emptied at once, but its memory stays
+ * until the end of the next turn (zombies), so that frames below can look at `destroyed`.
+ */
+#pragma once
+#include <sys/queue.h>
+
+#include "dtls.h"
+#include "ice.h"
+#include "lane.h"
+#include "sctp.h"
+#include "ww/net.h"
+
+/* Largest UDP payload: what an IPv6 link must carry (RFC 8200), 1,280 less IP and UDP headers. */
+#define WW_DATAGRAM_BYTES 1232
+/* Over loopback, between two of us (net.h: allow_jumbo): DTLS's largest record. */
+#define WW_JUMBO_RECORD_BYTES   16384
+#define WW_JUMBO_DATAGRAM_BYTES (WW_JUMBO_RECORD_BYTES + WW_DTLS_OVERHEAD)
+/* One read from SCTP. Longer messages are put together from several. */
+#define WW_SCTP_READ_BYTES 65536
+
+TAILQ_HEAD(ww_peer_list, ww_peer);
+SLIST_HEAD(ww_channel_list, ww_channel);
+
+struct event;
+
+struct ww_net {
+    struct ww_loop *loop;
+    struct ww_net_config config;
+    char *stun_server;
+    struct ww_ice_thread *ice_thread;
+    struct ww_dtls_context *dtls_context;
+    struct event *turn; /* runs at the end of the loop's turn, when somebody is dirty */
+    struct ww_timer *again;
+    struct ww_timer *tick; /* SCTP's clock */
+    uint64_t ticked_us;
+    uint64_t active_us; /* when a packet last went or came */
+    bool turn_is_due;
+    bool in_turn;
+    struct ww_peer *turning; /* whose turn it is: it looks after itself */
+    struct ww_peer_list dirty;
+    struct ww_peer_list zombies;
+    struct ww_channel_list channel_zombies;
+    unsigned peer_count;
+    uint32_t generation;
+    unsigned next_index;
+    struct ww_peer *peers[WW_PEERS_MAX];
+    uint8_t read_buffer[WW_SCTP_READ_BYTES];
+};
+
+struct ww_early_datagram {
+    size_t size;
+    uint8_t *data;
+};
+
+struct ww_peer {
+    TAILQ_ENTRY(ww_peer) dirty_entry; /* in dirty, or in zombies */
+    struct ww_net *net;
+    uint64_t id; /* generation and place in net->peers; never 0, never used twice */
+    struct ww_peer_config config;
+    struct ww_peer_callbacks callbacks;
+    void *arg;
+    bool is_dtls_server;
+    bool is_dirty;
+    bool destroyed;
+    bool closed; /* `closed` was called */
+    bool connected;
+    bool sctp_ready; /* something to receive, or room to send */
+    int fail_code;
+    struct ww_ice *ice;
+    struct ww_dtls *dtls;
+    struct ww_sctp *sctp;
+    struct ww_lane *lane;
+    struct ww_timer *connect_timer;
+    struct ww_timer *dtls_timer;
+    /* signalling */
+    char *remote_ufrag;
+    char *remote_password;
+    unsigned remote_candidates;
+    uint32_t remote_datagram_bytes;
+    /* path */
+    bool has_pair;
+    struct ww_ice_pair pair; /* its fd is not ours */
+    size_t datagram_bytes;
+    unsigned early_count;
+    struct ww_early_datagram early[WW_PEER_EARLY_DATAGRAMS_MAX];
+    struct ww_lane_counters counters; /* of libnice's path and of lanes that are gone */
+    /* channels */
+    unsigned stream_count;
+    unsigned blocked_count;
+    uint64_t resets_pending; /* streams whose reset SCTP has not taken yet */
+    struct ww_channel *channels[WW_CHANNELS_MAX];
+};
+
+/* --- net.c */
+struct ww_peer *ww_net_find(struct ww_net *net, uint64_t id);
+int ww_net_add(struct ww_net *net, struct ww_peer *peer);     /* gives it its id */
+void ww_net_remove(struct ww_net *net, struct ww_peer *peer); /* its memory goes after the turn */
+/* Has ww_peer_turn called at the end of this turn of the loop. */
+void ww_net_touch(struct ww_peer *peer);
+
+/* --- peer.c */
+/* All that is due towards the user and the socket; true when some was left for the next turn. */
+bool ww_peer_turn(struct ww_peer *peer);
+/* Ends the peer at its next turn; the first code counts. */
+void ww_peer_fail(struct ww_peer *peer, int code);
+int ww_peer_make_dtls(struct ww_peer *peer, const uint8_t *fingerprint);
+void ww_peer_arm_dtls_timer(struct ww_peer *peer);
+
+/* --- peer_signal.c */
+void ww_peer_on_ice(struct ww_peer *peer, struct ww_ice_event *event);
+
+/* --- transport.c */
+void ww_transport_output(struct ww_peer *peer, const uint8_t *datagram, size_t size);
+void ww_transport_input(struct ww_peer *peer, const uint8_t *datagram, size_t size);
+void ww_transport_set_pair(struct ww_peer *peer, const struct ww_ice_pair *pair);
+void ww_transport_flush(struct ww_peer *peer);
+void ww_transport_close(struct ww_peer *peer);
+
+/* --- channel.c: each may call the user; look at peer->destroyed afterwards */
+void ww_channels_start(struct ww_peer *peer);
+void ww_channels_data(struct ww_peer *peer, const struct ww_sctp_received *received,
+                      const uint8_t *data);
+void ww_channels_reset(struct ww_peer *peer, const struct ww_sctp_received *received);
+void ww_channels_abandon(struct ww_peer *peer, uint16_t stream);
+/* Resets that wait, and writable calls. */
+void ww_channels_turn(struct ww_peer *peer);
+/* Frees all; each is told with `code` if it isn't 0. */
+void ww_channels_close(struct ww_peer *peer, int code);
+struct ww_channel {
+    SLIST_ENTRY(ww_channel) zombie_entry;
+    struct ww_peer *peer;
+    struct ww_channel_callbacks callbacks;
+    void *arg;
+    uint16_t number;
+    bool unordered;
+    int max_retransmits;
+    bool acknowledged; /* the other side knows it: unordered messages may overtake now */
+    bool user_has_it;  /* accepted or opened here, and not closed */
+    bool closing;
+    bool reset_in, reset_out; /* done; with both the number is free */
+    bool blocked;             /* owed a `writable` */
+    uint32_t partial_ppid;
+    struct ww_buf partial; /* a message that came in pieces so far */
+    char label[WW_CHANNEL_LABEL_BYTES_MAX + 1];
+    char protocol[WW_CHANNEL_LABEL_BYTES_MAX + 1];
+};

@@ -1,0 +1,319 @@
+/* Batches of datagrams in and out of a lane's socket. One system call moves up to 64 of them. No
+ * allocation per packet: batches come from a pool and go back to it, an idle lane holds none.
+ */
+#include "lane.h"
+
+#include <errno.h>
+#include <netinet/udp.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+#include "lane_internal.h"
+
+#define BATCH_BYTES    65000 /* a GSO send is one IP packet to the kernel: below 65,507 and 65,487 */
+#define BATCH_SEGMENTS 64    /* the kernel's UDP_MAX_SEGMENTS */
+#define BATCHES_MAX    32    /* waiting in one lane: 2 MB, then datagrams are dropped */
+#define POOL_MAX       64    /* kept for the next use: 4 MB in all */
+#define READS_PER_TURN 16    /* system calls before others have their turn: up to 1 MB */
+#define RECEIVE_BYTES  65536
+
+struct batch {
+    TAILQ_ENTRY(batch) entry;
+    size_t size;
+    size_t segment_size; /* all but the last are this long */
+    unsigned count;
+    bool full; /* nothing may follow: a shorter segment was the last */
+    uint8_t data[BATCH_BYTES];
+};
+TAILQ_HEAD(batch_list, batch);
+
+struct ww_lane {
+    int fd;
+    struct ww_watch *watch;
+    union ww_address remote;
+    struct ww_lane_callbacks callbacks;
+    void *arg;
+    struct batch_list batches;
+    unsigned batch_count;
+    bool blocked; /* the socket's buffer is full: waiting for it to drain */
+    bool no_segmentation;
+    struct ww_lane_counters counters;
+};
+
+/* Of the loop's thread, shared by all lanes. */
+static struct batch_list pool = TAILQ_HEAD_INITIALIZER(pool);
+static unsigned pool_count;
+static unsigned lane_count;
+static uint8_t receive_buffer[RECEIVE_BYTES];
+
+static struct batch *take_batch(void)
+{
+    struct batch *batch = TAILQ_FIRST(&pool);
+    if (batch) {
+        TAILQ_REMOVE(&pool, batch, entry);
+        pool_count--;
+    } else {
+        batch = ww_alloc(1, sizeof *batch);
+        if (!batch)
+            return NULL;
+    }
+    batch->size = 0;
+    batch->segment_size = 0;
+    batch->count = 0;
+    batch->full = false;
+    return batch;
+}
+
+static void give_batch(struct batch *batch)
+{
+    if (pool_count >= POOL_MAX) {
+        ww_free(batch);
+        return;
+    }
+    TAILQ_INSERT_HEAD(&pool, batch, entry);
+    pool_count++;
+}
+
+static void empty_pool(void)
+{
+    struct batch *batch;
+    while ((batch = TAILQ_FIRST(&pool))) {
+        TAILQ_REMOVE(&pool, batch, entry);
+        ww_free(batch);
+    }
+    pool_count = 0;
+}
+
+/* --- sending ---------------------------------------------------------------------------------- */
+
+static ssize_t send_bytes(struct ww_lane *lane, uint8_t *data, size_t size, size_t segment_size)
+{
+    union {
+        struct cmsghdr header;
+        uint8_t space[CMSG_SPACE(sizeof(uint16_t))];
+    } control;
+    struct iovec vector = {.iov_base = data, .iov_len = size};
+    struct msghdr message = {
+        .msg_name = &lane->remote,
+        .msg_namelen = ww_address_size(&lane->remote),
+        .msg_iov = &vector,
+        .msg_iovlen = 1,
+    };
+    if (segment_size < size) {
+        uint16_t segment = (uint16_t)segment_size;
+        memset(&control, 0, sizeof control);
+        message.msg_control = &control;
+        message.msg_controllen = sizeof control;
+        control.header.cmsg_level = SOL_UDP;
+        control.header.cmsg_type = UDP_SEGMENT;
+        control.header.cmsg_len = CMSG_LEN(sizeof segment);
+        memcpy(CMSG_DATA(&control.header), &segment, sizeof segment);
+    }
+    return sendmsg(lane->fd, &message, MSG_DONTWAIT);
+}
+
+static bool is_full(int error)
+{
+    return error == EAGAIN || error == ENOBUFS;
+}
+
+/* Where the device can't split (EIO), or a segment is longer than the link's MTU (EINVAL,
+ * EMSGSIZE): one by one, and the kernel may say no to each. */
+static void send_singly(struct ww_lane *lane, struct batch *batch)
+{
+    for (size_t sent = 0; sent < batch->size; sent += batch->segment_size) {
+        size_t size = WW_MIN(batch->segment_size, batch->size - sent);
+        if (send_bytes(lane, batch->data + sent, size, size) < 0)
+            lane->counters.dropped++;
+    }
+}
+
+/* False when the socket is full and the batch must wait. */
+static bool send_batch(struct ww_lane *lane, struct batch *batch)
+{
+    if (lane->no_segmentation && batch->count > 1) {
+        send_singly(lane, batch);
+        return true;
+    }
+    if (send_bytes(lane, batch->data, batch->size, batch->segment_size) >= 0)
+        return true;
+    if (is_full(errno))
+        return false;
+    if (batch->count > 1 && (errno == EIO || errno == EINVAL || errno == EMSGSIZE)) {
+        ww_log(WW_LOG_INFO, "net", "no UDP_SEGMENT on this path", "errno=%d", errno);
+        lane->no_segmentation = true;
+        send_singly(lane, batch);
+        return true;
+    }
+    lane->counters.dropped += batch->count; /* unreachable for now: SCTP sends again */
+    return true;
+}
+
+void ww_lane_flush(struct ww_lane *lane)
+{
+    struct batch *batch;
+    if (lane->blocked)
+        return;
+    while ((batch = TAILQ_FIRST(&lane->batches))) {
+        if (!send_batch(lane, batch)) {
+            lane->blocked = true;
+            ww_watch_set(lane->watch, WW_WATCH_READ | WW_WATCH_WRITE);
+            return;
+        }
+        TAILQ_REMOVE(&lane->batches, batch, entry);
+        lane->batch_count--;
+        give_batch(batch);
+    }
+}
+
+/* The batch that a datagram of this size may join, or a new one. */
+static struct batch *find_batch(struct ww_lane *lane, size_t size)
+{
+    struct batch *last = TAILQ_LAST(&lane->batches, batch_list);
+    if (last && !last->full && last->count < BATCH_SEGMENTS && size <= last->segment_size &&
+        last->size + size <= BATCH_BYTES)
+        return last;
+    if (lane->batch_count >= BATCHES_MAX)
+        return NULL;
+    struct batch *batch = take_batch();
+    if (!batch)
+        return NULL;
+    batch->segment_size = size;
+    TAILQ_INSERT_TAIL(&lane->batches, batch, entry);
+    lane->batch_count++;
+    return batch;
+}
+
+bool ww_lane_send(struct ww_lane *lane, const uint8_t *data, size_t size)
+{
+    struct batch *batch = find_batch(lane, size);
+    if (!batch || size > BATCH_BYTES) {
+        lane->counters.dropped++;
+        return false;
+    }
+    memcpy(batch->data + batch->size, data, size);
+    batch->size += size;
+    batch->count++;
+    batch->full = size < batch->segment_size;
+    lane->counters.datagrams_sent++;
+    lane->counters.bytes_sent += size;
+    /* A batch that can't grow goes at once, while it is in the cache. */
+    if (!lane->blocked && (batch->full || batch->count == BATCH_SEGMENTS ||
+                           batch->size + batch->segment_size > BATCH_BYTES))
+        ww_lane_flush(lane);
+    return true;
+}
+
+/* --- receiving ----------------------------------------------------------------------------------
+ */
+
+static size_t gro_size(struct msghdr *message, size_t size)
+{
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header;
+         header = CMSG_NXTHDR(message, header)) {
+        if (header->cmsg_level == SOL_UDP && header->cmsg_type == UDP_GRO) {
+            int segment;
+            memcpy(&segment, CMSG_DATA(header), sizeof segment);
+            return segment > 0 ? (size_t)segment : size;
+        }
+    }
+    return size;
+}
+
+/* False when there is nothing. */
+static bool receive_batch(struct ww_lane *lane)
+{
+    union {
+        struct cmsghdr header;
+        uint8_t space[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec vector = {.iov_base = receive_buffer, .iov_len = sizeof receive_buffer};
+    struct msghdr message = {
+        .msg_iov = &vector,
+        .msg_iovlen = 1,
+        .msg_control = &control,
+        .msg_controllen = sizeof control,
+    };
+    ssize_t got = recvmsg(lane->fd, &message, MSG_DONTWAIT);
+    if (got < 0)
+        return errno != EAGAIN; /* an ICMP error of an earlier send: go on */
+    size_t size = (size_t)got;
+    size_t segment_size = gro_size(&message, size);
+    for (size_t done = 0; done < size; done += segment_size) {
+        size_t segment = WW_MIN(segment_size, size - done);
+        lane->counters.datagrams_received++;
+        lane->callbacks.datagram(lane->arg, receive_buffer + done, segment);
+    }
+    lane->counters.bytes_received += size;
+    return true;
+}
+
+static void on_ready(void *arg, int fd, unsigned events)
+{
+    struct ww_lane *lane = arg;
+    (void)fd;
+    if (events & WW_WATCH_WRITE) {
+        lane->blocked = false;
+        ww_watch_set(lane->watch, WW_WATCH_READ);
+        ww_lane_flush(lane);
+    }
+    if (events & WW_WATCH_READ) {
+        for (int i = 0; i < READS_PER_TURN && receive_batch(lane); i++)
+            ;
+    }
+    lane->callbacks.batch_end(lane->arg);
+}
+
+/* --- life ----------------------------------------------------------------------------------------
+ */
+
+int ww_lane_create(struct ww_loop *loop, int nice_fd, const union ww_address *remote,
+                   const struct ww_lane_callbacks *callbacks, void *arg, struct ww_lane **lane)
+{
+    int code;
+    struct ww_lane *made = ww_alloc(1, sizeof *made);
+    if (!made)
+        return WW_ENOMEM;
+    made->fd = -1;
+    made->remote = *remote;
+    made->callbacks = *callbacks;
+    made->arg = arg;
+    TAILQ_INIT(&made->batches);
+    lane_count++;
+    code = ww_lane_socket_open(nice_fd, &made->fd);
+    if (code)
+        goto fail;
+    code = ww_watch_create(loop, made->fd, WW_WATCH_READ, on_ready, made, &made->watch);
+    if (code)
+        goto fail;
+    *lane = made;
+    return 0;
+fail:
+    ww_lane_destroy(made);
+    return code;
+}
+
+void ww_lane_destroy(struct ww_lane *lane)
+{
+    struct batch *batch;
+    if (!lane)
+        return;
+    if (lane->watch)
+        ww_lane_flush(lane);
+    while ((batch = TAILQ_FIRST(&lane->batches))) {
+        TAILQ_REMOVE(&lane->batches, batch, entry);
+        give_batch(batch);
+    }
+    ww_watch_destroy(lane->watch);
+    if (lane->fd >= 0)
+        close(lane->fd);
+    ww_free(lane);
+    if (--lane_count == 0)
+        empty_pool();
+}
+
+void ww_lane_counters(const struct ww_lane *lane, struct ww_lane_counters *counters)
+{
+    *counters = lane->counters;
+}

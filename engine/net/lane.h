@@ -1,0 +1,32 @@
+/* The direct data path: a UDP socket of ours beside libnice's, on the same address. A classic BPF
+ * program in the kernel gives STUN to libnice's socket and all else to ours, so ICE goes on
+ * undisturbed while data never passes it. Datagrams are sent and received in batches (UDP_SEGMENT,
+ * UDP_GRO). Linux only. Loop's thread.
+ */
+#pragma once
+#include "ww/loop.h"
+#include "ww/net_codec.h"
+
+struct ww_lane;
+
+struct ww_lane_counters {
+    uint64_t datagrams_sent, bytes_sent, datagrams_received, bytes_received, dropped;
+};
+
+struct ww_lane_callbacks {
+    void (*datagram)(void *arg, uint8_t *data, size_t size); /* scratch of ours; not reentrant */
+    void (*batch_end)(void *arg);                            /* no more for now */
+};
+
+/* Larger socket buffers for libnice's socket: the system's 208 KB lose packets at speed. */
+void ww_lane_raise_buffers(int fd);
+/* nice_fd is borrowed for the call. WW_ESYSTEM (said in the log) where it can't be had. */
+int ww_lane_create(struct ww_loop *loop, int nice_fd, const union ww_address *remote,
+                   const struct ww_lane_callbacks *callbacks, void *arg, struct ww_lane **lane);
+/* Flushes and closes. NULL is fine. */
+void ww_lane_destroy(struct ww_lane *lane);
+/* Copies the datagram into the batch; false when too much is waiting and it was dropped. */
+bool ww_lane_send(struct ww_lane *lane, const uint8_t *data, size_t size);
+/* Sends what is batched. */
+void ww_lane_flush(struct ww_lane *lane);
+void ww_lane_counters(const struct ww_lane *lane, struct ww_lane_counters *counters);

@@ -1,0 +1,315 @@
+/* A peer from creation to its end: ICE finds a path, DTLS proves the key, SCTP carries channels.
+ * Errors only set fail_code; the end itself, and every call to the user but `signal`, is in
+ * ww_peer_turn.
+ */
+#include <string.h>
+
+#include "internal.h"
+
+/* Messages and events to one peer in one turn, so that the others get theirs. */
+#define RECEIVES_PER_TURN 128
+
+/* --- DTLS and SCTP ------------------------------------------------------------------------------
+ */
+
+static void on_dtls_output(void *arg, const uint8_t *datagram, size_t size)
+{
+    ww_transport_output(arg, datagram, size);
+}
+
+static void on_dtls_established(void *arg)
+{
+    struct ww_peer *peer = arg;
+    size_t datagram_bytes = peer->datagram_bytes ? peer->datagram_bytes : WW_DATAGRAM_BYTES;
+    /* In whole words, as chunks are. Before the first plaintext, which may be its INIT. */
+    size_t packet_bytes = (datagram_bytes - WW_DTLS_OVERHEAD) & ~(size_t)3;
+    int code = ww_sctp_create(peer->id, packet_bytes, &peer->sctp);
+    if (code)
+        ww_peer_fail(peer, code);
+}
+
+static void on_dtls_plaintext(void *arg, uint8_t *data, size_t size)
+{
+    struct ww_peer *peer = arg;
+    if (peer->sctp && !peer->fail_code)
+        ww_sctp_stack_input(peer->id, data, size);
+}
+
+int ww_peer_make_dtls(struct ww_peer *peer, const uint8_t *fingerprint)
+{
+    static const struct ww_dtls_callbacks CALLBACKS = {
+        .output = on_dtls_output,
+        .established = on_dtls_established,
+        .plaintext = on_dtls_plaintext,
+    };
+    const struct ww_dtls_config config = {
+        .is_server = peer->is_dtls_server,
+        .datagram_bytes = WW_DATAGRAM_BYTES,
+        .node_id = fingerprint ? NULL : &peer->config.remote,
+        .fingerprint = fingerprint,
+    };
+    return ww_dtls_create(peer->net->dtls_context, &config, &CALLBACKS, peer, &peer->dtls);
+}
+
+void ww_peer_arm_dtls_timer(struct ww_peer *peer)
+{
+    uint64_t delay_us;
+    if (peer->dtls && peer->dtls_timer && ww_dtls_timeout(peer->dtls, &delay_us))
+        ww_timer_start(peer->dtls_timer, delay_us);
+    else if (peer->dtls_timer)
+        ww_timer_stop(peer->dtls_timer);
+}
+
+static void on_dtls_timer(void *arg)
+{
+    struct ww_peer *peer = arg;
+    int code = ww_dtls_handle_timeout(peer->dtls);
+    if (code)
+        ww_peer_fail(peer, code);
+    else
+        ww_peer_arm_dtls_timer(peer);
+}
+
+static void on_connect_timer(void *arg)
+{
+    struct ww_peer *peer = arg;
+    ww_peer_fail(peer, peer->has_pair ? WW_ETIMEDOUT : WW_EICE);
+}
+
+/* --- turns ------------------------------------------------------------------------------------ */
+
+void ww_peer_fail(struct ww_peer *peer, int code)
+{
+    if (!peer->fail_code)
+        peer->fail_code = code;
+    ww_net_touch(peer);
+}
+
+static void on_up(struct ww_peer *peer)
+{
+    if (peer->connected)
+        return;
+    peer->connected = true;
+    ww_timer_destroy(peer->connect_timer);
+    peer->connect_timer = NULL;
+    ww_timer_destroy(peer->dtls_timer);
+    peer->dtls_timer = NULL;
+    ww_channels_start(peer);
+    if (peer->callbacks.connected)
+        peer->callbacks.connected(peer->arg);
+}
+
+static void on_received(struct ww_peer *peer, const struct ww_sctp_received *received)
+{
+    switch (received->kind) {
+    case WW_SCTP_DATA:
+        ww_channels_data(peer, received, peer->net->read_buffer);
+        break;
+    case WW_SCTP_UP:
+        on_up(peer);
+        break;
+    case WW_SCTP_DOWN:
+        ww_peer_fail(peer, WW_ECLOSED);
+        break;
+    case WW_SCTP_RESET_IN:
+    case WW_SCTP_RESET_OUT:
+    case WW_SCTP_RESET_FAILED:
+        ww_channels_reset(peer, received);
+        break;
+    case WW_SCTP_ABANDONED:
+        ww_channels_abandon(peer, received->stream);
+        break;
+    case WW_SCTP_NOTHING:
+    case WW_SCTP_OTHER:
+        break;
+    }
+}
+
+/* True when it stopped before all was received. */
+static bool receive(struct ww_peer *peer)
+{
+    struct ww_sctp_received received;
+    peer->sctp_ready = false;
+    for (int i = 0; i < RECEIVES_PER_TURN; i++) {
+        ww_sctp_receive(peer->sctp, peer->net->read_buffer, sizeof peer->net->read_buffer,
+                        &received);
+        if (received.kind == WW_SCTP_NOTHING)
+            return false;
+        on_received(peer, &received);
+        if (peer->destroyed || received.kind == WW_SCTP_DOWN)
+            return false;
+    }
+    return true;
+}
+
+/* Everything but the memory. */
+static void shut(struct ww_peer *peer)
+{
+    ww_timer_destroy(peer->connect_timer);
+    peer->connect_timer = NULL;
+    ww_timer_destroy(peer->dtls_timer);
+    peer->dtls_timer = NULL;
+    /* From the top: each says goodbye through the next. */
+    ww_sctp_destroy(peer->sctp);
+    peer->sctp = NULL;
+    ww_dtls_destroy(peer->dtls);
+    peer->dtls = NULL;
+    ww_transport_close(peer);
+    ww_ice_destroy(peer->ice);
+    peer->ice = NULL;
+    ww_free(peer->remote_ufrag);
+    peer->remote_ufrag = NULL;
+    ww_free(peer->remote_password);
+    peer->remote_password = NULL;
+}
+
+static void end(struct ww_peer *peer)
+{
+    ww_log(WW_LOG_DEBUG, "net", "peer ends", "code=%s connected=%d", ww_error_name(peer->fail_code),
+           peer->connected);
+    peer->closed = true;
+    peer->connected = false;
+    shut(peer);
+    ww_channels_close(peer, peer->fail_code);
+    if (!peer->destroyed && peer->callbacks.closed)
+        peer->callbacks.closed(peer->arg, peer->fail_code);
+}
+
+bool ww_peer_turn(struct ww_peer *peer)
+{
+    bool has_more = false;
+    if (peer->closed)
+        return false;
+    if (peer->sctp && peer->sctp_ready)
+        has_more = receive(peer);
+    if (!peer->destroyed && peer->connected)
+        ww_channels_turn(peer);
+    if (peer->destroyed)
+        return false;
+    ww_transport_flush(peer);
+    if (peer->fail_code) {
+        end(peer);
+        return false;
+    }
+    peer->sctp_ready |= has_more;
+    return peer->sctp_ready;
+}
+
+/* --- the public functions
+ * -------------------------------------------------------------------------- */
+
+static int start(struct ww_peer *peer)
+{
+    int code = ww_timer_create(peer->net->loop, on_connect_timer, peer, &peer->connect_timer);
+    if (code)
+        return code;
+    code = ww_timer_create(peer->net->loop, on_dtls_timer, peer, &peer->dtls_timer);
+    if (code)
+        return code;
+    if (!peer->config.allow_any_fingerprint) {
+        code = ww_peer_make_dtls(peer, NULL);
+        if (code)
+            return code;
+    }
+    code = ww_ice_create(peer->net->ice_thread, peer->id, peer->config.role == WW_PEER_CLIENT,
+                         &peer->ice);
+    if (code)
+        return code;
+    uint64_t connect_ms = peer->config.connect_ms ? peer->config.connect_ms : WW_PEER_CONNECT_MS;
+    ww_timer_start(peer->connect_timer, connect_ms * 1000);
+    return 0;
+}
+
+int ww_peer_create(struct ww_net *net, const struct ww_peer_config *config,
+                   const struct ww_peer_callbacks *callbacks, void *arg, struct ww_peer **peer)
+{
+    struct ww_peer *made;
+    int code;
+    if (!callbacks->signal || ww_hash_is_zero(&config->remote) != config->allow_any_fingerprint)
+        return WW_EINVAL;
+    made = ww_alloc(1, sizeof *made);
+    if (!made)
+        return WW_ENOMEM;
+    made->net = net;
+    made->config = *config;
+    made->callbacks = *callbacks;
+    made->arg = arg;
+    made->is_dtls_server = (config->role == WW_PEER_SERVER) != config->dtls_reversed;
+    code = ww_net_add(net, made);
+    if (code) {
+        ww_free(made);
+        return code;
+    }
+    code = start(made);
+    if (code) {
+        ww_peer_destroy(made);
+        return code;
+    }
+    *peer = made;
+    return 0;
+}
+
+void ww_peer_destroy(struct ww_peer *peer)
+{
+    if (!peer || peer->destroyed)
+        return;
+    shut(peer);
+    ww_channels_close(peer, 0);
+    /* Last, since the goodbyes above still find the peer by its id. */
+    ww_net_remove(peer->net, peer);
+    peer->destroyed = true;
+}
+
+bool ww_peer_is_connected(const struct ww_peer *peer)
+{
+    return peer->connected && !peer->fail_code;
+}
+
+bool ww_peer_public_key(const struct ww_peer *peer, uint8_t spki[WW_PUBLIC_KEY_SIZE])
+{
+    return peer->dtls && ww_dtls_public_key(peer->dtls, spki);
+}
+
+bool ww_peer_node_id(const struct ww_peer *peer, struct ww_hash *node_id)
+{
+    return peer->dtls && ww_dtls_node_id(peer->dtls, node_id);
+}
+
+const char *ww_path_kind_name(enum ww_path_kind kind)
+{
+    switch (kind) {
+    case WW_PATH_NONE:
+        return "none";
+    case WW_PATH_HOST:
+        return "host";
+    case WW_PATH_SRFLX:
+        return "srflx";
+    case WW_PATH_PRFLX:
+        return "prflx";
+    case WW_PATH_RELAY:
+        return "relay";
+    }
+    return "none";
+}
+
+void ww_peer_path(struct ww_peer *peer, struct ww_path *path)
+{
+    struct ww_lane_counters lane = {0};
+    memset(path, 0, sizeof *path);
+    if (peer->lane)
+        ww_lane_counters(peer->lane, &lane);
+    path->datagrams_sent = peer->counters.datagrams_sent + lane.datagrams_sent;
+    path->datagrams_received = peer->counters.datagrams_received + lane.datagrams_received;
+    path->bytes_sent = peer->counters.bytes_sent + lane.bytes_sent;
+    path->bytes_received = peer->counters.bytes_received + lane.bytes_received;
+    path->datagrams_dropped = peer->counters.dropped + lane.dropped;
+    if (!peer->has_pair)
+        return;
+    path->kind = peer->pair.kind;
+    ww_address_format(&peer->pair.local, path->local);
+    ww_address_format(&peer->pair.remote, path->remote);
+    path->direct = peer->lane != NULL;
+    path->mtu = (uint32_t)peer->datagram_bytes;
+    if (peer->sctp)
+        path->rtt_us = ww_sctp_rtt_us(peer->sctp);
+}

@@ -1,0 +1,362 @@
+/* The arbiter's core: opening and closing its books, its contracts in memory, and the one place
+ * where the outcome of a contract's step becomes money.
+ *
+ * Relies on ledger, contract, policy and store. Never replies before the ledger is durable: each
+ * bound function that changes something commits, and calls Lua back from the commit.
+ */
+#include "arbiter.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "node.h"
+
+#define TICK_US 250000 /* offers time out after 5 s: a quarter of a second is near enough */
+
+void arbiter_policy_context(const struct arbiter *arbiter, struct ww_policy_context *context)
+{
+    (void)arbiter;
+    memset(context, 0, sizeof(*context));
+    context->now_s = ww_clock_wall_ms() / 1000;
+    ww_random_bytes(&context->seed, sizeof(context->seed));
+}
+
+void arbiter_now(struct ww_contract_event *event)
+{
+    event->now_s = ww_clock_wall_ms() / 1000;
+    event->now_ms = ww_clock_mono_us() / 1000;
+}
+
+uint64_t arbiter_settled_bytes(const struct arbiter *arbiter, const struct ww_id *network)
+{
+    char key[64], id[WW_ID_TEXT_SIZE];
+    const void *value = NULL;
+    size_t size = 0;
+    struct ww_cursor in;
+
+    snprintf(key, sizeof(key), "settled/%s", ww_id_format(network, id));
+    if (ww_ledger_get(arbiter->ledger, key, &value, &size))
+        return 0;
+    ww_cursor_init(&in, value, size);
+    return ww_cursor_u64(&in);
+}
+
+/* Bytes that a network has settled so far, as a client: what the `offer` policy goes by. */
+static int add_settled(struct arbiter *arbiter, const struct ww_id *network, uint64_t bytes)
+{
+    char key[64], id[WW_ID_TEXT_SIZE];
+    uint8_t value[8];
+    struct ww_buf out = {.data = value, .capacity = sizeof(value), .limit = sizeof(value)};
+    uint64_t total = arbiter_settled_bytes(arbiter, network);
+
+    snprintf(key, sizeof(key), "settled/%s", ww_id_format(network, id));
+    ww_buf_put_u64(&out, total > UINT64_MAX - bytes ? UINT64_MAX : total + bytes);
+    return ww_ledger_put(arbiter->ledger, key, value, sizeof(value));
+}
+
+static int settle(struct arbiter *arbiter, const struct ww_contract *terms,
+                  struct arbiter_applied *applied)
+{
+    uint64_t used = applied->outcome.used;
+    int rc = ww_ledger_settle(arbiter->ledger, &terms->id, &terms->provider_network, used,
+                              terms->bytes, applied->paid);
+
+    if (!rc && add_settled(arbiter, &terms->client_network, used))
+        ww_log(WW_LOG_WARN, "arbiter", "a network's settled bytes could not be counted", "%s", "");
+    while (!rc && applied->paid_count < WW_CONTRACT_PARTS_MAX &&
+           applied->paid[applied->paid_count].asset[0])
+        applied->paid_count++;
+    return rc;
+}
+
+int arbiter_apply(struct arbiter *arbiter, struct arbiter_contract *contract,
+                  const struct ww_contract_event *event, struct arbiter_applied *applied)
+{
+    uint8_t record[WW_CONTRACT_RECORD_SIZE];
+
+    memset(applied, 0, sizeof(*applied));
+    applied->terms = contract->terms;
+    int rc = ww_contract_step(&applied->terms, event, &applied->outcome);
+    if (rc)
+        return rc;
+    const struct ww_id *id = &contract->terms.id;
+    ww_contract_encode(&applied->terms, record);
+    switch (applied->outcome.action) {
+    case WW_CONTRACT_NOTHING:
+        break;
+    case WW_CONTRACT_STORE:
+    case WW_CONTRACT_SIGN:
+        rc = ww_ledger_record(arbiter->ledger, id, record, sizeof(record));
+        break;
+    case WW_CONTRACT_VOID:
+        rc = ww_ledger_void(arbiter->ledger, id);
+        applied->gone = true;
+        arbiter->void_count += rc == 0;
+        break;
+    case WW_CONTRACT_SETTLE:
+        rc = settle(arbiter, &applied->terms, applied);
+        applied->gone = true;
+        arbiter->settled_count += rc == 0;
+        break;
+    case WW_CONTRACT_DISPUTE:
+        rc = ww_ledger_dispute(arbiter->ledger, id, record, sizeof(record));
+        arbiter->dispute_count += rc == 0;
+        break;
+    }
+    if (!rc)
+        arbiter_update(arbiter, contract, &applied->terms);
+    return rc;
+}
+
+void arbiter_put_applied(struct ww_call *call, const struct arbiter_applied *applied)
+{
+    const struct ww_contract *terms = &applied->terms;
+    const char *state = applied->outcome.action == WW_CONTRACT_SETTLE ? "settled"
+                        : applied->outcome.action == WW_CONTRACT_VOID ? "void"
+                                                                      : ww_contract_state_name(terms->state);
+    ww_call_put_id(call, "contract", &terms->id);
+    ww_call_put_hash(call, "client", &terms->client);
+    ww_call_put_hash(call, "provider", &terms->provider);
+    ww_call_put_id(call, "client_network", &terms->client_network);
+    ww_call_put_id(call, "provider_network", &terms->provider_network);
+    ww_call_put_text(call, "state", state);
+    if (applied->outcome.why)
+        ww_call_put_text(call, "why", applied->outcome.why);
+    if (applied->outcome.action != WW_CONTRACT_SETTLE)
+        return;
+    ww_call_put_u64(call, "bytes", applied->outcome.used);
+    ww_call_begin(call, "paid", true);
+    for (size_t index = 0; index < applied->paid_count; index++) {
+        ww_call_begin(call, NULL, false);
+        ww_call_put_text(call, "asset", applied->paid[index].asset);
+        ww_call_put_amount(call, "amount", applied->paid[index].amount);
+        ww_call_end(call);
+    }
+    ww_call_end(call);
+}
+
+void arbiter_tell(struct arbiter *arbiter, const struct arbiter_applied *applied)
+{
+    struct ww_call call;
+    ww_ops_begin(arbiter->ops, &call);
+    arbiter_put_applied(&call, applied);
+    ww_ops_emit(&call, "contract");
+}
+
+static void fail_node(struct arbiter *arbiter, int rc)
+{
+    if (arbiter->failed)
+        return;
+    arbiter->failed = true;
+    ww_log(WW_LOG_ERROR, "arbiter", "the books can't be written; stopping", "code=%s",
+           ww_error_name(rc));
+    ww_loop_stop(arbiter->loop);
+}
+
+struct arbiter_commit_note {
+    LIST_ENTRY(arbiter_commit_note) link;
+    struct arbiter *arbiter;
+    ww_ledger_commit_fn fn;
+    void *arg;
+};
+
+static void note_committed(void *arg, int rc)
+{
+    struct arbiter_commit_note note = *(struct arbiter_commit_note *)arg;
+    LIST_REMOVE((struct arbiter_commit_note *)arg, link);
+    ww_free(arg);
+    if (rc)
+        fail_node(note.arbiter, rc);
+    if (note.fn)
+        note.fn(note.arg, rc);
+}
+
+int arbiter_commit(struct arbiter *arbiter, ww_ledger_commit_fn fn, void *arg)
+{
+    struct arbiter_commit_note *note = ww_alloc(1, sizeof(*note));
+    if (!note)
+        return WW_ENOMEM;
+    *note = (struct arbiter_commit_note){.arbiter = arbiter, .fn = fn, .arg = arg};
+    LIST_INSERT_HEAD(&arbiter->commits, note, link);
+    int rc = ww_ledger_commit(arbiter->ledger, note_committed, note);
+    if (rc) {
+        LIST_REMOVE(note, link);
+        ww_free(note);
+    }
+    return rc;
+}
+
+/* --- time --------------------------------------------------------------------------------------- */
+
+struct told {
+    struct arbiter *arbiter;
+    struct arbiter_applied applied;
+    int done;
+};
+
+static void tick_durable(void *arg, int rc)
+{
+    struct told *told = arg;
+    if (!rc) {
+        arbiter_tell(told->arbiter, &told->applied);
+        if (told->done != FUNCTION_NONE) {
+            struct ww_call call;
+            ww_ops_begin(told->arbiter->ops, &call);
+            ww_call_reason(&call, "%s", told->applied.outcome.why);
+            ww_ops_finish(&call, told->done, WW_EDECLINED);
+        }
+    }
+    ww_free(told);
+}
+
+static void tick_contract(struct arbiter *arbiter, struct arbiter_contract *contract,
+                          const struct ww_contract_event *event)
+{
+    struct told *told = ww_alloc(1, sizeof(*told));
+    if (!told)
+        return; /* the next tick tries again */
+    told->arbiter = arbiter;
+    told->done = FUNCTION_NONE;
+    int rc = arbiter_apply(arbiter, contract, event, &told->applied);
+    if (rc || told->applied.outcome.action == WW_CONTRACT_NOTHING) {
+        ww_free(told);
+        return;
+    }
+    if (told->applied.gone) {
+        told->done = contract->done;
+        contract->done = FUNCTION_NONE;
+        arbiter_forget(arbiter, contract);
+    }
+    if (arbiter_commit(arbiter, tick_durable, told))
+        ww_free(told);
+}
+
+static void tick(void *arg)
+{
+    struct arbiter *arbiter = arg;
+    struct arbiter_contract *contract, *next;
+    struct ww_contract_event event = {.kind = WW_CONTRACT_EV_TICK};
+
+    arbiter_now(&event);
+    HASH_ITER(hh, arbiter->contracts, contract, next)
+    {
+        if (ww_contract_deadline_ms(&contract->terms, event.now_s, event.now_ms) <= event.now_ms)
+            tick_contract(arbiter, contract, &event);
+    }
+    ww_timer_start(arbiter->tick, TICK_US);
+}
+
+/* --- start and stop -------------------------------------------------------------------------------- */
+
+struct loading {
+    struct arbiter *arbiter;
+    int rc;
+};
+
+static void load_contract(void *arg, const struct ww_id *id, const struct ww_id *payer, bool disputed,
+                          const struct ww_part *parts, size_t part_count, const void *record,
+                          size_t record_size)
+{
+    struct loading *loading = arg;
+    struct arbiter_contract *contract = NULL;
+    struct ww_contract terms;
+
+    (void)payer;
+    (void)disputed;
+    (void)parts;
+    (void)part_count;
+    int rc = ww_contract_decode(record, record_size, ww_clock_mono_us() / 1000, &terms);
+    if (!rc && !ww_id_equal(&terms.id, id))
+        rc = WW_ECORRUPT;
+    if (!rc)
+        rc = arbiter_remember(loading->arbiter, &terms, &contract);
+    if (rc && !loading->rc)
+        loading->rc = rc;
+}
+
+/* Offers that nobody will answer any more are void. */
+static int restart_contracts(struct arbiter *arbiter)
+{
+    struct loading loading = {.arbiter = arbiter};
+    struct ww_contract_event event = {.kind = WW_CONTRACT_EV_RESTART};
+    struct arbiter_contract *contract, *next;
+    struct arbiter_applied applied;
+
+    ww_ledger_each_contract(arbiter->ledger, load_contract, &loading);
+    if (loading.rc)
+        return loading.rc;
+    arbiter_now(&event);
+    HASH_ITER(hh, arbiter->contracts, contract, next)
+    {
+        int rc = arbiter_apply(arbiter, contract, &event, &applied);
+        if (rc)
+            return rc;
+        if (applied.gone)
+            arbiter_forget(arbiter, contract);
+    }
+    return 0;
+}
+
+int arbiter_open(struct arbiter *arbiter, const char *state_folder, char *why, size_t why_size)
+{
+    char folder[4096];
+    bool changed = false;
+
+    snprintf(folder, sizeof(folder), "%s/ledger", state_folder);
+    int rc = ww_store_open(folder, &arbiter->store);
+    if (rc) {
+        snprintf(why, why_size, "the ledger's store in %s can't be opened", folder);
+        return rc;
+    }
+    rc = ww_committer_create(arbiter->store, arbiter->loop, &arbiter->committer);
+    if (!rc)
+        rc = ww_ledger_open(arbiter->store, arbiter->loop, arbiter->committer, &arbiter->ledger, why,
+                            why_size);
+    if (!rc)
+        rc = arbiter_secrets_open(arbiter, state_folder);
+    if (!rc)
+        rc = arbiter_market_open(arbiter);
+    if (!rc)
+        rc = restart_contracts(arbiter);
+    if (!rc)
+        rc = arbiter_market_update(arbiter, &changed);
+    if (!rc)
+        rc = ww_timer_create(arbiter->loop, tick, arbiter, &arbiter->tick);
+    if (!rc)
+        rc = arbiter_commit(arbiter, NULL, NULL);
+    if (rc)
+        return rc;
+    ww_timer_start(arbiter->tick, TICK_US);
+    ww_ops_set_ledger(arbiter->ops, arbiter->ledger, arbiter->store);
+    return 0;
+}
+
+void arbiter_close_books(struct arbiter *arbiter)
+{
+    struct arbiter_contract *contract, *next;
+
+    ww_ops_set_ledger(arbiter->ops, NULL, NULL);
+    ww_timer_destroy(arbiter->tick);
+    arbiter->tick = NULL;
+    /* The ledger first: from here on it tells nobody of commits that were on their way. */
+    if (arbiter->ledger)
+        ww_ledger_close(arbiter->ledger);
+    arbiter->ledger = NULL;
+    if (arbiter->committer)
+        ww_committer_destroy(arbiter->committer);
+    arbiter->committer = NULL;
+    while (!LIST_EMPTY(&arbiter->commits)) {
+        struct arbiter_commit_note *note = LIST_FIRST(&arbiter->commits);
+        LIST_REMOVE(note, link);
+        note->fn ? note->fn(note->arg, WW_ESHUTDOWN) : (void)0;
+        ww_free(note);
+    }
+    HASH_ITER(hh, arbiter->contracts, contract, next)
+    arbiter_forget(arbiter, contract);
+    arbiter_secrets_close(arbiter);
+    if (arbiter->store)
+        ww_store_close(arbiter->store);
+    arbiter->store = NULL;
+    ww_policy_set_release(arbiter->policies);
+    arbiter->policies = NULL;
+}

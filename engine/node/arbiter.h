@@ -1,0 +1,128 @@
+/* Inside of the room: the arbiter's core. Accounts, routes and sockets are Lua's (lua/arbiter/);
+ * money, contracts, secrets and policies are here.
+ *
+ * Flow of a request: policy `contract.offer` -> `market.fund` -> reserve -> durable -> event
+ * "offer" to Lua, which asks the provider -> answer -> durable -> token. Everything that moves
+ * money is decided by ww_contract_step and done by arbiter_apply.
+ */
+#pragma once
+#include <sys/queue.h>
+#include <uthash.h>
+
+#include "ww/contract.h"
+#include "ww/crypto.h"
+#include "ww/ledger.h"
+#include "ww/market.h"
+#include "ww/ops.h"
+#include "ww/policy.h"
+#include "ww/store.h"
+
+#define FUNCTION_NONE (-2) /* no Lua function waits (LUA_NOREF) */
+
+struct arbiter_contract {
+    UT_hash_handle hh;
+    struct ww_contract terms; /* key: terms.id */
+    int done;                 /* the client's request that waits for the provider's answer */
+};
+
+/* How many contracts a node key or a network has open: what the policies go by. */
+struct arbiter_count {
+    UT_hash_handle hh;
+    struct ww_hash key; /* node id; a network's id has 16 zero bytes behind it */
+    uint64_t as_client, as_provider, disputed;
+};
+
+struct arbiter_secret {
+    UT_hash_handle hh;
+    struct ww_hash provider; /* key */
+    struct ww_id key_id;
+    uint8_t secret[32];
+    struct ww_hmac *hmac;
+};
+
+struct arbiter {
+    struct ww_ops *ops;
+    struct ww_loop *loop;
+    struct ww_store *store;
+    struct ww_committer *committer;
+    struct ww_ledger *ledger;
+    struct ww_policy_set *policies;
+    struct ww_timer *tick;
+    struct ww_market_stat stat;
+    struct ww_market_stat configured;
+    struct arbiter_contract *contracts;
+    struct arbiter_count *counts;
+    struct arbiter_secret *secrets;
+    uint8_t store_key[32]; /* seals secrets at rest */
+    uint64_t settled_count, void_count, dispute_count, refused_count;
+    LIST_HEAD(, arbiter_commit_note) commits; /* on their way to the disk */
+    bool failed; /* a write failed: nothing is changed any more */
+};
+
+/* arbiter.c */
+void arbiter_policy_context(const struct arbiter *arbiter, struct ww_policy_context *context);
+int arbiter_open(struct arbiter *arbiter, const char *state_folder, char *why, size_t why_size);
+void arbiter_close_books(struct arbiter *arbiter);
+/* Contracts in memory. */
+int arbiter_remember(struct arbiter *arbiter, const struct ww_contract *terms,
+                     struct arbiter_contract **contract);
+void arbiter_forget(struct arbiter *arbiter, struct arbiter_contract *contract);
+void arbiter_update(struct arbiter *arbiter, struct arbiter_contract *contract,
+                    const struct ww_contract *terms);
+/* Open contracts of a node, or (network_key) of a network; zeros when there are none. */
+struct arbiter_count arbiter_count_of(const struct arbiter *arbiter, const struct ww_hash *key);
+struct ww_hash arbiter_network_key(const struct ww_id *network);
+/* WW_EDISPUTED when a dispute between the two networks is open. */
+int arbiter_check_dispute(const struct arbiter *arbiter, const struct ww_id *client_network,
+                          const struct ww_id *provider_network);
+/* Bytes that the network has settled as a client, ever. */
+uint64_t arbiter_settled_bytes(const struct arbiter *arbiter, const struct ww_id *network);
+struct arbiter_contract *arbiter_find(struct arbiter *arbiter, const struct ww_id *id);
+/* Steps the contract and does what comes out of it, in the ledger, uncommitted. The contract may
+ * be gone afterwards (*gone). `outcome` and `paid` say what happened. On error nothing changed. */
+struct arbiter_applied {
+    struct ww_contract_outcome outcome;
+    struct ww_contract terms; /* after the step */
+    struct ww_part paid[WW_CONTRACT_PARTS_MAX];
+    size_t paid_count;
+    bool gone;
+};
+int arbiter_apply(struct arbiter *arbiter, struct arbiter_contract *contract,
+                  const struct ww_contract_event *event, struct arbiter_applied *applied);
+/* Now, on both clocks. */
+void arbiter_now(struct ww_contract_event *event);
+void arbiter_put_applied(struct ww_call *call, const struct arbiter_applied *applied);
+/* Event "contract" to Lua: both sides are told. From the loop only. */
+void arbiter_tell(struct arbiter *arbiter, const struct arbiter_applied *applied);
+/* Commits; a failed write stops the node. */
+int arbiter_commit(struct arbiter *arbiter, ww_ledger_commit_fn fn, void *arg);
+
+/* arbiter_market.c */
+int arbiter_market_open(struct arbiter *arbiter);
+/* Asks `market.stat` and makes the next stat if it says so (uncommitted). */
+int arbiter_market_update(struct arbiter *arbiter, bool *changed);
+void arbiter_put_stat(struct ww_call *call, const struct ww_market_stat *stat);
+int arbiter_stat_get(const struct arbiter *arbiter, uint64_t id, struct ww_market_stat *stat);
+/* Parts for `bytes` at price_ppm out of the network's market wallets; policy `market.fund` orders. */
+int arbiter_fund(struct arbiter *arbiter, const struct ww_id *network, uint64_t bytes,
+                 uint32_t price_ppm, struct ww_part parts[WW_CONTRACT_PARTS_MAX], size_t *count);
+/* Bytes that the network's spendable balance buys, over all assets; saturates. */
+uint64_t arbiter_balance_bytes(const struct arbiter *arbiter, const struct ww_id *network);
+
+/* arbiter_secret.c */
+int arbiter_secrets_open(struct arbiter *arbiter, const char *state_folder);
+void arbiter_secrets_close(struct arbiter *arbiter);
+/* The provider's session secret, made if there is none (uncommitted then: *made). */
+int arbiter_secret(struct arbiter *arbiter, const struct ww_hash *provider, bool *made,
+                   struct arbiter_secret **secret);
+int arbiter_sign_token(struct arbiter *arbiter, const struct ww_contract *contract, struct ww_buf *token);
+
+/* arbiter_contract.c: bound functions */
+int arbiter_request(void *context, struct ww_call *call);
+int arbiter_answer(void *context, struct ww_call *call);
+int arbiter_opened(void *context, struct ww_call *call);
+int arbiter_take_close(void *context, struct ww_call *call);
+int arbiter_party(void *context, struct ww_call *call);
+int arbiter_list(void *context, struct ww_call *call);
+/* arbiter_rank.c */
+int arbiter_rank(void *context, struct ww_call *call);

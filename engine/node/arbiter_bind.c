@@ -1,0 +1,258 @@
+/* ww.arbiter: the arbiter's core for lua/arbiter/.
+ *
+ * start{state=, policies=, price_nano_usd_per_gib=, network_fee_ppm=, exchange_fee_ppm=,
+ * rates={"usd 1000000000", …}}, stop(), stat{id=}, update_stat{done=}, secret{provider=, done=},
+ * request, answer, opened, close, party, contracts, rank, balance{network=}, status().
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "arbiter.h"
+#include "node.h"
+
+static int read_rates(struct ww_call *call, struct ww_market_stat *stat)
+{
+    const char *text = NULL;
+
+    while (!ww_call_text_at(call, "rates", stat->rate_count, &text)) {
+        struct ww_market_rate *rate = &stat->rates[stat->rate_count];
+        unsigned long long units = 0;
+        if (stat->rate_count == WW_MARKET_ASSETS_MAX || sscanf(text, "%15s %llu", rate->asset, &units) != 2 ||
+            units == 0 || units > WW_HOOK_NUMBER_MAX) {
+            ww_call_reason(call, "a rate is \"<asset> <base units per dollar>\", at most 8 of them");
+            return WW_ECONFIG;
+        }
+        rate->units_per_usd = units;
+        stat->rate_count++;
+    }
+    return stat->rate_count ? 0 : WW_ECONFIG;
+}
+
+static int read_market(struct ww_call *call, struct ww_market_stat *stat)
+{
+    uint64_t network_fee_ppm = 0, exchange_fee_ppm = 0;
+    int rc = ww_call_u64(call, "price_nano_usd_per_gib", &stat->price_nano_usd_per_gib);
+
+    if (rc)
+        return rc;
+    ww_call_u64(call, "network_fee_ppm", &network_fee_ppm);
+    ww_call_u64(call, "exchange_fee_ppm", &exchange_fee_ppm);
+    if (network_fee_ppm > WW_PPM || exchange_fee_ppm > WW_PPM ||
+        stat->price_nano_usd_per_gib > WW_HOOK_PRICE_MAX)
+        return WW_ECONFIG;
+    stat->network_fee_ppm = (uint32_t)network_fee_ppm;
+    stat->exchange_fee_ppm = (uint32_t)exchange_fee_ppm;
+    return read_rates(call, stat);
+}
+
+static int bound_start(void *context, struct ww_call *call)
+{
+    struct arbiter *arbiter = context;
+    const char *state = NULL;
+    char why[256] = "";
+
+    if (arbiter->ledger)
+        return WW_EEXIST;
+    int rc = ww_call_text(call, "state", &state, NULL);
+    memset(&arbiter->configured, 0, sizeof(arbiter->configured));
+    if (!rc)
+        rc = read_market(call, &arbiter->configured);
+    if (!rc)
+        rc = node_load_policies(call, &arbiter->policies);
+    if (rc)
+        return rc;
+    rc = arbiter_open(arbiter, state, why, sizeof(why));
+    if (rc) {
+        arbiter_close_books(arbiter);
+        if (why[0])
+            ww_call_reason(call, "%s", why);
+    }
+    return rc;
+}
+
+static int bound_stop(void *context, struct ww_call *call)
+{
+    struct arbiter *arbiter = context;
+    (void)call;
+    if (arbiter->ledger)
+        arbiter_commit(arbiter, NULL, NULL);
+    return 0; /* the books are closed by main, when Lua is done */
+}
+
+static int bound_stat(void *context, struct ww_call *call)
+{
+    struct arbiter *arbiter = context;
+    struct ww_market_stat stat = arbiter->stat;
+    uint64_t id = 0;
+
+    if (!ww_call_u64(call, "id", &id)) {
+        int rc = arbiter_stat_get(arbiter, id, &stat);
+        if (rc)
+            return rc;
+    }
+    arbiter_put_stat(call, &stat);
+    return 0;
+}
+
+struct reply {
+    struct arbiter *arbiter;
+    struct arbiter_secret *secret; /* lives until the arbiter is closed */
+    int done;
+};
+
+static void secret_durable(void *arg, int rc)
+{
+    struct reply *reply = arg;
+    struct ww_call call;
+    char text[2 * sizeof(reply->secret->secret) + 1];
+
+    ww_ops_begin(reply->arbiter->ops, &call);
+    if (!rc) {
+        ww_call_put_id(&call, "key_id", &reply->secret->key_id);
+        ww_call_put_text(&call, "secret",
+                         ww_hex_format(reply->secret->secret, sizeof(reply->secret->secret), text));
+        ww_wipe(text, sizeof(text));
+    }
+    ww_ops_finish(&call, reply->done, rc);
+    ww_free(reply);
+}
+
+/* {provider=, done=fn({key_id, secret})}: made at the first call, the same ever after. */
+static int bound_secret(void *context, struct ww_call *call)
+{
+    struct arbiter *arbiter = context;
+    struct ww_hash provider;
+    bool made = false;
+    struct reply *reply = ww_alloc(1, sizeof(*reply));
+
+    if (!reply)
+        return WW_ENOMEM;
+    reply->arbiter = arbiter;
+    int rc = ww_call_hash(call, "provider", &provider);
+    if (!rc)
+        rc = arbiter_secret(arbiter, &provider, &made, &reply->secret);
+    if (!rc)
+        rc = ww_call_function(call, "done", &reply->done);
+    if (rc) {
+        ww_free(reply);
+        return rc;
+    }
+    rc = arbiter_commit(arbiter, secret_durable, reply);
+    if (rc) {
+        ww_ops_forget(arbiter->ops, reply->done);
+        ww_free(reply);
+    }
+    return rc;
+}
+
+static int bound_balance(void *context, struct ww_call *call)
+{
+    struct arbiter *arbiter = context;
+    struct ww_id network;
+    int rc = ww_call_id(call, "network", &network);
+
+    if (rc)
+        return rc;
+    uint64_t bytes = arbiter_balance_bytes(arbiter, &network);
+    ww_call_put_u64(call, "bytes", WW_MIN(bytes, WW_HOOK_NUMBER_MAX));
+    ww_call_put_u64(call, "settled_bytes",
+                    WW_MIN(arbiter_settled_bytes(arbiter, &network), WW_HOOK_NUMBER_MAX));
+    return 0;
+}
+
+static int bound_status(void *context, struct ww_call *call)
+{
+    struct arbiter *arbiter = context;
+    struct arbiter_contract *contract, *next;
+    uint64_t open = 0, disputed = 0;
+
+    if (!arbiter->ledger)
+        return WW_ESTATE;
+    HASH_ITER(hh, arbiter->contracts, contract, next)
+    {
+        if (contract->terms.state == WW_CONTRACT_DISPUTED)
+            disputed++;
+        else
+            open++;
+    }
+    ww_call_put_u64(call, "contracts_open", open);
+    ww_call_put_u64(call, "contracts_disputed", disputed);
+    ww_call_put_u64(call, "settled_total", arbiter->settled_count);
+    ww_call_put_u64(call, "void_total", arbiter->void_count);
+    ww_call_put_u64(call, "disputed_total", arbiter->dispute_count);
+    ww_call_put_u64(call, "refused_total", arbiter->refused_count);
+    ww_call_put_u64(call, "commits_pending", ww_committer_pending(arbiter->committer));
+    node_put_policies(call, arbiter->policies);
+    return 0;
+}
+
+static int bound_update_stat(void *context, struct ww_call *call)
+{
+    struct arbiter *arbiter = context;
+    bool changed = false;
+    int rc = arbiter_market_update(arbiter, &changed);
+
+    if (!rc && changed)
+        rc = arbiter_commit(arbiter, NULL, NULL);
+    ww_call_put_bool(call, "changed", changed);
+    return rc;
+}
+
+/* Every function but start needs open books. */
+static int opened(struct arbiter *arbiter)
+{
+    return arbiter->ledger && !arbiter->failed ? 0 : WW_ESHUTDOWN;
+}
+
+#define GUARDED(name, fn) \
+    static int guarded_##name(void *context, struct ww_call *call) \
+    { \
+        int rc = opened(context); \
+        return rc ? rc : fn(context, call); \
+    }
+GUARDED(stop, bound_stop)
+GUARDED(stat, bound_stat)
+GUARDED(update_stat, bound_update_stat)
+GUARDED(secret, bound_secret)
+GUARDED(balance, bound_balance)
+GUARDED(status, bound_status)
+GUARDED(request, arbiter_request)
+GUARDED(answer, arbiter_answer)
+GUARDED(opened, arbiter_opened)
+GUARDED(close, arbiter_take_close)
+GUARDED(party, arbiter_party)
+GUARDED(contracts, arbiter_list)
+GUARDED(rank, arbiter_rank)
+
+int arbiter_bind(struct ww_ops *ops, struct arbiter **out)
+{
+    static const struct ww_ops_function functions[] = {
+        {"start", bound_start},        {"stop", guarded_stop},
+        {"stat", guarded_stat},        {"update_stat", guarded_update_stat},
+        {"secret", guarded_secret},    {"balance", guarded_balance},
+        {"status", guarded_status},    {"request", guarded_request},
+        {"answer", guarded_answer},    {"opened", guarded_opened},
+        {"close", guarded_close},      {"party", guarded_party},
+        {"contracts", guarded_contracts}, {"rank", guarded_rank},
+    };
+    struct arbiter *arbiter = ww_alloc(1, sizeof(*arbiter));
+    if (!arbiter)
+        return WW_ENOMEM;
+    arbiter->ops = ops;
+    arbiter->loop = ww_ops_loop(ops);
+    int rc = ww_ops_bind(ops, "arbiter", functions, WW_ARRAY_COUNT(functions), arbiter);
+    if (rc) {
+        ww_free(arbiter);
+        return rc;
+    }
+    *out = arbiter;
+    return 0;
+}
+
+void arbiter_destroy(struct arbiter *arbiter)
+{
+    if (!arbiter)
+        return;
+    arbiter_close_books(arbiter);
+    ww_free(arbiter);
+}

@@ -1,0 +1,491 @@
+/* What clients and providers ask of the arbiter about contracts, as functions for its routes.
+ *
+ * Each function validates, changes the ledger, commits, and answers through the caller's `done`
+ * function only when that is durable. Who is asking was settled by the route: `party` and
+ * `provider` name the key that has signed in.
+ */
+#include <string.h>
+
+#include "arbiter.h"
+
+/* Carries an answer over the commit. */
+struct waiting {
+    struct arbiter *arbiter;
+    struct arbiter_applied applied;
+    int done;
+    bool tell;
+};
+
+static struct waiting *wait_for(struct arbiter *arbiter, int done)
+{
+    struct waiting *waiting = ww_alloc(1, sizeof(*waiting));
+    if (!waiting)
+        return NULL;
+    waiting->arbiter = arbiter;
+    waiting->done = done;
+    return waiting;
+}
+
+static void finish_error(struct arbiter *arbiter, int done, int rc, const char *reason)
+{
+    struct ww_call call;
+    if (done == FUNCTION_NONE)
+        return;
+    ww_ops_begin(arbiter->ops, &call);
+    if (reason)
+        ww_call_reason(&call, "%s", reason);
+    ww_ops_finish(&call, done, rc);
+}
+
+/* --- request ---------------------------------------------------------------------------------------- */
+
+static int parse_relation(struct ww_call *call, enum ww_hook_relation *relation)
+{
+    const char *text = NULL;
+    int rc = ww_call_text(call, "relation", &text, NULL);
+    if (rc)
+        return rc;
+    *relation = strcmp(text, "own") == 0      ? WW_HOOK_RELATION_OWN
+                : strcmp(text, "friend") == 0 ? WW_HOOK_RELATION_FRIEND
+                                              : WW_HOOK_RELATION_PUBLIC;
+    return 0;
+}
+
+static int read_request(struct arbiter *arbiter, struct ww_call *call, struct ww_contract *terms,
+                        struct ww_hook_offer_request *request)
+{
+    uint64_t age_s = 0, score_ppm = 500000, window = WW_CONTRACT_WINDOW_BYTES, list_version = 1;
+    int rc = ww_call_hash(call, "client", &terms->client);
+
+    if (!rc)
+        rc = ww_call_hash(call, "provider", &terms->provider);
+    if (!rc)
+        rc = ww_call_id(call, "client_network", &terms->client_network);
+    if (!rc)
+        rc = ww_call_id(call, "provider_network", &terms->provider_network);
+    if (!rc)
+        rc = ww_call_u64(call, "bytes", &request->bytes);
+    if (!rc)
+        rc = parse_relation(call, &request->relation);
+    if (rc)
+        return rc;
+    ww_call_u64(call, "client_age_s", &age_s);
+    ww_call_u64(call, "score_ppm", &score_ppm);
+    ww_call_u64(call, "window_bytes", &window);
+    ww_call_u64(call, "list_version", &list_version);
+    if (request->bytes == 0 || request->bytes > WW_CONTRACT_BYTES_MAX ||
+        window < WW_HOOK_WINDOW_MIN || window > WW_HOOK_WINDOW_MAX || list_version > UINT32_MAX) {
+        ww_call_reason(call, "bytes or window_bytes is out of range");
+        return WW_ERANGE;
+    }
+    terms->window_bytes = window;
+    terms->list_version = (uint32_t)list_version;
+
+    struct ww_hash client_key = arbiter_network_key(&terms->client_network);
+    struct arbiter_count client = arbiter_count_of(arbiter, &client_key);
+    struct arbiter_count provider = arbiter_count_of(arbiter, &terms->provider);
+    request->balance_bytes = arbiter_balance_bytes(arbiter, &terms->client_network);
+    request->price_nano_usd_per_gib = arbiter->stat.price_nano_usd_per_gib;
+    request->client.settled_gib = arbiter_settled_bytes(arbiter, &terms->client_network) / WW_GIB;
+    request->client.open_contracts = client.as_client;
+    request->client.disputes = client.disputed;
+    request->client.network_age_s = age_s;
+    request->provider.score_ppm = score_ppm;
+    request->provider.open_contracts = provider.as_provider;
+    request->provider.disputes = provider.disputed;
+    return 0;
+}
+
+/* Policy, then escrow. Fills the terms. */
+static int admit(struct arbiter *arbiter, struct ww_call *call, struct ww_contract *terms,
+                 const struct ww_hook_offer_request *request, struct ww_part *parts, size_t *part_count)
+{
+    struct ww_hook_offer_decision decision = {0};
+    struct ww_policy_context context;
+    struct ww_policy_report report;
+
+    arbiter_policy_context(arbiter, &context);
+    ww_policy_call(arbiter->policies, WW_HOOK_CONTRACT_OFFER, request, &context, &decision, &report);
+    if (decision.decision != WW_HOOK_ACCEPT) {
+        arbiter->refused_count++;
+        ww_call_reason(call, "%s", decision.reason);
+        return WW_EREFUSED;
+    }
+    terms->generation = report.generation;
+    terms->bytes = WW_MIN(decision.bytes, request->bytes);
+    terms->price_ppm = (uint32_t)decision.price_ppm;
+    terms->stat_id = arbiter->stat.id;
+    return arbiter_fund(arbiter, &terms->client_network, terms->bytes, terms->price_ppm, parts, part_count);
+}
+
+struct offering {
+    struct arbiter *arbiter;
+    struct ww_contract terms;
+    enum ww_hook_relation relation;
+};
+
+/* The reservation is durable: Lua asks the provider. */
+static void offer_durable(void *arg, int rc)
+{
+    struct offering *offering = arg;
+    struct ww_call call;
+
+    if (!rc && arbiter_find(offering->arbiter, &offering->terms.id)) {
+        const struct ww_contract *terms = &offering->terms;
+        ww_ops_begin(offering->arbiter->ops, &call);
+        ww_call_put_id(&call, "contract", &terms->id);
+        ww_call_put_hash(&call, "provider", &terms->provider);
+        ww_call_put_u64(&call, "bytes", terms->bytes);
+        ww_call_put_u64(&call, "price_ppm", terms->price_ppm);
+        ww_call_put_u64(&call, "window_bytes", terms->window_bytes);
+        ww_call_put_u64(&call, "stat", terms->stat_id);
+        ww_call_put_amount(&call, "price_nano_usd_per_gib",
+                           ww_amount_from_u64(offering->arbiter->stat.price_nano_usd_per_gib));
+        ww_call_put_text(&call, "relation", ww_hook_word("relation", offering->relation));
+        ww_ops_emit(&call, "offer");
+    }
+    ww_free(offering);
+}
+
+static int start_offer(struct arbiter *arbiter, const struct ww_contract *terms,
+                       enum ww_hook_relation relation, int done)
+{
+    struct arbiter_contract *contract = NULL;
+    struct offering *offering = ww_alloc(1, sizeof(*offering));
+
+    if (!offering)
+        return WW_ENOMEM;
+    *offering = (struct offering){arbiter, *terms, relation};
+    int rc = arbiter_remember(arbiter, terms, &contract);
+    if (!rc)
+        rc = arbiter_commit(arbiter, offer_durable, offering);
+    if (rc) {
+        if (contract)
+            arbiter_forget(arbiter, contract);
+        ww_free(offering);
+        return rc;
+    }
+    contract->done = done;
+    return 0;
+}
+
+int arbiter_request(void *context, struct ww_call *call)
+{
+    struct arbiter *arbiter = context;
+    struct ww_hook_offer_request request = {0};
+    struct ww_contract terms = {0};
+    struct ww_part parts[WW_CONTRACT_PARTS_MAX];
+    uint8_t record[WW_CONTRACT_RECORD_SIZE];
+    struct ww_contract_event now;
+    struct arbiter_secret *secret = NULL;
+    size_t part_count = 0;
+    bool made = false;
+    int done = FUNCTION_NONE;
+
+    int rc = read_request(arbiter, call, &terms, &request);
+    if (!rc)
+        rc = arbiter_check_dispute(arbiter, &terms.client_network, &terms.provider_network);
+    if (!rc)
+        rc = arbiter_secret(arbiter, &terms.provider, &made, &secret);
+    if (!rc)
+        rc = admit(arbiter, call, &terms, &request, parts, &part_count);
+    if (rc)
+        return rc;
+    arbiter_now(&now);
+    terms.id = ww_id_make(now.now_s * 1000);
+    terms.key_id = secret->key_id;
+    terms.issued_s = now.now_s;
+    terms.open_by_s = now.now_s + WW_OPEN_BY_S;
+    terms.expires_s = now.now_s + WW_EXPIRES_S;
+    terms.state = WW_CONTRACT_OFFERED;
+    terms.waiting_since_ms = now.now_ms;
+    ww_contract_encode(&terms, record);
+    rc = ww_ledger_reserve(arbiter->ledger, &terms.id, &terms.client_network, parts, part_count, record,
+                           sizeof(record));
+    if (rc)
+        return rc;
+    rc = ww_call_function(call, "done", &done);
+    if (!rc)
+        rc = start_offer(arbiter, &terms, request.relation, done);
+    if (rc) {
+        if (done != FUNCTION_NONE)
+            ww_ops_forget(arbiter->ops, done);
+        ww_ledger_void(arbiter->ledger, &terms.id);
+        return rc;
+    }
+    ww_call_put_id(call, "contract", &terms.id);
+    return 0;
+}
+
+/* --- answer --------------------------------------------------------------------------------------------- */
+
+static void answer_durable(void *arg, int rc)
+{
+    struct waiting *waiting = arg;
+    struct arbiter *arbiter = waiting->arbiter;
+    const struct ww_contract *terms = &waiting->applied.terms;
+    char text[WW_TOKEN_BYTES_MAX * 2];
+    struct ww_buf token;
+    struct ww_call call;
+
+    if (!rc && waiting->applied.outcome.action == WW_CONTRACT_VOID) {
+        finish_error(arbiter, waiting->done, WW_EDECLINED, waiting->applied.outcome.why);
+        arbiter_tell(arbiter, &waiting->applied);
+        ww_free(waiting);
+        return;
+    }
+    ww_buf_init(&token, WW_TOKEN_BYTES_MAX);
+    if (!rc)
+        rc = arbiter_sign_token(arbiter, terms, &token);
+    if (!rc)
+        rc = ww_base64_format(token.data, token.size, text, sizeof(text));
+    if (rc) {
+        finish_error(arbiter, waiting->done, rc, NULL);
+    } else if (waiting->done != FUNCTION_NONE) {
+        ww_ops_begin(arbiter->ops, &call);
+        ww_call_put_id(&call, "contract", &terms->id);
+        ww_call_put_hash(&call, "provider", &terms->provider);
+        ww_call_put_u64(&call, "bytes", terms->bytes);
+        ww_call_put_u64(&call, "price_ppm", terms->price_ppm);
+        ww_call_put_u64(&call, "stat", terms->stat_id);
+        ww_call_put_u64(&call, "expires_s", terms->expires_s);
+        ww_call_put_text(&call, "token", text);
+        ww_ops_finish(&call, waiting->done, 0);
+    }
+    ww_buf_deinit(&token);
+    ww_free(waiting);
+}
+
+int arbiter_answer(void *context, struct ww_call *call)
+{
+    struct arbiter *arbiter = context;
+    struct ww_contract_event event = {.kind = WW_CONTRACT_EV_DECLINE};
+    struct ww_hash provider;
+    struct ww_id id;
+    bool accept = false;
+
+    int rc = ww_call_id(call, "contract", &id);
+    if (!rc)
+        rc = ww_call_hash(call, "provider", &provider);
+    if (!rc)
+        rc = ww_call_bool(call, "accept", &accept);
+    if (rc)
+        return rc;
+    ww_call_u64(call, "window_bytes", &event.window_bytes);
+    struct arbiter_contract *contract = arbiter_find(arbiter, &id);
+    if (!contract)
+        return WW_EGONE;
+    if (!ww_hash_equal(&contract->terms.provider, &provider))
+        return WW_EPERM;
+    if (accept)
+        event.kind = WW_CONTRACT_EV_ACCEPT;
+    arbiter_now(&event);
+    struct waiting *waiting = wait_for(arbiter, contract->done);
+    if (!waiting)
+        return WW_ENOMEM;
+    rc = arbiter_apply(arbiter, contract, &event, &waiting->applied);
+    if (!rc)
+        rc = arbiter_commit(arbiter, answer_durable, waiting);
+    if (rc) {
+        ww_free(waiting);
+        return rc;
+    }
+    contract->done = FUNCTION_NONE; /* the commit answers it */
+    if (waiting->applied.gone)
+        arbiter_forget(arbiter, contract);
+    return 0;
+}
+
+/* --- opened and closed -------------------------------------------------------------------------------------- */
+
+static void report_durable(void *arg, int rc)
+{
+    struct waiting *waiting = arg;
+    struct arbiter *arbiter = waiting->arbiter;
+    struct ww_call call;
+
+    if (waiting->done != FUNCTION_NONE) {
+        ww_ops_begin(arbiter->ops, &call);
+        if (!rc)
+            arbiter_put_applied(&call, &waiting->applied);
+        ww_ops_finish(&call, waiting->done, rc);
+    }
+    if (!rc && waiting->tell)
+        arbiter_tell(arbiter, &waiting->applied);
+    ww_free(waiting);
+}
+
+/* Applies a report of one side, and answers when it is durable. */
+static int take_report(struct arbiter *arbiter, struct ww_call *call, struct arbiter_contract *contract,
+                       struct ww_contract_event *event)
+{
+    int done = FUNCTION_NONE;
+    struct waiting *waiting = wait_for(arbiter, FUNCTION_NONE);
+
+    if (!waiting)
+        return WW_ENOMEM;
+    arbiter_now(event);
+    int rc = arbiter_apply(arbiter, contract, event, &waiting->applied);
+    if (rc) {
+        ww_free(waiting);
+        return rc;
+    }
+    enum ww_contract_action action = waiting->applied.outcome.action;
+    waiting->tell = action == WW_CONTRACT_SETTLE || action == WW_CONTRACT_VOID ||
+                    action == WW_CONTRACT_DISPUTE;
+    if (waiting->applied.gone)
+        arbiter_forget(arbiter, contract);
+    if (!ww_call_function(call, "done", &done))
+        waiting->done = done;
+    rc = arbiter_commit(arbiter, report_durable, waiting);
+    if (rc) {
+        if (done != FUNCTION_NONE)
+            ww_ops_forget(arbiter->ops, done);
+        ww_free(waiting);
+    }
+    return rc;
+}
+
+int arbiter_opened(void *context, struct ww_call *call)
+{
+    struct arbiter *arbiter = context;
+    struct ww_contract_event event = {.kind = WW_CONTRACT_EV_OPENED};
+    struct ww_hash provider;
+    struct ww_id id;
+
+    int rc = ww_call_id(call, "contract", &id);
+    if (!rc)
+        rc = ww_call_hash(call, "provider", &provider);
+    if (rc)
+        return rc;
+    struct arbiter_contract *contract = arbiter_find(arbiter, &id);
+    if (!contract)
+        return WW_EGONE;
+    if (!ww_hash_equal(&contract->terms.provider, &provider))
+        return WW_EPERM;
+    return take_report(arbiter, call, contract, &event);
+}
+
+/* Decodes the close and checks that the key that signed in has signed it. */
+static int read_close(struct ww_call *call, const struct ww_hash *party, struct ww_close *record)
+{
+    uint8_t bytes[WW_TOKEN_BYTES_MAX], spki[WW_PUBLIC_KEY_SIZE + 16];
+    const char *text = NULL, *key_text = NULL;
+    size_t text_size = 0, key_size = 0, size = 0, spki_size = 0, signed_size = 0;
+    struct ww_public_key *key = NULL;
+    struct ww_hash node_id;
+
+    int rc = ww_call_text(call, "close", &text, &text_size);
+    if (!rc)
+        rc = ww_call_text(call, "public_key", &key_text, &key_size);
+    if (!rc)
+        rc = ww_base64_parse(text, text_size, bytes, sizeof(bytes), &size);
+    if (!rc)
+        rc = ww_base64_parse(key_text, key_size, spki, sizeof(spki), &spki_size);
+    if (!rc)
+        rc = ww_wire_close_decode(bytes, size, record, &signed_size);
+    if (!rc)
+        rc = ww_public_key_parse(spki, spki_size, &key);
+    if (!rc) {
+        ww_public_key_node_id(key, &node_id);
+        if (!ww_hash_equal(&node_id, party) || !ww_hash_equal(&record->party, party))
+            rc = WW_EPERM;
+    }
+    if (!rc)
+        rc = ww_verify(key, "ww close 1", bytes, signed_size, record->signature);
+    ww_public_key_destroy(key);
+    if (rc == WW_EINVAL || rc == WW_ERANGE)
+        rc = WW_EMALFORMED;
+    return rc;
+}
+
+int arbiter_take_close(void *context, struct ww_call *call)
+{
+    struct arbiter *arbiter = context;
+    struct ww_contract_event event = {.kind = WW_CONTRACT_EV_CLOSE};
+    struct ww_close record;
+    struct ww_hash party;
+
+    int rc = ww_call_hash(call, "party", &party);
+    if (!rc)
+        rc = read_close(call, &party, &record);
+    if (rc)
+        return rc;
+    struct arbiter_contract *contract = arbiter_find(arbiter, &record.contract_id);
+    if (!contract)
+        return WW_EGONE;
+    if (ww_hash_equal(&contract->terms.client, &party))
+        event.party = WW_CONTRACT_CLIENT;
+    else if (ww_hash_equal(&contract->terms.provider, &party))
+        event.party = WW_CONTRACT_PROVIDER;
+    else
+        return WW_EPERM;
+    event.close.reason = record.reason;
+    event.close.bytes_up = record.bytes_up;
+    event.close.bytes_down = record.bytes_down;
+    memcpy(event.close.epoch, record.epoch, sizeof(record.epoch));
+    return take_report(arbiter, call, contract, &event);
+}
+
+/* --- looking ----------------------------------------------------------------------------------------------- */
+
+/* The other side of a contract that `party` has: for signalling. WW_ENOCONTRACT when there is no
+ * such contract, it isn't active, or the caller has no part in it. */
+int arbiter_party(void *context, struct ww_call *call)
+{
+    struct arbiter *arbiter = context;
+    struct ww_hash party;
+    struct ww_id id;
+
+    int rc = ww_call_id(call, "contract", &id);
+    if (!rc)
+        rc = ww_call_hash(call, "party", &party);
+    if (rc)
+        return rc;
+    struct arbiter_contract *contract = arbiter_find(arbiter, &id);
+    if (!contract || (contract->terms.state != WW_CONTRACT_ACTIVE &&
+                      contract->terms.state != WW_CONTRACT_OPEN))
+        return WW_ENOCONTRACT;
+    if (ww_hash_equal(&contract->terms.client, &party))
+        ww_call_put_hash(call, "other", &contract->terms.provider);
+    else if (ww_hash_equal(&contract->terms.provider, &party))
+        ww_call_put_hash(call, "other", &contract->terms.client);
+    else
+        return WW_ENOCONTRACT;
+    return 0;
+}
+
+/* {network=} -> contracts of the network that are open or disputed; at most 256. */
+int arbiter_list(void *context, struct ww_call *call)
+{
+    struct arbiter *arbiter = context;
+    struct arbiter_contract *contract, *next;
+    struct ww_id network;
+    size_t count = 0;
+
+    int rc = ww_call_id(call, "network", &network);
+    if (rc)
+        return rc;
+    ww_call_begin(call, "contracts", true);
+    HASH_ITER(hh, arbiter->contracts, contract, next)
+    {
+        const struct ww_contract *terms = &contract->terms;
+        if (count == 256)
+            break;
+        if (!ww_id_equal(&terms->client_network, &network) &&
+            !ww_id_equal(&terms->provider_network, &network))
+            continue;
+        ww_call_begin(call, NULL, false);
+        ww_call_put_id(call, "contract", &terms->id);
+        ww_call_put_hash(call, "client", &terms->client);
+        ww_call_put_hash(call, "provider", &terms->provider);
+        ww_call_put_text(call, "state", ww_contract_state_name(terms->state));
+        ww_call_put_u64(call, "bytes", terms->bytes);
+        ww_call_put_u64(call, "price_ppm", terms->price_ppm);
+        ww_call_put_u64(call, "expires_s", terms->expires_s);
+        ww_call_end(call);
+        count++;
+    }
+    ww_call_end(call);
+    return 0;
+}

@@ -1,0 +1,68 @@
+/* Inside of the room: the client: a local proxy whose connections become streams to a provider. */
+#pragma once
+#include <sys/queue.h>
+
+#include "ww/packet.h"
+
+#include "edge.h"
+#include "pipe.h"
+
+struct client_association;
+
+/* One destination of the application: a TCP connection, or a UDP flow of an association. */
+struct client_stream {
+    UT_hash_handle hh;         /* in conn->streams, key: pipe.stream_id */
+    UT_hash_handle by_target;  /* flows: in association->flows, key: target_text */
+    TAILQ_ENTRY(client_stream) waiting;
+    struct client *client;
+    struct conn *conn; /* NULL while it waits, and after the connection has gone */
+    struct pipe pipe;  /* TCP; pipe.stream_id for both */
+    struct ww_proxy_connection *connection; /* TCP; NULL once gone */
+    struct client_association *association; /* UDP */
+    struct ww_target target;
+    char target_text[WW_TARGET_TEXT_BYTES];
+    uint64_t since_us;
+    bool accepted, is_waiting;
+};
+
+struct client_association {
+    struct ww_proxy_association *proxy;
+    struct client *client;
+    struct client_stream *flows;
+};
+
+struct client {
+    struct edge edge; /* first: conn->owner points at it */
+    struct ww_proxy *proxy;
+    struct ww_address_rules *rules;
+    struct conn *active; /* where new streams go */
+    TAILQ_HEAD(client_waiting, client_stream) waiting;
+    size_t waiting_count;
+    struct ww_timer *waiting_timer;
+    uint64_t denied_count, refused_count, opened_count;
+    bool stopping; /* contracts are being ended: nothing new is taken */
+};
+
+/* client.c */
+extern const struct ww_proxy_callbacks CLIENT_PROXY_CALLBACKS;
+void client_stream_accepted(void *arg, uint64_t stream_id, const struct ww_dest *local);
+void client_stream_data(void *arg, uint64_t stream_id, const uint8_t *data, size_t size, bool fin);
+void client_stream_writable(void *arg, uint64_t stream_id);
+void client_stream_reset(void *arg, uint64_t stream_id, int code);
+/* A connection or a contract has come: waiting requests try again. */
+void client_retry(struct client *client);
+/* The connection is going: its streams let go of it. */
+void client_detach(struct conn *conn);
+void client_waiting_expired(void *arg);
+/* WW_EDESTINATION for a literal address that the fixed list denies. */
+int client_judge(struct client *client, const struct ww_target *target, int protocol);
+void client_dest(const struct ww_target *target, enum ww_dest_protocol protocol, struct ww_dest *dest);
+struct client_stream *client_stream_find(struct conn *conn, uint64_t stream_id);
+
+/* client_udp.c */
+void client_associated(void *arg, struct ww_proxy_association *association);
+void client_proxy_datagram(void *arg, struct ww_proxy_association *association,
+                           const struct ww_target *target, const uint8_t *data, size_t size);
+void client_dissociated(void *arg, struct ww_proxy_association *association);
+void client_datagram(void *arg, uint64_t stream_id, const uint8_t *data, size_t size);
+void client_flow_free(struct client_stream *flow);

@@ -1,0 +1,365 @@
+/* ww.client: the client's core for lua/node/client.lua.
+ *
+ * start{key=, state=, proxy="127.0.0.1:1080", proxy_remote=, stun=, loopback=, bypass=, policies=,
+ * allow_private={…}} -> {proxy}; connect{peer=, contract=}; signal{peer=, text=}; offer{peer=,
+ * token=}; renew{…} and choose_path{failures=} ask the policies; end_contracts{}; close_done,
+ * outcome, status. Events: see edge.h.
+ */
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "client.h"
+#include "node.h"
+
+/* --- contracts on the connection ----------------------------------------------------------------------- */
+
+static struct edge_note note_of(struct conn *conn, enum edge_event event, const struct ww_id *id)
+{
+    struct edge_note note = {.edge = conn->owner, .event = event, .peer = conn->remote};
+    if (id) {
+        note.contract = *id;
+        note.has_contract = true;
+    }
+    return note;
+}
+
+static int verify_opened(struct conn *conn, const struct ww_id *id, const uint8_t *provider_epoch,
+                         const uint8_t *signature)
+{
+    const struct edge *edge = conn->owner;
+    uint8_t spki[WW_PUBLIC_KEY_SIZE];
+    struct ww_public_key *key = NULL;
+    struct ww_buf message;
+
+    if (!ww_peer_public_key(conn->peer, spki))
+        return WW_EPEERKEY;
+    ww_buf_init(&message, 256);
+    ww_wire_opened_message(id, edge->epoch, provider_epoch, &message);
+    int rc = message.error ? message.error : ww_public_key_parse(spki, sizeof(spki), &key);
+    if (!rc)
+        rc = ww_verify(key, "ww opened 1", message.data, message.size, signature);
+    ww_public_key_destroy(key);
+    ww_buf_deinit(&message);
+    return rc;
+}
+
+static void contract_opened(void *arg, const struct ww_id *id, const uint8_t epoch[WW_EPOCH_SIZE],
+                            const uint8_t signature[WW_SIGNATURE_BYTES])
+{
+    struct conn *conn = arg;
+    struct edge_note note = note_of(conn, EDGE_OPENED, id);
+
+    if (verify_opened(conn, id, epoch, signature)) {
+        ww_transfer_abort(conn->transfer, WW_EAUTH);
+        conn_lose(conn, WW_EAUTH);
+        return;
+    }
+    edge_tell(&note);
+}
+
+static void contract_refused(void *arg, const struct ww_id *id, int code, const char *reason)
+{
+    struct conn *conn = arg;
+    struct edge *edge = conn->owner;
+    struct edge_note note = note_of(conn, EDGE_REFUSED, id);
+    struct ww_transfer_counts none = {0};
+    char *text = ww_strdup(reason);
+
+    note.code = code;
+    note.text = text;
+    edge_tell(&note);
+    ww_free(text);
+    edge_state_end(edge, &conn->remote, id, &none, WW_CLOSE_NEVER_OPENED, true);
+}
+
+static void contract_wanted(void *arg, uint64_t bytes_left)
+{
+    struct edge_note note = note_of(arg, EDGE_WANTED, NULL);
+    note.bytes_up = bytes_left;
+    edge_tell(&note);
+}
+
+static void contract_ended(void *arg, const struct ww_id *id, const struct ww_transfer_counts *counts, bool clean)
+{
+    struct conn *conn = arg;
+    edge_state_end(conn->owner, &conn->remote, id, counts, clean ? WW_CLOSE_DONE : WW_CLOSE_LOST, clean);
+}
+
+static void conn_closed(struct conn *conn, int code)
+{
+    struct client *client = conn->owner;
+    struct edge_note note = note_of(conn, EDGE_LOST, NULL);
+
+    note.code = code;
+    edge_tell(&note);
+    client_detach(conn);
+    if (client->active == conn)
+        client->active = NULL;
+    edge_drop(&client->edge, conn);
+}
+
+static void conn_ready(struct conn *conn)
+{
+    struct client *client = conn->owner;
+    client->active = conn;
+    client_retry(client);
+    edge_conn_ready(conn);
+}
+
+static const struct conn_callbacks CONN_CALLBACKS = {
+    .signal = edge_conn_signal,
+    .ready = conn_ready,
+    .closed = conn_closed,
+    .transfer =
+        {
+            .stream_accepted = client_stream_accepted,
+            .stream_data = client_stream_data,
+            .stream_writable = client_stream_writable,
+            .stream_reset = client_stream_reset,
+            .datagram = client_datagram,
+            .contract_opened = contract_opened,
+            .contract_refused = contract_refused,
+            .contract_wanted = contract_wanted,
+            .contract_ended = contract_ended,
+        },
+};
+
+/* --- bound functions ----------------------------------------------------------------------------------------- */
+
+static int bound_connect(void *context, struct ww_call *call)
+{
+    struct client *client = context;
+    struct conn *conn = NULL;
+    struct ww_hash peer;
+    struct ww_id contract;
+
+    int rc = ww_call_hash(call, "peer", &peer);
+    if (!rc)
+        rc = ww_call_id(call, "contract", &contract);
+    if (rc)
+        return rc;
+    if (edge_find(&client->edge, &peer))
+        return WW_EEXIST;
+    rc = edge_connect(&client->edge, &peer, &CONN_CALLBACKS, &conn);
+    if (rc)
+        return rc;
+    conn->contract = contract;
+    conn->has_contract = true;
+    return 0;
+}
+
+static int bound_offer(void *context, struct ww_call *call)
+{
+    struct client *client = context;
+    uint8_t token[WW_TOKEN_BYTES_MAX];
+    const char *text = NULL;
+    size_t text_size = 0, size = 0, signed_size = 0;
+    struct ww_token terms;
+    struct ww_hash peer;
+
+    int rc = ww_call_hash(call, "peer", &peer);
+    if (!rc)
+        rc = ww_call_text(call, "token", &text, &text_size);
+    if (!rc)
+        rc = ww_base64_parse(text, text_size, token, sizeof(token), &size);
+    if (!rc)
+        rc = ww_wire_token_decode(token, size, &terms, &signed_size);
+    if (rc)
+        return rc;
+    struct conn *conn = edge_find(&client->edge, &peer);
+    if (!conn)
+        return WW_ENOTFOUND;
+    if (!ww_hash_equal(&terms.provider, &peer) || !ww_hash_equal(&terms.client, &client->edge.node_id))
+        return WW_EFOREIGN;
+    conn->contract = terms.contract_id;
+    conn->has_contract = true;
+    rc = ww_transfer_contract_offer(conn->transfer, token, size, &terms, ww_loop_now_us(conn->loop));
+    if (rc)
+        return rc;
+    client_retry(client);
+    conn_touch(conn);
+    return 0;
+}
+
+static int bound_renew(void *context, struct ww_call *call)
+{
+    struct client *client = context;
+    struct ww_hook_renew_request request = {0};
+    struct ww_hook_renew_decision decision = {0};
+    struct ww_policy_context policy = {.now_s = ww_clock_wall_ms() / 1000};
+
+    ww_random_bytes(&policy.seed, sizeof(policy.seed));
+    ww_call_u64(call, "bytes_total", &request.bytes_total);
+    ww_call_u64(call, "bytes_left", &request.bytes_left);
+    ww_call_u64(call, "seconds_left", &request.seconds_left);
+    ww_call_u64(call, "rate_bytes_s", &request.rate_bytes_s);
+    ww_call_u64(call, "balance_bytes", &request.balance_bytes);
+    request.contracts_done = client->edge.contracts_ended;
+    ww_policy_call(client->edge.policies, WW_HOOK_CONTRACT_RENEW, &request, &policy, &decision, NULL);
+    ww_call_put_bool(call, "ask", decision.decision == WW_HOOK_ASK);
+    ww_call_put_u64(call, "bytes", decision.bytes);
+    ww_call_put_text(call, "reason", decision.reason);
+    return 0;
+}
+
+static int bound_choose_path(void *context, struct ww_call *call)
+{
+    struct client *client = context;
+    struct ww_hook_path_request request = {.paths_count = 1};
+    struct ww_hook_path_decision decision = {0};
+    struct ww_policy_context policy = {.now_s = ww_clock_wall_ms() / 1000};
+
+    ww_random_bytes(&policy.seed, sizeof(policy.seed));
+    request.paths[0].kind = WW_HOOK_DIRECT; /* relays come with the extenders */
+    ww_call_u64(call, "failures", &request.paths[0].failures);
+    ww_policy_call(client->edge.policies, WW_HOOK_PATH_CHOOSE, &request, &policy, &decision, NULL);
+    ww_call_put_text(call, "kind", ww_hook_word("path", decision.decision));
+    ww_call_put_text(call, "reason", decision.reason);
+    return 0;
+}
+
+/* {peer=} or all: no new streams under them, END, then a close for each. */
+static int bound_end_contracts(void *context, struct ww_call *call)
+{
+    struct client *client = context;
+    struct conn *conn, *next;
+    struct ww_hash peer;
+    bool one = ww_call_hash(call, "peer", &peer) == 0;
+
+    if (!one)
+        client->stopping = true;
+    HASH_ITER(hh, client->edge.conns, conn, next)
+    {
+        if (one && !ww_hash_equal(&conn->remote, &peer))
+            continue;
+        ww_transfer_contract_end(conn->transfer, ww_loop_now_us(conn->loop));
+        conn_touch(conn);
+    }
+    return 0;
+}
+
+static int bound_status(void *context, struct ww_call *call)
+{
+    struct client *client = context;
+    struct sockaddr_storage address;
+    struct ww_target target;
+    char text[WW_TARGET_TEXT_BYTES];
+
+    if (!client->edge.started)
+        return WW_ESTATE;
+    if (client->proxy && !ww_proxy_address(client->proxy, &address) &&
+        !ww_target_from_sockaddr((struct sockaddr *)&address, &target))
+        ww_call_put_text(call, "proxy", ww_target_format(&target, text));
+    ww_call_put_u64(call, "proxy_connections", client->proxy ? ww_proxy_count(client->proxy) : 0);
+    ww_call_put_u64(call, "streams_opened", client->opened_count);
+    ww_call_put_u64(call, "streams_refused", client->refused_count);
+    ww_call_put_u64(call, "destinations_denied", client->denied_count);
+    ww_call_put_u64(call, "waiting", client->waiting_count);
+    edge_put_status(&client->edge, call);
+    return 0;
+}
+
+static int start_proxy(struct client *client, struct ww_call *call)
+{
+    struct sockaddr_storage address;
+    struct ww_target target;
+    const char *listen = "127.0.0.1:1080";
+    bool remote = false;
+
+    ww_call_text(call, "proxy", &listen, NULL);
+    ww_call_bool(call, "proxy_remote", &remote);
+    int rc = node_parse_listen(listen, &target);
+    if (rc) {
+        ww_call_reason(call, "proxy is an address and port, such as 127.0.0.1:1080");
+        return rc;
+    }
+    socklen_t size = ww_target_sockaddr(&target, &address);
+    rc = ww_proxy_create(client->edge.loop, (struct sockaddr *)&address, size, remote,
+                         &CLIENT_PROXY_CALLBACKS, client, &client->proxy);
+    if (rc)
+        ww_call_reason(call, "can't listen on %s", listen);
+    return rc;
+}
+
+static int bound_start(void *context, struct ww_call *call)
+{
+    struct client *client = context;
+    int rc = edge_start(&client->edge, call);
+
+    if (!rc)
+        rc = node_address_rules(call, false, &client->rules);
+    if (!rc)
+        rc = start_proxy(client, call);
+    return rc ? rc : bound_status(client, call);
+}
+
+static int shared_signal(void *context, struct ww_call *call)
+{
+    return edge_signal(context, call);
+}
+
+static int shared_close_done(void *context, struct ww_call *call)
+{
+    return edge_close_done(context, call);
+}
+
+static int shared_outcome(void *context, struct ww_call *call)
+{
+    return edge_outcome(context, call);
+}
+
+int client_bind(struct ww_ops *ops, struct client **out)
+{
+    static const struct ww_ops_function functions[] = {
+        {"start", bound_start},         {"connect", bound_connect},
+        {"signal", shared_signal},      {"offer", bound_offer},
+        {"renew", bound_renew},         {"choose_path", bound_choose_path},
+        {"end_contracts", bound_end_contracts}, {"status", bound_status},
+        {"close_done", shared_close_done}, {"outcome", shared_outcome},
+    };
+    struct client *client = ww_alloc(1, sizeof(*client));
+    if (!client)
+        return WW_ENOMEM;
+    client->edge.ops = ops;
+    client->edge.loop = ww_ops_loop(ops);
+    client->edge.role = WW_TRANSFER_CLIENT;
+    TAILQ_INIT(&client->waiting);
+    int rc = ww_timer_create(client->edge.loop, client_waiting_expired, client, &client->waiting_timer);
+    if (!rc)
+        rc = ww_ops_bind(ops, "client", functions, WW_ARRAY_COUNT(functions), client);
+    if (rc) {
+        ww_timer_destroy(client->waiting_timer);
+        ww_free(client);
+        return rc;
+    }
+    *out = client;
+    return 0;
+}
+
+void client_destroy(struct client *client)
+{
+    struct client_stream *stream;
+    struct conn *conn, *next;
+
+    if (!client)
+        return;
+    while ((stream = TAILQ_FIRST(&client->waiting))) {
+        TAILQ_REMOVE(&client->waiting, stream, waiting);
+        ww_free(stream);
+    }
+    HASH_ITER(hh, client->edge.conns, conn, next)
+    {
+        struct client_stream *table = conn->streams, *open, *after;
+        HASH_ITER(hh, table, open, after)
+        {
+            HASH_DEL(table, open);
+            ww_free(open);
+        }
+        conn->streams = NULL;
+    }
+    ww_proxy_destroy(client->proxy);
+    edge_stop(&client->edge);
+    ww_address_rules_destroy(client->rules);
+    ww_timer_destroy(client->waiting_timer);
+    ww_free(client);
+}

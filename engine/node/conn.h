@@ -1,0 +1,52 @@
+/* Inside of the room: a connection between a client and a provider: one peer, its two channels, and
+ * transfer over them. Client and provider fill in what differs. */
+#pragma once
+#include <uthash.h>
+
+#include "ww/net.h"
+#include "ww/transfer.h"
+
+struct conn;
+
+/* What the owner does. Callbacks of transfer go to the owner through `transfer`. */
+struct conn_callbacks {
+    void (*signal)(struct conn *conn, const char *text);
+    void (*ready)(struct conn *conn);            /* transfer may be used from now on */
+    void (*closed)(struct conn *conn, int code); /* contracts have been told; the owner destroys it */
+    struct ww_transfer_callbacks transfer;       /* arg is the conn; `send` and `failed` are ours */
+};
+
+struct conn {
+    UT_hash_handle hh; /* key: remote */
+    struct ww_hash remote;
+    struct ww_loop *loop;
+    struct ww_peer *peer;
+    struct ww_channel *reliable, *datagram;
+    struct ww_transfer *transfer;
+    struct ww_timer *timer;
+    uint64_t timer_due_us; /* UINT64_MAX: not set */
+    const struct conn_callbacks *callbacks;
+    void *owner; /* the client or provider */
+    void *streams; /* the owner's table of this connection's streams */
+    bool is_ready, is_closed;
+    int closing_code; /* set: closed will be told by the timer */
+    struct ww_id contract; /* the newest contract between the two: signalling goes under it */
+    bool has_contract;
+};
+
+struct conn_config {
+    struct ww_net *net;
+    struct ww_loop *loop;
+    enum ww_transfer_role role;
+    struct ww_hash remote;
+    const uint8_t *epoch; /* WW_EPOCH_SIZE bytes */
+    const struct conn_callbacks *callbacks;
+    void *owner;
+};
+int conn_create(const struct conn_config *config, struct conn **conn);
+/* No callbacks; contracts must have been told by conn_lose before, or are forgotten. */
+void conn_destroy(struct conn *conn);
+/* Ends the connection from this side: closed(code) follows from the loop. */
+void conn_lose(struct conn *conn, int code);
+/* To be called after every call into conn->transfer from outside of its callbacks. */
+void conn_touch(struct conn *conn);

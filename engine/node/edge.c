@@ -1,0 +1,250 @@
+/* Starting, stopping and showing what a client and a provider have in common. */
+#include "edge.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "node.h"
+
+static int load_key(struct edge *edge, struct ww_call *call)
+{
+    const char *path = NULL;
+    char why[256] = "";
+    int rc = ww_call_text(call, "key", &path, NULL);
+
+    if (!rc)
+        rc = ww_key_load(path, &edge->key, why, sizeof(why));
+    if (rc && why[0])
+        ww_call_reason(call, "%s", why);
+    if (!rc)
+        ww_key_node_id(edge->key, &edge->node_id);
+    return rc;
+}
+
+static int start_net(struct edge *edge, struct ww_call *call)
+{
+    struct ww_net_config config = {.key = edge->key, .allow_bypass = true};
+    uint64_t port_min = 0, port_max = 0;
+
+    ww_call_text(call, "stun", &config.stun_server, NULL);
+    ww_call_bool(call, "loopback", &config.loopback_only);
+    ww_call_bool(call, "bypass", &config.allow_bypass);
+    ww_call_u64(call, "port_min", &port_min);
+    ww_call_u64(call, "port_max", &port_max);
+    if (port_min > port_max || port_max > 65535)
+        return WW_ECONFIG;
+    config.port_min = (uint16_t)port_min;
+    config.port_max = (uint16_t)port_max;
+    return ww_net_create(edge->loop, &config, &edge->net);
+}
+
+int edge_start(struct edge *edge, struct ww_call *call)
+{
+    const char *state = NULL;
+
+    if (edge->started)
+        return WW_EEXIST;
+    ww_random_bytes(edge->epoch, sizeof(edge->epoch));
+    int rc = load_key(edge, call);
+    if (!rc)
+        rc = ww_call_text(call, "state", &state, NULL);
+    if (!rc)
+        rc = node_load_policies(call, &edge->policies);
+    if (!rc && (rc = edge_state_open(edge, state)))
+        ww_call_reason(call, "the state in %s can't be opened", state);
+    if (!rc)
+        rc = start_net(edge, call);
+    if (rc) {
+        edge_stop(edge);
+        return rc;
+    }
+    edge->started = true;
+    edge_state_repeat(edge);
+    return 0;
+}
+
+void edge_stop(struct edge *edge)
+{
+    struct conn *conn, *next;
+
+    HASH_ITER(hh, edge->conns, conn, next)
+    edge_drop(edge, conn);
+    ww_net_destroy(edge->net);
+    edge->net = NULL;
+    edge_state_close(edge);
+    ww_policy_set_release(edge->policies);
+    edge->policies = NULL;
+    ww_key_destroy(edge->key);
+    edge->key = NULL;
+    edge->started = false;
+}
+
+struct conn *edge_find(struct edge *edge, const struct ww_hash *remote)
+{
+    struct conn *conn = NULL;
+    HASH_FIND(hh, edge->conns, remote, sizeof(*remote), conn);
+    return conn;
+}
+
+int edge_connect(struct edge *edge, const struct ww_hash *remote, const struct conn_callbacks *callbacks,
+                 struct conn **out)
+{
+    struct conn_config config = {.net = edge->net,
+                                 .loop = edge->loop,
+                                 .role = edge->role,
+                                 .remote = *remote,
+                                 .epoch = edge->epoch,
+                                 .callbacks = callbacks,
+                                 .owner = edge};
+    struct conn *conn = NULL;
+    int rc = conn_create(&config, &conn);
+    if (rc)
+        return rc;
+    HASH_ADD(hh, edge->conns, remote, sizeof(conn->remote), conn);
+    if (!conn->hh.tbl) {
+        conn_destroy(conn);
+        return WW_ENOMEM;
+    }
+    *out = conn;
+    return 0;
+}
+
+void edge_drop(struct edge *edge, struct conn *conn)
+{
+    HASH_DEL(edge->conns, conn);
+    conn_destroy(conn);
+}
+
+int edge_signal(struct edge *edge, struct ww_call *call)
+{
+    struct ww_hash peer;
+    const char *text = NULL;
+
+    int rc = ww_call_hash(call, "peer", &peer);
+    if (!rc)
+        rc = ww_call_text(call, "text", &text, NULL);
+    if (rc)
+        return rc;
+    struct conn *conn = edge_find(edge, &peer);
+    return conn ? ww_peer_signal(conn->peer, text) : WW_ENOTFOUND;
+}
+
+/* What the arbiter said of a contract that has ended here. */
+int edge_outcome(struct edge *edge, struct ww_call *call)
+{
+    struct ww_id id;
+    const char *state = NULL, *json = NULL;
+    size_t known = WW_MIN(edge->history_count, (size_t)WW_NODE_HISTORY_MAX);
+
+    int rc = ww_call_id(call, "contract", &id);
+    if (!rc)
+        rc = ww_call_text(call, "state", &state, NULL);
+    if (rc)
+        return rc;
+    ww_call_text(call, "json", &json, NULL);
+    for (size_t index = 0; index < known; index++) {
+        struct edge_history *entry = &edge->history[index];
+        if (!ww_id_equal(&entry->id, &id))
+            continue;
+        snprintf(entry->state, sizeof(entry->state), "%s", state);
+        if (json && strlen(json) < sizeof(entry->outcome))
+            snprintf(entry->outcome, sizeof(entry->outcome), "%s", json);
+        return 0;
+    }
+    return WW_ENOTFOUND;
+}
+
+/* --- status ------------------------------------------------------------------------------------------- */
+
+static const char *contract_state(enum ww_transfer_contract_state state)
+{
+    switch (state) {
+    case WW_TC_OFFERED:
+        return "offered";
+    case WW_TC_READY:
+        return "ready";
+    case WW_TC_CURRENT:
+        return "current";
+    case WW_TC_ENDING:
+        return "ending";
+    }
+    return "unknown";
+}
+
+static void put_conn(struct ww_call *call, struct conn *conn)
+{
+    struct ww_transfer_contract_info contracts[4];
+    struct ww_transfer_stats stats;
+    struct ww_path path;
+    size_t count = ww_transfer_contracts(conn->transfer, contracts, WW_ARRAY_COUNT(contracts));
+
+    ww_transfer_stats(conn->transfer, &stats);
+    ww_peer_path(conn->peer, &path);
+    ww_call_begin(call, NULL, false);
+    ww_call_put_hash(call, "peer", &conn->remote);
+    ww_call_put_bool(call, "ready", conn->is_ready);
+    ww_call_begin(call, "path", false);
+    ww_call_put_text(call, "kind", ww_path_kind_name(path.kind));
+    ww_call_put_text(call, "local", path.local);
+    ww_call_put_text(call, "remote", path.remote);
+    ww_call_put_text(call, "data", path.direct ? "direct" : "libnice");
+    ww_call_put_u64(call, "rtt_us", path.rtt_us);
+    ww_call_put_u64(call, "mtu", path.mtu);
+    ww_call_end(call);
+    ww_call_put_u64(call, "streams", stats.streams);
+    ww_call_put_u64(call, "bytes_sent", stats.bytes_sent);
+    ww_call_put_u64(call, "bytes_received", stats.bytes_received);
+    ww_call_put_u64(call, "datagrams_lost", stats.datagrams_lost);
+    ww_call_put_u64(call, "datagrams_dropped", stats.datagrams_dropped);
+    ww_call_put_u64(call, "beyond_allowance", stats.beyond_allowance);
+    ww_call_begin(call, "contracts", true);
+    for (size_t index = 0; index < count; index++) {
+        ww_call_begin(call, NULL, false);
+        ww_call_put_id(call, "contract", &contracts[index].id);
+        ww_call_put_text(call, "state", contract_state(contracts[index].state));
+        ww_call_put_u64(call, "bytes", contracts[index].bytes_max);
+        ww_call_put_u64(call, "bytes_up", contracts[index].counts.bytes_up);
+        ww_call_put_u64(call, "bytes_down", contracts[index].counts.bytes_down);
+        ww_call_end(call);
+    }
+    ww_call_end(call);
+    ww_call_end(call);
+}
+
+static void put_history(struct edge *edge, struct ww_call *call)
+{
+    size_t known = WW_MIN(edge->history_count, (size_t)WW_NODE_HISTORY_MAX);
+
+    ww_call_begin(call, "history", true);
+    for (size_t index = edge->history_count - known; index < edge->history_count; index++) {
+        const struct edge_history *entry = &edge->history[index % WW_NODE_HISTORY_MAX];
+        ww_call_begin(call, NULL, false);
+        ww_call_put_id(call, "contract", &entry->id);
+        ww_call_put_hash(call, "peer", &entry->peer);
+        ww_call_put_u64(call, "bytes_up", entry->bytes_up);
+        ww_call_put_u64(call, "bytes_down", entry->bytes_down);
+        ww_call_put_u64(call, "ended_s", entry->ended_s);
+        ww_call_put_bool(call, "clean", entry->clean);
+        ww_call_put_text(call, "state", entry->state);
+        if (entry->outcome[0])
+            ww_call_put_text(call, "outcome", entry->outcome);
+        ww_call_end(call);
+    }
+    ww_call_end(call);
+}
+
+void edge_put_status(struct edge *edge, struct ww_call *call)
+{
+    struct conn *conn, *next;
+
+    ww_call_put_hash(call, "node", &edge->node_id);
+    ww_call_put_u64(call, "contracts_ended", edge->contracts_ended);
+    ww_call_put_u64(call, "bytes_up", edge->bytes_up);
+    ww_call_put_u64(call, "bytes_down", edge->bytes_down);
+    ww_call_begin(call, "connections", true);
+    HASH_ITER(hh, edge->conns, conn, next)
+    put_conn(call, conn);
+    ww_call_end(call);
+    put_history(edge, call);
+    node_put_policies(call, edge->policies);
+}

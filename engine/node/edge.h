@@ -1,0 +1,101 @@
+/* Inside of the room: what a client and a provider have in common: identity, peers, policies, a
+ * small durable state (used contract ids, closes that the arbiter has not confirmed), events.
+ *
+ * Everything that Lua is told comes as an event from the loop, never from inside a call of Lua's.
+ */
+#pragma once
+#include <uthash.h>
+
+#include "ww/crypto.h"
+#include "ww/ops.h"
+#include "ww/policy.h"
+#include "ww/store.h"
+
+#include "conn.h"
+
+enum edge_event {
+    EDGE_SIGNAL,           /* "signal" {peer, contract, text} */
+    EDGE_READY,            /* "ready" {peer} */
+    EDGE_LOST,             /* "lost" {peer, error} */
+    EDGE_CLOSE,            /* "close" {contract, peer, close, bytes_up, bytes_down, clean} */
+    EDGE_OPENED,           /* "opened" {contract, peer}: durable at a provider, verified at a client */
+    EDGE_REFUSED,          /* "refused" {contract, peer, error} */
+    EDGE_WANTED,           /* "wanted" {peer, bytes_left} */
+    EDGE_DEMAND,           /* "demand" {}: a request waits and there is no connection */
+};
+
+struct edge_used {
+    UT_hash_handle hh;
+    struct ww_id id; /* key */
+    uint64_t until_s;
+};
+
+/* A contract that has ended, for this node's own status. */
+struct edge_history {
+    struct ww_id id;
+    struct ww_hash peer;
+    uint64_t bytes_up, bytes_down, ended_s;
+    bool clean;
+    char state[16];    /* "closing", then what the arbiter said: "settled", "void", … */
+    char outcome[512]; /* the arbiter's word as JSON, "" until it comes */
+};
+
+struct edge {
+    struct ww_ops *ops;
+    struct ww_loop *loop;
+    enum ww_transfer_role role;
+    struct ww_key *key;
+    struct ww_hash node_id;
+    uint8_t epoch[WW_EPOCH_SIZE];
+    struct ww_net *net;
+    struct ww_policy_set *policies;
+    struct ww_store *store;
+    struct ww_committer *committer;
+    struct edge_used *used;
+    struct conn *conns; /* by remote */
+    struct edge_history history[WW_NODE_HISTORY_MAX];
+    size_t history_count; /* ever; index = count % MAX */
+    uint64_t contracts_ended, bytes_up, bytes_down;
+    bool started;
+};
+
+/* Reads {key, state, stun, loopback, bypass, port_min, port_max, policies}. */
+int edge_start(struct edge *edge, struct ww_call *call);
+/* Destroys connections, flushes the state. */
+void edge_stop(struct edge *edge);
+struct conn *edge_find(struct edge *edge, const struct ww_hash *remote);
+int edge_connect(struct edge *edge, const struct ww_hash *remote, const struct conn_callbacks *callbacks,
+                 struct conn **conn);
+void edge_drop(struct edge *edge, struct conn *conn);
+/* Shared bound functions: signal{peer, text}, close_done{contract}, outcome{contract, state, json}. */
+int edge_signal(struct edge *edge, struct ww_call *call);
+int edge_close_done(struct edge *edge, struct ww_call *call);
+int edge_outcome(struct edge *edge, struct ww_call *call);
+void edge_put_status(struct edge *edge, struct ww_call *call);
+
+/* edge_event.c */
+struct edge_note {
+    struct edge *edge;
+    enum edge_event event;
+    struct ww_hash peer;
+    struct ww_id contract;
+    bool has_contract, clean;
+    int code;
+    uint64_t bytes_up, bytes_down;
+    char *text; /* owned */
+};
+/* Copies the note and its text; the event comes in one of the loop's next turns. */
+void edge_tell(const struct edge_note *note);
+void edge_conn_signal(struct conn *conn, const char *text);
+void edge_conn_ready(struct conn *conn);
+
+/* edge_state.c */
+int edge_state_open(struct edge *edge, const char *folder);
+void edge_state_close(struct edge *edge);
+/* WW_EREPLAYED, or fn(arg, rc) once the id is durable as used until `until_s`. */
+int edge_state_use(struct edge *edge, const struct ww_id *id, uint64_t until_s, ww_commit_fn fn, void *arg);
+/* Signs and stores a close; event "close" once it is durable. */
+void edge_state_end(struct edge *edge, const struct ww_hash *peer, const struct ww_id *id,
+                    const struct ww_transfer_counts *counts, enum ww_close_reason reason, bool clean);
+/* Tells of every close that is still stored. */
+void edge_state_repeat(struct edge *edge);

@@ -1,0 +1,292 @@
+/* The durable state of a client or provider: contract ids that were used, and closes that the
+ * arbiter has not confirmed.
+ *
+ * Relies on store. Keys: 'U' + id -> until_s(8); 'C' + id -> peer(32) || flags(1) || close record.
+ * A close is signed and durable before anybody hears of it.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "edge.h"
+
+#define USED_GRACE_S 240 /* protocol: used ids are kept until expiry plus 4 minutes */
+#define KEY_SIZE     (1 + sizeof(struct ww_id))
+#define CLOSE_MAX    512
+
+static void make_key(char kind, const struct ww_id *id, uint8_t key[KEY_SIZE])
+{
+    key[0] = (uint8_t)kind;
+    memcpy(key + 1, id->bytes, sizeof(id->bytes));
+}
+
+/* --- used ids ------------------------------------------------------------------------------------- */
+
+static int remember_used(struct edge *edge, const struct ww_id *id, uint64_t until_s)
+{
+    struct edge_used *used = ww_alloc(1, sizeof(*used));
+    if (!used)
+        return WW_ENOMEM;
+    used->id = *id;
+    used->until_s = until_s;
+    HASH_ADD(hh, edge->used, id, sizeof(used->id), used);
+    if (!used->hh.tbl) {
+        ww_free(used);
+        return WW_ENOMEM;
+    }
+    return 0;
+}
+
+static void drop_used(struct edge *edge, struct edge_used *used)
+{
+    HASH_DEL(edge->used, used);
+    ww_free(used);
+}
+
+/* Expired ids go with the next batch that is written anyway. */
+static void prune_used(struct edge *edge, struct ww_store_batch *batch)
+{
+    uint64_t now_s = ww_clock_wall_ms() / 1000;
+    struct edge_used *used, *next;
+    uint8_t key[KEY_SIZE];
+
+    HASH_ITER(hh, edge->used, used, next)
+    {
+        if (used->until_s + USED_GRACE_S >= now_s)
+            continue;
+        make_key('U', &used->id, key);
+        ww_store_batch_delete(batch, key, sizeof(key));
+        drop_used(edge, used);
+    }
+}
+
+int edge_state_use(struct edge *edge, const struct ww_id *id, uint64_t until_s, ww_commit_fn fn, void *arg)
+{
+    struct ww_store_batch *batch = NULL;
+    struct edge_used *used = NULL;
+    uint8_t key[KEY_SIZE], value[8];
+    struct ww_buf out = {.data = value, .capacity = sizeof(value), .limit = sizeof(value)};
+
+    HASH_FIND(hh, edge->used, id, sizeof(*id), used);
+    if (used)
+        return WW_EREPLAYED;
+    int rc = ww_store_batch_create(&batch);
+    if (rc)
+        return rc;
+    rc = remember_used(edge, id, until_s);
+    if (rc) {
+        ww_store_batch_destroy(batch);
+        return rc;
+    }
+    make_key('U', id, key);
+    ww_buf_put_u64(&out, until_s);
+    ww_store_batch_put(batch, key, sizeof(key), value, sizeof(value));
+    prune_used(edge, batch);
+    return ww_committer_submit(edge->committer, batch, fn, arg);
+}
+
+/* --- closes ------------------------------------------------------------------------------------------- */
+
+static void tell_close(struct edge *edge, const struct ww_hash *peer, bool clean,
+                       const struct ww_close *record, const void *bytes, size_t size)
+{
+    char text[CLOSE_MAX * 2];
+    struct edge_note note = {.edge = edge,
+                             .event = EDGE_CLOSE,
+                             .peer = *peer,
+                             .contract = record->contract_id,
+                             .has_contract = true,
+                             .clean = clean,
+                             .bytes_up = record->bytes_up,
+                             .bytes_down = record->bytes_down,
+                             .text = text};
+    if (ww_base64_format(bytes, size, text, sizeof(text)) == 0)
+        edge_tell(&note);
+}
+
+struct close_write {
+    struct edge *edge;
+    struct ww_hash peer;
+    struct ww_close record;
+    bool clean;
+    size_t size;
+    uint8_t bytes[CLOSE_MAX];
+};
+
+static void close_durable(void *arg, int rc)
+{
+    struct close_write *write = arg;
+    if (rc)
+        ww_log(WW_LOG_ERROR, "node", "a close could not be stored", "code=%s", ww_error_name(rc));
+    /* Told all the same: the arbiter's copy is then the only one. */
+    tell_close(write->edge, &write->peer, write->clean, &write->record, write->bytes, write->size);
+    ww_free(write);
+}
+
+/* Encodes twice: the signature covers all bytes before it. */
+static int sign_close(struct edge *edge, struct close_write *write)
+{
+    struct ww_close check;
+    struct ww_buf out;
+    size_t signed_size = 0;
+
+    ww_buf_init(&out, CLOSE_MAX);
+    int rc = ww_wire_close_encode(&write->record, &out);
+    if (!rc)
+        rc = ww_wire_close_decode(out.data, out.size, &check, &signed_size);
+    if (!rc)
+        rc = ww_sign(edge->key, "ww close 1", out.data, signed_size, write->record.signature);
+    ww_buf_clear(&out);
+    if (!rc)
+        rc = ww_wire_close_encode(&write->record, &out);
+    if (!rc) {
+        memcpy(write->bytes, out.data, out.size);
+        write->size = out.size;
+    }
+    ww_buf_deinit(&out);
+    return rc;
+}
+
+static int store_close(struct close_write *write)
+{
+    struct ww_store_batch *batch = NULL;
+    uint8_t key[KEY_SIZE], value[sizeof(struct ww_hash) + 1 + CLOSE_MAX];
+
+    int rc = ww_store_batch_create(&batch);
+    if (rc)
+        return rc;
+    make_key('C', &write->record.contract_id, key);
+    memcpy(value, write->peer.bytes, sizeof(write->peer.bytes));
+    value[sizeof(write->peer.bytes)] = write->clean;
+    memcpy(value + sizeof(write->peer.bytes) + 1, write->bytes, write->size);
+    ww_store_batch_put(batch, key, sizeof(key), value, sizeof(write->peer.bytes) + 1 + write->size);
+    return ww_committer_submit(write->edge->committer, batch, close_durable, write);
+}
+
+static void remember_history(struct edge *edge, const struct close_write *write)
+{
+    struct edge_history *entry = &edge->history[edge->history_count++ % WW_NODE_HISTORY_MAX];
+    memset(entry, 0, sizeof(*entry));
+    entry->id = write->record.contract_id;
+    entry->peer = write->peer;
+    entry->bytes_up = write->record.bytes_up;
+    entry->bytes_down = write->record.bytes_down;
+    entry->ended_s = ww_clock_wall_ms() / 1000;
+    entry->clean = write->clean;
+    snprintf(entry->state, sizeof(entry->state), "closing");
+}
+
+void edge_state_end(struct edge *edge, const struct ww_hash *peer, const struct ww_id *id,
+                    const struct ww_transfer_counts *counts, enum ww_close_reason reason, bool clean)
+{
+    struct close_write *write = ww_alloc(1, sizeof(*write));
+    uint64_t offset_ms = ww_clock_wall_ms() - ww_clock_mono_us() / 1000;
+    int rc = WW_ENOMEM;
+
+    if (write) {
+        write->edge = edge;
+        write->peer = *peer;
+        write->clean = clean;
+        write->record.contract_id = *id;
+        write->record.party = edge->node_id;
+        memcpy(write->record.epoch, edge->epoch, sizeof(edge->epoch));
+        write->record.bytes_up = counts->bytes_up;
+        write->record.bytes_down = counts->bytes_down;
+        write->record.reason = reason;
+        write->record.first_ms = counts->first_us ? counts->first_us / 1000 + offset_ms : 0;
+        write->record.last_ms = counts->last_us ? counts->last_us / 1000 + offset_ms : 0;
+        rc = sign_close(edge, write);
+    }
+    if (!rc) {
+        remember_history(edge, write);
+        edge->contracts_ended++;
+        edge->bytes_up += counts->bytes_up;
+        edge->bytes_down += counts->bytes_down;
+        rc = store_close(write);
+    }
+    if (rc) {
+        ww_log(WW_LOG_ERROR, "node", "a contract could not be closed", "code=%s", ww_error_name(rc));
+        ww_free(write);
+    }
+}
+
+static int repeat_close(void *arg, const uint8_t *key, size_t key_size, const uint8_t *value,
+                        size_t value_size)
+{
+    struct edge *edge = arg;
+    struct ww_close record;
+    struct ww_hash peer;
+    size_t head = sizeof(peer) + 1, signed_size = 0;
+
+    (void)key;
+    (void)key_size;
+    if (value_size <= head ||
+        ww_wire_close_decode(value + head, value_size - head, &record, &signed_size))
+        return 0; /* not one of ours: left alone */
+    memcpy(&peer, value, sizeof(peer));
+    tell_close(edge, &peer, value[sizeof(peer)] != 0, &record, value + head, value_size - head);
+    return 0;
+}
+
+void edge_state_repeat(struct edge *edge)
+{
+    ww_store_scan(edge->store, "C", 1, repeat_close, edge);
+}
+
+int edge_close_done(struct edge *edge, struct ww_call *call)
+{
+    struct ww_store_batch *batch = NULL;
+    struct ww_id id;
+    uint8_t key[KEY_SIZE];
+
+    int rc = ww_call_id(call, "contract", &id);
+    if (!rc)
+        rc = ww_store_batch_create(&batch);
+    if (rc)
+        return rc;
+    make_key('C', &id, key);
+    ww_store_batch_delete(batch, key, sizeof(key));
+    return ww_committer_submit(edge->committer, batch, NULL, NULL);
+}
+
+/* --- opening ---------------------------------------------------------------------------------------------- */
+
+static int load_used(void *arg, const uint8_t *key, size_t key_size, const uint8_t *value, size_t value_size)
+{
+    struct edge *edge = arg;
+    struct ww_cursor in;
+    struct ww_id id;
+
+    if (key_size != KEY_SIZE || value_size != sizeof(uint64_t))
+        return WW_ECORRUPT;
+    memcpy(&id, key + 1, sizeof(id));
+    ww_cursor_init(&in, value, value_size);
+    return remember_used(edge, &id, ww_cursor_u64(&in));
+}
+
+int edge_state_open(struct edge *edge, const char *folder)
+{
+    char path[4096];
+    int length = snprintf(path, sizeof(path), "%s/node", folder);
+    if (length < 0 || (size_t)length >= sizeof(path))
+        return WW_ETOOBIG;
+    int rc = ww_store_open(path, &edge->store);
+    if (!rc)
+        rc = ww_committer_create(edge->store, edge->loop, &edge->committer);
+    if (!rc)
+        rc = ww_store_scan(edge->store, "U", 1, load_used, edge);
+    return rc;
+}
+
+void edge_state_close(struct edge *edge)
+{
+    struct edge_used *used, *next;
+
+    if (edge->committer)
+        ww_committer_destroy(edge->committer);
+    edge->committer = NULL;
+    if (edge->store)
+        ww_store_close(edge->store);
+    edge->store = NULL;
+    HASH_ITER(hh, edge->used, used, next)
+    drop_used(edge, used);
+}

@@ -1,0 +1,33 @@
+/* Inside of the room: what the kinds of node share. Each kind binds its functions to the trusted
+ * VM (ww.arbiter, ww.client, ww.provider, ww.load); Lua composes a node out of them.
+ */
+#pragma once
+#include "ww/ops.h"
+#include "ww/packet.h"
+#include "ww/policy.h"
+
+/* Reads {policies = FOLDER or nil}: the built-in default set, then the folder's files over it.
+ * Tests are run; a set that doesn't hold is refused with file, line and reason. */
+int node_load_policies(struct ww_call *call, struct ww_policy_set **set);
+/* Fields policy_generation and policy_hooks (counters) of a status. */
+void node_put_policies(struct ww_call *call, const struct ww_policy_set *set);
+
+/* "127.0.0.1:1080", "[::1]:1080". WW_EINVAL, also for names. */
+int node_parse_listen(const char *text, struct ww_target *target);
+/* Rules with the exceptions of {allow_private = {…}}, each of which is logged. */
+int node_address_rules(struct ww_call *call, bool with_local, struct ww_address_rules **rules);
+
+struct client;
+struct provider;
+int client_bind(struct ww_ops *ops, struct client **client);
+void client_destroy(struct client *client);
+int provider_bind(struct ww_ops *ops, struct provider **provider);
+void provider_destroy(struct provider *provider);
+
+struct arbiter;
+int arbiter_bind(struct ww_ops *ops, struct arbiter **arbiter);
+void arbiter_destroy(struct arbiter *arbiter);
+
+struct load;
+int load_bind(struct ww_ops *ops, struct load **load);
+void load_destroy(struct load *load);

@@ -1,0 +1,53 @@
+/* Inside of the room: the VM's own fields and the helpers that bindings share. */
+#pragma once
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
+
+#include "ww/ops.h"
+
+struct ww_control;
+
+struct ww_ops {
+    struct ww_loop *loop;
+    lua_State *lua;
+    char *lua_folder;
+    struct ww_ledger *ledger; /* borrowed; arbiter only */
+    struct ww_store *store;
+    int depth;      /* nested calls from C into Lua */
+    int handlers;   /* registry reference: table of event handlers */
+    bool exited;
+    int exit_code;
+};
+
+struct ww_ops *ww_ops_of(lua_State *lua);
+/* Calls the function below `argument_count` values on the main stack; errors are logged with a
+ * traceback. Leaves `result_count` results (nil after an error) and returns false then. */
+bool ww_ops_protected(struct ww_ops *ops, int argument_count, int result_count);
+/* Pushes a function kept with luaL_ref. */
+void ww_ops_push_ref(struct ww_ops *ops, int reference);
+void ww_ops_unref(struct ww_ops *ops, int *reference);
+/* Pushes nil and an error table {code, what, fix, reason}; returns 2. */
+int ww_ops_push_error(lua_State *lua, int code, const char *reason);
+/* Pushes the error table only. */
+void ww_ops_push_error_table(lua_State *lua, int code, const char *reason);
+/* Fields of an options table at index: missing gives the default; a wrong type raises. */
+const char *ww_ops_field_text(lua_State *lua, int index, const char *name, const char *fallback);
+lua_Integer ww_ops_field_integer(lua_State *lua, int index, const char *name, lua_Integer fallback);
+bool ww_ops_field_bool(lua_State *lua, int index, const char *name, bool fallback);
+/* A registry reference to a function field, LUA_NOREF when missing. */
+int ww_ops_field_function(lua_State *lua, int index, const char *name);
+/* Makes a userdata class with methods and a finaliser. */
+void ww_ops_class(lua_State *lua, const char *name, const luaL_Reg *methods, lua_CFunction finalise);
+/* Marks the table on top as a JSON array (empty ones, too). */
+void ww_ops_mark_list(lua_State *lua);
+
+/* One per namespace; each leaves its table as ww.<name>. */
+void ww_ops_open_loop(lua_State *lua);
+void ww_ops_open_http(lua_State *lua);
+void ww_ops_open_http_client(lua_State *lua);
+void ww_ops_open_crypto(lua_State *lua);
+void ww_ops_open_fs(lua_State *lua);
+void ww_ops_open_ledger(lua_State *lua);
+void ww_ops_open_control(lua_State *lua);
+void ww_ops_open_process(lua_State *lua);

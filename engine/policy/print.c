@@ -1,0 +1,212 @@
+/* Hook structs as Lua text, and the reference page of all hooks. Reads the descriptions only. */
+#include <string.h>
+
+#include "fields.h"
+#include "ww/buf.h"
+#include "ww/policy.h"
+
+/* --- values ------------------------------------------------------------------------------- */
+
+static void print_struct(const struct ww_policy_struct *type, const char *data,
+                         const struct ww_policy_hook *hook, const void *input, struct ww_buf *out);
+
+static void print_text(const char *text, struct ww_buf *out)
+{
+    ww_buf_put_u8(out, '"');
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+
+        if (c == '"' || c == '\\')
+            ww_buf_printf(out, "\\%c", c);
+        else if (c < 0x20 || c == 0x7f)
+            ww_buf_printf(out, "\\%03u", c);
+        else
+            ww_buf_put_u8(out, c);
+    }
+    ww_buf_put_u8(out, '"');
+}
+
+static void print_items(const struct ww_policy_field *field, const char *data,
+                        const struct ww_policy_hook *hook, const void *input, struct ww_buf *out)
+{
+    uint32_t count;
+
+    memcpy(&count, data + field->count_offset, sizeof(count));
+    WW_REQUIRE(count <= field->max);
+    ww_buf_put_text(out, "{");
+    for (uint32_t index = 0; index < count; index++) {
+        ww_buf_put_text(out, index ? ", " : "");
+        if (field->kind == WW_FIELD_LIST) {
+            const struct ww_policy_struct *item = field->type();
+
+            print_struct(item, data + field->offset + index * item->size, NULL, NULL, out);
+        } else {
+            const struct ww_policy_field *list = ww_policy_order_list(hook->input(), field);
+            uint32_t place;
+
+            memcpy(&place, data + field->offset + index * sizeof(place), sizeof(place));
+            print_text(ww_policy_order_key(list, field, input, place), out);
+        }
+    }
+    ww_buf_put_text(out, "}");
+}
+
+static void print_field(const struct ww_policy_field *field, const char *data,
+                        const struct ww_policy_hook *hook, const void *input, struct ww_buf *out)
+{
+    const char *at = data + field->offset;
+    uint64_t number;
+    uint32_t word;
+
+    switch (field->kind) {
+    case WW_FIELD_U64:
+        memcpy(&number, at, sizeof(number));
+        ww_buf_printf(out, "%llu", (unsigned long long)number);
+        break;
+    case WW_FIELD_BOOL:
+        ww_buf_put_text(out, *(const bool *)at ? "true" : "false");
+        break;
+    case WW_FIELD_TEXT:
+        print_text(at, out);
+        break;
+    case WW_FIELD_ENUM:
+        memcpy(&word, at, sizeof(word));
+        WW_REQUIRE(word < field->choices->count);
+        print_text(field->choices->words[word], out);
+        break;
+    case WW_FIELD_INNER:
+        print_struct(field->type(), at, NULL, NULL, out);
+        break;
+    case WW_FIELD_LIST:
+    case WW_FIELD_ORDER:
+        print_items(field, data, hook, input, out);
+        break;
+    }
+}
+
+static void print_struct(const struct ww_policy_struct *type, const char *data,
+                         const struct ww_policy_hook *hook, const void *input, struct ww_buf *out)
+{
+    ww_buf_put_text(out, "{ ");
+    for (size_t index = 0; index < type->field_count; index++) {
+        ww_buf_printf(out, "%s%s = ", index ? ", " : "", type->fields[index].name);
+        print_field(&type->fields[index], data, hook, input, out);
+    }
+    ww_buf_put_text(out, " }");
+}
+
+void ww_hook_print_input(enum ww_hook hook, const void *input, struct ww_buf *out)
+{
+    print_struct(ww_policy_hooks[hook].input(), input, NULL, NULL, out);
+}
+
+void ww_hook_print_result(enum ww_hook hook, const void *input, const void *result,
+                          struct ww_buf *out)
+{
+    print_struct(ww_policy_hooks[hook].result(), result, &ww_policy_hooks[hook], input, out);
+}
+
+/* --- the reference ------------------------------------------------------------------------ */
+
+static void write_type(const struct ww_policy_field *field, struct ww_buf *out)
+{
+    switch (field->kind) {
+    case WW_FIELD_U64:
+        if (field->max == WW_HOOK_NUMBER_MAX)
+            ww_buf_printf(out, "whole number from %llu", (unsigned long long)field->min);
+        else
+            ww_buf_printf(out, "whole number, %llu to %llu", (unsigned long long)field->min,
+                          (unsigned long long)field->max);
+        break;
+    case WW_FIELD_BOOL:
+        ww_buf_put_text(out, "`true` or `false`");
+        break;
+    case WW_FIELD_TEXT:
+        ww_buf_printf(out, "string of at most %zu bytes", field->size - 1);
+        break;
+    case WW_FIELD_ENUM:
+        for (size_t word = 0; word < field->choices->count; word++)
+            ww_buf_printf(out, "%s`\"%s\"`", word ? ", " : "", field->choices->words[word]);
+        break;
+    case WW_FIELD_INNER:
+        ww_buf_printf(out, "[%s](#%s)", field->type()->lua_name, field->type()->name);
+        break;
+    case WW_FIELD_LIST:
+        ww_buf_printf(out, "list of at most %llu [%s](#%s)", (unsigned long long)field->max,
+                      field->type()->lua_name, field->type()->name);
+        break;
+    case WW_FIELD_ORDER:
+        ww_buf_printf(out, "list of `%s` of the input's `%s`", field->key, field->list);
+        break;
+    }
+}
+
+static void write_fields(const struct ww_policy_struct *type, struct ww_buf *out)
+{
+    ww_buf_put_text(out, "| field | type | meaning |\n|---|---|---|\n");
+    for (size_t index = 0; index < type->field_count; index++) {
+        const struct ww_policy_field *field = &type->fields[index];
+
+        ww_buf_printf(out, "| `%s` | ", field->name);
+        write_type(field, out);
+        ww_buf_printf(out, " | %s |\n", field->doc);
+    }
+    ww_buf_put_text(out, "\n");
+}
+
+/* The structs inside this one, each with a heading to link to. */
+static void write_inner(const struct ww_policy_struct *type, struct ww_buf *out)
+{
+    for (size_t index = 0; index < type->field_count; index++) {
+        const struct ww_policy_struct *inner;
+
+        if (!type->fields[index].type)
+            continue;
+        inner = type->fields[index].type();
+        if (index > 0 && type->fields[index - 1].type == type->fields[index].type)
+            continue; /* two fields of one type in a row: once is enough */
+        ww_buf_printf(out, "<a id=\"%s\"></a>%s: %s\n\n", inner->name, inner->lua_name, inner->doc);
+        write_fields(inner, out);
+        write_inner(inner, out);
+    }
+}
+
+static void write_hook(const struct ww_policy_hook *hook, struct ww_buf *out)
+{
+    static const char *const sides[] = {
+        [WW_HOOK_SIDE_ARBITER] = "arbiter",
+        [WW_HOOK_SIDE_PROVIDER] = "provider",
+        [WW_HOOK_SIDE_CLIENT] = "client",
+    };
+
+    ww_buf_printf(out,
+                  "## %s\n\nDecides %s. In `%s.lua`, called on the %s; budget %llu "
+                  "instructions.\nWithout a policy, or when it fails: %s.\n\n",
+                  hook->name, hook->decides, hook->file, sides[hook->side],
+                  (unsigned long long)hook->budget, hook->fallback);
+    ww_buf_printf(out, "Input (%s): %s.\n\n", hook->input()->lua_name, hook->input()->doc);
+    write_fields(hook->input(), out);
+    write_inner(hook->input(), out);
+    ww_buf_printf(out, "Result (%s): %s.\n\n", hook->result()->lua_name, hook->result()->doc);
+    write_fields(hook->result(), out);
+}
+
+void ww_hook_reference(struct ww_buf *out)
+{
+    ww_buf_put_text(
+        out,
+        "# Hooks\n\n"
+        "<!-- Generated from include/ww/hooks.def by ww_hook_reference(); the unit test\n"
+        "     policy_reference fails when it is stale, and says how to write it again. -->\n\n"
+        "A policy file returns a table of functions, `function M.hook(input, ctx)`. Each hook gets "
+        "a fresh\ntable, and returns one. Numbers are whole, from 0 to 2^53 - 1; shares are parts "
+        "per million (ppm). An\nunknown field in a result, a wrong type or a number outside its "
+        "range is a fault of kind `result`,\nand the fallback answers.\n\n"
+        "In a result, `decision` and `order` must be given; every other field has a default. "
+        "`reason` is\nfor people.\n\n"
+        "`ctx.now_s` is the time (seconds since 1970), `ctx.random(n)` a number from 1 to n, the "
+        "same sequence\nfor the same decision, and `ctx.thresholds` the numbers of the "
+        "configuration's `thresholds`, by name.\n\n");
+    for (size_t hook = 0; hook < WW_HOOK_COUNT; hook++)
+        write_hook(&ww_policy_hooks[hook], out);
+}

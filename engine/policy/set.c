@@ -1,0 +1,290 @@
+/* Policy sets: one generation of files, its VM, its counters, and the calls.
+ *
+ * The sources never change, so a VM that was thrown away is made again from the same bytes, at the
+ * next call. Relies on vm.c; a call here never fails, it falls back.
+ */
+#include <string.h>
+#include <time.h>
+
+#include "answers.h"
+#include "fields.h"
+#include "vm.h"
+#include "ww/crypto.h"
+
+#define REPEAT_NS_MAX 5000000 /* a slower decision is not repeated: both must end within 50 ms */
+
+struct ww_policy_set {
+    unsigned references;
+    struct ww_policy_sources sources; /* owned copy */
+    struct ww_policy_options options;
+    struct ww_hash generation;
+    struct ww_policy_vm *vm; /* NULL until the next call after it was thrown away */
+    size_t test_count;
+    uint64_t decisions; /* for the sample that is repeated */
+    struct ww_policy_counters counters[WW_HOOK_COUNT];
+    struct {
+        uint64_t logged_us; /* 0: never */
+        uint64_t silent;    /* faults since then */
+    } log[WW_HOOK_COUNT];
+    union ww_hook_any again; /* a repeated decision */
+};
+
+/* --- making ------------------------------------------------------------------------------- */
+
+static bool has_file(const struct ww_policy_set *set, const char *file)
+{
+    size_t size = strlen(file);
+
+    for (size_t index = 0; index < set->sources.count; index++) {
+        const char *name = set->sources.items[index].name;
+
+        if (strncmp(name, file, size) == 0 && strcmp(name + size, ".lua") == 0)
+            return true;
+    }
+    return false;
+}
+
+bool ww_policy_set_has(const struct ww_policy_set *set, enum ww_hook hook)
+{
+    return set && has_file(set, ww_policy_hooks[hook].file);
+}
+
+/* Each name and text with its length before it, so that no two sets have the same bytes. */
+static int hash_sources(const struct ww_policy_sources *sources, struct ww_hash *hash)
+{
+    struct ww_sha256_stream *stream = NULL;
+    int rc = ww_sha256_begin(&stream);
+
+    if (rc)
+        return rc;
+    for (size_t index = 0; index < sources->count; index++) {
+        const struct ww_policy_source *source = &sources->items[index];
+        uint8_t sizes[8];
+
+        for (unsigned byte = 0; byte < 4; byte++) {
+            sizes[byte] = (uint8_t)(strlen(source->name) >> (24 - 8 * byte));
+            sizes[4 + byte] = (uint8_t)(source->size >> (24 - 8 * byte));
+        }
+        ww_sha256_add(stream, sizes, sizeof(sizes));
+        ww_sha256_add(stream, source->name, strlen(source->name));
+        ww_sha256_add(stream, source->text, source->size);
+    }
+    ww_sha256_end(stream, hash);
+    return 0;
+}
+
+static int copy_sources(const struct ww_policy_sources *from, struct ww_policy_sources *to)
+{
+    int rc = 0;
+
+    for (size_t index = 0; index < from->count && !rc; index++)
+        rc = ww_policy_sources_add(to, from->items[index].name, from->items[index].text,
+                                   from->items[index].size);
+    return rc;
+}
+
+/* A first VM shows that the set loads; it also runs the tests, and is then not used again. */
+static int prove(struct ww_policy_set *set, struct ww_policy_fault *fault)
+{
+    bool tests = false;
+    int rc = ww_policy_vm_create(&set->sources, &set->options, &set->vm, fault);
+
+    if (rc)
+        return rc;
+    for (size_t index = 0; index < set->sources.count; index++)
+        tests = tests || ww_policy_source_is_test(&set->sources.items[index]);
+    if (set->options.skip_tests || !tests)
+        return 0;
+    rc = ww_policy_vm_test(set->vm, &set->sources, &set->test_count, fault);
+    ww_policy_vm_destroy(set->vm);
+    set->vm = NULL;
+    return rc;
+}
+
+int ww_policy_set_create(const struct ww_policy_sources *sources,
+                         const struct ww_policy_options *options, struct ww_policy_set **set,
+                         struct ww_policy_fault *fault)
+{
+    struct ww_policy_set *made = ww_alloc(1, sizeof(*made));
+    int rc = WW_ENOMEM;
+
+    memset(fault, 0, sizeof(*fault));
+    if (!made)
+        goto fail;
+    made->references = 1;
+    if (options)
+        made->options = *options;
+    if (!made->options.impure_every)
+        made->options.impure_every = WW_POLICY_IMPURE_EVERY;
+    rc = copy_sources(sources, &made->sources);
+    if (!rc)
+        rc = hash_sources(&made->sources, &made->generation);
+    if (!rc)
+        rc = prove(made, fault);
+    if (rc)
+        goto fail;
+    *set = made;
+    return 0;
+fail:
+    if (!fault->kind)
+        ww_policy_fault_set(fault, rc, ww_error_what(rc));
+    ww_policy_set_release(made);
+    return rc;
+}
+
+struct ww_policy_set *ww_policy_set_retain(struct ww_policy_set *set)
+{
+    set->references++;
+    return set;
+}
+
+void ww_policy_set_release(struct ww_policy_set *set)
+{
+    if (!set)
+        return;
+    WW_REQUIRE(set->references > 0);
+    if (--set->references > 0)
+        return;
+    ww_policy_vm_destroy(set->vm);
+    ww_policy_sources_deinit(&set->sources);
+    ww_free(set);
+}
+
+const struct ww_hash *ww_policy_set_generation(const struct ww_policy_set *set)
+{
+    return &set->generation;
+}
+
+size_t ww_policy_set_test_count(const struct ww_policy_set *set)
+{
+    return set->test_count;
+}
+
+/* --- calls -------------------------------------------------------------------------------- */
+
+static uint64_t now_ns(void)
+{
+    struct timespec now = {0};
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static int decide(struct ww_policy_set *set, enum ww_hook hook, const void *input,
+                  const struct ww_policy_context *context, void *result,
+                  struct ww_policy_report *report)
+{
+    int rc = 0;
+
+    ww_policy_answer_prepare(hook, input, result);
+    if (!set->vm)
+        rc = ww_policy_vm_create(&set->sources, &set->options, &set->vm, &report->fault);
+    if (rc)
+        return rc;
+    rc = ww_policy_vm_decide(set->vm, hook, input, context, result, &report->fault);
+    report->instructions = set->vm->meter.instructions;
+    if (rc == WW_EPOLICY_BUDGET || rc == WW_EPOLICY_MEMORY) {
+        ww_policy_vm_destroy(set->vm);
+        set->vm = NULL;
+    }
+    return rc;
+}
+
+/* Asks a fresh VM the same; it must decide the same. */
+static int repeat(struct ww_policy_set *set, enum ww_hook hook, const void *input,
+                  const struct ww_policy_context *context, const void *result,
+                  struct ww_policy_report *report)
+{
+    struct ww_policy_vm *vm = NULL;
+    size_t size = ww_policy_hooks[hook].result()->size;
+    int rc = ww_policy_vm_create(&set->sources, &set->options, &vm, &report->fault);
+
+    if (rc)
+        return 0; /* nothing is known against the first answer */
+    ww_policy_answer_prepare(hook, input, &set->again);
+    rc = ww_policy_vm_decide(vm, hook, input, context, &set->again, &report->fault);
+    if (rc == WW_EPOLICY_BUDGET || rc == WW_EPOLICY_MEMORY) {
+        ww_policy_vm_destroy(vm); /* a busy machine; the next sample may say more */
+        return 0;
+    }
+    ww_policy_vm_destroy(set->vm); /* the fresh one takes its place: whatever was kept is gone */
+    set->vm = vm;
+    if (rc || memcmp(result, &set->again, size) != 0) {
+        ww_policy_fault_set(&report->fault, WW_EPOLICY_IMPURE,
+                            "the decision came out differently in a fresh VM");
+        return WW_EPOLICY_IMPURE;
+    }
+    return 0;
+}
+
+static void note_fault(struct ww_policy_set *set, enum ww_hook hook,
+                       const struct ww_policy_fault *fault)
+{
+    unsigned kind = (unsigned)(WW_EPOLICY_SYNTAX - fault->kind);
+    uint64_t now_us = ww_clock_mono_us();
+
+    if (kind < WW_POLICY_KINDS)
+        set->counters[hook].faults[kind]++;
+    if (set->log[hook].logged_us && now_us - set->log[hook].logged_us < 1000000) {
+        set->log[hook].silent++;
+        return;
+    }
+    ww_log(WW_LOG_WARN, "policy", ww_error_what(fault->kind),
+           "hook=%s kind=%s at=%s:%u more=%llu message=%s", ww_policy_hooks[hook].name,
+           ww_error_name(fault->kind), fault->file, fault->line,
+           (unsigned long long)set->log[hook].silent, WW_Q(fault->message));
+    set->log[hook].logged_us = now_us;
+    set->log[hook].silent = 0;
+}
+
+int ww_policy_call(struct ww_policy_set *set, enum ww_hook hook, const void *input,
+                   const struct ww_policy_context *context, void *result,
+                   struct ww_policy_report *report)
+{
+    struct ww_policy_report local;
+    struct ww_policy_counters *counters;
+    uint64_t start_ns = now_ns();
+    int rc = 0;
+
+    WW_REQUIRE((unsigned)hook < WW_HOOK_COUNT);
+    if (!report)
+        report = &local;
+    memset(report, 0, sizeof(*report));
+    if (!set) {
+        report->fallback = true;
+        ww_policy_answer_fallback(hook, input, result);
+        return 0;
+    }
+    counters = &set->counters[hook];
+    report->generation = set->generation;
+    report->fallback = !ww_policy_set_has(set, hook);
+    if (!report->fallback) {
+        rc = decide(set, hook, input, context, result, report);
+        if (!rc && ++set->decisions % set->options.impure_every == 0 &&
+            now_ns() - start_ns < REPEAT_NS_MAX)
+            rc = repeat(set, hook, input, context, result, report);
+    }
+    if (rc) {
+        report->fallback = true;
+        note_fault(set, hook, &report->fault);
+    } else {
+        memset(&report->fault, 0, sizeof(report->fault)); /* of a repetition that proved nothing */
+    }
+    if (report->fallback) {
+        ww_policy_answer_fallback(hook, input, result);
+        counters->fallbacks++;
+    }
+    report->time_ns = now_ns() - start_ns;
+    counters->calls++;
+    counters->instructions += report->instructions;
+    counters->time_ns += report->time_ns;
+    counters->time_ns_max = WW_MAX(counters->time_ns_max, report->time_ns);
+    return rc;
+}
+
+void ww_policy_set_counters(const struct ww_policy_set *set, enum ww_hook hook,
+                            struct ww_policy_counters *counters)
+{
+    WW_REQUIRE((unsigned)hook < WW_HOOK_COUNT);
+    *counters = set->counters[hook];
+}

@@ -1,0 +1,270 @@
+/* The tests that operators write beside their policies, run in a policy VM of their own.
+ *
+ * A test file sees what a policy sees, and test(), try() and same() from lua/testkit. try() calls a
+ * hook of the VM with a sample input over which the test lays what it cares about, and demands a
+ * valid result that comes out the same twice.
+ */
+#include <lauxlib.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "answers.h"
+#include "marshal.h"
+#include "sandbox.h"
+#include "vm.h"
+#include "ww/scripts.h"
+
+#define TESTS "tests" /* registry: list of {name, function} of the file being run */
+
+struct testing {
+    struct ww_policy_vm *vm;
+    const struct ww_policy_source *source;
+    size_t count;
+    uint64_t cpu_start_us;
+};
+
+/* --- try ---------------------------------------------------------------------------------- */
+
+/* What try() changes in the meter, put back after the hook has answered. */
+struct meter_state {
+    uint64_t budget;
+    uint64_t instructions;
+};
+
+static void call_hook(lua_State *lua, struct ww_policy_vm *vm, enum ww_hook hook, const void *input,
+                      const struct ww_policy_context *context, void *result)
+{
+    const struct ww_policy_hook *about = &ww_policy_hooks[hook];
+    struct ww_policy_reader reader = {.hook = about, .input = input};
+    struct meter_state outer = {vm->meter.budget, vm->meter.instructions};
+    char why[200];
+
+    ww_policy_answer_prepare(hook, input, result);
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, vm->hooks[hook]);
+    ww_policy_push(lua, about->input(), input, NULL, NULL);
+    ww_policy_vm_push_context(vm, context);
+    vm->meter.budget = about->budget;
+    vm->meter.instructions = 0;
+    lua_call(lua, 2, 1);
+    vm->meter.budget = outer.budget;
+    vm->meter.instructions += outer.instructions;
+    if (!ww_policy_read(lua, about->result(), result, &reader))
+        luaL_error(lua, "%s returned a bad result: %s", about->name,
+                   reader.why + (reader.why[0] == '.'));
+    if (!ww_policy_answer_check(hook, input, result, why, sizeof(why)))
+        luaL_error(lua, "%s returned a bad result: %s", about->name, why);
+    lua_pop(lua, 1);
+}
+
+/* The number at `index`, as a whole one. */
+static uint64_t check_whole(lua_State *lua, int index)
+{
+    lua_Number number = luaL_checknumber(lua, index);
+
+    if (!(number >= 0 && number <= (lua_Number)WW_HOOK_NUMBER_MAX))
+        luaL_error(lua, "try: ctx holds whole numbers");
+    return (uint64_t)number;
+}
+
+/* Argument 3 of try: {now_s =, seed =, thresholds = {name = number}}. */
+static void read_context(lua_State *lua, struct ww_policy_context *context,
+                         struct ww_policy_threshold *thresholds)
+{
+    context->now_s = 1767225600; /* the start of 2026 */
+    context->thresholds = thresholds;
+    if (lua_isnoneornil(lua, 3))
+        return;
+    luaL_checktype(lua, 3, LUA_TTABLE);
+    lua_getfield(lua, 3, "now_s");
+    if (!lua_isnil(lua, -1))
+        context->now_s = check_whole(lua, -1);
+    lua_getfield(lua, 3, "seed");
+    if (!lua_isnil(lua, -1))
+        context->seed = check_whole(lua, -1);
+    lua_getfield(lua, 3, "thresholds");
+    if (lua_isnil(lua, -1))
+        return;
+    luaL_checktype(lua, -1, LUA_TTABLE);
+    lua_pushnil(lua);
+    while (lua_next(lua, -2)) {
+        if (context->threshold_count >= WW_POLICY_THRESHOLDS_MAX ||
+            lua_type(lua, -2) != LUA_TSTRING)
+            luaL_error(lua, "try: thresholds are numbers by name, at most %d",
+                       WW_POLICY_THRESHOLDS_MAX);
+        thresholds[context->threshold_count++] =
+            (struct ww_policy_threshold){lua_tostring(lua, -2), check_whole(lua, -1)};
+        lua_pop(lua, 1);
+    }
+}
+
+static int test_try(lua_State *lua)
+{
+    struct ww_policy_vm *vm = lua_touserdata(lua, lua_upvalueindex(1));
+    const char *name = luaL_checkstring(lua, 1);
+    struct ww_policy_threshold thresholds[WW_POLICY_THRESHOLDS_MAX];
+    struct ww_policy_context context = {.seed = 0};
+    struct ww_policy_reader reader = {.partial = true};
+    const struct ww_policy_hook *about;
+    size_t input_size;
+    size_t result_size;
+    char *input;
+    char *result;
+    char *again;
+    enum ww_hook hook;
+
+    if (ww_hook_parse(name, &hook))
+        return luaL_error(lua, "try: there is no hook '%s'", name);
+    if (vm->hooks[hook] == LUA_NOREF)
+        return luaL_error(lua, "try: the set has no file for '%s'", name);
+    about = &ww_policy_hooks[hook];
+    lua_settop(lua, 3);
+    input_size = (about->input()->size + 15) & ~(size_t)15;
+    result_size = (about->result()->size + 15) & ~(size_t)15;
+    input = lua_newuserdata(lua, input_size + 2 * result_size); /* 4 */
+    result = input + input_size;
+    again = result + result_size;
+    ww_hook_sample(hook, input);
+    if (!lua_isnil(lua, 2)) {
+        lua_pushvalue(lua, 2);
+        if (!ww_policy_read(lua, about->input(), input, &reader))
+            return luaL_error(lua, "try: the input of %s: %s", name,
+                              reader.why + (reader.why[0] == '.'));
+        lua_pop(lua, 1);
+    }
+    read_context(lua, &context, thresholds);
+    call_hook(lua, vm, hook, input, &context, result);
+    call_hook(lua, vm, hook, input, &context, again);
+    if (memcmp(result, again, about->result()->size) != 0)
+        return luaL_error(lua, "%s decides differently when asked again", name);
+    ww_policy_push(lua, about->result(), result, about, input);
+    return 1;
+}
+
+/* --- running ------------------------------------------------------------------------------ */
+
+/* The table that testkit.lua returns, with try() in it, over the policies' globals. */
+static void push_environment(lua_State *lua, struct ww_policy_vm *vm)
+{
+    const char *text;
+    size_t size;
+    int globals;
+
+    if (ww_script_find("lua/testkit/testkit.lua", &text, &size))
+        luaL_error(lua, "the testkit is missing");
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, vm->environment);
+    globals = lua_gettop(lua);
+    ww_policy_sandbox_compile(lua, globals, "testkit.lua", text, size);
+    lua_createtable(lua, 0, 0);
+    lua_pushvalue(lua, -1);
+    lua_setfield(lua, LUA_REGISTRYINDEX, TESTS);
+    lua_call(lua, 1, 1);
+    lua_pushlightuserdata(lua, vm);
+    lua_pushcclosure(lua, test_try, 1);
+    lua_setfield(lua, -2, "try");
+    lua_createtable(lua, 0, 1); /* what it does not have, the globals do */
+    lua_pushvalue(lua, globals);
+    lua_setfield(lua, -2, "__index");
+    lua_setmetatable(lua, -2);
+    ww_policy_sandbox_freeze(lua);
+}
+
+static int prepare_body(lua_State *lua)
+{
+    struct testing *testing = lua_touserdata(lua, 1);
+
+    push_environment(lua, testing->vm);
+    ww_policy_sandbox_compile(lua, lua_gettop(lua), testing->source->name, testing->source->text,
+                              testing->source->size);
+    lua_setfield(lua, LUA_REGISTRYINDEX, "chunk");
+    return 0;
+}
+
+static int collect_body(lua_State *lua)
+{
+    lua_getfield(lua, LUA_REGISTRYINDEX, "chunk");
+    lua_call(lua, 0, 0);
+    return 0;
+}
+
+/* Runs test number `count` + 1 of the file; leaves `source` NULL when there is none. */
+static int one_body(lua_State *lua)
+{
+    struct testing *testing = lua_touserdata(lua, 1);
+
+    lua_getfield(lua, LUA_REGISTRYINDEX, TESTS);
+    lua_rawgeti(lua, -1, (int)testing->count + 1);
+    if (lua_isnil(lua, -1)) {
+        testing->source = NULL;
+        return 0;
+    }
+    testing->count++;
+    lua_getfield(lua, -1, "run");
+    lua_call(lua, 0, 0);
+    return 0;
+}
+
+/* Puts the test's name before the message. In a protected call: it reads Lua strings. */
+static int name_body(lua_State *lua)
+{
+    struct testing *testing = lua_touserdata(lua, 1);
+
+    lua_getfield(lua, LUA_REGISTRYINDEX, TESTS);
+    lua_rawgeti(lua, -1, (int)testing->count);
+    lua_getfield(lua, -1, "name");
+    return luaL_error(lua, "test '%s'", lua_tostring(lua, -1));
+}
+
+static int run_file(struct testing *testing, struct ww_policy_fault *fault)
+{
+    struct ww_policy_vm *vm = testing->vm;
+    char name[64];
+    int rc;
+
+    snprintf(name, sizeof(name), "%s", testing->source->name);
+    rc = ww_policy_vm_run(vm, prepare_body, testing, WW_EPOLICY_SYNTAX, fault);
+    if (!rc) {
+        ww_policy_meter_start(&vm->meter, vm->lua, WW_POLICY_LOAD_BUDGET,
+                              WW_POLICY_LOAD_CPU_MS_MAX);
+        rc = ww_policy_vm_run(vm, collect_body, testing, WW_EPOLICY_TEST, fault);
+    }
+    for (testing->count = 0; !rc && testing->source;) {
+        ww_policy_meter_start(&vm->meter, vm->lua, WW_POLICY_LOAD_BUDGET,
+                              WW_POLICY_LOAD_CPU_MS_MAX);
+        rc = ww_policy_vm_run(vm, one_body, testing, WW_EPOLICY_TEST, fault);
+        ww_policy_meter_stop(&vm->meter, vm->lua);
+        if (!rc && ww_policy_meter_cpu_us() - testing->cpu_start_us >
+                       WW_POLICY_TESTS_CPU_MS_MAX * 1000ULL) {
+            rc = WW_EPOLICY_TEST;
+            ww_policy_fault_set(fault, rc, "the tests take more time than a reload may");
+        }
+    }
+    ww_policy_meter_stop(&vm->meter, vm->lua);
+    if (rc && !fault->file[0])
+        snprintf(fault->file, sizeof(fault->file), "%s", name);
+    if (rc == WW_EPOLICY_TEST && testing->count > 0) {
+        struct ww_policy_fault named;
+        struct ww_policy_fault told = *fault;
+
+        if (ww_policy_vm_run(vm, name_body, testing, WW_EPOLICY_TEST, &named) == WW_EPOLICY_TEST)
+            snprintf(fault->message, sizeof(fault->message), "%.100s: %.150s", named.message,
+                     told.message);
+    }
+    return rc;
+}
+
+int ww_policy_vm_test(struct ww_policy_vm *vm, const struct ww_policy_sources *sources,
+                      size_t *count, struct ww_policy_fault *fault)
+{
+    struct testing testing = {.vm = vm, .cpu_start_us = ww_policy_meter_cpu_us()};
+    int rc = 0;
+
+    *count = 0;
+    for (size_t index = 0; index < sources->count && !rc; index++) {
+        if (!ww_policy_source_is_test(&sources->items[index]))
+            continue;
+        testing.source = &sources->items[index];
+        rc = run_file(&testing, fault);
+        *count += testing.count;
+    }
+    return rc;
+}

@@ -1,0 +1,182 @@
+--- Routes about contracts. The core (ww.arbiter) decides and keeps the books; this composes the
+-- calls, finds the other side and carries messages between the two.
+local accounts = require("arbiter.accounts")
+local async = require("ops.async")
+local hub = require("arbiter.hub")
+
+local M = {}
+
+local SCORE_UNKNOWN_PPM = 500000 -- until validation has measured a provider
+
+--- Calls a function of the core that answers by `done`.
+local function call(fn, params)
+    return async.await(function(done)
+        params.done = done
+        local ok, err = fn(params)
+        if not ok then
+            done(nil, err)
+        end
+    end)
+end
+
+local function relation_of(a, b)
+    return a.network == b.network and "own" or "public"
+end
+
+--- POST /v1/contracts {provider, bytes, window_bytes?, list_version?}
+function M.request(peer, body)
+    local client = accounts.member(peer.node)
+    local provider = hub.peer(tostring(body.provider))
+    if not client then
+        return nil, ww.error("ENONETWORK")
+    end
+    if not provider or not provider.provider then
+        return nil, ww.error("EOFFLINE")
+    end
+    local other = accounts.member(provider.node)
+    if not other or provider.node == peer.node then
+        return nil, ww.error("EOFFLINE")
+    end
+    return call(ww.arbiter.request, {
+        client = peer.node,
+        client_network = client.network,
+        client_age_s = math.max(0, math.floor(ww.loop.wall_ms() / 1000) - client.created_s),
+        provider = provider.node,
+        provider_network = other.network,
+        relation = relation_of(client, other),
+        score_ppm = SCORE_UNKNOWN_PPM,
+        bytes = body.bytes,
+        window_bytes = body.window_bytes,
+        list_version = body.list_version,
+    })
+end
+
+--- POST /v1/contracts/{id}/answer {accept, window_bytes?, reason?}
+function M.answer(peer, body, id)
+    return ww.arbiter.answer({
+        contract = id,
+        provider = peer.node,
+        accept = body.accept == true,
+        window_bytes = body.window_bytes,
+    })
+end
+
+--- POST /v1/contracts/{id}/opened
+function M.opened(peer, _, id)
+    return call(ww.arbiter.opened, { contract = id, provider = peer.node })
+end
+
+--- POST /v1/contracts/{id}/close {close}
+function M.close(peer, body, id)
+    if type(body.close) ~= "string" then
+        return nil, ww.error("EINVAL", "close is base64")
+    end
+    local result, err = call(ww.arbiter.close, {
+        contract = id,
+        party = peer.node,
+        public_key = peer.public_key,
+        close = body.close,
+    })
+    if result then
+        return M.public(result)
+    end
+    return nil, err
+end
+
+--- POST /v1/contracts/{id}/signal {text}: only between the two sides of an active contract.
+function M.signal(peer, body, id)
+    if type(body.text) ~= "string" or #body.text > 4096 then
+        return nil, ww.error("EINVAL", "text is at most 4096 bytes")
+    end
+    local found, err = ww.arbiter.party({ contract = id, party = peer.node })
+    if not found then
+        return nil, err
+    end
+    if not hub.push(found.other, "signal", { contract = id, peer = peer.node, text = body.text }) then
+        return nil, ww.error("EOFFLINE")
+    end
+    return {}
+end
+
+--- GET /v1/contracts
+function M.list(peer)
+    local member = accounts.member(peer.node)
+    if not member then
+        return nil, ww.error("ENONETWORK")
+    end
+    return ww.arbiter.contracts({ network = member.network })
+end
+
+--- GET /v1/providers: ranked by policy, the caller itself left out.
+function M.providers(peer)
+    local client = accounts.member(peer.node)
+    if not client then
+        return nil, ww.error("ENONETWORK")
+    end
+    local texts, by_node = {}, {}
+    for _, provider in ipairs(hub.providers()) do
+        local other = accounts.member(provider.node)
+        if other and provider.node ~= peer.node then
+            local relation = relation_of(client, other)
+            texts[#texts + 1] = ("%s %d %s"):format(provider.node, SCORE_UNKNOWN_PPM, relation)
+            by_node[provider.node] = {
+                node = provider.node,
+                network = other.name,
+                relation = relation,
+                score_ppm = SCORE_UNKNOWN_PPM,
+            }
+        end
+    end
+    local ranked, err = ww.arbiter.rank({ providers = texts })
+    if not ranked then
+        return nil, err
+    end
+    local list = setmetatable({}, ww.list)
+    for _, node in ipairs(ranked.order) do
+        list[#list + 1] = by_node[node]
+    end
+    return { providers = list }
+end
+
+--- What both sides may know of a contract that has ended: who paid what to whom.
+---@param applied table as the core tells it
+---@return table
+function M.public(applied)
+    local result = {
+        contract = applied.contract,
+        state = applied.state,
+        why = applied.why,
+        bytes = applied.bytes,
+    }
+    if applied.paid then
+        result.paid = setmetatable({}, ww.list)
+        for index, part in ipairs(applied.paid) do
+            result.paid[index] = {
+                asset = part.asset,
+                amount = part.amount,
+                from = accounts.name_of(applied.client_network) .. "/escrow",
+                to = accounts.name_of(applied.provider_network) .. "/earned",
+            }
+        end
+    end
+    return result
+end
+
+--- Handlers for what the core tells by itself.
+function M.listen()
+    ww.on("offer", function(offer)
+        local peer = hub.peer(offer.provider)
+        if not peer or not hub.push(offer.provider, "offer", offer) then
+            ww.arbiter.answer({ contract = offer.contract, provider = offer.provider, accept = false })
+        end
+    end)
+    ww.on("contract", function(applied)
+        local body = M.public(applied)
+        hub.push(applied.client, "contract", body)
+        hub.push(applied.provider, "contract", body)
+    end)
+end
+
+M.call = call
+
+return M

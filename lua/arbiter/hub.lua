@@ -1,0 +1,112 @@
+--- WebSockets of signed-in nodes: calls of the API as messages, and pushes to nodes.
+-- A node has one socket; a new one replaces the old. Messages are {id, method, path, body} one way,
+-- {id, status, body} and {push, body} the other.
+local async = require("ops.async")
+local json = require("ops.json")
+
+local M = {}
+
+local CALLS_MAX = 64 -- at once on one socket
+
+local sockets = {} -- by node id
+local counts = { sockets = 0, calls = 0, pushes = 0 }
+
+--- Sends an event to a node; false when it isn't connected.
+---@param node string
+---@param name string
+---@param body table
+---@return boolean
+function M.push(node, name, body)
+    local peer = sockets[node]
+    if not peer then
+        return false
+    end
+    counts.pushes = counts.pushes + 1
+    return peer.ws:send(json.encode({ push = name, body = body })) ~= nil
+end
+
+--- What is kept per connected node: {node, public_key, provider}; nil when it isn't.
+---@param node string
+---@return table?
+function M.peer(node)
+    return sockets[node]
+end
+
+--- Connected providers.
+---@return table[] peers
+function M.providers()
+    local list = {}
+    for _, peer in pairs(sockets) do
+        if peer.provider then
+            list[#list + 1] = peer
+        end
+    end
+    table.sort(list, function(a, b)
+        return a.node < b.node
+    end)
+    return list
+end
+
+function M.counts()
+    return counts
+end
+
+local function answer(peer, id, status, body)
+    if peer.ws then
+        peer.ws:send(json.encode({ id = id, status = status, body = body }))
+    end
+end
+
+local function on_message(peer, api, text)
+    local message = json.decode(text)
+    if type(message) ~= "table" or type(message.id) ~= "number" or type(message.path) ~= "string" then
+        peer.ws:close(1007, "a message is {id, method, path, body}")
+        return
+    end
+    if peer.calls >= CALLS_MAX then
+        local err = ww.error("ELIMIT", "too many calls at once")
+        answer(peer, message.id, err.status, { error = err })
+        return
+    end
+    peer.calls = peer.calls + 1
+    counts.calls = counts.calls + 1
+    async.run(function()
+        local status, body = api(peer, message.method or "GET", message.path, message.body or {})
+        peer.calls = peer.calls - 1
+        answer(peer, message.id, status, body)
+    end)
+end
+
+--- Takes over a request that asked for a WebSocket, for a session.
+---@param server table
+---@param request table
+---@param session table {node, public_key}
+---@param api function (peer, method, path, body) -> status, body
+function M.accept(server, request, session, api)
+    local peer = { node = session.node, public_key = session.public_key, calls = 0 }
+    local ws, err = server:upgrade(request.id, {
+        on_message = function(text)
+            on_message(peer, api, text)
+        end,
+        on_closed = function()
+            peer.ws = nil
+            counts.sockets = counts.sockets - 1
+            if sockets[peer.node] == peer then
+                sockets[peer.node] = nil
+            end
+        end,
+    })
+    if not ws then
+        return nil, err
+    end
+    peer.ws = ws
+    counts.sockets = counts.sockets + 1
+    local old = sockets[peer.node]
+    sockets[peer.node] = peer
+    if old and old.ws then
+        old.ws:close(1001, "replaced by a newer connection")
+    end
+    return true
+end
+
+return M

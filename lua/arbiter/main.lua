@@ -1,0 +1,212 @@
+--- The arbiter as a node: books, certificate, HTTPS server, and what its operator may ask.
+local accounts = require("arbiter.accounts")
+local api = require("arbiter.api")
+local async = require("ops.async")
+local contracts = require("arbiter.contracts")
+local hub = require("arbiter.hub")
+local json = require("ops.json")
+local sessions = require("arbiter.sessions")
+
+local M = {}
+
+local STAT_CHECK_S = 60 -- how often the market policy is asked for the next stat
+
+local function respond(server, request, status, body)
+    server:respond(request.id, status, "application/json", json.encode(body))
+end
+
+--- One HTTPS request, in a coroutine.
+local function serve(server, request)
+    local session = sessions.find(request.bearer)
+    if request.path == "/v1/socket" then
+        if not session or not request.is_upgrade then
+            local err = ww.error(session and "EINVAL" or "EAUTH", "a WebSocket with a bearer token")
+            respond(server, request, err.status, { error = err })
+            return
+        end
+        hub.accept(server, request, session, function(peer, method, path, body)
+            return api.call(peer, method, path, body)
+        end)
+        return
+    end
+    local body, why = {}, nil
+    if request.body ~= "" then
+        body, why = json.decode(request.body)
+    end
+    if not body then
+        local err = ww.error("EMALFORMED", why)
+        respond(server, request, err.status, { error = err })
+        return
+    end
+    local status, result = api.call(session, request.method, request.path, body, request)
+    respond(server, request, status, result)
+end
+
+local function certificate(config)
+    if config.certificate then
+        local pin, err = ww.crypto.certificate_pin(config.certificate)
+        return pin and { path = config.certificate, key = config.certificate_key, pin = pin }, err
+    end
+    local folder = config.state .. "/tls"
+    local pin, err = ww.crypto.authority(folder, config.hosts)
+    return pin and { path = folder .. "/server.pem", key = folder .. "/server.key", pin = pin }, err
+end
+
+local function market_of(config)
+    local rates = {}
+    for asset, units in pairs(config.market.rates) do
+        rates[#rates + 1] = asset .. " " .. units
+    end
+    table.sort(rates)
+    return rates
+end
+
+local function open_books(config)
+    return ww.arbiter.start({
+        state = config.state,
+        policies = config.policies,
+        price_nano_usd_per_gib = config.market.price_nano_usd_per_gib,
+        network_fee_ppm = config.market.network_fee_ppm,
+        exchange_fee_ppm = config.market.exchange_fee_ppm,
+        rates = market_of(config),
+    })
+end
+
+--- "https://host:port" for the join line.
+local function public_url(config, server)
+    if config.url then
+        return (config.url:gsub("/+$", ""))
+    end
+    local host = config.listen[1]:match("^(.*):%d+$")
+    if host == "0.0.0.0" or host == "[::]" then
+        host = config.hosts[1]
+    end
+    return ("https://%s:%d"):format(host, server:port(1))
+end
+
+local function methods_of(node)
+    return {
+        ["wallet.show"] = function()
+            return { networks = accounts.list(), wallets = ww.ledger.wallets() }
+        end,
+        ["wallet.credit"] = function(params)
+            return accounts.credit(params)
+        end,
+        ["ledger.verify"] = function()
+            -- What is in memory may be ahead of the disk: wait, so that the two can be compared.
+            local ok, err = accounts.commit()
+            if not ok then
+                return nil, err
+            end
+            return ww.ledger.verify()
+        end,
+        ["join.line"] = function()
+            return { line = node.join_line }
+        end,
+    }
+end
+
+local function metrics_of(node)
+    local status = ww.arbiter.status({}) or {}
+    local list = {
+        { name = "ww_arbiter_contracts_open", type = "gauge", help = "Contracts that are open", value = status.contracts_open },
+        { name = "ww_arbiter_contracts_disputed", type = "gauge", help = "Contracts in dispute", value = status.contracts_disputed },
+        { name = "ww_arbiter_contracts_settled_total", type = "counter", help = "Contracts settled", value = status.settled_total },
+        { name = "ww_arbiter_contracts_void_total", type = "counter", help = "Contracts voided", value = status.void_total },
+        { name = "ww_arbiter_offers_refused_total", type = "counter", help = "Contracts refused by policy", value = status.refused_total },
+        { name = "ww_arbiter_commits_pending", type = "gauge", help = "Batches that wait for the disk", value = status.commits_pending },
+        { name = "ww_arbiter_sockets", type = "gauge", help = "Nodes connected by WebSocket", value = hub.counts().sockets },
+        { name = "ww_arbiter_connections", type = "gauge", help = "Connections to the API", value = node.server:connections() },
+    }
+    for code, count in pairs(api.counts()) do
+        list[#list + 1] = {
+            name = "ww_arbiter_api_calls_total",
+            type = "counter",
+            help = "Answers by status",
+            value = count,
+            labels = { status = tostring(code) },
+        }
+    end
+    return list
+end
+
+local function status_of(node)
+    local status = ww.arbiter.status({}) or {}
+    status.role = "arbiter"
+    status.join_line = node.join_line
+    status.url = node.url
+    status.pin = node.pin
+    status.sockets = hub.counts().sockets
+    status.connections = node.server:connections()
+    status.stat = ww.arbiter.stat({})
+    status.providers = setmetatable({}, ww.list)
+    for index, peer in ipairs(hub.providers()) do
+        status.providers[index] = peer.node
+    end
+    return status
+end
+
+local function watch_market(node)
+    ww.loop.after(STAT_CHECK_S, function()
+        if not node.stopping then
+            ww.arbiter.update_stat({})
+            watch_market(node)
+        end
+    end)
+end
+
+--- Starts the arbiter; in a coroutine.
+---@param config table
+---@return table? node
+---@return table? error
+function M.start(config)
+    local tls, err = certificate(config)
+    if not tls then
+        return nil, err
+    end
+    local ok
+    ok, err = open_books(config)
+    if not ok then
+        return nil, err
+    end
+    contracts.listen()
+    local node = { pin = tls.pin }
+    node.server, err = ww.http.serve({
+        listen = config.listen,
+        certificate = tls.path,
+        key = tls.key,
+        on_request = function(request)
+            async.run(function()
+                serve(node.server, request)
+            end)
+        end,
+    })
+    if not node.server then
+        return nil, err
+    end
+    node.url = public_url(config, node.server)
+    node.join_line = node.url .. "#" .. node.pin
+    node.methods = methods_of(node)
+    node.status = function()
+        return status_of(node)
+    end
+    node.metrics = function()
+        return metrics_of(node)
+    end
+    node.ready = function()
+        return true
+    end
+    node.stop = function()
+        node.stopping = true
+        async.await(function(done)
+            if not node.server:drain(done) then
+                done()
+            end
+        end)
+        accounts.commit()
+    end
+    watch_market(node)
+    return node
+end
+
+return M

@@ -1,0 +1,307 @@
+--- The client as a node: chooses a provider, buys contract after contract, carries signalling and
+-- reports closes. Bytes, keys and checks are the core's (ww.client).
+local async = require("ops.async")
+local edge = require("node.edge")
+local session = require("node.session")
+
+local M = {}
+
+local STOP_S = 4
+local RETRY_MIN_S, RETRY_MAX_S = 0.5, 30
+local RENEW_BEFORE_S = 3600 -- protocol: the next contract is asked for when an hour is left
+local CLOCK_S = 30 -- how often the time left is looked at
+
+local function core_options(config)
+    return {
+        key = config.key,
+        state = config.state,
+        proxy = config.proxy,
+        proxy_remote = config.proxy_remote,
+        stun = config.stun,
+        loopback = config.loopback,
+        bypass = config.bypass,
+        port_min = config.ports and config.ports.min,
+        port_max = config.ports and config.ports.max,
+        policies = config.policies,
+        allow_private = config.allow_private,
+    }
+end
+
+local function wall_s()
+    return ww.loop.wall_ms() / 1000
+end
+
+--- Providers to try, best first.
+local function candidates(node)
+    if node.config.provider then
+        return { node.config.provider }
+    end
+    local list, err = node.session:call("GET", "/v1/providers")
+    if not list then
+        return nil, err
+    end
+    local order = {}
+    for _, provider in ipairs(list.providers) do
+        order[#order + 1] = provider.node
+    end
+    if #order == 0 then
+        return nil, ww.error("EOFFLINE", "no provider is online")
+    end
+    return order
+end
+
+--- Asks the policy what to buy, then the arbiter. nil without an error: the policy waits.
+local function buy(node, provider, terms)
+    local wallet, err = node.session:call("GET", "/v1/wallet")
+    if not wallet then
+        return nil, err
+    end
+    terms.balance_bytes = wallet.balance_bytes
+    local decision
+    decision, err = ww.client.renew(terms)
+    if not decision then
+        return nil, err
+    end
+    if not decision.ask then
+        return nil
+    end
+    return node.session:call("POST", "/v1/contracts", { provider = provider, bytes = decision.bytes })
+end
+
+local function remember(node, contract)
+    node.expires_s = contract.expires_s
+    node.bytes_total = contract.bytes
+end
+
+--- First contract with a provider, and the connection under it.
+local function connect_to(node, provider)
+    local path = ww.client.choose_path({ failures = node.failures })
+    if path.kind ~= "direct" then
+        return nil, ww.error("EUNSUPPORTED", "the path policy chose " .. path.kind)
+    end
+    local contract, err = buy(node, provider, {})
+    if not contract then
+        return nil, err or ww.error("EREFUSED", "this node's renew policy does not buy now")
+    end
+    remember(node, contract)
+    local ok
+    ok, err = ww.client.connect({ peer = provider, contract = contract.contract })
+    if not ok then
+        return nil, err
+    end
+    node.provider = provider
+    return ww.client.offer({ peer = provider, token = contract.token })
+end
+
+local function connect_any(node)
+    local order, err = candidates(node)
+    if not order then
+        return nil, err
+    end
+    for _, provider in ipairs(order) do
+        local ok
+        ok, err = connect_to(node, provider)
+        if ok then
+            return true
+        end
+        ww.log("warn", "client", "no contract with a provider", ("peer=%s code=%s"):format(provider, err.code))
+    end
+    return nil, err
+end
+
+--- Keeps one provider connected: tries until it is, with growing pauses.
+local function keep_connected(node)
+    if node.connecting or node.provider or node.stopping then
+        return
+    end
+    node.connecting = true
+    async.run(function()
+        local pause_s = RETRY_MIN_S
+        while not node.provider and not node.stopping do
+            local ok, err = connect_any(node)
+            if not ok then
+                node.why = err.reason or err.what
+                async.sleep(pause_s)
+                pause_s = math.min(pause_s * 2, RETRY_MAX_S)
+            end
+        end
+        node.connecting = false
+    end)
+end
+
+--- The next contract on the connection. Once at a time.
+local function renew(node, peer, bytes_left)
+    if node.renewing or node.stopping or peer ~= node.provider then
+        return
+    end
+    node.renewing = true
+    async.run(function()
+        local contract, err = buy(node, peer, {
+            bytes_total = node.bytes_total,
+            bytes_left = bytes_left,
+            seconds_left = math.max(0, math.floor((node.expires_s or 0) - wall_s())),
+        })
+        if contract then
+            remember(node, contract)
+            local _, refused = ww.client.offer({ peer = peer, token = contract.token })
+            err = refused
+        end
+        node.renewing = false
+        if err and not node.stopping then
+            node.why = err.reason or err.what
+            ww.log("warn", "client", "no next contract", "code=" .. err.code)
+            ww.loop.after(RETRY_MIN_S * 2, function()
+                if node.provider == peer then
+                    renew(node, peer, bytes_left)
+                end
+            end)
+        end
+    end)
+end
+
+--- An hour before a contract's end the next is asked for; transfer itself sees to the bytes.
+local function watch_time(node)
+    ww.loop.after(CLOCK_S, function()
+        if node.stopping then
+            return
+        end
+        if node.provider and node.expires_s then
+            local left_s = node.expires_s - wall_s()
+            if left_s < 60 then
+                ww.client.end_contracts({ peer = node.provider })
+            elseif left_s < RENEW_BEFORE_S then
+                renew(node, node.provider, 0)
+            end
+        end
+        watch_time(node)
+    end)
+end
+
+local function listen(node)
+    ww.on("signal", function(event)
+        async.run(function()
+            node.session:call("POST", ("/v1/contracts/%s/signal"):format(event.contract), { text = event.text })
+        end)
+    end)
+    ww.on("ready", function(event)
+        node.failures = 0
+        node.why = nil
+        ww.log("info", "client", "connected to a provider", "peer=" .. event.peer)
+    end)
+    ww.on("wanted", function(event)
+        renew(node, event.peer, event.bytes_left)
+    end)
+    ww.on("refused", function(event)
+        ww.log("warn", "client", "the provider refused a contract", "code=" .. event.error.code)
+        if not node.stopping then
+            renew(node, event.peer, 0)
+        end
+    end)
+    ww.on("lost", function(event)
+        node.failures = node.failures + 1
+        node.why = event.error.what
+        ww.log("warn", "client", "the provider's connection has ended", "code=" .. event.error.code)
+        if node.provider == event.peer then
+            node.provider = nil
+        end
+        keep_connected(node)
+    end)
+    ww.on("demand", function()
+        keep_connected(node)
+    end)
+end
+
+local function on_push(node, name, body)
+    if name == "contract" then
+        node.reporter.outcome(body)
+    elseif name == "signal" then
+        ww.client.signal({ peer = body.peer, text = body.text })
+    end
+end
+
+--- Starts a client; in a coroutine.
+---@param config table
+---@return table? node
+---@return table? error
+function M.start(config)
+    local url, pin = session.parse(config.arbiter)
+    if not url then
+        return nil, ww.error("ECONFIG", pin)
+    end
+    local key, err = ww.crypto.key_load(config.key)
+    if not key then
+        return nil, err
+    end
+    local node = { config = config, failures = 0, why = "not connected to the arbiter yet" }
+    listen(node)
+    node.session = session.open({
+        url = url,
+        pin = pin,
+        key = key,
+        on_push = function(name, body)
+            on_push(node, name, body)
+        end,
+        on_up = function()
+            keep_connected(node)
+        end,
+    })
+    node.reporter = edge.reporter(ww.client, node.session)
+    local status
+    status, err = ww.client.start(core_options(config))
+    if not status then
+        node.session:close()
+        return nil, err
+    end
+    watch_time(node)
+    node.status = function()
+        local now = ww.client.status({}) or {}
+        now.role = "client"
+        now.arbiter = { url = url, up = node.session.up == true }
+        now.network = node.session.account and node.session.account.name
+        now.provider = node.provider
+        now.why = node.why
+        return now
+    end
+    node.metrics = function()
+        local list = edge.metrics(ww.client, "ww_client_")
+        list[#list + 1] = {
+            name = "ww_client_proxy_connections",
+            type = "gauge",
+            help = "Connections to the local proxy",
+            value = (ww.client.status({}) or {}).proxy_connections or 0,
+        }
+        return list
+    end
+    node.ready = function()
+        local now = ww.client.status({}) or { connections = {} }
+        for _, connection in ipairs(now.connections) do
+            for _, contract in ipairs(connection.contracts) do
+                if connection.ready and contract.state == "current" then
+                    return true
+                end
+            end
+        end
+        return false, node.why
+    end
+    node.methods = {
+        ["providers"] = function()
+            return node.session:call("GET", "/v1/providers")
+        end,
+        ["wallet.show"] = function()
+            return node.session:call("GET", "/v1/wallet")
+        end,
+        ["contracts.end"] = function()
+            node.stopping = true
+            edge.end_contracts(ww.client, node.reporter, STOP_S, true)
+            return node.status()
+        end,
+    }
+    node.stop = function()
+        node.stopping = true
+        edge.end_contracts(ww.client, node.reporter, STOP_S)
+        node.session:close()
+    end
+    return node
+end
+
+return M

@@ -1,0 +1,153 @@
+--- What a client and a provider have in common: reporting closes until the arbiter has them, and
+-- keeping what it said of each contract.
+local async = require("ops.async")
+local json = require("ops.json")
+
+local M = {}
+
+local RETRY_S = 2
+--- Answers after which a close need not be sent again: it is done, or it never will be.
+local FINAL = { EGONE = true, EPERM = true, ECONFLICT = true, ESTATE = true, EMALFORMED = true, EAUTH = true }
+
+--- Starts to report. core is ww.client or ww.provider; session as node.session opens it.
+---@param core table
+---@param session table
+---@return table reporter {pending = number, outcome = fn(body)}
+function M.reporter(core, session)
+    local self = { pending = 0 }
+
+    --- Remembers the arbiter's word on a contract for this node's status.
+    function self.outcome(body)
+        core.outcome({ contract = body.contract, state = body.state, json = json.encode(body) })
+    end
+
+    local function report(close)
+        self.pending = self.pending + 1
+        while not session.closed do
+            local path = ("/v1/contracts/%s/close"):format(close.contract)
+            local result, err = session:call("POST", path, { close = close.close })
+            if result or FINAL[err.code] then
+                core.close_done({ contract = close.contract })
+                if result and result.state then
+                    self.outcome(result)
+                elseif err and err.code ~= "EGONE" then
+                    ww.log("warn", "node", "the arbiter did not take a close", "code=" .. err.code)
+                end
+                break
+            end
+            async.sleep(RETRY_S)
+        end
+        self.pending = self.pending - 1
+    end
+
+    ww.on("close", function(close)
+        async.run(function()
+            report(close)
+        end)
+    end)
+    return self
+end
+
+--- How many contracts the core still has on its connections.
+---@param core table
+---@return integer
+function M.open_contracts(core)
+    local count = 0
+    for _, connection in ipairs((core.status({}) or { connections = {} }).connections) do
+        count = count + #connection.contracts
+    end
+    return count
+end
+
+local OPEN_STATES = { closing = true, active = true, open = true }
+
+--- Whether a contract has ended here for which the arbiter has not said how it ends.
+---@param core table
+---@param states table set of states to look for
+---@return boolean
+local function is_waiting(core, states)
+    for _, entry in ipairs((core.status({}) or { history = {} }).history) do
+        if states[entry.state] then
+            return true
+        end
+    end
+    return false
+end
+
+--- Ends every contract and waits, at most `seconds`, until the arbiter has each close; with
+-- `settled` also until it has said how each ends, which needs the other side's close.
+---@param core table
+---@param reporter table
+---@param seconds number
+---@param settled boolean?
+---@return boolean all
+function M.end_contracts(core, reporter, seconds, settled)
+    local until_us = ww.loop.now_us() + seconds * 1e6
+    local states = settled and OPEN_STATES or { closing = true }
+    core.end_contracts({})
+    while ww.loop.now_us() < until_us do
+        if M.open_contracts(core) == 0 and reporter.pending == 0 and not is_waiting(core, states) then
+            return true
+        end
+        async.sleep(0.02)
+    end
+    return false
+end
+
+--- Metrics that both kinds have.
+---@param core table
+---@param prefix string
+---@return table[]
+function M.metrics(core, prefix)
+    local status = core.status({})
+    if not status then
+        return {}
+    end
+    local function gauge(name, help, value)
+        return { name = prefix .. name, type = "gauge", help = help, value = value }
+    end
+    local function counter(name, help, value)
+        return { name = prefix .. name .. "_total", type = "counter", help = help, value = value }
+    end
+    local list = {
+        gauge("connections", "Peers connected or connecting", #status.connections),
+        counter("contracts_ended", "Contracts that have ended", status.contracts_ended),
+        counter("streams_opened", "Streams and flows opened", status.streams_opened),
+        counter("streams_refused", "Streams and flows refused", status.streams_refused),
+        counter("destinations_denied", "Destinations denied by the rules", status.destinations_denied),
+    }
+    local up, down = status.bytes_up, status.bytes_down
+    for _, connection in ipairs(status.connections) do
+        for _, contract in ipairs(connection.contracts) do
+            up, down = up + contract.bytes_up, down + contract.bytes_down
+        end
+    end
+    for direction, bytes in pairs({ up = up, down = down }) do
+        list[#list + 1] = {
+            name = prefix .. "bytes_total",
+            type = "counter",
+            help = "Payload bytes acknowledged",
+            value = bytes,
+            labels = { direction = direction },
+        }
+    end
+    for _, hook in ipairs(status.policy_hooks) do
+        list[#list + 1] = {
+            name = "ww_policy_calls_total",
+            type = "counter",
+            help = "Decisions asked of each policy hook",
+            value = hook.calls,
+            labels = { hook = hook.hook },
+        }
+        list[#list + 1] = {
+            name = "ww_policy_faults_total",
+            type = "counter",
+            help = "Decisions that the policy failed to make",
+            value = hook.faults,
+            labels = { hook = hook.hook },
+        }
+    end
+    return list
+end
+
+return M

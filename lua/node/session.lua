@@ -1,0 +1,280 @@
+--- A node's session with its arbiter: sign-in by key, one WebSocket, calls and pushes; reconnects.
+-- Calls wait for the connection for a while; every call ends within its time.
+local async = require("ops.async")
+local json = require("ops.json")
+
+local M = {}
+local Session = {}
+Session.__index = Session
+
+local CONTEXT = "ww sign-in 1"
+local CALL_S = 15 -- an offer takes up to 5 s at the arbiter
+local BACKOFF_MIN_S, BACKOFF_MAX_S = 0.2, 15
+
+--- "https://host:port#pin" -> url, pin.
+---@param line string
+---@return string? url
+---@return string pin or reason
+function M.parse(line)
+    local url, pin = line:match("^(https://[^#%s]+)#([a-z2-7]+)$")
+    if not url or #pin ~= 52 then
+        return nil, "an arbiter is URL#PIN, as its join line says"
+    end
+    return url:gsub("/+$", ""), pin
+end
+
+local function request(client, method, path, body, bearer)
+    return async.await(function(done)
+        local ok, err = client:request({
+            method = method,
+            path = path,
+            body = body and json.encode(body) or nil,
+            bearer = bearer,
+            done = done,
+        })
+        if not ok then
+            done(nil, err)
+        end
+    end)
+end
+
+--- The body of a 200, or nil and the error that the answer carries.
+local function result_of(status, body)
+    if status == 200 and type(body) == "table" then
+        return body
+    end
+    local err = type(body) == "table" and body.error
+    return nil, type(err) == "table" and err or ww.error("EMALFORMED", "status " .. tostring(status))
+end
+
+local function call_https(client, method, path, body, bearer)
+    local response, err = request(client, method, path, body, bearer)
+    if not response then
+        return nil, err
+    end
+    return result_of(response.status, json.decode(response.body))
+end
+
+--- Signs in over HTTPS: nonce and signature on one TLS connection.
+---@param client table
+---@param key table
+---@return table? session {token, node, network?, name?}
+---@return table? error
+function M.sign_in(client, key)
+    local nonce, err = call_https(client, "POST", "/v1/nonce", {})
+    if not nonce then
+        return nil, err
+    end
+    local exporter
+    exporter, err = client:exporter()
+    if not exporter then
+        return nil, err
+    end
+    local raw = ww.crypto.from_hex(nonce.nonce)
+    if not raw then
+        return nil, ww.error("EMALFORMED", "the nonce is not hex")
+    end
+    return call_https(client, "POST", "/v1/session", {
+        public_key = key:public_key(),
+        nonce = nonce.nonce,
+        signature = key:sign(CONTEXT, raw .. exporter),
+    })
+end
+
+--- One signed-in HTTPS connection, for a command: {call(method, path, body), close(), node, name}.
+---@param url string
+---@param pin string
+---@param key table
+---@return table? connection
+---@return table? error
+function M.once(url, pin, key)
+    local client, err = ww.http.client({ url = url, pin = pin })
+    if not client then
+        return nil, err
+    end
+    local session
+    session, err = M.sign_in(client, key)
+    if not session then
+        client:close()
+        return nil, err
+    end
+    return {
+        node = session.node,
+        network = session.network,
+        name = session.name,
+        call = function(_, method, path, body)
+            return call_https(client, method, path, body, session.token)
+        end,
+        close = function()
+            client:close()
+        end,
+    }
+end
+
+--- Keeps a session open until :close(). options: {url, pin, key, on_push = fn(name, body),
+-- on_up = fn(session), on_down = fn(error)}; on_up runs in a coroutine.
+---@param options table
+---@return table session
+function M.open(options)
+    local self = setmetatable({
+        options = options,
+        calls = {},
+        next_id = 1,
+        waiting = {},
+        backoff_s = BACKOFF_MIN_S,
+        connects = 0,
+    }, Session)
+    async.run(function()
+        self:_connect()
+    end)
+    return self
+end
+
+function Session:_retry(err)
+    self.last_error = err
+    if self.closed or self.retrying then
+        return
+    end
+    self.retrying = true
+    if self.options.on_down then
+        self.options.on_down(err)
+    end
+    ww.log("warn", "node", "the arbiter can't be reached; trying again", ("code=%s"):format(err and err.code or "ECLOSED"))
+    ww.loop.after(self.backoff_s, function()
+        self.retrying = false
+        if not self.closed then
+            async.run(function()
+                self:_connect()
+            end)
+        end
+    end)
+    self.backoff_s = math.min(self.backoff_s * 2, BACKOFF_MAX_S)
+end
+
+function Session:_connect()
+    local options = self.options
+    local client, err = ww.http.client({ url = options.url, pin = options.pin })
+    if not client then
+        return self:_retry(err)
+    end
+    local account
+    account, err = M.sign_in(client, options.key)
+    client:close()
+    if not account or self.closed then
+        return self:_retry(err)
+    end
+    self.account = account
+    local ws
+    ws, err = ww.http.ws({
+        url = options.url,
+        pin = options.pin,
+        path = "/v1/socket",
+        bearer = account.token,
+        on_opened = function()
+            self:_opened()
+        end,
+        on_message = function(text)
+            self:_message(text)
+        end,
+        on_closed = function(_, why)
+            self:_down(why)
+        end,
+    })
+    if not ws then
+        return self:_retry(err)
+    end
+    self.ws = ws
+end
+
+function Session:_opened()
+    self.up = true
+    self.connects = self.connects + 1
+    self.backoff_s = BACKOFF_MIN_S
+    local waiting = self.waiting
+    self.waiting = {}
+    if self.options.on_up then
+        async.run(function()
+            self.options.on_up(self)
+        end)
+    end
+    for _, send in ipairs(waiting) do
+        send()
+    end
+end
+
+function Session:_down(err)
+    self.up = false
+    self.ws = nil
+    local calls = self.calls
+    self.calls = {}
+    for _, done in pairs(calls) do
+        done(nil, err or ww.error("ECLOSED"))
+    end
+    self:_retry(err)
+end
+
+function Session:_message(text)
+    local message = json.decode(text)
+    if type(message) ~= "table" then
+        return
+    end
+    if message.push then
+        self.options.on_push(message.push, message.body or {})
+        return
+    end
+    local done = self.calls[message.id]
+    if done then
+        self.calls[message.id] = nil
+        done(result_of(message.status, message.body))
+    end
+end
+
+--- One call over the WebSocket; waits for it to come up. In a coroutine.
+---@param method string
+---@param path string
+---@param body table?
+---@return table? result
+---@return table? error
+function Session:call(method, path, body)
+    return async.await(function(done)
+        local id = self.next_id
+        self.next_id = id + 1
+        local timer
+        local function finish(result, err)
+            if timer then
+                timer:cancel()
+                timer = nil
+                self.calls[id] = nil
+                done(result, err)
+            end
+        end
+        timer = ww.loop.after(CALL_S, function()
+            finish(nil, ww.error("ETIMEDOUT", method .. " " .. path))
+        end)
+        local function send()
+            if not timer then
+                return
+            end
+            self.calls[id] = finish
+            local ok, err = self.ws:send(json.encode({ id = id, method = method, path = path, body = body or {} }))
+            if not ok then
+                finish(nil, err)
+            end
+        end
+        if self.up then
+            send()
+        else
+            self.waiting[#self.waiting + 1] = send
+        end
+    end)
+end
+
+--- Ends the session; calls that wait fail.
+function Session:close()
+    self.closed = true
+    if self.ws then
+        self.ws:close(1000)
+    end
+end
+
+return M

@@ -1,0 +1,2 @@
+--- `ww provider`: see ops.node_command.
+return require("ops.node_command").command("provider")

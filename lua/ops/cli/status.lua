@@ -1,0 +1,142 @@
+--- `ww status`: what the nodes on this machine are doing.
+local format = require("ops.format")
+local nodes = require("ops.nodes")
+
+local function yes_no(value, yes, no)
+    if value == nil then
+        return nil
+    end
+    return value and yes or no
+end
+
+local function arbiter_text(arbiter)
+    if type(arbiter) ~= "table" then
+        return arbiter
+    end
+    return ("%s (%s)"):format(arbiter.url or "?", yes_no(arbiter.up, "connected", "not connected") or "?")
+end
+
+local function bytes_or_nil(count)
+    return count and format.bytes(count)
+end
+
+local function count_of(value)
+    if type(value) == "table" then
+        return #value
+    end
+    return value
+end
+
+local function fields_of(status)
+    local stat = status.stat or {}
+    return {
+        { "node", status.node },
+        { "ready", status.ready and "yes" or "no: " .. (status.ready_why or "?") },
+        { "up", format.duration(status.uptime_s or 0) .. (" (pid %d)"):format(status.pid or 0) },
+        { "join line", status.join_line },
+        { "price", stat.price_nano_usd_per_gib
+            and format.amount(tostring(stat.price_nano_usd_per_gib), "usd") .. " per GiB" },
+        { "nodes", status.sockets and ("%d connected, %d of them providers"):format(status.sockets,
+            count_of(status.providers) or 0) },
+        { "contracts", status.contracts_open and ("%d open, %d in dispute; %d settled, %d void, %d refused"):format(
+            status.contracts_open, status.contracts_disputed or 0, status.settled_total or 0,
+            status.void_total or 0, status.refused_total or 0) },
+        { "arbiter", arbiter_text(status.arbiter) },
+        { "network", status.network },
+        { "proxy", status.proxy and ("%s (%d connections)"):format(status.proxy, status.proxy_connections or 0) },
+        { "provider", status.provider },
+        { "streams", status.streams_opened and ("%d opened, %d refused, %d to denied destinations"):format(
+            status.streams_opened, status.streams_refused or 0, status.destinations_denied or 0) },
+        { "contracts ended", status.contracts_ended },
+        { "up, down", status.bytes_up and bytes_or_nil(status.bytes_up) .. ", " .. bytes_or_nil(status.bytes_down) },
+        { "policies", status.policy_generation and format.short(status.policy_generation) },
+        { "metrics", status.metrics },
+        { "state", status.state },
+    }
+end
+
+local function print_connections(status, out)
+    if type(status.connections) ~= "table" or #status.connections == 0 then
+        return
+    end
+    local rows = {}
+    for index, connection in ipairs(status.connections) do
+        local path = connection.path or connection
+        rows[index] = {
+            format.short(connection.peer), connection.ready and "ready" or "connecting", path.kind,
+            path["local"], path.remote, path.data,
+            path.rtt_us and ("%.1f ms"):format(path.rtt_us / 1000) or nil,
+            connection.streams, bytes_or_nil(connection.bytes_sent), bytes_or_nil(connection.bytes_received),
+        }
+    end
+    out:print("")
+    out:print(format.table({ "PEER", "STATE", "PATH", "LOCAL", "REMOTE", "DATA", "RTT", "STREAMS", "SENT", "RECEIVED" },
+        rows, { [7] = true, [8] = true, [9] = true, [10] = true }))
+end
+
+local function print_contracts(status, out)
+    local rows = {}
+    for _, connection in ipairs(type(status.connections) == "table" and status.connections or {}) do
+        for _, contract in ipairs(connection.contracts or {}) do
+            rows[#rows + 1] = { contract.contract, contract.state, format.bytes(contract.bytes_up),
+                format.bytes(contract.bytes_down), bytes_or_nil(contract.bytes) }
+        end
+    end
+    for _, ended in ipairs(status.history or {}) do
+        if #rows < 10 then
+            rows[#rows + 1] = { ended.contract, ended.state, format.bytes(ended.bytes_up),
+                format.bytes(ended.bytes_down), "-" }
+        end
+    end
+    if #rows > 0 then
+        out:print("")
+        out:print(format.table({ "CONTRACT", "STATE", "UP", "DOWN", "SIZE" }, rows,
+            { [3] = true, [4] = true, [5] = true }))
+    end
+end
+
+local function print_faults(status, out)
+    for _, hook in ipairs(status.policy_hooks or {}) do
+        if (hook.faults or 0) > 0 then
+            out:print(("policy %s: %d of %d decisions failed and fell back; see the log"):format(hook.hook,
+                hook.faults, hook.calls))
+        end
+    end
+end
+
+return {
+    name = "status", order = 1, summary = "Show what the nodes on this machine are doing.",
+    define = function(command)
+        nodes.define(command)
+        command:epilog([[
+Without a place it looks at WW_CONTROL, and then at the usual state folders of all three kinds of node.
+With --json: {"version":1, "nodes":[…]}; with a place that was named, that node's object itself.
+Examples:
+  ww status
+  ww status --state /var/lib/ww/provider --json | jq .connections]])
+    end,
+    run = function(args)
+        local found, err = nodes.status(args)
+        if not found then
+            return nil, err
+        end
+        local named = args.control or args.state or args.config
+            or (ww.process.env("WW_CONTROL") or "") ~= ""
+        if named and args.json then
+            return found[1]
+        end
+        return { nodes = found }
+    end,
+    human = function(data, _, out)
+        for index, status in ipairs(data.nodes) do
+            if index > 1 then
+                out:print("")
+            end
+            out:head((status.role or "node") .. (status.name and " " .. status.name or ""))
+            out:print(format.fields(fields_of(status), "  "))
+            print_connections(status, out)
+            print_contracts(status, out)
+            print_faults(status, out)
+        end
+    end,
+}

@@ -1,0 +1,90 @@
+--- Where a command's words go: data to stdout, talk to stderr; and how errors look.
+local json = require("ops.json")
+
+local M = {}
+local Output = {}
+Output.__index = Output
+
+local BOLD, RED, PLAIN = "\27[1m", "\27[31m", "\27[0m"
+
+--- Codes that mean that somebody else isn't there (sysexits EX_UNAVAILABLE), or not now
+--- (EX_TEMPFAIL). Everything else is 1.
+local EXIT_CODES = {
+    ECONNREFUSED = 69, EUNREACHABLE = 69, ECLOSED = 69, EOFFLINE = 69, ERESOLVE = 69, ERESET = 69,
+    ETIMEDOUT = 75, EAGAIN = 75, ELIMIT = 75, ESHUTDOWN = 75, EBUSY = 75,
+}
+
+--- The exit code for an error.
+---@param err table
+---@return integer
+function M.exit_code(err)
+    return err.exit or EXIT_CODES[err.code] or 1
+end
+
+--- options: {json, quiet, no_color}
+---@param options table
+---@return table out
+function M.new(options)
+    local tty = ww.process.is_tty(2)
+    local dumb = ww.process.env("TERM") == "dumb"
+    local no_color = options.no_color or (ww.process.env("NO_COLOR") or "") ~= ""
+    return setmetatable({
+        json = options.json or false,
+        quiet = options.quiet or false,
+        tty = tty and not dumb,
+        color = tty and ww.process.is_tty(1) and not dumb and not no_color,
+    }, Output)
+end
+
+--- A line of data.
+---@param text string
+function Output:print(text)
+    io.stdout:write(text, "\n")
+end
+
+--- A headline, bold where there are colours.
+---@param text string
+function Output:head(text)
+    self:print(self.color and BOLD .. text .. PLAIN or text)
+end
+
+--- A line of talk; not with --quiet.
+---@param text string
+function Output:note(text)
+    if not self.quiet then
+        io.stderr:write(text, "\n")
+    end
+end
+
+--- A line that is always shown.
+---@param text string
+function Output:warn(text)
+    io.stderr:write(text, "\n")
+end
+
+--- What happened, why, and what to do; as one JSON object on stdout with --json.
+---@param err table {code, what, reason?, fix?}
+function Output:error(err)
+    if self.json then
+        self:print(json.encode({ version = 1, error = {
+            code = err.code, what = err.what, reason = err.reason, fix = err.fix, problems = err.problems,
+        } }))
+    end
+    local word = self.color and RED .. "ww:" .. PLAIN or "ww:"
+    local lines = { ("%s %s [%s]"):format(word, err.what, err.code) }
+    if err.reason and err.reason ~= "" then
+        lines[#lines + 1] = "  why: " .. err.reason:gsub("\n", "\n       ")
+    end
+    if err.fix and err.fix ~= "" then
+        lines[#lines + 1] = "  fix: " .. err.fix
+    end
+    io.stderr:write(table.concat(lines, "\n"), "\n")
+end
+
+--- Whether all of stdout was written.
+---@return boolean
+function Output:flush()
+    return (io.stdout:flush()) and true or false
+end
+
+return M

@@ -1,0 +1,419 @@
+--- Every configuration key of every kind of node: type, default, range, what it is for.
+-- One table drives validation, flags, environment names, `--help` and
+-- docs/reference/configuration.md. To add a key, add an entry; to add a type, see TYPES.
+local amount = require("ops.amount")
+local text = require("ops.text")
+
+local M = {}
+
+local UNITS_MAX = 2 ^ 53
+
+--- A type has `check(value, key)` for values of a file and `parse(text, key)` for flags and the
+-- environment; each gives the value, or nil and what is wrong. `shape` is for people.
+local TYPES = {}
+M.TYPES = TYPES
+
+local function whole(value, key)
+    if type(value) ~= "number" or value ~= math.floor(value) then
+        return nil, "must be a whole number"
+    end
+    if value < key.min or value > key.max then
+        return nil, ("must be %.0f to %.0f"):format(key.min, key.max)
+    end
+    return value
+end
+
+TYPES.integer = {
+    shape = "number",
+    check = whole,
+    parse = function(given, key)
+        local number = given:find("^%d+$") and tonumber(given)
+        if not number then
+            return nil, "must be a whole number"
+        end
+        return whole(number, key)
+    end,
+}
+
+TYPES.boolean = {
+    shape = "true or false",
+    check = function(value)
+        if type(value) ~= "boolean" then
+            return nil, "must be true or false"
+        end
+        return value
+    end,
+    parse = function(given)
+        if given == "true" or given == "1" or given == "yes" then
+            return true
+        elseif given == "false" or given == "0" or given == "no" then
+            return false
+        end
+        return nil, "must be true or false"
+    end,
+}
+
+--- Types that are one text: made from a function that gives the text, or nil and what is wrong.
+local function of_text(shape, accept)
+    return {
+        shape = shape,
+        check = function(value, key)
+            if type(value) ~= "string" or value == "" then
+                return nil, "must be a text"
+            end
+            if #value > 4096 or value:find("[%z\1-\31\127]") then
+                return nil, "must be one line of at most 4096 bytes"
+            end
+            return accept(value, key)
+        end,
+        parse = function(given, key)
+            if given == "" then
+                return nil, "must not be empty"
+            end
+            return accept(given, key)
+        end,
+    }
+end
+
+TYPES.text = of_text("text", function(value, key)
+    if key.max and #value > key.max then
+        return nil, "must have at most " .. key.max .. " bytes"
+    end
+    return value
+end)
+
+TYPES.path = of_text("path", function(value)
+    return value
+end)
+
+TYPES.choice = of_text("text", function(value, key)
+    for _, choice in ipairs(key.choices) do
+        if value == choice then
+            return value
+        end
+    end
+    return nil, "must be " .. text.either(key.choices) .. text.suggestion(value, key.choices)
+end)
+
+local function split_address(value)
+    local host, port = value:match("^%[([%x:.]+)%]:(%d+)$")
+    if not host then
+        host, port = value:match("^([^:%[%]%s]+):(%d+)$")
+    end
+    if not host or tonumber(port) > 65535 then
+        return nil
+    end
+    return host, tonumber(port)
+end
+
+local function is_ipv4(host)
+    local parts = { host:match("^(%d+)%.(%d+)%.(%d+)%.(%d+)$") }
+    for _, part in ipairs(parts) do
+        if tonumber(part) > 255 then
+            return false
+        end
+    end
+    return #parts == 4
+end
+
+TYPES.listen = of_text("address:port", function(value)
+    local host = split_address(value)
+    if not host or not (is_ipv4(host) or host:find(":", 1, true)) then
+        return nil, "must be an address and a port, such as 127.0.0.1:8443 or [::1]:8443"
+    end
+    return value
+end)
+
+TYPES.server = of_text("host:port", function(value)
+    if not split_address(value) then
+        return nil, "must be a host and a port, such as stun.example.net:3478"
+    end
+    return value
+end)
+
+TYPES.url = of_text("https URL", function(value)
+    if not value:find("^https://[%w%.%-%[%]:]+/?$") then
+        return nil, "must be https://HOST or https://HOST:PORT"
+    end
+    return value
+end)
+
+TYPES.join_line = of_text("URL#PIN", function(value)
+    local pin = value:match("^https://[%w%.%-%[%]:]+/?#([a-z2-7]+)$")
+    if not pin or #pin ~= 52 then
+        return nil, "must be the arbiter's join line, https://HOST:PORT#PIN"
+    end
+    return value
+end)
+
+TYPES.node_id = of_text("node id", function(value)
+    if #value ~= 52 or not value:find("^[a-z2-7]+$") then
+        return nil, "must be a node id: 52 letters and digits, as `ww key show` prints it"
+    end
+    return value
+end)
+
+TYPES.cidr = of_text("network", function(value)
+    local host, bits = value:match("^([%x:.]+)/(%d+)$")
+    host = host or value:match("^[%x:.]+$")
+    local is_v6 = host and host:find(":", 1, true)
+    if not host or not (is_v6 or is_ipv4(host)) or tonumber(bits or 0) > (is_v6 and 128 or 32) then
+        return nil, "must be networks such as 10.0.0.0/8 or fd00::/8"
+    end
+    return value
+end)
+
+--- An address on this machine, or false: nothing without encryption may be offered to others.
+TYPES.loopback = {
+    shape = "address:port or false",
+    check = function(value)
+        if value == false then
+            return false
+        end
+        local host = type(value) == "string" and split_address(value)
+        if not host or not (host == "::1" or (is_ipv4(host) and host:find("^127%."))) then
+            return nil, "must be a loopback address and a port, such as 127.0.0.1:9464, or false"
+        end
+        return value
+    end,
+    parse = function(given)
+        if given == "false" or given == "off" or given == "no" then
+            return false
+        end
+        return TYPES.loopback.check(given)
+    end,
+}
+
+--- Whole amounts of base units, as text because they may be beyond 2^53.
+TYPES.units = {
+    shape = "decimal text",
+    check = function(value, key)
+        if type(value) == "number" and value == math.floor(value) and math.abs(value) <= UNITS_MAX then
+            value = ("%.0f"):format(value)
+        end
+        if not amount.is_units(value) or (key.positive and value == "0") then
+            return nil, "must be a whole number" .. (key.positive and " above 0" or "")
+                .. ", as text such as \"100000000\""
+        end
+        return value
+    end,
+    parse = function(given, key)
+        return TYPES.units.check(given, key)
+    end,
+}
+
+--- {asset = base units per dollar}.
+TYPES.rates = {
+    shape = "table",
+    check = function(value)
+        if type(value) ~= "table" then
+            return nil, "must be a table of asset = base units per dollar"
+        end
+        local rates, count = {}, 0
+        for asset, units in pairs(value) do
+            if type(asset) ~= "string" or #asset > 15 or not asset:find("^[a-z0-9_-]+$") then
+                return nil, "has an asset that is not 1 to 15 of a-z, 0-9, - and _"
+            end
+            local checked, why = TYPES.units.check(units, { positive = true })
+            if not checked then
+                return nil, asset .. " " .. why
+            end
+            rates[asset] = checked
+            count = count + 1
+        end
+        if count < 1 or count > 8 then
+            return nil, "must have 1 to 8 assets"
+        end
+        return rates
+    end,
+    parse = function(given)
+        local rates = {}
+        for _, part in ipairs(text.split(given, ",")) do
+            local asset, units = part:match("^([^=]+)=(.+)$")
+            if not asset then
+                return nil, "must be asset=units,asset=units"
+            end
+            rates[asset] = units
+        end
+        return TYPES.rates.check(rates)
+    end,
+}
+
+--- {min = 49152, max = 49200}; "49152-49200" as text.
+TYPES.ports = {
+    shape = "{min = …, max = …}",
+    check = function(value)
+        if type(value) ~= "table" then
+            return nil, "must be a table {min = …, max = …}"
+        end
+        for key in pairs(value) do
+            if key ~= "min" and key ~= "max" then
+                return nil, "has the unknown key " .. tostring(key)
+            end
+        end
+        for _, name in ipairs({ "min", "max" }) do
+            local port, why = whole(value[name], { min = 1024, max = 65535 })
+            if not port then
+                return nil, name .. " " .. why
+            end
+        end
+        if value.min > value.max then
+            return nil, "must have min below max"
+        end
+        return { min = value.min, max = value.max }
+    end,
+    parse = function(given)
+        local low, high = given:match("^(%d+)%-(%d+)$")
+        if not low then
+            return nil, "must be two ports, such as 49152-49200"
+        end
+        return TYPES.ports.check({ min = tonumber(low), max = tonumber(high) })
+    end,
+}
+
+--- A list of another type. Flags are repeated; in the environment items are separated by commas.
+local function list_of(item)
+    return {
+        shape = "list of " .. item.shape,
+        is_list = true,
+        check = function(value, key)
+            if type(value) ~= "table" or getmetatable(value) ~= nil and getmetatable(value) ~= ww.list then
+                return nil, "must be a list"
+            end
+            local list, count = setmetatable({}, ww.list), 0
+            for _ in pairs(value) do
+                count = count + 1
+            end
+            if count ~= #value or count > 64 or (key.filled and count == 0) then
+                return nil, "must be a list of " .. (key.filled and 1 or 0) .. " to 64"
+            end
+            for index, entry in ipairs(value) do
+                local checked, why = item.check(entry, key)
+                if checked == nil then
+                    return nil, why
+                end
+                list[index] = checked
+            end
+            return list
+        end,
+        parse = function(given, key)
+            local parts = type(given) == "table" and given or text.split(given, ",")
+            for index, part in ipairs(parts) do
+                local parsed, why = item.parse(part, key)
+                if parsed == nil then
+                    return nil, why
+                end
+                parts[index] = parsed
+            end
+            return TYPES[key.type].check(parts, key)
+        end,
+    }
+end
+
+TYPES.listens = list_of(TYPES.listen)
+TYPES.texts = list_of(TYPES.text)
+TYPES.cidrs = list_of(TYPES.cidr)
+
+-- key, type, default (a value, or `from` that says where it comes from), doc; range where it has one.
+local COMMON = {
+    { key = "key", type = "path", default = "~/.ww/key", doc = "This node's private key." },
+    { key = "state", type = "path", from = "$XDG_STATE_HOME/ww/ROLE, or ~/.local/state/ww/ROLE",
+        doc = "Folder for everything that the node keeps." },
+    { key = "control", type = "path", from = "STATE/control.sock",
+        doc = "Socket for `ww status` and the other commands of the local operator." },
+    { key = "metrics", type = "loopback", default = false,
+        doc = "Where /metrics, /healthz and /readyz are served, without encryption." },
+    { key = "log_level", type = "choice", default = "info",
+        choices = { "error", "warn", "info", "debug" }, doc = "What is logged to stderr." },
+    { key = "log_json", type = "boolean", default = false,
+        doc = "Log lines are JSON objects instead of key=value pairs." },
+    { key = "policies", type = "path", doc = "Folder of policies that replace the built-in ones." },
+}
+
+local ARBITER = {
+    { key = "listen", type = "listens", default = { "127.0.0.1:8443" }, filled = true,
+        doc = "Where the API is served (TLS 1.3). Port 0 takes any that is free." },
+    { key = "hosts", type = "texts", default = { "localhost", "127.0.0.1" }, filled = true, max = 253,
+        doc = "Names and addresses in the certificate that the arbiter makes for itself." },
+    { key = "url", type = "url", from = "listen", doc = "How others reach the API: part of the join line." },
+    { key = "certificate", type = "path",
+        doc = "Certificate chain (PEM) to use instead of the arbiter's own. Needs certificate_key." },
+    { key = "certificate_key", type = "path", doc = "The certificate's private key (PEM)." },
+    { key = "market.price_nano_usd_per_gib", type = "units", default = "100000000",
+        doc = "Price of a GiB in 10^-9 dollars." },
+    { key = "market.network_fee_ppm", type = "integer", min = 0, max = 1000000, default = 0,
+        doc = "Fee on money that enters a market wallet, in parts per million." },
+    { key = "market.exchange_fee_ppm", type = "integer", min = 0, max = 1000000, default = 0,
+        doc = "Fee on purchases, in parts per million." },
+    { key = "market.rates", type = "rates",
+        default = { usd = "1000000000", xch = "100000000000", sol = "5000000" },
+        doc = "The assets that contracts may be paid in: base units per dollar." },
+}
+
+local NETWORK = {
+    { key = "arbiter", type = "join_line", from = "the file `arbiter` beside the key, which `ww join` writes",
+        doc = "The arbiter's join line." },
+    { key = "stun", type = "server", doc = "STUN server that tells the node its public address." },
+    { key = "ports", type = "ports", from = "any", doc = "UDP ports to use for peers." },
+    { key = "loopback", type = "boolean", default = false,
+        doc = "Use loopback addresses only: for trying it out on one machine." },
+    { key = "bypass", type = "boolean", default = true,
+        doc = "Move data past libnice on the selected socket, which is faster." },
+    { key = "allow_private", type = "cidrs", default = {},
+        doc = "Networks that may be reached although they are not on the public internet. For tests." },
+}
+
+local PROVIDER = {
+    { key = "max_contracts", type = "integer", min = 1, max = 100000, default = 256,
+        doc = "How many contracts to serve at once." },
+    { key = "name", type = "text", max = 64, doc = "A name for this node in `ww status`." },
+}
+
+local CLIENT = {
+    { key = "proxy", type = "listen", default = "127.0.0.1:1080",
+        doc = "Where SOCKS5 and HTTP CONNECT are served." },
+    { key = "proxy_remote", type = "boolean", default = false,
+        doc = "Allow `proxy` to be an address that other machines reach. There is no password." },
+    { key = "provider", type = "node_id", from = "the best by rank", doc = "Use this provider only." },
+}
+
+local function join(...)
+    local list = {}
+    for _, part in ipairs({ ... }) do
+        for _, key in ipairs(part) do
+            list[#list + 1] = key
+        end
+    end
+    return list
+end
+
+--- The keys of each kind of node, in order.
+---@type table<string, table[]>
+M.ROLES = {
+    arbiter = join(ARBITER, COMMON),
+    provider = join(PROVIDER, NETWORK, COMMON),
+    client = join(CLIENT, NETWORK, COMMON),
+}
+M.GROUPS = {
+    { name = "Every node", keys = COMMON },
+    { name = "Arbiter", keys = ARBITER },
+    { name = "Client and provider", keys = NETWORK },
+    { name = "Provider", keys = PROVIDER },
+    { name = "Client", keys = CLIENT },
+}
+
+--- "--log-level"
+---@param key table
+---@return string
+function M.flag(key)
+    return "--" .. key.key:gsub("[_.]", "-")
+end
+
+--- "WW_LOG_LEVEL"
+---@param key table
+---@return string
+function M.variable(key)
+    return "WW_" .. key.key:upper():gsub("%.", "_")
+end
+
+return M

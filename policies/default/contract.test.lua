@@ -1,0 +1,63 @@
+test("a new client gets a small contract", function()
+    local got = try("contract.offer", { bytes = 4 * GiB, client = { settled_gib = 0 } })
+    same(got.decision, "accept")
+    same(got.bytes, 64 * MiB)
+    same(got.price_ppm, 1000000)
+end)
+
+test("a new client that asks for less gets what it asks for", function()
+    local got = try("contract.offer", { bytes = 1000, client = { settled_gib = 0 } })
+    same(got.bytes, 1000)
+end)
+
+test("a client that settled a GiB gets what it asks for", function()
+    local got = try("contract.offer", { bytes = 4 * GiB, client = { settled_gib = 1 } })
+    same(got.bytes, 4 * GiB)
+end)
+
+test("one's own network rides free, strikes or not", function()
+    local got = try("contract.offer", { relation = "own", client = { strikes = 5 } })
+    same(got.decision, "accept")
+    same(got.price_ppm, 0)
+end)
+
+test("friends ride free, but not with three strikes", function()
+    same(try("contract.offer", { relation = "friend" }).price_ppm, 0)
+    local got = try("contract.offer", { relation = "friend", client = { strikes = 3 } })
+    same(got.decision, "refuse")
+end)
+
+test("three strikes are refused, two are not", function()
+    same(try("contract.offer", { client = { strikes = 3 } }).decision, "refuse")
+    same(try("contract.offer", { client = { strikes = 2 } }).decision, "accept")
+end)
+
+test("a provider with room accepts, with the window that is asked for", function()
+    local got = try("contract.accept", { open_contracts = 63, max_contracts = 64 })
+    same(got.decision, "accept")
+    same(got.window_bytes, 8 * MiB)
+end)
+
+test("a full provider declines", function()
+    same(try("contract.accept", { open_contracts = 64, max_contracts = 64 }).decision, "refuse")
+end)
+
+test("without a contract, the client asks", function()
+    local got = try("contract.renew", { bytes_total = 0, bytes_left = 0, seconds_left = 0 })
+    same(got.decision, "ask")
+    same(got.bytes, 4 * GiB)
+end)
+
+test("a contract is no larger than the balance", function()
+    same(try("contract.renew", { bytes_total = 0, balance_bytes = 5000 }).bytes, 5000)
+end)
+
+test("at a quarter of the bytes, the client asks", function()
+    same(try("contract.renew", { bytes_total = 400, bytes_left = 100 }).decision, "ask")
+    same(try("contract.renew", { bytes_total = 400, bytes_left = 101 }).decision, "wait")
+end)
+
+test("at the last hour, the client asks", function()
+    same(try("contract.renew", { seconds_left = 3600 }).decision, "ask")
+    same(try("contract.renew", { seconds_left = 3601 }).decision, "wait")
+end)

@@ -1,0 +1,200 @@
+/* Peers over a path that loses datagrams: a relay between the two, whose address is put in the
+ * place of their candidates. STUN always passes unless the relay is cut.
+ */
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "net_pair.h"
+
+struct relay {
+    struct pair *pair;
+    int fds[2]; /* fds[A] faces A */
+    struct ww_watch *watches[2];
+    struct sockaddr_in ends[2]; /* where the two really are */
+    struct ww_prng prng;
+    unsigned lose_first[2]; /* data to that end that is lost before anything passes */
+    unsigned lose_ppm;
+    bool cut;
+    unsigned lost, passed;
+};
+
+static uint8_t payload[16384];
+
+static bool is_lost(struct relay *relay, int to, uint8_t first)
+{
+    if (relay->cut)
+        return true;
+    if (first <= 3)
+        return false;
+    if (relay->lose_first[to] > 0) {
+        relay->lose_first[to]--;
+        return true;
+    }
+    return ww_prng_next(&relay->prng) % 1000000 < relay->lose_ppm;
+}
+
+static void on_datagram(void *arg, int fd, unsigned events)
+{
+    struct relay *relay = arg;
+    int to = fd == relay->fds[A] ? B : A;
+    uint8_t datagram[2048];
+    (void)events;
+    for (int i = 0; i < 256; i++) {
+        ssize_t size = recv(fd, datagram, sizeof datagram, MSG_DONTWAIT);
+        if (size <= 0)
+            return;
+        if (is_lost(relay, to, datagram[0])) {
+            relay->lost++;
+            continue;
+        }
+        relay->passed++;
+        sendto(relay->fds[to], datagram, (size_t)size, MSG_DONTWAIT,
+               (struct sockaddr *)&relay->ends[to], sizeof relay->ends[to]);
+    }
+}
+
+/* Puts the relay's address for the other end's. IPv4 only. */
+static char *alter(struct pair *pair, int to, const char *text)
+{
+    struct relay *relay = pair->alter_arg;
+    const char *address = strstr(text, " 127.0.0.1 ");
+    struct sockaddr_in here;
+    socklen_t size = sizeof here;
+    char changed[256];
+    if (!address)
+        return ww_strdup(text);
+    relay->ends[!to].sin_family = AF_INET;
+    relay->ends[!to].sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    relay->ends[!to].sin_port = htons((uint16_t)strtoul(address + 11, NULL, 10));
+    assert_int_equal(getsockname(relay->fds[to], (struct sockaddr *)&here, &size), 0);
+    snprintf(changed, sizeof changed, "%.*s 127.0.0.1 %u typ host\n", (int)(address - text), text,
+             ntohs(here.sin_port));
+    return ww_strdup(changed);
+}
+
+static void start(struct relay *relay, struct pair *pair, bool bypass)
+{
+    const int size = 4 << 20;
+    memset(relay, 0, sizeof *relay);
+    ww_prng_seed(&relay->prng, 11);
+    pair_start(pair, bypass, false);
+    relay->pair = pair;
+    pair->only_prefix = " 127.0.0.1 ";
+    pair->alter = alter;
+    pair->alter_arg = relay;
+    for (int i = 0; i < 2; i++) {
+        struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        relay->fds[i] = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        assert_true(relay->fds[i] >= 0);
+        setsockopt(relay->fds[i], SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+        assert_int_equal(bind(relay->fds[i], (struct sockaddr *)&any, sizeof any), 0);
+        assert_int_equal(ww_watch_create(pair->loop, relay->fds[i], WW_WATCH_READ, on_datagram,
+                                         relay, &relay->watches[i]),
+                         0);
+    }
+}
+
+static void stop(struct relay *relay, struct pair *pair)
+{
+    for (int i = 0; i < 2; i++) {
+        ww_watch_destroy(relay->watches[i]);
+        close(relay->fds[i]);
+    }
+    pair_stop(pair);
+}
+
+static void lost_first_flights(void **state)
+{
+    (void)state;
+    for (unsigned lost = 1; lost <= 5; lost += 2) {
+        struct relay relay;
+        struct pair pair;
+        start(&relay, &pair, lost % 3 != 0);
+        relay.lose_first[A] = relay.lose_first[B] = lost;
+        pair_connect(&pair);
+        assert_true(relay.lost >= 2 * lost);
+        stop(&relay, &pair);
+    }
+}
+
+static void transfer_under_loss(void **state)
+{
+    static const struct ww_channel_config RELIABLE = {.max_retransmits = -1};
+    struct ww_prng prng;
+    struct relay relay;
+    struct pair pair;
+    (void)state;
+    ww_prng_seed(&prng, 5);
+    ww_prng_fill(&prng, payload, sizeof payload);
+    start(&relay, &pair, true);
+    relay.lose_ppm = 20000;
+    pair_connect(&pair);
+    struct ww_channel *channel = pair_open(&pair, A, &RELIABLE);
+    for (unsigned i = 0; i < 200; i++)
+        assert_int_equal(
+            ww_channel_send(channel, WW_CHANNEL_BINARY, payload + i, sizeof payload - i), 0);
+    assert_true(pair_wait_count(&pair, &pair.ends[B].message_count, 200, 40000));
+    for (unsigned i = 0; i < 200; i++) {
+        assert_int_equal(pair.ends[B].log[i].size, sizeof payload - i);
+        assert_int_equal(pair.ends[B].log[i].sum, pair_sum(payload + i, sizeof payload - i));
+    }
+    assert_true(relay.lost > 20);
+    stop(&relay, &pair);
+}
+
+static void unreliable_channel_gives_up(void **state)
+{
+    static const struct ww_channel_config DATAGRAMS = {.unordered = true, .max_retransmits = 0};
+    struct relay relay;
+    struct pair pair;
+    (void)state;
+    start(&relay, &pair, true);
+    pair_connect(&pair);
+    struct ww_channel *channel = pair_open(&pair, A, &DATAGRAMS);
+    relay.lose_ppm = 300000;
+    for (unsigned i = 0; i < 200; i++) {
+        assert_int_equal(ww_channel_send(channel, WW_CHANNEL_BINARY, payload, 500), 0);
+        pair_turn_for(&pair, 2);
+    }
+    relay.lose_ppm = 0;
+    pair_turn_for(&pair, 1500);
+    /* Some are gone for good, and nothing waits for them. */
+    assert_in_range(pair.ends[B].message_count, 50, 195);
+    unsigned count = pair.ends[B].message_count;
+    assert_int_equal(ww_channel_send(channel, WW_CHANNEL_BINARY, payload, 500), 0);
+    assert_true(pair_wait_count(&pair, &pair.ends[B].message_count, count + 1, 5000));
+    stop(&relay, &pair);
+}
+
+/* Without answers to its checks an agent must stop sending (RFC 7675). */
+static void consent_is_lost(void **state)
+{
+    struct relay relay;
+    struct pair pair;
+    (void)state;
+    start(&relay, &pair, true);
+    pair_connect(&pair);
+    pair_turn_for(&pair, 300);
+    relay.cut = true;
+    assert_true(pair_wait(&pair, &pair.ends[A].closed, 60000));
+    assert_int_equal(pair.ends[A].code, WW_EICE);
+    assert_true(pair_wait(&pair, &pair.ends[B].closed, 30000));
+    assert_int_equal(pair.ends[B].code, WW_EICE);
+    stop(&relay, &pair);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lost_first_flights),
+        cmocka_unit_test(transfer_under_loss),
+        cmocka_unit_test(unreliable_channel_gives_up),
+        cmocka_unit_test(consent_is_lost),
+    };
+    return cmocka_run_group_tests_name("net_loss", tests, NULL, NULL);
+}
