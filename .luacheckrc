@@ -22,7 +22,7 @@ stds.policy = {
 stds.policy_test = { read_globals = { "test", "try", "same" } }
 
 -- The trusted tier: LuaJIT, and the engine's bindings (engine/ops).
-for _, folder in ipairs({ "lua/arbiter", "lua/node", "lua/ops" }) do
+for _, folder in ipairs({ "lua/arbiter", "lua/demo", "lua/node", "lua/ops" }) do
     files[folder] = { read_globals = { "ww" } }
 end
 files["policies"] = { std = "policy" }

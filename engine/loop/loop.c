@@ -105,6 +105,8 @@ void ww_loop_destroy(struct ww_loop *loop)
     ww_loop_children_deinit(loop);
     ww_loop_streams_deinit(loop);
     ww_loop_posts_deinit(loop);
+    /* Bufferevents that http has freed are finished by libevent in its next turn only. */
+    event_base_loop(loop->base, EVLOOP_NONBLOCK);
     event_base_free(loop->base);
     ww_free(loop->heap);
     ww_free(loop->scratch);

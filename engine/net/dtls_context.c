@@ -108,6 +108,7 @@ static bool use_key(struct ww_dtls_context *context, const struct ww_key *key)
 
 static bool configure(SSL_CTX *ssl_context, size_t record_bytes)
 {
+    static char groups[] = "X25519:P-256"; /* OpenSSL's macro wants it writable */
     SSL_CTX_set_options(ssl_context, SSL_OP_NO_QUERY_MTU | SSL_OP_NO_RENEGOTIATION |
                                          SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION |
                                          SSL_OP_CIPHER_SERVER_PREFERENCE);
@@ -122,7 +123,7 @@ static bool configure(SSL_CTX *ssl_context, size_t record_bytes)
            SSL_CTX_set_cipher_list(ssl_context, "ECDHE-ECDSA-AES128-GCM-SHA256:"
                                                 "ECDHE-ECDSA-AES256-GCM-SHA384:"
                                                 "ECDHE-ECDSA-CHACHA20-POLY1305") == 1 &&
-           SSL_CTX_set1_groups_list(ssl_context, "X25519:P-256") == 1 &&
+           SSL_CTX_set1_groups_list(ssl_context, groups) == 1 &&
            SSL_CTX_set_max_send_fragment(ssl_context, (long)record_bytes) == 1 &&
            SSL_CTX_set_tlsext_use_srtp(ssl_context,
                                        "SRTP_AEAD_AES_128_GCM:SRTP_AES128_CM_SHA1_80") == 0;

@@ -11,11 +11,12 @@
 
 #include "lane_internal.h"
 
-#define BATCH_BYTES    65000 /* a GSO send is one IP packet to the kernel: below 65,507 and 65,487 */
-#define BATCH_SEGMENTS 64    /* the kernel's UDP_MAX_SEGMENTS */
-#define BATCHES_MAX    32    /* waiting in one lane: 2 MB, then datagrams are dropped */
-#define POOL_MAX       64    /* kept for the next use: 4 MB in all */
-#define READS_PER_TURN 16    /* system calls before others have their turn: up to 1 MB */
+/* A GSO send is one IP packet to the kernel: below 65,507 (IPv4) and 65,487 (IPv6). */
+#define BATCH_BYTES    65000
+#define BATCH_SEGMENTS 64 /* the kernel's UDP_MAX_SEGMENTS */
+#define BATCHES_MAX    32 /* waiting in one lane: 2 MB, then datagrams are dropped */
+#define POOL_MAX       64 /* kept for the next use: 4 MB in all */
+#define READS_PER_TURN 16 /* system calls before others have their turn: up to 1 MB */
 #define RECEIVE_BYTES  65536
 
 struct batch {

@@ -112,8 +112,9 @@ void arbiter_put_applied(struct ww_call *call, const struct arbiter_applied *app
 {
     const struct ww_contract *terms = &applied->terms;
     const char *state = applied->outcome.action == WW_CONTRACT_SETTLE ? "settled"
-                        : applied->outcome.action == WW_CONTRACT_VOID ? "void"
-                                                                      : ww_contract_state_name(terms->state);
+                        : applied->outcome.action == WW_CONTRACT_VOID
+                            ? "void"
+                            : ww_contract_state_name(terms->state);
     ww_call_put_id(call, "contract", &terms->id);
     ww_call_put_hash(call, "client", &terms->client);
     ww_call_put_hash(call, "provider", &terms->provider);
@@ -186,7 +187,7 @@ int arbiter_commit(struct arbiter *arbiter, ww_ledger_commit_fn fn, void *arg)
     return rc;
 }
 
-/* --- time --------------------------------------------------------------------------------------- */
+/* --- time ------------------------------------------------------------------------------------- */
 
 struct told {
     struct arbiter *arbiter;
@@ -246,16 +247,16 @@ static void tick(void *arg)
     ww_timer_start(arbiter->tick, TICK_US);
 }
 
-/* --- start and stop -------------------------------------------------------------------------------- */
+/* --- start and stop --------------------------------------------------------------------------- */
 
 struct loading {
     struct arbiter *arbiter;
     int rc;
 };
 
-static void load_contract(void *arg, const struct ww_id *id, const struct ww_id *payer, bool disputed,
-                          const struct ww_part *parts, size_t part_count, const void *record,
-                          size_t record_size)
+static void load_contract(void *arg, const struct ww_id *id, const struct ww_id *payer,
+                          bool disputed, const struct ww_part *parts, size_t part_count,
+                          const void *record, size_t record_size)
 {
     struct loading *loading = arg;
     struct arbiter_contract *contract = NULL;
@@ -310,8 +311,8 @@ int arbiter_open(struct arbiter *arbiter, const char *state_folder, char *why, s
     }
     rc = ww_committer_create(arbiter->store, arbiter->loop, &arbiter->committer);
     if (!rc)
-        rc = ww_ledger_open(arbiter->store, arbiter->loop, arbiter->committer, &arbiter->ledger, why,
-                            why_size);
+        rc = ww_ledger_open(arbiter->store, arbiter->loop, arbiter->committer, &arbiter->ledger,
+                            why, why_size);
     if (!rc)
         rc = arbiter_secrets_open(arbiter, state_folder);
     if (!rc)

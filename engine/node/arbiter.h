@@ -56,7 +56,7 @@ struct arbiter {
     uint8_t store_key[32]; /* seals secrets at rest */
     uint64_t settled_count, void_count, dispute_count, refused_count;
     LIST_HEAD(, arbiter_commit_note) commits; /* on their way to the disk */
-    bool failed; /* a write failed: nothing is changed any more */
+    bool failed;                              /* a write failed: nothing is changed any more */
 };
 
 /* arbiter.c */
@@ -103,7 +103,8 @@ int arbiter_market_open(struct arbiter *arbiter);
 int arbiter_market_update(struct arbiter *arbiter, bool *changed);
 void arbiter_put_stat(struct ww_call *call, const struct ww_market_stat *stat);
 int arbiter_stat_get(const struct arbiter *arbiter, uint64_t id, struct ww_market_stat *stat);
-/* Parts for `bytes` at price_ppm out of the network's market wallets; policy `market.fund` orders. */
+/* Parts for `bytes` at price_ppm out of the network's market wallets; policy `market.fund` orders.
+ */
 int arbiter_fund(struct arbiter *arbiter, const struct ww_id *network, uint64_t bytes,
                  uint32_t price_ppm, struct ww_part parts[WW_CONTRACT_PARTS_MAX], size_t *count);
 /* Bytes that the network's spendable balance buys, over all assets; saturates. */
@@ -115,7 +116,8 @@ void arbiter_secrets_close(struct arbiter *arbiter);
 /* The provider's session secret, made if there is none (uncommitted then: *made). */
 int arbiter_secret(struct arbiter *arbiter, const struct ww_hash *provider, bool *made,
                    struct arbiter_secret **secret);
-int arbiter_sign_token(struct arbiter *arbiter, const struct ww_contract *contract, struct ww_buf *token);
+int arbiter_sign_token(struct arbiter *arbiter, const struct ww_contract *contract,
+                       struct ww_buf *token);
 
 /* arbiter_contract.c: bound functions */
 int arbiter_request(void *context, struct ww_call *call);

@@ -17,9 +17,11 @@ static int read_rates(struct ww_call *call, struct ww_market_stat *stat)
     while (!ww_call_text_at(call, "rates", stat->rate_count, &text)) {
         struct ww_market_rate *rate = &stat->rates[stat->rate_count];
         unsigned long long units = 0;
-        if (stat->rate_count == WW_MARKET_ASSETS_MAX || sscanf(text, "%15s %llu", rate->asset, &units) != 2 ||
-            units == 0 || units > WW_HOOK_NUMBER_MAX) {
-            ww_call_reason(call, "a rate is \"<asset> <base units per dollar>\", at most 8 of them");
+        if (stat->rate_count == WW_MARKET_ASSETS_MAX ||
+            sscanf(text, "%15s %llu", rate->asset, &units) != 2 || units == 0 ||
+            units > WW_HOOK_NUMBER_MAX) {
+            ww_call_reason(call,
+                           "a rate is \"<asset> <base units per dollar>\", at most 8 of them");
             return WW_ECONFIG;
         }
         rate->units_per_usd = units;
@@ -204,11 +206,11 @@ static int opened(struct arbiter *arbiter)
     return arbiter->ledger && !arbiter->failed ? 0 : WW_ESHUTDOWN;
 }
 
-#define GUARDED(name, fn) \
-    static int guarded_##name(void *context, struct ww_call *call) \
-    { \
-        int rc = opened(context); \
-        return rc ? rc : fn(context, call); \
+#define GUARDED(name, fn)                                                                          \
+    static int guarded_##name(void *context, struct ww_call *call)                                 \
+    {                                                                                              \
+        int rc = opened(context);                                                                  \
+        return rc ? rc : fn(context, call);                                                        \
     }
 GUARDED(stop, bound_stop)
 GUARDED(stat, bound_stat)
@@ -227,12 +229,12 @@ GUARDED(rank, arbiter_rank)
 int arbiter_bind(struct ww_ops *ops, struct arbiter **out)
 {
     static const struct ww_ops_function functions[] = {
-        {"start", bound_start},        {"stop", guarded_stop},
-        {"stat", guarded_stat},        {"update_stat", guarded_update_stat},
-        {"secret", guarded_secret},    {"balance", guarded_balance},
-        {"status", guarded_status},    {"request", guarded_request},
-        {"answer", guarded_answer},    {"opened", guarded_opened},
-        {"close", guarded_close},      {"party", guarded_party},
+        {"start", bound_start},           {"stop", guarded_stop},
+        {"stat", guarded_stat},           {"update_stat", guarded_update_stat},
+        {"secret", guarded_secret},       {"balance", guarded_balance},
+        {"status", guarded_status},       {"request", guarded_request},
+        {"answer", guarded_answer},       {"opened", guarded_opened},
+        {"close", guarded_close},         {"party", guarded_party},
         {"contracts", guarded_contracts}, {"rank", guarded_rank},
     };
     struct arbiter *arbiter = ww_alloc(1, sizeof(*arbiter));

@@ -37,7 +37,7 @@ static void finish_error(struct arbiter *arbiter, int done, int rc, const char *
     ww_ops_finish(&call, done, rc);
 }
 
-/* --- request ---------------------------------------------------------------------------------------- */
+/* --- request ---------------------------------------------------------------------------------- */
 
 static int parse_relation(struct ww_call *call, enum ww_hook_relation *relation)
 {
@@ -98,14 +98,16 @@ static int read_request(struct arbiter *arbiter, struct ww_call *call, struct ww
 
 /* Policy, then escrow. Fills the terms. */
 static int admit(struct arbiter *arbiter, struct ww_call *call, struct ww_contract *terms,
-                 const struct ww_hook_offer_request *request, struct ww_part *parts, size_t *part_count)
+                 const struct ww_hook_offer_request *request, struct ww_part *parts,
+                 size_t *part_count)
 {
     struct ww_hook_offer_decision decision = {0};
     struct ww_policy_context context;
     struct ww_policy_report report;
 
     arbiter_policy_context(arbiter, &context);
-    ww_policy_call(arbiter->policies, WW_HOOK_CONTRACT_OFFER, request, &context, &decision, &report);
+    ww_policy_call(arbiter->policies, WW_HOOK_CONTRACT_OFFER, request, &context, &decision,
+                   &report);
     if (decision.decision != WW_HOOK_ACCEPT) {
         arbiter->refused_count++;
         ww_call_reason(call, "%s", decision.reason);
@@ -115,7 +117,8 @@ static int admit(struct arbiter *arbiter, struct ww_call *call, struct ww_contra
     terms->bytes = WW_MIN(decision.bytes, request->bytes);
     terms->price_ppm = (uint32_t)decision.price_ppm;
     terms->stat_id = arbiter->stat.id;
-    return arbiter_fund(arbiter, &terms->client_network, terms->bytes, terms->price_ppm, parts, part_count);
+    return arbiter_fund(arbiter, &terms->client_network, terms->bytes, terms->price_ppm, parts,
+                        part_count);
 }
 
 struct offering {
@@ -192,7 +195,7 @@ int arbiter_request(void *context, struct ww_call *call)
     if (rc)
         return rc;
     arbiter_now(&now);
-    terms.id = ww_id_make(now.now_s * 1000);
+    terms.id = ww_id_make(ww_clock_wall_ms());
     terms.key_id = secret->key_id;
     terms.issued_s = now.now_s;
     terms.open_by_s = now.now_s + WW_OPEN_BY_S;
@@ -200,8 +203,8 @@ int arbiter_request(void *context, struct ww_call *call)
     terms.state = WW_CONTRACT_OFFERED;
     terms.waiting_since_ms = now.now_ms;
     ww_contract_encode(&terms, record);
-    rc = ww_ledger_reserve(arbiter->ledger, &terms.id, &terms.client_network, parts, part_count, record,
-                           sizeof(record));
+    rc = ww_ledger_reserve(arbiter->ledger, &terms.id, &terms.client_network, parts, part_count,
+                           record, sizeof(record));
     if (rc)
         return rc;
     rc = ww_call_function(call, "done", &done);
@@ -217,7 +220,7 @@ int arbiter_request(void *context, struct ww_call *call)
     return 0;
 }
 
-/* --- answer --------------------------------------------------------------------------------------------- */
+/* --- answer ----------------------------------------------------------------------------------- */
 
 static void answer_durable(void *arg, int rc)
 {
@@ -296,7 +299,7 @@ int arbiter_answer(void *context, struct ww_call *call)
     return 0;
 }
 
-/* --- opened and closed -------------------------------------------------------------------------------------- */
+/* --- opened and closed ------------------------------------------------------------------------ */
 
 static void report_durable(void *arg, int rc)
 {
@@ -316,8 +319,8 @@ static void report_durable(void *arg, int rc)
 }
 
 /* Applies a report of one side, and answers when it is durable. */
-static int take_report(struct arbiter *arbiter, struct ww_call *call, struct arbiter_contract *contract,
-                       struct ww_contract_event *event)
+static int take_report(struct arbiter *arbiter, struct ww_call *call,
+                       struct arbiter_contract *contract, struct ww_contract_event *event)
 {
     int done = FUNCTION_NONE;
     struct waiting *waiting = wait_for(arbiter, FUNCTION_NONE);
@@ -331,8 +334,8 @@ static int take_report(struct arbiter *arbiter, struct ww_call *call, struct arb
         return rc;
     }
     enum ww_contract_action action = waiting->applied.outcome.action;
-    waiting->tell = action == WW_CONTRACT_SETTLE || action == WW_CONTRACT_VOID ||
-                    action == WW_CONTRACT_DISPUTE;
+    waiting->tell =
+        action == WW_CONTRACT_SETTLE || action == WW_CONTRACT_VOID || action == WW_CONTRACT_DISPUTE;
     if (waiting->applied.gone)
         arbiter_forget(arbiter, contract);
     if (!ww_call_function(call, "done", &done))
@@ -427,7 +430,7 @@ int arbiter_take_close(void *context, struct ww_call *call)
     return take_report(arbiter, call, contract, &event);
 }
 
-/* --- looking ----------------------------------------------------------------------------------------------- */
+/* --- looking ---------------------------------------------------------------------------------- */
 
 /* The other side of a contract that `party` has: for signalling. WW_ENOCONTRACT when there is no
  * such contract, it isn't active, or the caller has no part in it. */
@@ -443,8 +446,8 @@ int arbiter_party(void *context, struct ww_call *call)
     if (rc)
         return rc;
     struct arbiter_contract *contract = arbiter_find(arbiter, &id);
-    if (!contract || (contract->terms.state != WW_CONTRACT_ACTIVE &&
-                      contract->terms.state != WW_CONTRACT_OPEN))
+    if (!contract ||
+        (contract->terms.state != WW_CONTRACT_ACTIVE && contract->terms.state != WW_CONTRACT_OPEN))
         return WW_ENOCONTRACT;
     if (ww_hash_equal(&contract->terms.client, &party))
         ww_call_put_hash(call, "other", &contract->terms.provider);

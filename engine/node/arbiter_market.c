@@ -114,20 +114,22 @@ void arbiter_put_stat(struct ww_call *call, const struct ww_market_stat *stat)
 {
     ww_call_put_u64(call, "id", stat->id);
     ww_call_put_u64(call, "time_s", stat->time_s);
-    ww_call_put_amount(call, "price_nano_usd_per_gib", ww_amount_from_u64(stat->price_nano_usd_per_gib));
+    ww_call_put_amount(call, "price_nano_usd_per_gib",
+                       ww_amount_from_u64(stat->price_nano_usd_per_gib));
     ww_call_put_u64(call, "network_fee_ppm", stat->network_fee_ppm);
     ww_call_put_u64(call, "exchange_fee_ppm", stat->exchange_fee_ppm);
     ww_call_begin(call, "rates", true);
     for (size_t index = 0; index < stat->rate_count; index++) {
         ww_call_begin(call, NULL, false);
         ww_call_put_text(call, "asset", stat->rates[index].asset);
-        ww_call_put_amount(call, "units_per_usd", ww_amount_from_u64(stat->rates[index].units_per_usd));
+        ww_call_put_amount(call, "units_per_usd",
+                           ww_amount_from_u64(stat->rates[index].units_per_usd));
         ww_call_end(call);
     }
     ww_call_end(call);
 }
 
-/* --- funding -------------------------------------------------------------------------------------- */
+/* --- funding ---------------------------------------------------------------------------------- */
 
 /* What the network can spend, in the stat's order of assets. */
 static size_t balances_of(const struct arbiter *arbiter, const struct ww_id *network,
@@ -150,7 +152,8 @@ uint64_t arbiter_balance_bytes(const struct arbiter *arbiter, const struct ww_id
     uint64_t total = 0;
 
     for (size_t index = 0; index < count; index++) {
-        uint64_t bytes = ww_market_bytes(&arbiter->stat, balances[index].asset, balances[index].amount);
+        uint64_t bytes =
+            ww_market_bytes(&arbiter->stat, balances[index].asset, balances[index].amount);
         total = bytes > UINT64_MAX - total ? UINT64_MAX : total + bytes;
     }
     return total;

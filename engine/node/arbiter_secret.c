@@ -41,8 +41,9 @@ static void secret_key(const struct ww_hash *provider, char out[80])
     snprintf(out, 80, "secret/%s", ww_hash_format(provider, text));
 }
 
-static int remember(struct arbiter *arbiter, const struct ww_hash *provider, const struct ww_id *key_id,
-                    const uint8_t secret[SECRET_SIZE], struct arbiter_secret **out)
+static int remember(struct arbiter *arbiter, const struct ww_hash *provider,
+                    const struct ww_id *key_id, const uint8_t secret[SECRET_SIZE],
+                    struct arbiter_secret **out)
 {
     struct arbiter_secret *entry = ww_alloc(1, sizeof(*entry));
     if (!entry)
@@ -134,7 +135,8 @@ int arbiter_secret(struct arbiter *arbiter, const struct ww_hash *provider, bool
     ww_random_bytes(secret, sizeof(secret));
     secret_key(provider, key);
     memcpy(fact, &key_id, sizeof(key_id));
-    int rc = ww_seal(arbiter->store_key, key, strlen(key), secret, sizeof(secret), fact + sizeof(key_id));
+    int rc = ww_seal(arbiter->store_key, key, strlen(key), secret, sizeof(secret),
+                     fact + sizeof(key_id));
     if (!rc)
         rc = remember(arbiter, provider, &key_id, secret, &entry);
     if (!rc)
@@ -147,7 +149,8 @@ int arbiter_secret(struct arbiter *arbiter, const struct ww_hash *provider, bool
     return 0;
 }
 
-int arbiter_sign_token(struct arbiter *arbiter, const struct ww_contract *contract, struct ww_buf *out)
+int arbiter_sign_token(struct arbiter *arbiter, const struct ww_contract *contract,
+                       struct ww_buf *out)
 {
     struct arbiter_secret *entry = NULL;
     struct ww_token token;
@@ -160,6 +163,7 @@ int arbiter_sign_token(struct arbiter *arbiter, const struct ww_contract *contra
     if (rc)
         return rc;
     /* The MAC is the last 32 bytes and covers all before it. */
-    ww_hmac_compute(entry->hmac, out->data, out->size - WW_HMAC_SIZE, out->data + out->size - WW_HMAC_SIZE);
+    ww_hmac_compute(entry->hmac, out->data, out->size - WW_HMAC_SIZE,
+                    out->data + out->size - WW_HMAC_SIZE);
     return 0;
 }

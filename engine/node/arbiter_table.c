@@ -46,8 +46,8 @@ static struct arbiter_count *count_for(struct arbiter *arbiter, const struct ww_
 }
 
 /* Counts are advice for policies: one that could not be kept is left out. */
-static void count_one(struct arbiter *arbiter, const struct ww_hash *key, bool as_client, bool disputed,
-                      int step)
+static void count_one(struct arbiter *arbiter, const struct ww_hash *key, bool as_client,
+                      bool disputed, int step)
 {
     struct arbiter_count *count = count_for(arbiter, key);
     if (!count)

@@ -8,7 +8,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-/* --- the proxy's connection as the end of a pipe ----------------------------------------------------- */
+/* --- the proxy's connection as the end of a pipe ---------------------------------------------- */
 
 static const uint8_t *end_peek(void *end, size_t max, size_t *size)
 {
@@ -48,7 +48,7 @@ static void end_reset(void *end)
 static const struct pipe_end_ops END_OPS = {end_peek,  end_consume, end_write, end_queued,
                                             end_pause, end_finish,  end_reset};
 
-/* --- streams -------------------------------------------------------------------------------------------- */
+/* --- streams ---------------------------------------------------------------------------------- */
 
 struct client_stream *client_stream_find(struct conn *conn, uint64_t stream_id)
 {
@@ -96,7 +96,8 @@ int client_judge(struct client *client, const struct ww_target *target, int prot
     return rc;
 }
 
-void client_dest(const struct ww_target *target, enum ww_dest_protocol protocol, struct ww_dest *dest)
+void client_dest(const struct ww_target *target, enum ww_dest_protocol protocol,
+                 struct ww_dest *dest)
 {
     memset(dest, 0, sizeof(*dest));
     dest->protocol = protocol;
@@ -207,9 +208,10 @@ void client_waiting_expired(void *arg)
     }
 }
 
-/* --- the proxy's callbacks -------------------------------------------------------------------------------- */
+/* --- the proxy's callbacks -------------------------------------------------------------------- */
 
-static void proxy_request(void *arg, struct ww_proxy_connection *connection, const struct ww_target *target)
+static void proxy_request(void *arg, struct ww_proxy_connection *connection,
+                          const struct ww_target *target)
 {
     struct client *client = arg;
     int rc = client_judge(client, target, WW_DEST_TCP);
@@ -283,7 +285,7 @@ const struct ww_proxy_callbacks CLIENT_PROXY_CALLBACKS = {
     .dissociated = client_dissociated,
 };
 
-/* --- transfer's callbacks ------------------------------------------------------------------------------------ */
+/* --- transfer's callbacks --------------------------------------------------------------------- */
 
 /* The address that the provider used, for the SOCKS reply; unspecified when it gave none. */
 static void bound_address(const struct ww_dest *local, struct sockaddr_storage *address)

@@ -11,8 +11,8 @@ struct client_association;
 
 /* One destination of the application: a TCP connection, or a UDP flow of an association. */
 struct client_stream {
-    UT_hash_handle hh;         /* in conn->streams, key: pipe.stream_id */
-    UT_hash_handle by_target;  /* flows: in association->flows, key: target_text */
+    UT_hash_handle hh;        /* in conn->streams, key: pipe.stream_id */
+    UT_hash_handle by_target; /* flows: in association->flows, key: target_text */
     TAILQ_ENTRY(client_stream) waiting;
     struct client *client;
     struct conn *conn; /* NULL while it waits, and after the connection has gone */
@@ -56,7 +56,8 @@ void client_detach(struct conn *conn);
 void client_waiting_expired(void *arg);
 /* WW_EDESTINATION for a literal address that the fixed list denies. */
 int client_judge(struct client *client, const struct ww_target *target, int protocol);
-void client_dest(const struct ww_target *target, enum ww_dest_protocol protocol, struct ww_dest *dest);
+void client_dest(const struct ww_target *target, enum ww_dest_protocol protocol,
+                 struct ww_dest *dest);
 struct client_stream *client_stream_find(struct conn *conn, uint64_t stream_id);
 
 /* client_udp.c */

@@ -2,8 +2,8 @@
  *
  * start{key=, state=, proxy="127.0.0.1:1080", proxy_remote=, stun=, loopback=, bypass=, policies=,
  * allow_private={…}} -> {proxy}; connect{peer=, contract=}; signal{peer=, text=}; offer{peer=,
- * token=}; renew{…} and choose_path{failures=} ask the policies; end_contracts{}; close_done,
- * outcome, status. Events: see edge.h.
+ * token=}; disconnect{peer=}; renew{…} and choose_path{failures=} ask the policies;
+ * end_contracts{}; close_done, outcome, status. Events: see edge.h.
  */
 #include <arpa/inet.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "client.h"
 #include "node.h"
 
-/* --- contracts on the connection ----------------------------------------------------------------------- */
+/* --- contracts on the connection -------------------------------------------------------------- */
 
 static struct edge_note note_of(struct conn *conn, enum edge_event event, const struct ww_id *id)
 {
@@ -79,10 +79,12 @@ static void contract_wanted(void *arg, uint64_t bytes_left)
     edge_tell(&note);
 }
 
-static void contract_ended(void *arg, const struct ww_id *id, const struct ww_transfer_counts *counts, bool clean)
+static void contract_ended(void *arg, const struct ww_id *id,
+                           const struct ww_transfer_counts *counts, bool clean)
 {
     struct conn *conn = arg;
-    edge_state_end(conn->owner, &conn->remote, id, counts, clean ? WW_CLOSE_DONE : WW_CLOSE_LOST, clean);
+    edge_state_end(conn->owner, &conn->remote, id, counts, clean ? WW_CLOSE_DONE : WW_CLOSE_LOST,
+                   clean);
 }
 
 static void conn_closed(struct conn *conn, int code)
@@ -124,7 +126,7 @@ static const struct conn_callbacks CONN_CALLBACKS = {
         },
 };
 
-/* --- bound functions ----------------------------------------------------------------------------------------- */
+/* --- bound functions -------------------------------------------------------------------------- */
 
 static int bound_connect(void *context, struct ww_call *call)
 {
@@ -169,11 +171,13 @@ static int bound_offer(void *context, struct ww_call *call)
     struct conn *conn = edge_find(&client->edge, &peer);
     if (!conn)
         return WW_ENOTFOUND;
-    if (!ww_hash_equal(&terms.provider, &peer) || !ww_hash_equal(&terms.client, &client->edge.node_id))
+    if (!ww_hash_equal(&terms.provider, &peer) ||
+        !ww_hash_equal(&terms.client, &client->edge.node_id))
         return WW_EFOREIGN;
     conn->contract = terms.contract_id;
     conn->has_contract = true;
-    rc = ww_transfer_contract_offer(conn->transfer, token, size, &terms, ww_loop_now_us(conn->loop));
+    rc =
+        ww_transfer_contract_offer(conn->transfer, token, size, &terms, ww_loop_now_us(conn->loop));
     if (rc)
         return rc;
     client_retry(client);
@@ -195,7 +199,8 @@ static int bound_renew(void *context, struct ww_call *call)
     ww_call_u64(call, "rate_bytes_s", &request.rate_bytes_s);
     ww_call_u64(call, "balance_bytes", &request.balance_bytes);
     request.contracts_done = client->edge.contracts_ended;
-    ww_policy_call(client->edge.policies, WW_HOOK_CONTRACT_RENEW, &request, &policy, &decision, NULL);
+    ww_policy_call(client->edge.policies, WW_HOOK_CONTRACT_RENEW, &request, &policy, &decision,
+                   NULL);
     ww_call_put_bool(call, "ask", decision.decision == WW_HOOK_ASK);
     ww_call_put_u64(call, "bytes", decision.bytes);
     ww_call_put_text(call, "reason", decision.reason);
@@ -215,6 +220,22 @@ static int bound_choose_path(void *context, struct ww_call *call)
     ww_policy_call(client->edge.policies, WW_HOOK_PATH_CHOOSE, &request, &policy, &decision, NULL);
     ww_call_put_text(call, "kind", ww_hook_word("path", decision.decision));
     ww_call_put_text(call, "reason", decision.reason);
+    return 0;
+}
+
+/* {peer}: gives the connection up; event "lost" follows. */
+static int bound_disconnect(void *context, struct ww_call *call)
+{
+    struct client *client = context;
+    struct ww_hash peer;
+    int rc = ww_call_hash(call, "peer", &peer);
+
+    if (rc)
+        return rc;
+    struct conn *conn = edge_find(&client->edge, &peer);
+    if (!conn)
+        return WW_ENOTFOUND;
+    conn_lose(conn, WW_ECLOSED);
     return 0;
 }
 
@@ -311,11 +332,17 @@ static int shared_outcome(void *context, struct ww_call *call)
 int client_bind(struct ww_ops *ops, struct client **out)
 {
     static const struct ww_ops_function functions[] = {
-        {"start", bound_start},         {"connect", bound_connect},
-        {"signal", shared_signal},      {"offer", bound_offer},
-        {"renew", bound_renew},         {"choose_path", bound_choose_path},
-        {"end_contracts", bound_end_contracts}, {"status", bound_status},
-        {"close_done", shared_close_done}, {"outcome", shared_outcome},
+        {"start", bound_start},
+        {"connect", bound_connect},
+        {"signal", shared_signal},
+        {"offer", bound_offer},
+        {"renew", bound_renew},
+        {"choose_path", bound_choose_path},
+        {"end_contracts", bound_end_contracts},
+        {"status", bound_status},
+        {"disconnect", bound_disconnect},
+        {"close_done", shared_close_done},
+        {"outcome", shared_outcome},
     };
     struct client *client = ww_alloc(1, sizeof(*client));
     if (!client)
@@ -324,7 +351,8 @@ int client_bind(struct ww_ops *ops, struct client **out)
     client->edge.loop = ww_ops_loop(ops);
     client->edge.role = WW_TRANSFER_CLIENT;
     TAILQ_INIT(&client->waiting);
-    int rc = ww_timer_create(client->edge.loop, client_waiting_expired, client, &client->waiting_timer);
+    int rc =
+        ww_timer_create(client->edge.loop, client_waiting_expired, client, &client->waiting_timer);
     if (!rc)
         rc = ww_ops_bind(ops, "client", functions, WW_ARRAY_COUNT(functions), client);
     if (rc) {

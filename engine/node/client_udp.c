@@ -23,7 +23,8 @@ static int flow_add(struct client_stream *flow)
     struct client_association *association = flow->association;
     struct client_stream *table = conn->streams;
 
-    HASH_ADD_KEYPTR(by_target, association->flows, flow->target_text, strlen(flow->target_text), flow);
+    HASH_ADD_KEYPTR(by_target, association->flows, flow->target_text, strlen(flow->target_text),
+                    flow);
     if (!flow->by_target.tbl)
         return WW_ENOMEM;
     HASH_ADD(hh, table, pipe.stream_id, sizeof(flow->pipe.stream_id), flow);
@@ -83,8 +84,8 @@ void client_associated(void *arg, struct ww_proxy_association *proxy)
     }
 }
 
-void client_proxy_datagram(void *arg, struct ww_proxy_association *proxy, const struct ww_target *target,
-                           const uint8_t *data, size_t size)
+void client_proxy_datagram(void *arg, struct ww_proxy_association *proxy,
+                           const struct ww_target *target, const uint8_t *data, size_t size)
 {
     struct client_association *association = ww_proxy_association_context(proxy);
     struct client_stream *flow = NULL;

@@ -52,7 +52,7 @@ static void timer_fired(void *arg)
     conn->callbacks->closed(conn, conn->closing_code);
 }
 
-/* --- lanes ------------------------------------------------------------------------------------------- */
+/* --- lanes ------------------------------------------------------------------------------------ */
 
 /* Transfer's callback. The channel takes one block, so head and payload are joined here: 16 KiB at
  * most, once, into the caller's stack. */
@@ -83,8 +83,8 @@ static void lane_failed(void *arg, int code, const char *why)
     conn_lose(conn, code);
 }
 
-static void receive(struct conn *conn, enum ww_lane lane, enum ww_channel_kind kind, const void *data,
-                    size_t size)
+static void receive(struct conn *conn, enum ww_lane lane, enum ww_channel_kind kind,
+                    const void *data, size_t size)
 {
     if (conn->closing_code)
         return;
@@ -134,7 +134,7 @@ static const struct ww_channel_callbacks RELIABLE_CALLBACKS = {
 static const struct ww_channel_callbacks DATAGRAM_CALLBACKS = {.message = datagram_message,
                                                                .closed = datagram_closed};
 
-/* --- peer ------------------------------------------------------------------------------------------------- */
+/* --- peer ------------------------------------------------------------------------------------- */
 
 static void check_ready(struct conn *conn)
 {
@@ -154,7 +154,8 @@ static void peer_signal(void *arg, const char *text)
 
 static void peer_connected_client(void *arg)
 {
-    static const struct ww_channel_config reliable = {.label = LABEL_RELIABLE, .max_retransmits = -1};
+    static const struct ww_channel_config reliable = {.label = LABEL_RELIABLE,
+                                                      .max_retransmits = -1};
     static const struct ww_channel_config datagram = {
         .label = LABEL_DATAGRAM, .unordered = true, .max_retransmits = 0};
     struct conn *conn = arg;
@@ -178,7 +179,8 @@ static void peer_channel(void *arg, struct ww_channel *channel)
     struct conn *conn = arg;
     const char *label = ww_channel_label(channel);
 
-    if (strcmp(label, LABEL_RELIABLE) == 0 && !conn->reliable && !ww_channel_is_unordered(channel)) {
+    if (strcmp(label, LABEL_RELIABLE) == 0 && !conn->reliable &&
+        !ww_channel_is_unordered(channel)) {
         conn->reliable = channel;
         ww_channel_accept(channel, &RELIABLE_CALLBACKS, conn);
     } else if (strcmp(label, LABEL_DATAGRAM) == 0 && !conn->datagram) {

@@ -11,9 +11,10 @@ struct conn;
 /* What the owner does. Callbacks of transfer go to the owner through `transfer`. */
 struct conn_callbacks {
     void (*signal)(struct conn *conn, const char *text);
-    void (*ready)(struct conn *conn);            /* transfer may be used from now on */
-    void (*closed)(struct conn *conn, int code); /* contracts have been told; the owner destroys it */
-    struct ww_transfer_callbacks transfer;       /* arg is the conn; `send` and `failed` are ours */
+    void (*ready)(struct conn *conn); /* transfer may be used from now on */
+    void (*closed)(struct conn *conn,
+                   int code);              /* contracts have been told; the owner destroys it */
+    struct ww_transfer_callbacks transfer; /* arg is the conn; `send` and `failed` are ours */
 };
 
 struct conn {
@@ -26,10 +27,10 @@ struct conn {
     struct ww_timer *timer;
     uint64_t timer_due_us; /* UINT64_MAX: not set */
     const struct conn_callbacks *callbacks;
-    void *owner; /* the client or provider */
+    void *owner;   /* the client or provider */
     void *streams; /* the owner's table of this connection's streams */
     bool is_ready, is_closed;
-    int closing_code; /* set: closed will be told by the timer */
+    int closing_code;      /* set: closed will be told by the timer */
     struct ww_id contract; /* the newest contract between the two: signalling goes under it */
     bool has_contract;
 };

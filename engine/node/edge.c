@@ -28,6 +28,7 @@ static int start_net(struct edge *edge, struct ww_call *call)
 
     ww_call_text(call, "stun", &config.stun_server, NULL);
     ww_call_bool(call, "loopback", &config.loopback_only);
+    config.allow_jumbo = config.loopback_only;
     ww_call_bool(call, "bypass", &config.allow_bypass);
     ww_call_u64(call, "port_min", &port_min);
     ww_call_u64(call, "port_max", &port_max);
@@ -72,6 +73,7 @@ void edge_stop(struct edge *edge)
     ww_net_destroy(edge->net);
     edge->net = NULL;
     edge_state_close(edge);
+    edge_forget_notes(edge);
     ww_policy_set_release(edge->policies);
     edge->policies = NULL;
     ww_key_destroy(edge->key);
@@ -86,8 +88,8 @@ struct conn *edge_find(struct edge *edge, const struct ww_hash *remote)
     return conn;
 }
 
-int edge_connect(struct edge *edge, const struct ww_hash *remote, const struct conn_callbacks *callbacks,
-                 struct conn **out)
+int edge_connect(struct edge *edge, const struct ww_hash *remote,
+                 const struct conn_callbacks *callbacks, struct conn **out)
 {
     struct conn_config config = {.net = edge->net,
                                  .loop = edge->loop,
@@ -154,7 +156,7 @@ int edge_outcome(struct edge *edge, struct ww_call *call)
     return WW_ENOTFOUND;
 }
 
-/* --- status ------------------------------------------------------------------------------------------- */
+/* --- status ----------------------------------------------------------------------------------- */
 
 static const char *contract_state(enum ww_transfer_contract_state state)
 {

@@ -4,6 +4,7 @@
  * Everything that Lua is told comes as an event from the loop, never from inside a call of Lua's.
  */
 #pragma once
+#include <sys/queue.h>
 #include <uthash.h>
 
 #include "ww/crypto.h"
@@ -14,15 +15,17 @@
 #include "conn.h"
 
 enum edge_event {
-    EDGE_SIGNAL,           /* "signal" {peer, contract, text} */
-    EDGE_READY,            /* "ready" {peer} */
-    EDGE_LOST,             /* "lost" {peer, error} */
-    EDGE_CLOSE,            /* "close" {contract, peer, close, bytes_up, bytes_down, clean} */
-    EDGE_OPENED,           /* "opened" {contract, peer}: durable at a provider, verified at a client */
-    EDGE_REFUSED,          /* "refused" {contract, peer, error} */
-    EDGE_WANTED,           /* "wanted" {peer, bytes_left} */
-    EDGE_DEMAND,           /* "demand" {}: a request waits and there is no connection */
+    EDGE_SIGNAL,  /* "signal" {peer, contract, text} */
+    EDGE_READY,   /* "ready" {peer} */
+    EDGE_LOST,    /* "lost" {peer, error} */
+    EDGE_CLOSE,   /* "close" {contract, peer, close, bytes_up, bytes_down, clean} */
+    EDGE_OPENED,  /* "opened" {contract, peer}: durable at a provider, verified at a client */
+    EDGE_REFUSED, /* "refused" {contract, peer, error} */
+    EDGE_WANTED,  /* "wanted" {peer, bytes_left} */
+    EDGE_DEMAND,  /* "demand" {}: a request waits and there is no connection */
 };
+
+struct edge_note;
 
 struct edge_used {
     UT_hash_handle hh;
@@ -56,6 +59,7 @@ struct edge {
     struct edge_history history[WW_NODE_HISTORY_MAX];
     size_t history_count; /* ever; index = count % MAX */
     uint64_t contracts_ended, bytes_up, bytes_down;
+    LIST_HEAD(, edge_note) pending_notes; /* on their way through the loop's mailbox */
     bool started;
 };
 
@@ -64,10 +68,11 @@ int edge_start(struct edge *edge, struct ww_call *call);
 /* Destroys connections, flushes the state. */
 void edge_stop(struct edge *edge);
 struct conn *edge_find(struct edge *edge, const struct ww_hash *remote);
-int edge_connect(struct edge *edge, const struct ww_hash *remote, const struct conn_callbacks *callbacks,
-                 struct conn **conn);
+int edge_connect(struct edge *edge, const struct ww_hash *remote,
+                 const struct conn_callbacks *callbacks, struct conn **conn);
 void edge_drop(struct edge *edge, struct conn *conn);
-/* Shared bound functions: signal{peer, text}, close_done{contract}, outcome{contract, state, json}. */
+/* Shared bound functions: signal{peer, text}, close_done{contract}, outcome{contract, state, json}.
+ */
 int edge_signal(struct edge *edge, struct ww_call *call);
 int edge_close_done(struct edge *edge, struct ww_call *call);
 int edge_outcome(struct edge *edge, struct ww_call *call);
@@ -75,7 +80,8 @@ void edge_put_status(struct edge *edge, struct ww_call *call);
 
 /* edge_event.c */
 struct edge_note {
-    struct edge *edge;
+    LIST_ENTRY(edge_note) entry;
+    struct edge *edge; /* NULL: it has stopped meanwhile, and nobody is told */
     enum edge_event event;
     struct ww_hash peer;
     struct ww_id contract;
@@ -84,6 +90,8 @@ struct edge_note {
     uint64_t bytes_up, bytes_down;
     char *text; /* owned */
 };
+/* Events that are still on their way are forgotten. */
+void edge_forget_notes(struct edge *edge);
 /* Copies the note and its text; the event comes in one of the loop's next turns. */
 void edge_tell(const struct edge_note *note);
 void edge_conn_signal(struct conn *conn, const char *text);
@@ -93,9 +101,11 @@ void edge_conn_ready(struct conn *conn);
 int edge_state_open(struct edge *edge, const char *folder);
 void edge_state_close(struct edge *edge);
 /* WW_EREPLAYED, or fn(arg, rc) once the id is durable as used until `until_s`. */
-int edge_state_use(struct edge *edge, const struct ww_id *id, uint64_t until_s, ww_commit_fn fn, void *arg);
+int edge_state_use(struct edge *edge, const struct ww_id *id, uint64_t until_s, ww_commit_fn fn,
+                   void *arg);
 /* Signs and stores a close; event "close" once it is durable. */
 void edge_state_end(struct edge *edge, const struct ww_hash *peer, const struct ww_id *id,
-                    const struct ww_transfer_counts *counts, enum ww_close_reason reason, bool clean);
+                    const struct ww_transfer_counts *counts, enum ww_close_reason reason,
+                    bool clean);
 /* Tells of every close that is still stored. */
 void edge_state_repeat(struct edge *edge);

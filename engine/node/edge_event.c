@@ -26,11 +26,34 @@ static const char *event_name(enum edge_event event)
     return "unknown";
 }
 
+static void note_free(struct edge_note *note)
+{
+    if (note->edge)
+        LIST_REMOVE(note, entry);
+    ww_free(note->text);
+    ww_free(note);
+}
+
+/* The mailbox outlives the edge: what it still holds at the end must not touch it. */
+void edge_forget_notes(struct edge *edge)
+{
+    struct edge_note *note;
+
+    while ((note = LIST_FIRST(&edge->pending_notes))) {
+        LIST_REMOVE(note, entry);
+        note->edge = NULL;
+    }
+}
+
 static void deliver(void *arg)
 {
     struct edge_note *note = arg;
     struct ww_call call;
 
+    if (!note->edge) {
+        note_free(note);
+        return;
+    }
     ww_ops_begin(note->edge->ops, &call);
     ww_call_put_hash(&call, "peer", &note->peer);
     if (note->has_contract)
@@ -47,9 +70,9 @@ static void deliver(void *arg)
     }
     if (note->code)
         ww_call_put_error(&call, "error", note->code, note->text);
-    ww_ops_emit(&call, event_name(note->event));
-    ww_free(note->text);
-    ww_free(note);
+    enum edge_event event = note->event;
+    note_free(note); /* the handler may stop the edge */
+    ww_ops_emit(&call, event_name(event));
 }
 
 void edge_tell(const struct edge_note *note)
@@ -62,10 +85,9 @@ void edge_tell(const struct edge_note *note)
         ww_free(copy);
         return;
     }
-    if (ww_loop_post(note->edge->loop, deliver, copy)) {
-        ww_free(copy->text);
-        ww_free(copy);
-    }
+    LIST_INSERT_HEAD(&copy->edge->pending_notes, copy, entry);
+    if (ww_loop_post(copy->edge->loop, deliver, copy))
+        note_free(copy);
 }
 
 void edge_conn_signal(struct conn *conn, const char *text)

@@ -19,7 +19,7 @@ static void make_key(char kind, const struct ww_id *id, uint8_t key[KEY_SIZE])
     memcpy(key + 1, id->bytes, sizeof(id->bytes));
 }
 
-/* --- used ids ------------------------------------------------------------------------------------- */
+/* --- used ids --------------------------------------------------------------------------------- */
 
 static int remember_used(struct edge *edge, const struct ww_id *id, uint64_t until_s)
 {
@@ -59,7 +59,8 @@ static void prune_used(struct edge *edge, struct ww_store_batch *batch)
     }
 }
 
-int edge_state_use(struct edge *edge, const struct ww_id *id, uint64_t until_s, ww_commit_fn fn, void *arg)
+int edge_state_use(struct edge *edge, const struct ww_id *id, uint64_t until_s, ww_commit_fn fn,
+                   void *arg)
 {
     struct ww_store_batch *batch = NULL;
     struct edge_used *used = NULL;
@@ -84,7 +85,7 @@ int edge_state_use(struct edge *edge, const struct ww_id *id, uint64_t until_s, 
     return ww_committer_submit(edge->committer, batch, fn, arg);
 }
 
-/* --- closes ------------------------------------------------------------------------------------------- */
+/* --- closes ----------------------------------------------------------------------------------- */
 
 static void tell_close(struct edge *edge, const struct ww_hash *peer, bool clean,
                        const struct ww_close *record, const void *bytes, size_t size)
@@ -176,7 +177,8 @@ static void remember_history(struct edge *edge, const struct close_write *write)
 }
 
 void edge_state_end(struct edge *edge, const struct ww_hash *peer, const struct ww_id *id,
-                    const struct ww_transfer_counts *counts, enum ww_close_reason reason, bool clean)
+                    const struct ww_transfer_counts *counts, enum ww_close_reason reason,
+                    bool clean)
 {
     struct close_write *write = ww_alloc(1, sizeof(*write));
     uint64_t offset_ms = ww_clock_wall_ms() - ww_clock_mono_us() / 1000;
@@ -204,7 +206,8 @@ void edge_state_end(struct edge *edge, const struct ww_hash *peer, const struct 
         rc = store_close(write);
     }
     if (rc) {
-        ww_log(WW_LOG_ERROR, "node", "a contract could not be closed", "code=%s", ww_error_name(rc));
+        ww_log(WW_LOG_ERROR, "node", "a contract could not be closed", "code=%s",
+               ww_error_name(rc));
         ww_free(write);
     }
 }
@@ -248,9 +251,10 @@ int edge_close_done(struct edge *edge, struct ww_call *call)
     return ww_committer_submit(edge->committer, batch, NULL, NULL);
 }
 
-/* --- opening ---------------------------------------------------------------------------------------------- */
+/* --- opening ---------------------------------------------------------------------------------- */
 
-static int load_used(void *arg, const uint8_t *key, size_t key_size, const uint8_t *value, size_t value_size)
+static int load_used(void *arg, const uint8_t *key, size_t key_size, const uint8_t *value,
+                     size_t value_size)
 {
     struct edge *edge = arg;
     struct ww_cursor in;

@@ -1,7 +1,8 @@
 /* Bytes between a TCP connection and a stream of transfer. No allocation, no copy of its own.
  *
  * Relies on transfer and on the end's operations. At most WW_PIPE_QUEUE_BYTES wait in the
- * connection's write queue before credit is held back, and nothing is read that the stream did not take.
+ * connection's write queue before credit is held back, and nothing is read that the stream did not
+ * take.
  */
 #include "pipe.h"
 
@@ -31,8 +32,8 @@ void pipe_pump(struct pipe *pipe, uint64_t now_us)
         const uint8_t *data = pipe->ops->peek(pipe->end, READ_MAX, &size);
         if (!data || size == 0)
             break;
-        int rc = ww_transfer_stream_write(pipe->transfer, pipe->stream_id, data, size, false, now_us,
-                                          &written);
+        int rc = ww_transfer_stream_write(pipe->transfer, pipe->stream_id, data, size, false,
+                                          now_us, &written);
         if (rc)
             return; /* the stream's own end is told by its reset */
         pipe->bytes_in += written;

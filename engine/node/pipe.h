@@ -19,10 +19,10 @@ struct pipe {
     struct ww_transfer *transfer; /* NULL once the stream has gone */
     uint64_t stream_id;
     const struct pipe_end_ops *ops;
-    void *end;              /* NULL once the connection has gone */
-    uint64_t credit_owed;   /* bytes taken from the peer that still wait in the write queue */
-    bool paused;            /* the connection's reader waits for room in the stream */
-    bool read_eof;          /* the connection has nothing more to give */
+    void *end;            /* NULL once the connection has gone */
+    uint64_t credit_owed; /* bytes taken from the peer that still wait in the write queue */
+    bool paused;          /* the connection's reader waits for room in the stream */
+    bool read_eof;        /* the connection has nothing more to give */
     bool fin_sent, fin_received;
     uint64_t bytes_in, bytes_out; /* from and to the connection */
 };

@@ -7,7 +7,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-/* --- egress as the end of a pipe ------------------------------------------------------------------------- */
+/* --- egress as the end of a pipe -------------------------------------------------------------- */
 
 static const uint8_t *end_peek(void *end, size_t max, size_t *size)
 {
@@ -47,7 +47,7 @@ static void end_reset(void *end)
 static const struct pipe_end_ops END_OPS = {end_peek,  end_consume, end_write, end_queued,
                                             end_pause, end_finish,  end_reset};
 
-/* --- streams ------------------------------------------------------------------------------------------------ */
+/* --- streams ---------------------------------------------------------------------------------- */
 
 static struct provider_stream *find(struct conn *conn, uint64_t stream_id)
 {
@@ -77,7 +77,8 @@ static uint64_t now_of(const struct provider_stream *stream)
     return stream->conn ? ww_loop_now_us(stream->conn->loop) : ww_clock_mono_us();
 }
 
-static void local_dest(const struct sockaddr *local, enum ww_dest_protocol protocol, struct ww_dest *dest)
+static void local_dest(const struct sockaddr *local, enum ww_dest_protocol protocol,
+                       struct ww_dest *dest)
 {
     memset(dest, 0, sizeof(*dest));
     dest->protocol = protocol;
@@ -174,7 +175,7 @@ static void flow_closed(void *arg, int code)
 static const struct ww_egress_flow_callbacks FLOW_CALLBACKS = {
     .ready = flow_ready, .datagram = flow_datagram, .closed = flow_closed};
 
-/* --- transfer's callbacks ---------------------------------------------------------------------------------------- */
+/* --- transfer's callbacks --------------------------------------------------------------------- */
 
 static int to_target(const struct ww_dest *dest, struct ww_target *target)
 {
@@ -206,7 +207,8 @@ static int open_egress(struct provider *provider, struct provider_stream *stream
         return WW_EDESTINATION;
     if (dest->protocol == WW_DEST_UDP) {
         stream->is_flow = true;
-        return ww_egress_flow_open(provider->egress, &target, &FLOW_CALLBACKS, stream, &stream->flow);
+        return ww_egress_flow_open(provider->egress, &target, &FLOW_CALLBACKS, stream,
+                                   &stream->flow);
     }
     rc = ww_egress_connect(provider->egress, &target, &STREAM_CALLBACKS, stream, &egress);
     stream->pipe.end = egress;

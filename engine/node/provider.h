@@ -6,9 +6,9 @@
 #include "pipe.h"
 
 struct provider_stream {
-    UT_hash_handle hh; /* in conn->streams, key: pipe.stream_id */
-    struct conn *conn; /* NULL after the connection has gone */
-    struct pipe pipe;  /* TCP; pipe.stream_id for both */
+    UT_hash_handle hh;           /* in conn->streams, key: pipe.stream_id */
+    struct conn *conn;           /* NULL after the connection has gone */
+    struct pipe pipe;            /* TCP; pipe.stream_id for both */
     struct ww_egress_flow *flow; /* UDP; NULL for TCP */
     bool is_flow;
 };
@@ -31,7 +31,8 @@ struct provider {
 
 /* provider.c */
 void provider_stream_opened(void *arg, uint64_t stream_id, const struct ww_dest *dest);
-void provider_stream_data(void *arg, uint64_t stream_id, const uint8_t *data, size_t size, bool fin);
+void provider_stream_data(void *arg, uint64_t stream_id, const uint8_t *data, size_t size,
+                          bool fin);
 void provider_stream_writable(void *arg, uint64_t stream_id);
 void provider_stream_reset(void *arg, uint64_t stream_id, int code);
 void provider_datagram(void *arg, uint64_t stream_id, const uint8_t *data, size_t size);
@@ -40,8 +41,8 @@ void provider_detach(struct conn *conn);
 /* provider_contract.c */
 void provider_contract_open(void *arg, const uint8_t *token, size_t token_size,
                             const uint8_t epoch[WW_EPOCH_SIZE]);
-void provider_contract_ended(void *arg, const struct ww_id *id, const struct ww_transfer_counts *counts,
-                             bool clean);
+void provider_contract_ended(void *arg, const struct ww_id *id,
+                             const struct ww_transfer_counts *counts, bool clean);
 int provider_add_secret(struct provider *provider, struct ww_call *call);
 /* {contract, peer}: signs that it was never opened, with its id stored as used. */
 int provider_never_opened(struct provider *provider, struct ww_call *call);

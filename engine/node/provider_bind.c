@@ -69,7 +69,8 @@ static int bound_accept(void *context, struct ww_call *call)
     request.relation = strcmp(relation, "own") == 0      ? WW_HOOK_RELATION_OWN
                        : strcmp(relation, "friend") == 0 ? WW_HOOK_RELATION_FRIEND
                                                          : WW_HOOK_RELATION_PUBLIC;
-    ww_policy_call(provider->edge.policies, WW_HOOK_CONTRACT_ACCEPT, &request, &policy, &decision, NULL);
+    ww_policy_call(provider->edge.policies, WW_HOOK_CONTRACT_ACCEPT, &request, &policy, &decision,
+                   NULL);
     bool accept = decision.decision == WW_HOOK_ACCEPT && !provider->stopping &&
                   request.open_contracts < provider->max_contracts;
     ww_call_put_bool(call, "accept", accept);
@@ -192,11 +193,16 @@ static int shared_outcome(void *context, struct ww_call *call)
 int provider_bind(struct ww_ops *ops, struct provider **out)
 {
     static const struct ww_ops_function functions[] = {
-        {"start", bound_start},         {"secret", bound_secret},
-        {"accept", bound_accept},       {"signal", bound_signal},
-        {"confirmed", bound_confirmed}, {"never_opened", bound_never_opened},
-        {"end_contracts", bound_end_contracts}, {"status", bound_status},
-        {"close_done", shared_close_done}, {"outcome", shared_outcome},
+        {"start", bound_start},
+        {"secret", bound_secret},
+        {"accept", bound_accept},
+        {"signal", bound_signal},
+        {"confirmed", bound_confirmed},
+        {"never_opened", bound_never_opened},
+        {"end_contracts", bound_end_contracts},
+        {"status", bound_status},
+        {"close_done", shared_close_done},
+        {"outcome", shared_outcome},
     };
     struct provider *provider = ww_alloc(1, sizeof(*provider));
     if (!provider)

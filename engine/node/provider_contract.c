@@ -19,7 +19,7 @@ static struct edge_note note_of(struct conn *conn, enum edge_event event, const 
                               .has_contract = true};
 }
 
-/* --- secrets --------------------------------------------------------------------------------------------- */
+/* --- secrets ---------------------------------------------------------------------------------- */
 
 int provider_add_secret(struct provider *provider, struct ww_call *call)
 {
@@ -55,7 +55,7 @@ int provider_add_secret(struct provider *provider, struct ww_call *call)
     return rc;
 }
 
-/* --- OPEN -------------------------------------------------------------------------------------------------- */
+/* --- OPEN ------------------------------------------------------------------------------------- */
 
 static int check_token(struct provider *provider, const struct conn *conn, const uint8_t *bytes,
                        size_t size, struct ww_token *token)
@@ -104,7 +104,8 @@ static int sign_opened(const struct opening *opening, uint8_t signature[WW_SIGNA
     struct ww_buf message;
 
     ww_buf_init(&message, 256);
-    ww_wire_opened_message(&opening->token.contract_id, opening->client_epoch, edge->epoch, &message);
+    ww_wire_opened_message(&opening->token.contract_id, opening->client_epoch, edge->epoch,
+                           &message);
     int rc = message.error;
     if (!rc)
         rc = ww_sign(edge->key, "ww opened 1", message.data, message.size, signature);
@@ -136,7 +137,8 @@ static void used_durable(void *arg, int rc)
     ww_free(opening);
 }
 
-void provider_contract_open(void *arg, const uint8_t *bytes, size_t size, const uint8_t epoch[WW_EPOCH_SIZE])
+void provider_contract_open(void *arg, const uint8_t *bytes, size_t size,
+                            const uint8_t epoch[WW_EPOCH_SIZE])
 {
     struct conn *conn = arg;
     struct provider *provider = conn->owner;
@@ -151,7 +153,8 @@ void provider_contract_open(void *arg, const uint8_t *bytes, size_t size, const 
         opening->remote = conn->remote;
         opening->token = token;
         memcpy(opening->client_epoch, epoch, WW_EPOCH_SIZE);
-        rc = edge_state_use(&provider->edge, &token.contract_id, token.expires_s, used_durable, opening);
+        rc = edge_state_use(&provider->edge, &token.contract_id, token.expires_s, used_durable,
+                            opening);
         if (rc)
             ww_free(opening);
     }
@@ -159,12 +162,14 @@ void provider_contract_open(void *arg, const uint8_t *bytes, size_t size, const 
         refuse(conn, &token, rc);
 }
 
-/* --- the end -------------------------------------------------------------------------------------------------- */
+/* --- the end ---------------------------------------------------------------------------------- */
 
-void provider_contract_ended(void *arg, const struct ww_id *id, const struct ww_transfer_counts *counts, bool clean)
+void provider_contract_ended(void *arg, const struct ww_id *id,
+                             const struct ww_transfer_counts *counts, bool clean)
 {
     struct conn *conn = arg;
-    edge_state_end(conn->owner, &conn->remote, id, counts, clean ? WW_CLOSE_DONE : WW_CLOSE_LOST, clean);
+    edge_state_end(conn->owner, &conn->remote, id, counts, clean ? WW_CLOSE_DONE : WW_CLOSE_LOST,
+                   clean);
 }
 
 struct unopened {

@@ -39,7 +39,8 @@ int node_address_rules(struct ww_call *call, bool with_local, struct ww_address_
         else
             rc = ww_address_rules_allow(rules, &prefix);
         if (!rc)
-            ww_log(WW_LOG_WARN, "node", "private addresses are allowed as destinations", "prefix=%s", text);
+            ww_log(WW_LOG_WARN, "node", "private addresses are allowed as destinations",
+                   "prefix=%s", text);
         count++;
     }
     if (rc) {

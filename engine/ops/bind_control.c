@@ -32,7 +32,8 @@ static void server_line(void *arg, uint64_t session, const char *text, size_t si
 }
 
 struct closed_note {
-    struct server_box *box;
+    struct ww_ops *ops;
+    struct server_box *box; /* Lua's: gone when the VM closes */
     uint64_t session;
 };
 
@@ -41,7 +42,7 @@ static void server_closed_later(void *arg)
 {
     struct closed_note *note = arg;
     struct server_box *box = note->box;
-    if (box->control && box->on_closed != LUA_NOREF) {
+    if (!note->ops->closing && box->control && box->on_closed != LUA_NOREF) {
         ww_ops_push_ref(box->ops, box->on_closed);
         lua_pushnumber(box->ops->lua, (lua_Number)note->session);
         ww_ops_protected(box->ops, 1, 0);
@@ -55,6 +56,7 @@ static void server_closed(void *arg, uint64_t session)
     struct closed_note *note = ww_alloc(1, sizeof(*note));
     if (!note)
         return;
+    note->ops = box->ops;
     note->box = box;
     note->session = session;
     if (ww_loop_post(box->ops->loop, server_closed_later, note))
@@ -104,7 +106,7 @@ static int server_close(lua_State *lua)
     return 0;
 }
 
-/* --- client --------------------------------------------------------------------------------------- */
+/* --- client ----------------------------------------------------------------------------------- */
 
 struct client_box {
     struct ww_ops *ops;

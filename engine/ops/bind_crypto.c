@@ -2,8 +2,8 @@
  *
  * key_load(path) / key_generate(path) -> key with :node_id(), :public_key() (base64 SPKI),
  * :sign(context, message) (base64); verify(public_key, context, message, signature) -> node id;
- * authority(folder, hosts) -> pin; certificate_pin(path); sha256(text) -> hex; random(bytes) -> hex;
- * id() -> a fresh time-ordered id; hash_text(text) -> base32 of SHA-256; from_hex, to_hex.
+ * authority(folder, hosts) -> pin; certificate_pin(path); sha256(text) -> hex; random(bytes) ->
+ * hex; id() -> a fresh time-ordered id; hash_text(text) -> base32 of SHA-256; from_hex, to_hex.
  */
 #include <string.h>
 
@@ -11,7 +11,7 @@
 
 #include "vm.h"
 
-#define KEY_CLASS "ww.key"
+#define KEY_CLASS  "ww.key"
 #define BASE64_MAX 512
 
 struct key_box {
@@ -215,11 +215,16 @@ static int lua_to_hex(lua_State *lua)
 void ww_ops_open_crypto(lua_State *lua)
 {
     static const luaL_Reg functions[] = {
-        {"key_load", lua_key_load}, {"key_generate", lua_key_generate},
-        {"verify", lua_verify},     {"authority", lua_authority},
-        {"hash_text", lua_hash_text}, {"certificate_pin", lua_certificate_pin},
-        {"random", lua_random},     {"id", lua_id},
-        {"from_hex", lua_from_hex}, {"to_hex", lua_to_hex},
+        {"key_load", lua_key_load},
+        {"key_generate", lua_key_generate},
+        {"verify", lua_verify},
+        {"authority", lua_authority},
+        {"hash_text", lua_hash_text},
+        {"certificate_pin", lua_certificate_pin},
+        {"random", lua_random},
+        {"id", lua_id},
+        {"from_hex", lua_from_hex},
+        {"to_hex", lua_to_hex},
         {NULL, NULL},
     };
     static const luaL_Reg methods[] = {

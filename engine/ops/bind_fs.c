@@ -193,10 +193,17 @@ static int fs_temp_dir(lua_State *lua)
 void ww_ops_open_fs(lua_State *lua)
 {
     static const luaL_Reg functions[] = {
-        {"read", fs_read},     {"write", fs_write},   {"mkdir", fs_mkdir},
-        {"exists", fs_exists}, {"is_dir", fs_is_dir}, {"remove", fs_remove},
-        {"remove_tree", fs_remove_tree}, {"list", fs_list}, {"temp_dir", fs_temp_dir},
-        {"mode", fs_mode}, {NULL, NULL},
+        {"read", fs_read},
+        {"write", fs_write},
+        {"mkdir", fs_mkdir},
+        {"exists", fs_exists},
+        {"is_dir", fs_is_dir},
+        {"remove", fs_remove},
+        {"remove_tree", fs_remove_tree},
+        {"list", fs_list},
+        {"temp_dir", fs_temp_dir},
+        {"mode", fs_mode},
+        {NULL, NULL},
     };
     lua_newtable(lua);
     luaL_register(lua, NULL, functions);

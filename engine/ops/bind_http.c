@@ -10,7 +10,7 @@
 #include "bind_http.h"
 
 #define SERVER_CLASS "ww.http.server"
-#define LISTEN_MAX 16
+#define LISTEN_MAX   16
 
 struct server_box {
     struct ww_ops *ops;
@@ -24,7 +24,8 @@ static void put_text(lua_State *lua, const char *name, const char *text)
     lua_setfield(lua, -2, name);
 }
 
-/* The token of "Authorization: Bearer …"; the scheme is compared as RFC 9110 section 11.1 has it. */
+/* The token of "Authorization: Bearer …"; the scheme is compared as RFC 9110 section 11.1 has it.
+ */
 static const char *bearer_of(const struct ww_http_request *request)
 {
     const char *value = ww_http_request_header(request, "authorization");
@@ -206,9 +207,12 @@ static int server_finalise(lua_State *lua)
 void ww_ops_open_http(lua_State *lua)
 {
     static const luaL_Reg methods[] = {
-        {"port", server_port},       {"connections", server_connections},
-        {"respond", server_respond}, {"upgrade", server_upgrade},
-        {"drain", server_drain},     {"close", server_close},
+        {"port", server_port},
+        {"connections", server_connections},
+        {"respond", server_respond},
+        {"upgrade", server_upgrade},
+        {"drain", server_drain},
+        {"close", server_close},
         {NULL, NULL},
     };
     ww_ops_class(lua, SERVER_CLASS, methods, server_finalise);

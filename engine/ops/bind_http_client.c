@@ -11,9 +11,9 @@
 #include "bind_http.h"
 
 #define CLIENT_CLASS "ww.http.client"
-#define WS_CLASS "ww.http.ws"
+#define WS_CLASS     "ww.http.ws"
 
-/* --- WebSockets -------------------------------------------------------------------------------- */
+/* --- WebSockets ------------------------------------------------------------------------------- */
 
 void ww_ops_ws_release(struct ww_ops_ws *ws)
 {
@@ -116,7 +116,8 @@ static void read_client_config(lua_State *lua, int index, struct ww_http_client_
     const char *pin = ww_ops_field_text(lua, index, "pin", NULL);
     config->url = ww_ops_field_text(lua, index, "url", "");
     config->proxy = ww_ops_field_text(lua, index, "proxy", NULL);
-    config->connect_timeout_ms = (uint32_t)ww_ops_field_integer(lua, index, "connect_timeout_ms", 0);
+    config->connect_timeout_ms =
+        (uint32_t)ww_ops_field_integer(lua, index, "connect_timeout_ms", 0);
     if (pin && ww_hash_parse(pin, &config->pin))
         luaL_error(lua, "pin is 52 digits of base32");
 }
@@ -145,7 +146,7 @@ static int ws_finalise(lua_State *lua)
     return 0;
 }
 
-/* --- client --------------------------------------------------------------------------------------- */
+/* --- client ----------------------------------------------------------------------------------- */
 
 struct client_box {
     struct ww_ops *ops;
@@ -163,6 +164,10 @@ static void call_done(void *arg, int code, const struct ww_http_result *result)
     struct ww_ops *ops = box->ops;
     lua_State *lua = ops->lua;
 
+    if (ops->closing) {
+        ww_free(box);
+        return;
+    }
     ww_ops_push_ref(ops, box->done);
     ww_ops_unref(ops, &box->done);
     ww_free(box);
@@ -269,8 +274,10 @@ static int client_close(lua_State *lua)
 void ww_ops_open_http_client(lua_State *lua)
 {
     static const luaL_Reg ws_methods[] = {{"send", ws_send}, {"close", ws_close}, {NULL, NULL}};
-    static const luaL_Reg methods[] = {
-        {"request", client_request}, {"exporter", client_exporter}, {"close", client_close}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"request", client_request},
+                                       {"exporter", client_exporter},
+                                       {"close", client_close},
+                                       {NULL, NULL}};
 
     ww_ops_class(lua, WS_CLASS, ws_methods, ws_finalise);
     ww_ops_class(lua, CLIENT_CLASS, methods, client_close);

@@ -242,9 +242,9 @@ static int lua_check(lua_State *lua)
 void ww_ops_open_ledger(lua_State *lua)
 {
     static const luaL_Reg functions[] = {
-        {"put", lua_put},         {"get", lua_get},         {"facts", lua_facts},
-        {"commit", lua_commit},   {"grant", lua_grant},     {"wallets", lua_wallets},
-        {"verify", lua_verify},   {"check", lua_check},     {NULL, NULL},
+        {"put", lua_put},       {"get", lua_get},     {"facts", lua_facts},
+        {"commit", lua_commit}, {"grant", lua_grant}, {"wallets", lua_wallets},
+        {"verify", lua_verify}, {"check", lua_check}, {NULL, NULL},
     };
     lua_newtable(lua);
     luaL_register(lua, NULL, functions);

@@ -8,7 +8,7 @@
 
 #include "vm.h"
 
-#define TIMER_CLASS "ww.timer"
+#define TIMER_CLASS  "ww.timer"
 #define SIGNAL_CLASS "ww.signal"
 
 struct timer_box {
@@ -121,8 +121,9 @@ static int lua_wall_ms(lua_State *lua)
 void ww_ops_open_loop(lua_State *lua)
 {
     static const luaL_Reg functions[] = {
-        {"after", lua_after},     {"on_signal", lua_on_signal}, {"now_us", lua_now_us},
-        {"wall_ms", lua_wall_ms}, {NULL, NULL},
+        {"after", lua_after},   {"on_signal", lua_on_signal},
+        {"now_us", lua_now_us}, {"wall_ms", lua_wall_ms},
+        {NULL, NULL},
     };
     static const luaL_Reg timer_methods[] = {{"cancel", timer_cancel}, {NULL, NULL}};
     static const luaL_Reg none[] = {{NULL, NULL}};

@@ -4,7 +4,8 @@
  *   -> child with :pid(), :kill("TERM"); children die with their parent.
  * ww.process.self() -> path of the running program; .env(name); .is_tty(fd); .columns();
  * .set_limits() tunes the process once (file descriptors, allocator); .notify("READY=1") tells the
- * service manager, if it wants to know (NOTIFY_SOCKET, sd_notify(3)).
+ * service manager, if it wants to know (NOTIFY_SOCKET, sd_notify(3)); .exit_now(code) ends the
+ * process without tidying up.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +22,7 @@
 
 #include "vm.h"
 
-#define CHILD_CLASS "ww.child"
+#define CHILD_CLASS   "ww.child"
 #define ARGUMENTS_MAX 64
 
 struct child_box {
@@ -218,13 +219,23 @@ static int lua_notify(lua_State *lua)
     return 1;
 }
 
+static int lua_exit_now(lua_State *lua)
+{
+    _exit((int)luaL_checkinteger(lua, 1));
+}
+
 void ww_ops_open_process(lua_State *lua)
 {
     static const luaL_Reg functions[] = {
-        {"spawn", lua_spawn},     {"self", lua_self},
-        {"env", lua_env},         {"pid", lua_pid},
-        {"is_tty", lua_is_tty},   {"columns", lua_columns},
-        {"set_limits", lua_set_limits}, {"notify", lua_notify},
+        {"spawn", lua_spawn},
+        {"self", lua_self},
+        {"env", lua_env},
+        {"pid", lua_pid},
+        {"is_tty", lua_is_tty},
+        {"columns", lua_columns},
+        {"set_limits", lua_set_limits},
+        {"notify", lua_notify},
+        {"exit_now", lua_exit_now},
         {NULL, NULL},
     };
     static const luaL_Reg methods[] = {{"pid", child_pid}, {"kill", child_kill}, {NULL, NULL}};

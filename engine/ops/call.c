@@ -68,7 +68,7 @@ int ww_ops_bind(struct ww_ops *ops, const char *space, const struct ww_ops_funct
     return lua_cpcall(ops->lua, bind_protected, &request) ? WW_ENOMEM : 0;
 }
 
-/* --- arguments ---------------------------------------------------------------------------------- */
+/* --- arguments -------------------------------------------------------------------------------- */
 
 /* Pushes the field; the caller pops it. */
 static int push_argument(struct ww_call *call, const char *name)
@@ -228,7 +228,7 @@ void ww_call_reason(struct ww_call *call, const char *format, ...)
     va_end(arguments);
 }
 
-/* --- results ------------------------------------------------------------------------------------- */
+/* --- results ---------------------------------------------------------------------------------- */
 
 /* Moves the value on top into the innermost table. */
 static void set_result(struct ww_call *call, const char *name)
@@ -310,7 +310,7 @@ void ww_call_end(struct ww_call *call)
     lua_settop(call->lua, call->tables[call->depth] - 1);
 }
 
-/* --- C to Lua --------------------------------------------------------------------------------------- */
+/* --- C to Lua --------------------------------------------------------------------------------- */
 
 void ww_ops_begin(struct ww_ops *ops, struct ww_call *call)
 {

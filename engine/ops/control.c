@@ -36,7 +36,7 @@ struct ww_control {
 static struct session *find_session(struct ww_control *control, uint64_t number)
 {
     struct session *session;
-    LIST_FOREACH(session, &control->sessions, link)
+    LIST_FOREACH (session, &control->sessions, link)
         if (session->number == number)
             return session;
     return NULL;

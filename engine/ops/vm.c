@@ -35,6 +35,12 @@ bool ww_ops_protected(struct ww_ops *ops, int argument_count, int result_count)
     int base = lua_gettop(lua) - argument_count;
 
     WW_REQUIRE(base >= 1);
+    if (ops->closing) {
+        lua_settop(lua, base - 1);
+        for (int index = 0; index < result_count; index++)
+            lua_pushnil(lua);
+        return false;
+    }
     lua_pushcfunction(lua, traceback);
     lua_insert(lua, base);
     ops->depth++;
@@ -211,7 +217,7 @@ static void set_loader(lua_State *lua)
     lua_pop(lua, 1);
 }
 
-/* --- ww.on, ww.exit ---------------------------------------------------------------------------- */
+/* --- ww.on, ww.exit --------------------------------------------------------------------------- */
 
 static int lua_on(lua_State *lua)
 {
@@ -240,8 +246,8 @@ static int lua_log(lua_State *lua)
     static const char *const names[] = {"error", "warn", "info", "debug", NULL};
     enum ww_log_level level = (enum ww_log_level)luaL_checkoption(lua, 1, "info", names);
     const char *fields = luaL_optstring(lua, 4, "");
-    ww_log_write(level, luaL_checkstring(lua, 2), luaL_checkstring(lua, 3), fields[0] ? " %s" : "%s",
-                 fields);
+    ww_log_write(level, luaL_checkstring(lua, 2), luaL_checkstring(lua, 3),
+                 fields[0] ? " %s" : "%s", fields);
     return 0;
 }
 
@@ -370,14 +376,25 @@ int ww_ops_run(struct ww_ops *ops, const char *module)
     return ops->exit_code;
 }
 
+static void free_later(void *arg)
+{
+    ww_free(arg);
+}
+
+/* The loop's mailbox may still hold posts that look at the VM, and closing it posts more: the
+ * struct goes after all of them. */
 void ww_ops_destroy(struct ww_ops *ops)
 {
     if (!ops)
         return;
+    ops->closing = true;
     if (ops->lua)
         lua_close(ops->lua);
+    ops->lua = NULL;
     ww_free(ops->lua_folder);
-    ww_free(ops);
+    ops->lua_folder = NULL;
+    if (ww_loop_post(ops->loop, free_later, ops))
+        ww_free(ops);
 }
 
 struct ww_loop *ww_ops_loop(struct ww_ops *ops)

@@ -14,9 +14,10 @@ struct ww_ops {
     char *lua_folder;
     struct ww_ledger *ledger; /* borrowed; arbiter only */
     struct ww_store *store;
-    int depth;      /* nested calls from C into Lua */
-    int handlers;   /* registry reference: table of event handlers */
+    int depth;    /* nested calls from C into Lua */
+    int handlers; /* registry reference: table of event handlers */
     bool exited;
+    bool closing; /* the VM is being closed: Lua must not be called any more */
     int exit_code;
 };
 
@@ -38,7 +39,8 @@ bool ww_ops_field_bool(lua_State *lua, int index, const char *name, bool fallbac
 /* A registry reference to a function field, LUA_NOREF when missing. */
 int ww_ops_field_function(lua_State *lua, int index, const char *name);
 /* Makes a userdata class with methods and a finaliser. */
-void ww_ops_class(lua_State *lua, const char *name, const luaL_Reg *methods, lua_CFunction finalise);
+void ww_ops_class(lua_State *lua, const char *name, const luaL_Reg *methods,
+                  lua_CFunction finalise);
 /* Marks the table on top as a JSON array (empty ones, too). */
 void ww_ops_mark_list(lua_State *lua);
 

@@ -5,8 +5,7 @@
 
 #include "room.h"
 
-/* --- finding
- * ---------------------------------------------------------------------------------------- */
+/* --- finding ---------------------------------------------------------------------------------- */
 
 struct transfer_contract *ww_transfer_contract_find(struct ww_transfer *t, const struct ww_id *id)
 {
@@ -77,8 +76,7 @@ static size_t count_not_ending(const struct ww_transfer *t)
     return count;
 }
 
-/* --- budget
- * -------------------------------------------------------------------------------------------- */
+/* --- budget ----------------------------------------------------------------------------------- */
 
 static uint64_t left_of(uint64_t whole, uint64_t part)
 {
@@ -148,8 +146,7 @@ void ww_transfer_contract_touch(struct ww_transfer *t, struct transfer_contract 
     contract->last_us = t->now_us;
 }
 
-/* --- client: offer
- * ----------------------------------------------------------------------------------------- */
+/* --- client: offer ---------------------------------------------------------------------------- */
 
 static struct transfer_contract *add_contract(struct ww_transfer *t, const struct ww_token *terms)
 {
@@ -264,8 +261,7 @@ void ww_transfer_contract_on_refused(struct ww_transfer *t, const struct ww_fram
     t->callbacks.contract_refused(t->arg, &frame->refused.contract_id, frame->refused.code, reason);
 }
 
-/* --- provider: answer
- * ---------------------------------------------------------------------------------------- */
+/* --- provider: answer ------------------------------------------------------------------------- */
 
 static int queue_refusal(struct ww_transfer *t, const struct ww_id *id, int code,
                          const char *reason)
@@ -401,9 +397,7 @@ void ww_transfer_contract_on_allowance(struct ww_transfer *t, const struct ww_fr
     contract->allowance = frame->allowance.bytes;
 }
 
-/* --- both
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- both ------------------------------------------------------------------------------------- */
 
 int ww_transfer_contract_end(struct ww_transfer *t, uint64_t now_us)
 {

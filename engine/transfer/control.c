@@ -49,8 +49,7 @@ static bool send_one(struct ww_transfer *t, const struct ww_frame *frame)
     return ww_transfer_control_put(t, frame) && send_put(t);
 }
 
-/* --- the connection's own
- * ---------------------------------------------------------------------------- */
+/* --- the connection's own --------------------------------------------------------------------- */
 
 static bool send_pong(struct ww_transfer *t)
 {
@@ -94,8 +93,7 @@ static bool send_ack(struct ww_transfer *t)
     return true;
 }
 
-/* --- streams
- * -------------------------------------------------------------------------------------------- */
+/* --- streams ---------------------------------------------------------------------------------- */
 
 static bool put_credit(struct ww_transfer *t, struct transfer_stream *stream, uint64_t offset)
 {
@@ -169,8 +167,7 @@ static bool send_streams(struct ww_transfer *t)
     return true;
 }
 
-/* --- contracts
- * -------------------------------------------------------------------------------------------- */
+/* --- contracts -------------------------------------------------------------------------------- */
 
 static bool send_ended(struct ww_transfer *t, struct transfer_contract *contract)
 {

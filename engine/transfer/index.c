@@ -5,8 +5,7 @@
 
 #include "room.h"
 
-/* --- sent ----------------------------------------------------------------------------------------
- */
+/* --- sent ------------------------------------------------------------------------------------- */
 
 static struct transfer_record *record_at(const struct ww_transfer *t, uint64_t index)
 {
@@ -155,8 +154,7 @@ uint64_t ww_transfer_index_expires_us(const struct ww_transfer *t)
     return record->sent_us + ww_transfer_drain_time(t) + WW_ACK_DELAY_US;
 }
 
-/* --- received
- * -------------------------------------------------------------------------------------- */
+/* --- received --------------------------------------------------------------------------------- */
 
 static bool is_received(const struct ww_transfer *t, uint64_t index)
 {

@@ -26,8 +26,7 @@ static void measure_bandwidth(struct ww_transfer *t, uint64_t cost)
     t->rate_us = t->now_us;
 }
 
-/* --- DATA and DATAGRAM
- * ------------------------------------------------------------------------------- */
+/* --- DATA and DATAGRAM ------------------------------------------------------------------------ */
 
 static void drop_datagram(struct ww_transfer *t)
 {
@@ -196,8 +195,7 @@ static void receive_datagram(struct ww_transfer *t, enum ww_lane lane, const str
         t->callbacks.datagram(t->arg, id, frame->data.payload, frame->data.payload_size);
 }
 
-/* --- the rest
- * ------------------------------------------------------------------------------------------- */
+/* --- the rest --------------------------------------------------------------------------------- */
 
 static void receive_ack(struct ww_transfer *t, const struct ww_frame *frame)
 {

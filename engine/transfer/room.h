@@ -148,7 +148,7 @@ static inline uint64_t transfer_cost(size_t size)
     return size ? size : 1; /* protocol: a message costs at least 1 */
 }
 
-/* --- transfer.c --- */
+/* --- transfer.c ------------------------------------------------------------------------------- */
 /* The connection is over: calls `failed` once. */
 void ww_transfer_fail(struct ww_transfer *t, int code, const char *why);
 void ww_transfer_enter(struct ww_transfer *t, uint64_t now_us);
@@ -158,7 +158,7 @@ void ww_transfer_leave(struct ww_transfer *t, bool may_run);
 uint64_t ww_transfer_drain_time(const struct ww_transfer *t);
 void ww_transfer_round_trip(struct ww_transfer *t, uint64_t sample_us, bool is_ping);
 
-/* --- index.c --- */
+/* --- index.c ---------------------------------------------------------------------------------- */
 bool ww_transfer_index_has_room(struct ww_transfer *t);
 void ww_transfer_index_sent(struct ww_transfer *t, struct transfer_contract *contract, size_t size,
                             bool is_datagram);
@@ -172,7 +172,7 @@ void ww_transfer_index_received(struct ww_transfer *t, uint64_t index);
 int ww_transfer_index_forget(struct ww_transfer *t, uint64_t lowest);
 void ww_transfer_index_fill_ack(const struct ww_transfer *t, struct ww_frame *frame);
 
-/* --- contract.c --- */
+/* --- contract.c ------------------------------------------------------------------------------- */
 struct transfer_contract *ww_transfer_contract_find(struct ww_transfer *t, const struct ww_id *id);
 struct transfer_contract *ww_transfer_contract_serial(struct ww_transfer *t, uint32_t serial);
 /* The contract that a received index belongs to, or NULL: none, or over. */
@@ -194,7 +194,7 @@ void ww_transfer_contract_on_refused(struct ww_transfer *t, const struct ww_fram
 void ww_transfer_contract_on_open(struct ww_transfer *t, const struct ww_frame *frame);
 void ww_transfer_contract_on_allowance(struct ww_transfer *t, const struct ww_frame *frame);
 
-/* --- settle.c --- */
+/* --- settle.c --------------------------------------------------------------------------------- */
 void ww_transfer_settle_end(struct ww_transfer *t, struct transfer_contract *contract);
 void ww_transfer_settle_on_end(struct ww_transfer *t, enum ww_lane lane,
                                const struct ww_frame *frame);
@@ -212,7 +212,7 @@ void ww_transfer_settle_grant_first(struct ww_transfer *t, struct transfer_contr
 uint64_t ww_transfer_settle_estimate(const struct ww_transfer *t,
                                      const struct transfer_contract *contract);
 
-/* --- stream.c --- */
+/* --- stream.c --------------------------------------------------------------------------------- */
 struct transfer_stream *ww_transfer_stream_find(const struct ww_transfer *t, uint64_t id);
 void ww_transfer_stream_free(struct ww_transfer *t, struct transfer_stream *stream);
 void ww_transfer_stream_free_if_done(struct ww_transfer *t, struct transfer_stream *stream);
@@ -227,13 +227,13 @@ void ww_transfer_stream_on_opened(struct ww_transfer *t, const struct ww_frame *
 void ww_transfer_stream_on_reset(struct ww_transfer *t, const struct ww_frame *frame);
 void ww_transfer_stream_on_credit(struct ww_transfer *t, const struct ww_frame *frame);
 
-/* --- waiting.c --- */
+/* --- waiting.c -------------------------------------------------------------------------------- */
 void ww_transfer_waiting_add(struct ww_transfer *t, struct transfer_stream *stream);
 /* Stream by stream in turn while the lane takes more. Calls stream_writable. */
 void ww_transfer_waiting_run(struct ww_transfer *t);
 bool ww_transfer_waiting_can_run(struct ww_transfer *t);
 
-/* --- control.c --- */
+/* --- control.c -------------------------------------------------------------------------------- */
 /* One message on the lane; 0, WW_EAGAIN, WW_ECLOSED (failed was called). */
 int ww_transfer_control_emit(struct ww_transfer *t, enum ww_lane lane, const uint8_t *head,
                              size_t head_size, const uint8_t *payload, size_t payload_size);

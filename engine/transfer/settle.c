@@ -32,8 +32,7 @@ void ww_transfer_settle_remove(struct ww_transfer *t, struct transfer_contract *
     t->is_again = true;
 }
 
-/* --- END and ENDED
- * ------------------------------------------------------------------------------------ */
+/* --- END and ENDED ---------------------------------------------------------------------------- */
 
 void ww_transfer_settle_end(struct ww_transfer *t, struct transfer_contract *contract)
 {
@@ -139,8 +138,7 @@ void ww_transfer_settle_on_pong(struct ww_transfer *t, uint64_t nonce)
     }
 }
 
-/* --- allowance: the client owns the budget
- * ------------------------------------------------------------- */
+/* --- allowance: the client owns the budget ---------------------------------------------------- */
 
 uint64_t ww_transfer_settle_estimate(const struct ww_transfer *t,
                                      const struct transfer_contract *contract)
@@ -179,8 +177,7 @@ void ww_transfer_settle_grant_first(struct ww_transfer *t, struct transfer_contr
     grant(t, contract);
 }
 
-/* --- what is due
- * ------------------------------------------------------------------------------------------ */
+/* --- what is due ------------------------------------------------------------------------------ */
 
 static bool is_over(const struct transfer_contract *contract)
 {

@@ -55,8 +55,7 @@ void ww_transfer_stream_control(struct ww_transfer *t, struct transfer_stream *s
     t->is_control_due = true;
 }
 
-/* --- credit
- * ----------------------------------------------------------------------------------------- */
+/* --- credit ----------------------------------------------------------------------------------- */
 
 uint64_t ww_transfer_stream_credit_target(const struct ww_transfer *t,
                                           const struct transfer_stream *stream)
@@ -126,8 +125,7 @@ void ww_transfer_stream_on_credit(struct ww_transfer *t, const struct ww_frame *
         ww_transfer_waiting_add(t, stream);
 }
 
-/* --- opening
- * ------------------------------------------------------------------------------------------- */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 int ww_transfer_stream_open(struct ww_transfer *t, const struct ww_dest *dest, uint64_t *stream_id)
 {
@@ -224,8 +222,7 @@ void ww_transfer_stream_on_opened(struct ww_transfer *t, const struct ww_frame *
     t->callbacks.stream_accepted(t->arg, frame->stream.stream_id, &frame->stream.dest);
 }
 
-/* --- resetting
- * --------------------------------------------------------------------------------------------- */
+/* --- resetting -------------------------------------------------------------------------------- */
 
 void ww_transfer_stream_reset(struct ww_transfer *t, uint64_t stream_id, int code)
 {

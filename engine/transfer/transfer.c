@@ -63,8 +63,7 @@ void ww_transfer_abort(struct ww_transfer *t, int code)
     t->is_dead = true;
 }
 
-/* --- order of work
- * -------------------------------------------------------------------------------- */
+/* --- order of work ---------------------------------------------------------------------------- */
 
 void ww_transfer_enter(struct ww_transfer *t, uint64_t now_us)
 {
@@ -136,8 +135,7 @@ uint64_t ww_transfer_tick(struct ww_transfer *t, uint64_t now_us)
     return WW_MIN(next_us, ww_transfer_settle_next_us(t));
 }
 
-/* --- loss of the connection
- * ----------------------------------------------------------------------- */
+/* --- loss of the connection ------------------------------------------------------------------- */
 
 void ww_transfer_lost(struct ww_transfer *t, int code, uint64_t now_us)
 {
@@ -168,8 +166,7 @@ void ww_transfer_lost(struct ww_transfer *t, int code, uint64_t now_us)
     t->depth--;
 }
 
-/* --- round trip
- * ------------------------------------------------------------------------------------ */
+/* --- round trip ------------------------------------------------------------------------------- */
 
 uint64_t ww_transfer_drain_time(const struct ww_transfer *t)
 {
@@ -186,8 +183,7 @@ void ww_transfer_round_trip(struct ww_transfer *t, uint64_t sample_us, bool is_p
         t->rtt_us = (7 * t->rtt_us + sample_us) / 8;
 }
 
-/* --- what an operator sees
- * ------------------------------------------------------------------------- */
+/* --- what an operator sees -------------------------------------------------------------------- */
 
 void ww_transfer_stats(const struct ww_transfer *t, struct ww_transfer_stats *stats)
 {

@@ -30,8 +30,7 @@ static bool put_ends(struct ww_transfer *t)
     return true;
 }
 
-/* --- streams
- * ------------------------------------------------------------------------------------------ */
+/* --- streams ---------------------------------------------------------------------------------- */
 
 /* One DATA message. 0, or WW_EAGAIN/WW_ECLOSED. */
 static int send_data(struct ww_transfer *t, struct transfer_stream *stream,
@@ -56,6 +55,21 @@ static int send_data(struct ww_transfer *t, struct transfer_stream *stream,
     stream->send_offset += size;
     stream->fin_sent = fin;
     return 0;
+}
+
+/* The payload of a full message, whose head is not always of the same size. */
+static uint64_t full_payload(const struct ww_transfer *t, const struct transfer_stream *stream)
+{
+    uint8_t head[WW_WIRE_DATA_HEAD_MAX];
+    struct ww_frame frame;
+
+    frame.type = WW_FRAME_DATA;
+    frame.data.index = t->send_next;
+    frame.data.stream_id = stream->id;
+    frame.data.fin = false;
+    frame.data.payload = NULL;
+    frame.data.payload_size = WW_MESSAGE_SENT_BYTES;
+    return WW_MESSAGE_SENT_BYTES - ww_wire_data_head(&frame, head);
 }
 
 /* Where the next message of at most `want` bytes would go, once all control frames are out; NULL
@@ -83,7 +97,7 @@ static bool send_some(struct ww_transfer *t, struct transfer_stream *stream, con
     while (*sent < size || (fin && !stream->fin_sent)) {
         uint64_t credit = stream->send_credit - stream->send_offset;
         uint64_t chunk =
-            WW_MIN(WW_MIN((uint64_t)(size - *sent), credit), (uint64_t)WW_MESSAGE_BYTES_MAX);
+            WW_MIN(WW_MIN((uint64_t)(size - *sent), credit), full_payload(t, stream));
         struct transfer_contract *contract;
         uint64_t room;
 
@@ -184,9 +198,7 @@ void ww_transfer_waiting_run(struct ww_transfer *t)
     }
 }
 
-/* --- flows
- * ------------------------------------------------------------------------------------------------
- */
+/* --- flows ------------------------------------------------------------------------------------ */
 
 static int send_datagram(struct ww_transfer *t, const struct transfer_stream *stream,
                          const uint8_t *data, size_t size)

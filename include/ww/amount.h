@@ -11,7 +11,7 @@ struct ww_amount {
     unsigned __int128 units;
 };
 
-#define WW_AMOUNT_ZERO ((struct ww_amount){0})
+#define WW_AMOUNT_ZERO      ((struct ww_amount){0})
 #define WW_AMOUNT_TEXT_SIZE 40 /* 39 digits of 2^128-1 and a NUL */
 
 struct ww_amount ww_amount_from_u64(uint64_t units);

@@ -16,12 +16,13 @@
 #define WW_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define WW_MAX(a, b) ((a) > (b) ? (a) : (b))
 /* The struct that holds `member` at `pointer`. */
-#define WW_CONTAINER_OF(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+#define WW_CONTAINER_OF(pointer, type, member)                                                     \
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 /* --- assertions ------------------------------------------------------------------------- */
 
 /* A condition that only our own bug can break: logs and aborts, in every build. */
-#define WW_REQUIRE(condition) \
+#define WW_REQUIRE(condition)                                                                      \
     ((condition) ? (void)0 : ww_require_failed(#condition, __FILE__, __LINE__))
 _Noreturn void ww_require_failed(const char *condition, const char *file, int line);
 
@@ -77,9 +78,9 @@ enum ww_log_level { WW_LOG_ERROR, WW_LOG_WARN, WW_LOG_INFO, WW_LOG_DEBUG };
  * a string literal: ww_log(WW_LOG_INFO, "net", "Connected", "peer=%s bytes=%llu", …); "" for none.
  * A value that may hold spaces or come from outside goes through WW_Q: "reason=%s", WW_Q(reason).
  * A line is at most WW_LOG_LINE_BYTES; control characters are replaced; errno is kept. No secrets,
- * no contract ids at the arbiter. With JOURNAL_STREAM set, a "<3>"-style priority prefix is added. */
-#define ww_log(level, room, message, ...)                                                          \
-    ww_log_write((level), (room), (message), " " __VA_ARGS__)
+ * no contract ids at the arbiter. With JOURNAL_STREAM set, a "<3>"-style priority prefix is added.
+ */
+#define ww_log(level, room, message, ...) ww_log_write((level), (room), (message), " " __VA_ARGS__)
 void ww_log_write(enum ww_log_level level, const char *room, const char *message,
                   const char *format, ...) __attribute__((format(printf, 4, 5)));
 /* The text in quotes and escaped as in JSON. Valid until the same thread's eighth next call. */

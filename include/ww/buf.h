@@ -24,7 +24,8 @@ void ww_buf_clear(struct ww_buf *buf);
 uint8_t *ww_buf_reserve(struct ww_buf *buf, size_t size);
 void ww_buf_put(struct ww_buf *buf, const void *data, size_t size);
 void ww_buf_put_text(struct ww_buf *buf, const char *text); /* without its NUL */
-void ww_buf_printf(struct ww_buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void ww_buf_printf(struct ww_buf *buf, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 void ww_buf_put_u8(struct ww_buf *buf, uint8_t value);
 void ww_buf_put_u16(struct ww_buf *buf, uint16_t value);
 void ww_buf_put_u32(struct ww_buf *buf, uint32_t value);

@@ -3,13 +3,16 @@
  * `struct ww_hook_<name>` holds the fields of WW_STRUCT_BEGIN(<name>), and
  * `enum ww_hook_<choices>` the words of a closed set, as in
  * enum ww_hook_answer { WW_HOOK_REFUSE, WW_HOOK_ACCEPT }; the first is 0 and the safe one.
- * enum ww_hook { WW_HOOK_MARKET_STAT, …, WW_HOOK_COUNT } names the hooks themselves. A struct set to zero is a valid empty input. Copied in and out; no pointers.
- * A list x has x_count items in x[]; an order x has x_count indices into the input's list.
+ * enum ww_hook { WW_HOOK_MARKET_STAT, …, WW_HOOK_COUNT } names the hooks themselves. A struct set
+ * to zero is a valid empty input. Copied in and out; no pointers. A list x has x_count items in
+ * x[]; an order x has x_count indices into the input's list.
  */
 #pragma once
 #include "ww/id.h"
 #include "ww/limits.h"
 
+/* Tables: clang-format would take them apart. */
+/* clang-format off */
 #define WW_HOOK_NUMBER_MAX    9007199254740991ULL  /* 2^53 - 1: what a Lua number holds exactly */
 #define WW_HOOK_PRICE_MAX     1000000000000000ULL  /* a million dollars a GiB: surely a mistake above */
 #define WW_HOOK_ASSET_SIZE    16                   /* an asset's name, with its NUL */

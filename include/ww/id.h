@@ -13,7 +13,7 @@ struct ww_hash {
     uint8_t bytes[32];
 };
 
-#define WW_ID_TEXT_SIZE 33
+#define WW_ID_TEXT_SIZE   33
 #define WW_HASH_TEXT_SIZE 53
 
 /* 48 bits of wall-clock milliseconds, then 80 random bits (as UUIDv7 orders them). */
@@ -38,4 +38,5 @@ const char *ww_base32_format(const void *data, size_t size, char *out);
 int ww_base32_parse(const char *text, void *out, size_t size);
 /* Base64 (RFC 4648, padded); out_size counts the NUL. WW_ERANGE when out is too small. */
 int ww_base64_format(const void *data, size_t size, char *out, size_t out_size);
-int ww_base64_parse(const char *text, size_t text_size, void *out, size_t out_capacity, size_t *out_size);
+int ww_base64_parse(const char *text, size_t text_size, void *out, size_t out_capacity,
+                    size_t *out_size);

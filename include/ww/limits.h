@@ -1,6 +1,8 @@
 /* Every limit of the program in one place, each with its reason. */
 #pragma once
 
+/* One line each, however long. */
+/* clang-format off */
 /* --- loop and store --- */
 #define WW_LOOP_POSTS_MAX 65536        /* calls waiting for the loop: far above what threads post in one turn */
 #define WW_STREAM_READ_BYTES 262144    /* held per socket while its reader is paused */
@@ -61,6 +63,8 @@
 #define WW_CLOSE_SILENCE_S 60              /* protocol: one side silent after the other closed */
 
 /* --- transfer --- */
+#define WW_MESSAGE_SENT_BYTES 16296        /* head and payload of a full message: 14 SCTP fragments of 1,164 bytes, or
+                                              one DTLS record; a byte more would cost a packet of its own */
 #define WW_STREAMS_MAX 1024                /* streams on one connection, per peer */
 #define WW_STREAM_WINDOW_BYTES (1 << 20)   /* credit of one stream: 1 MiB carries 160 Mbit/s at 50 ms */
 #define WW_ALLOWANCE_MIN_BYTES (8 << 20)   /* protocol: the client keeps at least 8 MiB granted */

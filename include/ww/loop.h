@@ -25,8 +25,8 @@ int ww_loop_create(struct ww_loop **loop);
 void ww_loop_destroy(struct ww_loop *loop);
 /* Runs until ww_loop_stop; returns at once if that was called before. */
 void ww_loop_run(struct ww_loop *loop);
-/* One turn: waits at most wait_us for something to do. For tests. Turns do not nest: neither this nor
- * ww_loop_run may be called from a callback. */
+/* One turn: waits at most wait_us for something to do. For tests. Turns do not nest: neither this
+ * nor ww_loop_run may be called from a callback. */
 void ww_loop_turn(struct ww_loop *loop, uint64_t wait_us);
 /* Ends ww_loop_run after the current turn. From any thread. */
 void ww_loop_stop(struct ww_loop *loop);
@@ -59,7 +59,7 @@ int ww_watch_create(struct ww_loop *loop, int fd, unsigned events, ww_watch_fn f
 void ww_watch_set(struct ww_watch *watch, unsigned events);
 void ww_watch_destroy(struct ww_watch *watch);
 
-/* --- signals and children ----------------------------------------------------------------------- */
+/* --- signals and children --------------------------------------------------------------------- */
 struct ww_signal;
 typedef void (*ww_signal_fn)(void *arg, int signal_number);
 int ww_signal_create(struct ww_loop *loop, int signal_number, ww_signal_fn fn, void *arg,
@@ -70,10 +70,10 @@ struct ww_child;
 /* Called once, when the process has ended and is reaped. status as waitpid gives it. */
 typedef void (*ww_child_fn)(void *arg, int status);
 struct ww_child_options {
-    const char *const *argv; /* NULL-terminated; argv[0] is a path or found in PATH */
-    const char *const *env;  /* NULL: inherit */
+    const char *const *argv;            /* NULL-terminated; argv[0] is a path or found in PATH */
+    const char *const *env;             /* NULL: inherit */
     int stdin_fd, stdout_fd, stderr_fd; /* -1: inherit */
-    bool die_with_parent; /* PR_SET_PDEATHSIG */
+    bool die_with_parent;               /* PR_SET_PDEATHSIG */
 };
 /* Starts it; all signals are at their defaults in it. WW_ENOTFOUND if there is no such program,
  * WW_ESYSTEM with errno kept. die_with_parent: it gets SIGKILL when the calling thread ends. */
@@ -85,17 +85,17 @@ int ww_child_kill(struct ww_child *child, int signal_number);
 /* Does not kill; the process is reaped all the same, and fn is not called any more. */
 void ww_child_destroy(struct ww_child *child);
 
-/* --- streams ------------------------------------------------------------------------------------- */
+/* --- streams ---------------------------------------------------------------------------------- */
 struct ww_stream;
 /* Any may be NULL. The struct is borrowed: it must outlive the stream. */
 struct ww_stream_callbacks {
-    void (*connected)(void *arg);               /* outgoing only */
-    void (*readable)(void *arg);                /* new bytes: peek and consume; may leave some */
-    void (*drained)(void *arg);                 /* the write queue fell to its low mark */
-    void (*eof)(void *arg);                     /* the other side shut down its writing; bytes that
-                                                   were left may still be peeked at */
-    void (*closed)(void *arg, int code);        /* error or reset; nothing follows, but the stream
-                                                   must still be destroyed. WW_E… */
+    void (*connected)(void *arg);        /* outgoing only */
+    void (*readable)(void *arg);         /* new bytes: peek and consume; may leave some */
+    void (*drained)(void *arg);          /* the write queue fell to its low mark */
+    void (*eof)(void *arg);              /* the other side shut down its writing; bytes that
+                                            were left may still be peeked at */
+    void (*closed)(void *arg, int code); /* error or reset; nothing follows, but the stream
+                                            must still be destroyed. WW_E… */
 };
 struct ww_listener;
 /* fd is owned by the callee. */
@@ -125,8 +125,8 @@ const uint8_t *ww_stream_peek(struct ww_stream *stream, size_t max, size_t *size
 void ww_stream_consume(struct ww_stream *stream, size_t size);
 size_t ww_stream_readable(const struct ww_stream *stream);
 /* Stops and goes on reading from the socket; without it reading stops by itself while
- * WW_STREAM_READ_BYTES are left unconsumed. After resume, readable is called for bytes that are held
- * already. While paused, neither eof nor a reset by the other side is noticed. */
+ * WW_STREAM_READ_BYTES are left unconsumed. After resume, readable is called for bytes that are
+ * held already. While paused, neither eof nor a reset by the other side is noticed. */
 void ww_stream_pause(struct ww_stream *stream);
 void ww_stream_resume(struct ww_stream *stream);
 /* Copies into the write queue, all or nothing; it is sent at the end of the turn. WW_ENOMEM;

@@ -32,7 +32,8 @@ void ww_market_stat_encode(const struct ww_market_stat *stat, struct ww_buf *out
 /* WW_ECORRUPT. */
 int ww_market_stat_decode(const void *data, size_t size, struct ww_market_stat *stat);
 /* NULL when the stat doesn't know the asset. */
-const struct ww_market_rate *ww_market_rate_of(const struct ww_market_stat *stat, const char *asset);
+const struct ww_market_rate *ww_market_rate_of(const struct ww_market_stat *stat,
+                                               const char *asset);
 
 /* Price in nano-dollars of `bytes` at price_ppm of the stat's price, rounded up.
  * bytes <= WW_CONTRACT_BYTES_MAX, price_ppm <= 1000000. WW_EINVAL, WW_EOVERFLOW. */
@@ -40,7 +41,8 @@ int ww_market_price(const struct ww_market_stat *stat, uint64_t bytes, uint32_t 
                     struct ww_amount *nano_usd);
 /* Bytes that `balance` of the asset buys at the full price, rounded down; UINT64_MAX when the
  * price is 0 and the balance isn't. 0 for an asset without a rate. */
-uint64_t ww_market_bytes(const struct ww_market_stat *stat, const char *asset, struct ww_amount balance);
+uint64_t ww_market_bytes(const struct ww_market_stat *stat, const char *asset,
+                         struct ww_amount balance);
 /* Splits a price over assets in the given order: each gives what it has until the price is met.
  * Parts are rounded up, so that the escrow covers the price. A price of 0 gives no parts.
  * WW_EFUNDS when it is not met by the first WW_CONTRACT_PARTS_MAX assets that have anything. */

@@ -15,7 +15,7 @@
 #define WW_PASSWORD_BYTES_MAX   256
 #define WW_FOUNDATION_BYTES_MAX 32    /* RFC 8839 5.1 */
 #define WW_FINGERPRINT_SIZE     32    /* SHA-256 of the DER certificate */
-#define WW_SDP_BYTES_MAX        16384 /* a whole session description; browsers send about 700 bytes */
+#define WW_SDP_BYTES_MAX        16384 /* a description; browsers send about 700 bytes */
 
 enum ww_candidate_type {
     WW_CANDIDATE_HOST,

@@ -22,7 +22,7 @@ struct ww_store;
 struct ww_ops_config {
     const char *lua_folder; /* looked at before the built-in scripts; NULL: built-in only */
     int argc;
-    char *const *argv;      /* borrowed for the VM's life */
+    char *const *argv; /* borrowed for the VM's life */
 };
 int ww_ops_create(struct ww_loop *loop, const struct ww_ops_config *config, struct ww_ops **ops);
 /* Requires the module (such as "ops.main"), calls its `main`, then runs the loop until
@@ -31,9 +31,9 @@ int ww_ops_run(struct ww_ops *ops, const char *module);
 void ww_ops_destroy(struct ww_ops *ops);
 struct ww_loop *ww_ops_loop(struct ww_ops *ops);
 
-/* --- calls --------------------------------------------------------------------------------------- */
+/* --- calls ------------------------------------------------------------------------------------ */
 
-#define WW_CALL_DEPTH_MAX 8
+#define WW_CALL_DEPTH_MAX   8
 #define WW_CALL_REASON_SIZE 257
 
 /* One call in either direction. Fields are private. */
@@ -60,17 +60,20 @@ int ww_ops_bind(struct ww_ops *ops, const char *space, const struct ww_ops_funct
 /* Arguments. Each: 0; WW_ENOTFOUND when absent (nil); WW_EINVAL when of another type or range,
  * with the reason set. Text is borrowed until the function returns. */
 int ww_call_text(struct ww_call *call, const char *name, const char **text, size_t *size);
-int ww_call_u64(struct ww_call *call, const char *name, uint64_t *value); /* number or decimal text */
+int ww_call_u64(struct ww_call *call, const char *name,
+                uint64_t *value); /* number or decimal text */
 int ww_call_bool(struct ww_call *call, const char *name, bool *value);
 int ww_call_hash(struct ww_call *call, const char *name, struct ww_hash *value); /* base32 */
 int ww_call_id(struct ww_call *call, const char *name, struct ww_id *value);     /* hex */
-int ww_call_amount(struct ww_call *call, const char *name, struct ww_amount *value); /* decimal text */
+int ww_call_amount(struct ww_call *call, const char *name,
+                   struct ww_amount *value); /* decimal text */
 /* The index-th (from 0) text of a list. WW_ENOTFOUND past its end. */
 int ww_call_text_at(struct ww_call *call, const char *name, size_t index, const char **text);
 /* A reference to a function, to be used once with ww_ops_finish or given up with ww_ops_forget. */
 int ww_call_function(struct ww_call *call, const char *name, int *function);
 /* Says why, for the error table and the log. */
-void ww_call_reason(struct ww_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void ww_call_reason(struct ww_call *call, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* Results: fields of the innermost open table; name NULL appends to a list. */
 void ww_call_put_text(struct ww_call *call, const char *name, const char *text);
@@ -97,9 +100,10 @@ void ww_ops_forget(struct ww_ops *ops, int function);
  * takes them back. */
 void ww_ops_set_ledger(struct ww_ops *ops, struct ww_ledger *ledger, struct ww_store *store);
 
-/* --- control socket --------------------------------------------------------------------------------- */
+/* --- control socket --------------------------------------------------------------------------- */
 
-/* A unix socket of mode 0600 with one JSON text a line each way; the peer's uid must be ours or 0. */
+/* A unix socket of mode 0600 with one JSON text a line each way; the peer's uid must be ours or 0.
+ */
 struct ww_control;
 struct ww_control_callbacks {
     /* One line, without its end, NUL-terminated. Answer with ww_control_send. */
@@ -107,8 +111,9 @@ struct ww_control_callbacks {
     void (*closed)(void *arg, uint64_t session);
 };
 /* A socket file that nobody listens on is replaced. WW_EEXIST when somebody does. */
-int ww_control_create(struct ww_loop *loop, const char *path, const struct ww_control_callbacks *callbacks,
-                      void *arg, struct ww_control **control);
+int ww_control_create(struct ww_loop *loop, const char *path,
+                      const struct ww_control_callbacks *callbacks, void *arg,
+                      struct ww_control **control);
 /* A session that has gone is WW_ECLOSED; one that doesn't read is closed (WW_ELIMIT). */
 int ww_control_send(struct ww_control *control, uint64_t session, const char *text, size_t size);
 void ww_control_close(struct ww_control *control, uint64_t session);

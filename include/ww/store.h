@@ -10,8 +10,8 @@ struct ww_store;
 struct ww_store_batch;
 struct ww_loop;
 
-/* Opens or creates a LevelDB folder (mode 0700) with paranoid checks. All functions on a store may be
- * called from any thread; a batch belongs to one at a time. WW_EIO, WW_ECORRUPT, WW_EAGAIN when
+/* Opens or creates a LevelDB folder (mode 0700) with paranoid checks. All functions on a store may
+ * be called from any thread; a batch belongs to one at a time. WW_EIO, WW_ECORRUPT, WW_EAGAIN when
  * another process has it open. */
 int ww_store_open(const char *folder, struct ww_store **store);
 /* A store in memory, for tests. fail_write: the n-th write from now (1 = the next; a committer's
@@ -49,7 +49,8 @@ struct ww_committer;
 typedef void (*ww_commit_fn)(void *arg, int rc);
 /* Starts the store thread. Store and loop are borrowed and must outlive it. After a failed write
  * every later batch fails with the same code: the order must have no hole. */
-int ww_committer_create(struct ww_store *store, struct ww_loop *loop, struct ww_committer **committer);
+int ww_committer_create(struct ww_store *store, struct ww_loop *loop,
+                        struct ww_committer **committer);
 /* Takes the batch in every case; on an error it is destroyed and fn is not called: WW_ELIMIT when
  * WW_COMMITTER_QUEUE_MAX are waiting, the batch's own error, WW_ESHUTDOWN. fn may be NULL. On the
  * loop's thread. */

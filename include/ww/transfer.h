@@ -28,7 +28,7 @@ enum ww_lane { WW_LANE_RELIABLE, WW_LANE_DATAGRAM };
 
 /* Counts of one contract at one side. Both sides' must come out equal. */
 struct ww_transfer_counts {
-    uint64_t bytes_up, bytes_down;     /* client → provider, provider → client */
+    uint64_t bytes_up, bytes_down; /* client → provider, provider → client */
     uint64_t first_us, last_us;    /* of the first and last message, the caller's clock; 0 none */
 };
 
@@ -70,8 +70,8 @@ struct ww_transfer_callbacks {
     void (*contract_wanted)(void *arg, uint64_t bytes_left);
     /* Both: the contract is over. `clean`: both ENDED were exchanged, counts are final. Else the
      * connection was lost: counts are what is known here. */
-    void (*contract_ended)(void *arg, const struct ww_id *id, const struct ww_transfer_counts *counts,
-                           bool clean);
+    void (*contract_ended)(void *arg, const struct ww_id *id,
+                           const struct ww_transfer_counts *counts, bool clean);
     /* The peer broke the protocol (or the lane failed): nothing more is sent or delivered, the
      * owner closes the connection: ww_transfer_lost, then destroy, outside of callbacks. Once. */
     void (*failed)(void *arg, int code, const char *why);
@@ -80,8 +80,8 @@ struct ww_transfer_callbacks {
 struct ww_transfer_config {
     enum ww_transfer_role role;
     uint8_t epoch[WW_EPOCH_SIZE];
-    uint64_t stream_window_bytes;  /* 0 = WW_STREAM_WINDOW_BYTES */
-    uint64_t allowance_bytes;      /* client: kept granted; 0 = WW_ALLOWANCE_MIN_BYTES */
+    uint64_t stream_window_bytes; /* 0 = WW_STREAM_WINDOW_BYTES */
+    uint64_t allowance_bytes;     /* client: kept granted; 0 = WW_ALLOWANCE_MIN_BYTES */
 };
 
 /* WW_ENOMEM. callbacks are copied. */
@@ -107,14 +107,16 @@ void ww_transfer_lost(struct ww_transfer *transfer, int code, uint64_t now_us);
  * delivered. ww_transfer_lost and destroy follow, outside of callbacks. */
 void ww_transfer_abort(struct ww_transfer *transfer, int code);
 
-/* --- streams and flows (client opens; ids increase from 0) ------------------------------------------------ */
+/* --- streams and flows (client opens; ids increase from 0) ------------------------------------ */
 
 /* Client: asks the provider to connect; the request waits for a contract that is only offered.
  * dest->protocol TCP makes a stream, UDP a flow of datagrams. WW_ELIMIT, WW_ENOMEM, WW_ESTATE (a
  * provider), WW_ENOCONTRACT (none open or offered), WW_ECLOSED. */
-int ww_transfer_stream_open(struct ww_transfer *transfer, const struct ww_dest *dest, uint64_t *stream_id);
+int ww_transfer_stream_open(struct ww_transfer *transfer, const struct ww_dest *dest,
+                            uint64_t *stream_id);
 /* Provider: connected; `local` is the address used. WW_ENOTFOUND, WW_ESTATE (accepted already). */
-int ww_transfer_stream_accept(struct ww_transfer *transfer, uint64_t stream_id, const struct ww_dest *local);
+int ww_transfer_stream_accept(struct ww_transfer *transfer, uint64_t stream_id,
+                              const struct ww_dest *local);
 /* Sends as much as fits (credit, budget, lane): *written <= size, a short write is followed by
  * stream_writable. With fin and *written == size this direction is ended (transfer itself sends
  * the mark later if need be). WW_ENOTFOUND, WW_ECLOSED (ended before, or the connection is),
@@ -131,13 +133,13 @@ int ww_transfer_datagram_send(struct ww_transfer *transfer, uint64_t stream_id, 
                               size_t size, uint64_t now_us);
 size_t ww_transfer_stream_count(const struct ww_transfer *transfer);
 
-/* --- contracts --------------------------------------------------------------------------------------------- */
+/* --- contracts -------------------------------------------------------------------------------- */
 
 /* Client: sends OPEN with the signed token (decoded in *terms; copied). WW_ETOOMANY (one is ready
  * or offered), WW_ESTATE (a provider, or while contract_end is at work), WW_ETOOBIG, WW_EINVAL,
  * WW_ECLOSED. */
-int ww_transfer_contract_offer(struct ww_transfer *transfer, const uint8_t *token, size_t token_size,
-                               const struct ww_token *terms, uint64_t now_us);
+int ww_transfer_contract_offer(struct ww_transfer *transfer, const uint8_t *token,
+                               size_t token_size, const struct ww_token *terms, uint64_t now_us);
 /* Provider: the answer to contract_open. OPENED of the connection's first contract is sent at once,
  * of a later one when it is confirmed: bytes that the client may already send by stream credit
  * can't be called back. WW_ESTATE (no OPEN waits), WW_EEXIST (the id is in use), WW_EINVAL. */
@@ -158,8 +160,8 @@ struct ww_transfer_contract_info {
     struct ww_id id;
     enum ww_transfer_contract_state state;
     uint64_t bytes_max;
-    uint64_t allowance_bytes; /* granted to the provider, cumulative */
-    uint64_t sent_bytes;      /* by this side, lost ones included */
+    uint64_t allowance_bytes;         /* granted to the provider, cumulative */
+    uint64_t sent_bytes;              /* by this side, lost ones included */
     struct ww_transfer_counts counts; /* of the sent direction: what is acknowledged so far */
 };
 /* The contracts in order ending, current, ready, offered; returns how many (at most capacity). */

@@ -127,7 +127,11 @@ function M.call(peer, method, path, body, request)
     if route[3] == "member" and not accounts.member(peer.node) then
         return fail(ww.error("ENONETWORK"))
     end
-    local result, err = route[4](peer, body, id, request)
+    local ok, result, err = pcall(route[4], peer, body, id, request)
+    if not ok then
+        ww.log("error", "arbiter", "a route failed: " .. tostring(result), "path=" .. route[2])
+        return fail(ww.error("EINTERNAL"))
+    end
     if not result then
         return fail(err)
     end

@@ -92,7 +92,8 @@ function M.signal(peer, body, id)
     if not found then
         return nil, err
     end
-    if not hub.push(found.other, "signal", { contract = id, peer = peer.node, text = body.text }) then
+    local message = { contract = id, peer = peer.node, text = body.text }
+    if not hub.push(found.other, "signal", message) then
         return nil, ww.error("EOFFLINE")
     end
     return {}
@@ -167,7 +168,11 @@ function M.listen()
     ww.on("offer", function(offer)
         local peer = hub.peer(offer.provider)
         if not peer or not hub.push(offer.provider, "offer", offer) then
-            ww.arbiter.answer({ contract = offer.contract, provider = offer.provider, accept = false })
+            ww.arbiter.answer({
+                contract = offer.contract,
+                provider = offer.provider,
+                accept = false,
+            })
         end
     end)
     ww.on("contract", function(applied)

@@ -59,7 +59,8 @@ end
 
 local function on_message(peer, api, text)
     local message = json.decode(text)
-    if type(message) ~= "table" or type(message.id) ~= "number" or type(message.path) ~= "string" then
+    local valid = type(message) == "table" and type(message.id) == "number"
+    if not valid or type(message.path) ~= "string" or type(message.method) ~= "string" then
         peer.ws:close(1007, "a message is {id, method, path, body}")
         return
     end
@@ -71,7 +72,7 @@ local function on_message(peer, api, text)
     peer.calls = peer.calls + 1
     counts.calls = counts.calls + 1
     async.run(function()
-        local status, body = api(peer, message.method or "GET", message.path, message.body or {})
+        local status, body = api(peer, message.method, message.path, message.body or {})
         peer.calls = peer.calls - 1
         answer(peer, message.id, status, body)
     end)

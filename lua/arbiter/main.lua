@@ -106,26 +106,37 @@ local function methods_of(node)
     }
 end
 
+--- {field of the core's status, metric, type, help}
+local STATUS_METRICS = {
+    { "contracts_open", "contracts_open", "gauge", "Contracts that are open" },
+    { "contracts_disputed", "contracts_disputed", "gauge", "Contracts in dispute" },
+    { "settled_total", "contracts_settled_total", "counter", "Contracts settled" },
+    { "void_total", "contracts_void_total", "counter", "Contracts voided" },
+    { "refused_total", "offers_refused_total", "counter", "Contracts refused by policy" },
+    { "commits_pending", "commits_pending", "gauge", "Batches that wait for the disk" },
+}
+
 local function metrics_of(node)
     local status = ww.arbiter.status({}) or {}
-    local list = {
-        { name = "ww_arbiter_contracts_open", type = "gauge", help = "Contracts that are open", value = status.contracts_open },
-        { name = "ww_arbiter_contracts_disputed", type = "gauge", help = "Contracts in dispute", value = status.contracts_disputed },
-        { name = "ww_arbiter_contracts_settled_total", type = "counter", help = "Contracts settled", value = status.settled_total },
-        { name = "ww_arbiter_contracts_void_total", type = "counter", help = "Contracts voided", value = status.void_total },
-        { name = "ww_arbiter_offers_refused_total", type = "counter", help = "Contracts refused by policy", value = status.refused_total },
-        { name = "ww_arbiter_commits_pending", type = "gauge", help = "Batches that wait for the disk", value = status.commits_pending },
-        { name = "ww_arbiter_sockets", type = "gauge", help = "Nodes connected by WebSocket", value = hub.counts().sockets },
-        { name = "ww_arbiter_connections", type = "gauge", help = "Connections to the API", value = node.server:connections() },
-    }
-    for code, count in pairs(api.counts()) do
+    status.sockets = hub.counts().sockets
+    status.connections = node.server:connections()
+    local list = {}
+    local function add(name, kind, help, value, labels)
         list[#list + 1] = {
-            name = "ww_arbiter_api_calls_total",
-            type = "counter",
-            help = "Answers by status",
-            value = count,
-            labels = { status = tostring(code) },
+            name = "ww_arbiter_" .. name,
+            type = kind,
+            help = help,
+            value = value or 0,
+            labels = labels,
         }
+    end
+    for _, metric in ipairs(STATUS_METRICS) do
+        add(metric[2], metric[3], metric[4], status[metric[1]])
+    end
+    add("sockets", "gauge", "Nodes connected by WebSocket", status.sockets)
+    add("connections", "gauge", "Connections to the API", status.connections)
+    for code, count in pairs(api.counts()) do
+        add("api_calls_total", "counter", "Answers by status", count, { status = tostring(code) })
     end
     return list
 end

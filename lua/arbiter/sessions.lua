@@ -61,8 +61,10 @@ end
 ---@return table? session {token, node}
 ---@return table? error
 function M.open(request, body)
-    if type(body.nonce) ~= "string" or type(body.public_key) ~= "string" or type(body.signature) ~= "string" then
-        return nil, ww.error("EINVAL", "public_key, nonce and signature are texts")
+    for _, field in ipairs({ "public_key", "nonce", "signature" }) do
+        if type(body[field]) ~= "string" then
+            return nil, ww.error("EINVAL", field .. " must be text")
+        end
     end
     if not request.exporter then
         return nil, ww.error("EUNSUPPORTED", "sign-in needs TLS")

@@ -132,6 +132,7 @@ local function gone_error(child)
         or ("exit code %s"):format(tostring(child.code))
     local err = ww.error("ECLOSED", ("the %s ended with %s"):format(child.name, how))
     err.what = "A process of the demo has ended"
+    err.fix = nil
     err.child = child
     return err
 end

@@ -9,6 +9,7 @@ local M = {}
 local STOP_S = 4
 local RETRY_MIN_S, RETRY_MAX_S = 0.5, 30
 local RENEW_BEFORE_S = 3600 -- protocol: the next contract is asked for when an hour is left
+local GIVE_UP = 3 -- refusals in a row, with nothing left to send under, before another provider
 local CLOCK_S = 30 -- how often the time left is looked at
 
 local function core_options(config)
@@ -65,7 +66,10 @@ local function buy(node, provider, terms)
     if not decision.ask then
         return nil
     end
-    return node.session:call("POST", "/v1/contracts", { provider = provider, bytes = decision.bytes })
+    return node.session:call("POST", "/v1/contracts", {
+        provider = provider,
+        bytes = decision.bytes,
+    })
 end
 
 local function remember(node, contract)
@@ -104,7 +108,8 @@ local function connect_any(node)
         if ok then
             return true
         end
-        ww.log("warn", "client", "no contract with a provider", ("peer=%s code=%s"):format(provider, err.code))
+        local details = ("peer=%s code=%s"):format(provider, err.code)
+        ww.log("warn", "client", "no contract with a provider", details)
     end
     return nil, err
 end
@@ -129,6 +134,60 @@ local function keep_connected(node)
     end)
 end
 
+--- What is left of the current contract, and whether the next one is there already.
+local function position(peer)
+    for _, connection in ipairs((ww.client.status({}) or { connections = {} }).connections) do
+        if connection.peer == peer then
+            local left, has_next = 0, false
+            for _, contract in ipairs(connection.contracts) do
+                if contract.state == "current" then
+                    left = contract.bytes - contract.bytes_up - contract.bytes_down
+                elseif contract.state ~= "ending" then
+                    has_next = true
+                end
+            end
+            return left, has_next
+        end
+    end
+    return nil
+end
+
+--- Buys the next contract for a connection: asks the policy until it wants one, tries again when
+-- it is refused, and gives the connection up when there is nothing left to send under.
+local function buy_next(node, peer, bytes_left)
+    local failures = 0
+    while not node.stopping and node.provider == peer do
+        local contract, err = buy(node, peer, {
+            bytes_total = node.bytes_total,
+            bytes_left = bytes_left,
+            seconds_left = math.max(0, math.floor((node.expires_s or 0) - wall_s())),
+        })
+        local ok
+        if contract then
+            ok, err = ww.client.offer({ peer = peer, token = contract.token })
+        end
+        if ok then
+            remember(node, contract)
+            return
+        end
+        if err then
+            failures = failures + 1
+            node.why = err.reason or err.what
+            ww.log("warn", "client", "no next contract", "code=" .. err.code)
+        end
+        async.sleep(math.min(RETRY_MIN_S * 2 ^ failures, RETRY_MAX_S))
+        local left, has_next = position(peer)
+        if not left or has_next then
+            return
+        end
+        if failures >= GIVE_UP and left == 0 then
+            ww.client.disconnect({ peer = peer })
+            return
+        end
+        bytes_left = left
+    end
+end
+
 --- The next contract on the connection. Once at a time.
 local function renew(node, peer, bytes_left)
     if node.renewing or node.stopping or peer ~= node.provider then
@@ -136,26 +195,8 @@ local function renew(node, peer, bytes_left)
     end
     node.renewing = true
     async.run(function()
-        local contract, err = buy(node, peer, {
-            bytes_total = node.bytes_total,
-            bytes_left = bytes_left,
-            seconds_left = math.max(0, math.floor((node.expires_s or 0) - wall_s())),
-        })
-        if contract then
-            remember(node, contract)
-            local _, refused = ww.client.offer({ peer = peer, token = contract.token })
-            err = refused
-        end
+        buy_next(node, peer, bytes_left)
         node.renewing = false
-        if err and not node.stopping then
-            node.why = err.reason or err.what
-            ww.log("warn", "client", "no next contract", "code=" .. err.code)
-            ww.loop.after(RETRY_MIN_S * 2, function()
-                if node.provider == peer then
-                    renew(node, peer, bytes_left)
-                end
-            end)
-        end
     end)
 end
 
@@ -180,7 +221,7 @@ end
 local function listen(node)
     ww.on("signal", function(event)
         async.run(function()
-            node.session:call("POST", ("/v1/contracts/%s/signal"):format(event.contract), { text = event.text })
+            edge.send_signal(node.session, event)
         end)
     end)
     ww.on("ready", function(event)
@@ -193,9 +234,10 @@ local function listen(node)
     end)
     ww.on("refused", function(event)
         ww.log("warn", "client", "the provider refused a contract", "code=" .. event.error.code)
-        if not node.stopping then
+        node.why = event.error.what
+        ww.loop.after(RETRY_MIN_S, function()
             renew(node, event.peer, 0)
-        end
+        end)
     end)
     ww.on("lost", function(event)
         node.failures = node.failures + 1
@@ -245,7 +287,13 @@ function M.start(config)
             keep_connected(node)
         end,
     })
-    node.reporter = edge.reporter(ww.client, node.session)
+    node.reporter = edge.reporter(ww.client, node.session, function(close)
+        -- The provider, or the clock, ended it: go on under another one.
+        local left, has_next = position(close.peer)
+        if left == 0 and not has_next then
+            renew(node, close.peer, 0)
+        end
+    end)
     local status
     status, err = ww.client.start(core_options(config))
     if not status then

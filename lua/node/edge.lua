@@ -7,13 +7,21 @@ local M = {}
 
 local RETRY_S = 2
 --- Answers after which a close need not be sent again: it is done, or it never will be.
-local FINAL = { EGONE = true, EPERM = true, ECONFLICT = true, ESTATE = true, EMALFORMED = true, EAUTH = true }
+local FINAL = {
+    EGONE = true,
+    EPERM = true,
+    ECONFLICT = true,
+    ESTATE = true,
+    EMALFORMED = true,
+    EAUTH = true,
+}
 
 --- Starts to report. core is ww.client or ww.provider; session as node.session opens it.
 ---@param core table
 ---@param session table
+---@param on_close function? called with each close event, besides
 ---@return table reporter {pending = number, outcome = fn(body)}
-function M.reporter(core, session)
+function M.reporter(core, session, on_close)
     local self = { pending = 0 }
 
     --- Remembers the arbiter's word on a contract for this node's status.
@@ -44,8 +52,22 @@ function M.reporter(core, session)
         async.run(function()
             report(close)
         end)
+        if on_close then
+            on_close(close)
+        end
     end)
     return self
+end
+
+--- Carries a text of the core's to the other side of its contract, by the arbiter.
+---@param session table
+---@param event table {contract, text}
+function M.send_signal(session, event)
+    local path = ("/v1/contracts/%s/signal"):format(event.contract)
+    local ok, err = session:call("POST", path, { text = event.text })
+    if not ok then
+        ww.log("warn", "node", "a signal did not get through", "code=" .. err.code)
+    end
 end
 
 --- How many contracts the core still has on its connections.
@@ -86,7 +108,8 @@ function M.end_contracts(core, reporter, seconds, settled)
     local states = settled and OPEN_STATES or { closing = true }
     core.end_contracts({})
     while ww.loop.now_us() < until_us do
-        if M.open_contracts(core) == 0 and reporter.pending == 0 and not is_waiting(core, states) then
+        local idle = M.open_contracts(core) == 0 and reporter.pending == 0
+        if idle and not is_waiting(core, states) then
             return true
         end
         async.sleep(0.02)
@@ -114,7 +137,7 @@ function M.metrics(core, prefix)
         counter("contracts_ended", "Contracts that have ended", status.contracts_ended),
         counter("streams_opened", "Streams and flows opened", status.streams_opened),
         counter("streams_refused", "Streams and flows refused", status.streams_refused),
-        counter("destinations_denied", "Destinations denied by the rules", status.destinations_denied),
+        counter("destinations_denied", "Destinations denied", status.destinations_denied),
     }
     local up, down = status.bytes_up, status.bytes_down
     for _, connection in ipairs(status.connections) do

@@ -7,6 +7,10 @@ local session = require("node.session")
 local M = {}
 
 local STOP_S = 4
+local RETRY_S = 1
+local SIGNALS_MAX = 64 -- waiting of one client
+--- Answers after which an opening is not reported again.
+local OPENED_FINAL = { EGONE = true, EPERM = true, ESTATE = true, EINVAL = true }
 
 local function core_options(config)
     return {
@@ -36,12 +40,50 @@ local function on_offer(node, offer)
     })
 end
 
-local function on_signal(signal)
-    local ok, err = ww.provider.signal({ peer = signal.peer, contract = signal.contract, text = signal.text })
-    if not ok and err.code == "ECONFLICT" then
-        -- The client has started anew: its old connection is being dropped; the next turn takes it.
-        async.sleep(0.05)
-        ww.provider.signal({ peer = signal.peer, contract = signal.contract, text = signal.text })
+--- Signals of one client are taken in order, one at a time: after a conflict the old connection
+-- has to go before the new one's candidates come.
+local function on_signal(node, signal)
+    local queue = node.signals[signal.peer]
+    if queue then
+        if #queue < SIGNALS_MAX then
+            queue[#queue + 1] = signal
+        end
+        return
+    end
+    queue = { signal }
+    node.signals[signal.peer] = queue
+    while #queue > 0 do
+        local next_signal = queue[1]
+        local params = {
+            peer = next_signal.peer,
+            contract = next_signal.contract,
+            text = next_signal.text,
+        }
+        local ok, err = ww.provider.signal(params)
+        if not ok and err.code == "ECONFLICT" then
+            async.sleep(0.02)
+            ww.provider.signal(params)
+        end
+        table.remove(queue, 1)
+    end
+    node.signals[signal.peer] = nil
+end
+
+--- Tells the arbiter of an opening until it knows: until then only 64 KiB are served.
+local function report_opened(node, event)
+    local path = ("/v1/contracts/%s/opened"):format(event.contract)
+    while not node.session.closed do
+        local result, err = node.session:call("POST", path)
+        if result then
+            ww.provider.confirmed({ peer = event.peer, contract = event.contract })
+            return
+        end
+        if OPENED_FINAL[err.code] then
+            local details = "code=" .. err.code
+            ww.log("warn", "provider", "the arbiter does not confirm an opening", details)
+            return
+        end
+        async.sleep(RETRY_S)
     end
 end
 
@@ -54,7 +96,7 @@ local function on_push(node, name, body)
         if name == "offer" then
             on_offer(node, body)
         elseif name == "signal" then
-            on_signal(body)
+            on_signal(node, body)
         end
     end)
 end
@@ -64,7 +106,8 @@ local function on_up(node)
     local secret, err = node.session:call("POST", "/v1/provider", {})
     if not secret then
         node.why = err.what
-        ww.log("error", "provider", "the arbiter did not take this provider", "code=" .. err.code)
+        local details = "code=" .. err.code
+        ww.log("error", "provider", "the arbiter did not take this provider", details)
         return
     end
     local ok
@@ -76,15 +119,12 @@ end
 local function listen(node)
     ww.on("signal", function(event)
         async.run(function()
-            node.session:call("POST", ("/v1/contracts/%s/signal"):format(event.contract), { text = event.text })
+            edge.send_signal(node.session, event)
         end)
     end)
     ww.on("opened", function(event)
         async.run(function()
-            local result = node.session:call("POST", ("/v1/contracts/%s/opened"):format(event.contract))
-            if result then
-                ww.provider.confirmed({ peer = event.peer, contract = event.contract })
-            end
+            report_opened(node, event)
         end)
     end)
     ww.on("lost", function(event)
@@ -105,7 +145,7 @@ function M.start(config)
     if not key then
         return nil, err
     end
-    local node = { why = "not connected to the arbiter yet" }
+    local node = { why = "not connected to the arbiter yet", signals = {} }
     listen(node)
     -- The reporter listens before the core tells of closes from an earlier run.
     node.session = session.open({
@@ -133,7 +173,11 @@ function M.start(config)
     node.status = function()
         local now = ww.provider.status({}) or {}
         now.role = "provider"
-        now.arbiter = { url = url, up = node.session.up == true, registered = node.registered == true }
+        now.arbiter = {
+            url = url,
+            up = node.session.up == true,
+            registered = node.registered == true,
+        }
         now.network = node.session.account and node.session.account.name
         return now
     end

@@ -44,7 +44,10 @@ local function result_of(status, body)
         return body
     end
     local err = type(body) == "table" and body.error
-    return nil, type(err) == "table" and err or ww.error("EMALFORMED", "status " .. tostring(status))
+    if type(err) == "table" then
+        return nil, err
+    end
+    return nil, ww.error("EMALFORMED", "status " .. tostring(status))
 end
 
 local function call_https(client, method, path, body, bearer)
@@ -139,7 +142,8 @@ function Session:_retry(err)
     if self.options.on_down then
         self.options.on_down(err)
     end
-    ww.log("warn", "node", "the arbiter can't be reached; trying again", ("code=%s"):format(err and err.code or "ECLOSED"))
+    local details = ("code=%s"):format(err and err.code or "ECLOSED")
+    ww.log("warn", "node", "the arbiter can't be reached; trying again", details)
     ww.loop.after(self.backoff_s, function()
         self.retrying = false
         if not self.closed then
@@ -256,7 +260,8 @@ function Session:call(method, path, body)
                 return
             end
             self.calls[id] = finish
-            local ok, err = self.ws:send(json.encode({ id = id, method = method, path = path, body = body or {} }))
+            local message = { id = id, method = method, path = path, body = body or {} }
+            local ok, err = self.ws:send(json.encode(message))
             if not ok then
                 finish(nil, err)
             end

@@ -8,6 +8,8 @@ local version = require("ops.version")
 local M = {}
 
 local STOP_S = 5 -- issue and operators' expectation: clean shutdown within 5 s
+-- One request to stop may come as two signals, to the process and to its group, as timeout(1) does.
+local SECOND_SIGNAL_US = 300000
 local REQUESTS_MAX = 64 -- unanswered requests of all control sessions
 
 local function fields(values)
@@ -241,8 +243,11 @@ local function watch_signals(host)
     local function on_stop(name, code)
         ww.loop.on_signal(name, function()
             if host.stopping then
-                ww.log("warn", "ops", "stopped at once by a second signal", fields({ { "signal", name } }))
-                os.exit(code)
+                if ww.loop.now_us() - host.stopping >= SECOND_SIGNAL_US then
+                    ww.log("warn", "ops", "stopped at once by a second signal", fields({ { "signal", name } }))
+                    ww.process.exit_now(code)
+                end
+                return
             end
             host.stop("signal " .. name)
         end)
@@ -259,12 +264,12 @@ local function stop_node(host, why)
     if host.stopping then
         return
     end
-    host.stopping = true
+    host.stopping = ww.loop.now_us()
     ww.process.notify("STOPPING=1")
     ww.log("info", "ops", "stopping", fields({ { "role", host.role }, { "why", why } }))
     ww.loop.after(STOP_S, function()
         ww.log("error", "ops", "the node did not stop in time", fields({ { "limit_s", STOP_S } }))
-        os.exit(1)
+        ww.process.exit_now(1)
     end)
     async.run(function()
         if host.node and host.node.stop then

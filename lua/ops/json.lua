@@ -124,6 +124,44 @@ function M.encode(value)
     return table.concat(out)
 end
 
+--- What an empty array is decoded as at first: cjson can't tell it from an empty object.
+local EMPTY = "\0ww.list"
+local EMPTY_TEXT = '["\\u0000ww.list"]'
+
+local function skip_string(text, from)
+    local at = from + 1
+    while true do
+        at = text:find('["\\]', at)
+        if not at or text:byte(at) == 34 then
+            return (at or #text) + 1
+        end
+        at = at + 2
+    end
+end
+
+--- Gives every empty array one item that says so.
+local function mark_empty(text)
+    local parts, copied, at = {}, 1, 1
+    while true do
+        at = text:find('["%[]', at)
+        if not at then
+            break
+        end
+        if text:byte(at) == 34 then
+            at = skip_string(text, at)
+        else
+            local _, last = text:find("^%s*%]", at + 1)
+            if last then
+                parts[#parts + 1] = text:sub(copied, at - 1) .. EMPTY_TEXT
+                copied = last + 1
+            end
+            at = (last or at) + 1
+        end
+    end
+    parts[#parts + 1] = text:sub(copied)
+    return table.concat(parts)
+end
+
 local function is_infinite(value)
     return value == math.huge or value == -math.huge
 end
@@ -132,6 +170,9 @@ end
 local function tidy(value)
     if value[1] ~= nil then
         setmetatable(value, ww.list)
+        if value[1] == EMPTY and value[2] == nil then
+            value[1] = nil
+        end
     end
     for key, item in pairs(value) do
         if type(item) == "table" then
@@ -158,6 +199,9 @@ function M.decode(text, bytes_max)
     end
     if #text > (bytes_max or TEXT_BYTES_MAX) then
         return nil, "the text is too long"
+    end
+    if text:find("%[%s*%]") then
+        text = mark_empty(text)
     end
     local ok, value = pcall(cjson.decode, text)
     if not ok then

@@ -18,7 +18,7 @@ local function number_text(value)
     if value == math.floor(value) and math.abs(value) < 2 ^ 53 then
         return ("%.0f"):format(value)
     end
-    return ("%.9g"):format(value)
+    return ("%.14g"):format(value)
 end
 
 --- Renders a list of {name, type, help, value, labels?}; entries of one name are put together.

@@ -38,7 +38,7 @@ end
 
 --- A line of data.
 ---@param text string
-function Output:print(text)
+function Output.print(_, text)
     io.stdout:write(text, "\n")
 end
 
@@ -58,7 +58,7 @@ end
 
 --- A line that is always shown.
 ---@param text string
-function Output:warn(text)
+function Output.warn(_, text)
     io.stderr:write(text, "\n")
 end
 
@@ -83,7 +83,7 @@ end
 
 --- Whether all of stdout was written.
 ---@return boolean
-function Output:flush()
+function Output.flush()
     return (io.stdout:flush()) and true or false
 end
 

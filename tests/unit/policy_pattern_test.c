@@ -30,6 +30,8 @@ static size_t random_text(struct ww_prng *prng, const char *const *pieces, size_
     return size;
 }
 
+#define FOUND_SIZE 512 /* captures as text */
+
 /* 1 and the captures' text for a match at the first place, 0 for none, -1 for an error. */
 static int ours(const char *subject, size_t subject_size, const char *pattern, size_t pattern_size,
                 char *found)
@@ -46,15 +48,16 @@ static int ours(const char *subject, size_t subject_size, const char *pattern, s
         size_t end;
 
         if (ww_pattern_match_at(&state, start, skip, &end)) {
-            size += (size_t)sprintf(found, "%zu-%zu", start + 1, end);
+            size += (size_t)snprintf(found, FOUND_SIZE, "%zu-%zu", start + 1, end);
             for (size_t index = 0; index < state.level; index++) {
                 const struct ww_pattern_capture *capture = &state.captures[index];
 
                 if (capture->size == WW_PATTERN_POSITION)
-                    size += (size_t)sprintf(found + size, "|%zu", capture->start + 1);
+                    size += (size_t)snprintf(found + size, FOUND_SIZE - size, "|%zu",
+                                             capture->start + 1);
                 else
-                    size += (size_t)sprintf(found + size, "|%.*s", (int)capture->size,
-                                            subject + capture->start);
+                    size += (size_t)snprintf(found + size, FOUND_SIZE - size, "|%.*s",
+                                             (int)capture->size, subject + capture->start);
             }
             return 1;
         }
@@ -80,10 +83,10 @@ static int theirs(lua_State *lua, const char *subject, size_t subject_size, cons
         return -1;
     if (lua_isnil(lua, 2))
         return 0;
-    size = (size_t)sprintf(found, "%s-", lua_tostring(lua, 2));
-    size += (size_t)sprintf(found + size, "%s", lua_tostring(lua, 3));
+    size = (size_t)snprintf(found, FOUND_SIZE, "%s-", lua_tostring(lua, 2));
+    size += (size_t)snprintf(found + size, FOUND_SIZE - size, "%s", lua_tostring(lua, 3));
     for (int index = 4; index <= lua_gettop(lua); index++)
-        size += (size_t)sprintf(found + size, "|%s", lua_tostring(lua, index));
+        size += (size_t)snprintf(found + size, FOUND_SIZE - size, "|%s", lua_tostring(lua, index));
     return 1;
 }
 
@@ -106,8 +109,8 @@ static void test_same_as_luajit(void **state)
     for (unsigned round = 0; round < ROUNDS; round++) {
         char pattern[128];
         char subject[64];
-        char got[512] = "";
-        char wanted[512] = "";
+        char got[FOUND_SIZE] = "";
+        char wanted[FOUND_SIZE] = "";
         size_t pattern_size =
             random_text(&prng, items, sizeof(items) / sizeof(items[0]), 7, pattern);
         size_t subject_size =

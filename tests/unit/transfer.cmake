@@ -1,5 +1,6 @@
+set(transfer_sim transfer_sim.c transfer_sim_time.c)
 foreach(part stream contract hostile)
-  ww_unit_test(transfer_${part} SOURCES transfer_${part}_test.c transfer_sim.c ROOMS transfer)
+  ww_unit_test(transfer_${part} SOURCES transfer_${part}_test.c ${transfer_sim} ROOMS transfer)
 endforeach()
-# 2,500 seeds: some 10 s, several times that under sanitizers on a busy machine.
-ww_unit_test(transfer_random SOURCES transfer_random_test.c transfer_sim.c ROOMS transfer TIMEOUT 300)
+# 2,500 seeds: some 3 s, several times that under sanitizers on a busy machine.
+ww_unit_test(transfer_random SOURCES transfer_random_test.c ${transfer_sim} ROOMS transfer TIMEOUT 300)

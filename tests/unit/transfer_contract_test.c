@@ -171,6 +171,46 @@ static void test_third_open_is_refused(void **state)
     sim_destroy(sim);
 }
 
+static void test_contract_errors(void **state)
+{
+    struct sim *sim = sim_create(23);
+    struct ww_transfer *client = sim->ends[SIM_CLIENT].transfer;
+    struct ww_transfer *provider = sim->ends[SIM_PROVIDER].transfer;
+    const uint8_t signature[WW_SIGNATURE_BYTES] = {0x5a};
+    const uint8_t token[WW_TOKEN_BYTES_MAX + 1] = {0};
+    struct ww_token terms;
+
+    (void)state;
+    memset(&terms, 0, sizeof(terms));
+    assert_int_equal(ww_transfer_contract_offer(client, token, 9, &terms, 0), WW_EINVAL);
+    terms.bytes = 1000;
+    assert_int_equal(ww_transfer_contract_offer(client, token, sizeof(token), &terms, 0),
+                     WW_ETOOBIG);
+    assert_int_equal(ww_transfer_contract_offer(provider, token, 9, &terms, 0), WW_ESTATE);
+    assert_int_equal(ww_transfer_contract_accept(provider, &terms, signature, 0), WW_ESTATE);
+    assert_int_equal(ww_transfer_contract_refuse(provider, &terms.contract_id, WW_EBUSY, NULL),
+                     WW_ESTATE);
+    sim->accept_us = UINT64_MAX;
+    assert_int_equal(sim_offer(sim), 0);
+    sim_run(sim, SECOND);
+    terms.bytes = 0;
+    assert_int_equal(ww_transfer_contract_accept(provider, &terms, signature, 0), WW_EINVAL);
+    terms.bytes = sim->contract_bytes;
+    memcpy(terms.contract_id.bytes, &sim->next_contract, sizeof(sim->next_contract));
+    assert_int_equal(ww_transfer_contract_accept(provider, &terms, signature, 0), 0);
+    sim_run(sim, SECOND);
+    assert_int_equal(sim_offer(sim), 0);
+    sim_run(sim, SECOND);
+    assert_int_equal(ww_transfer_contract_accept(provider, &terms, signature, 0), WW_EEXIST);
+    assert_int_equal(ww_transfer_contract_refuse(provider, &terms.contract_id, WW_EBUSY, NULL), 0);
+    ww_transfer_lost(client, WW_ECLOSED, sim->now_us);
+    ww_transfer_lost(provider, WW_ECLOSED, sim->now_us);
+    assert_int_equal(sim_offer(sim), WW_ECLOSED);
+    assert_int_equal(ww_transfer_contract_accept(provider, &terms, signature, 0), WW_ECLOSED);
+    assert_int_equal(ww_transfer_contract_end(client, 0), WW_ECLOSED);
+    sim_destroy(sim);
+}
+
 static void test_refused_contract(void **state)
 {
     struct sim *sim = sim_create(8);
@@ -502,6 +542,7 @@ int main(void)
         cmocka_unit_test(test_renewal_makes_no_pause),
         cmocka_unit_test(test_waits_for_the_next_contract),
         cmocka_unit_test(test_third_open_is_refused),
+        cmocka_unit_test(test_contract_errors),
         cmocka_unit_test(test_refused_contract),
         cmocka_unit_test(test_unconfirmed_serves_little),
         cmocka_unit_test(test_next_is_opened_when_confirmed),

@@ -85,6 +85,7 @@ struct sim {
     uint64_t offer_us, accept_us, confirm_us; /* how long owners take; UINT64_MAX: never */
     uint64_t connect_us;
     bool is_renewing;        /* the client buys the next contract when it is wanted */
+    int send_code;           /* what every send answers, unless 0 */
     int refuse_code;         /* the provider refuses with it */
     bool is_unchecked;       /* what is injected does not follow the pattern */
     bool is_bad_signature;   /* the client finds OPENED wrong */
@@ -117,5 +118,8 @@ void sim_assert_equal_counts(const struct sim *sim);
 /* Puts bytes of a frame on the lane as if `side` had sent them. */
 void sim_inject(struct sim *sim, enum sim_side side, enum ww_lane lane,
                 const struct ww_frame *frame);
+/* Between the two files: hands over the first message of a lane; does what an owner meant to do. */
+void sim_deliver(struct sim_end *end, enum ww_lane kind);
+void sim_act(struct sim *sim, const struct sim_action *action);
 uint64_t sim_random(struct sim *sim, uint64_t low, uint64_t high);
 struct ww_dest sim_dest(bool is_flow);

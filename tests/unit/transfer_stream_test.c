@@ -333,6 +333,48 @@ static void test_nth_allocation_fails(void **state)
     }
 }
 
+/* The end of a stream without bytes, before it is accepted and while the lane is full: transfer
+ * keeps it and sends it itself. */
+static void test_fin_waits(void **state)
+{
+    struct sim *sim = start(12);
+    uint64_t id;
+
+    (void)state;
+    assert_int_equal(sim_open(sim, false, 0, true, &id), 0);
+    assert_true(sim->ends[SIM_CLIENT].streams[id].fin_sent);
+    sim_run(sim, SECOND);
+    assert_true(sim->ends[SIM_PROVIDER].streams[id].fin_received);
+    sim->lane_bytes = 0;
+    sim_send(sim, SIM_PROVIDER, id, 0, true);
+    assert_int_equal(ww_transfer_stream_count(sim->ends[SIM_PROVIDER].transfer), 1);
+    sim->lane_bytes = 262144;
+    ww_transfer_writable(sim->ends[SIM_PROVIDER].transfer, sim->now_us);
+    assert_int_equal(ww_transfer_stream_count(sim->ends[SIM_PROVIDER].transfer), 0);
+    sim_run_until_delivered(sim, SECOND);
+    sim_finish(sim);
+    assert_int_equal(total_of(sim), 2);
+    sim_destroy(sim);
+}
+
+static void test_lane_fails(void **state)
+{
+    struct sim *sim = start(13);
+    uint8_t byte = 1;
+    size_t written;
+    uint64_t id;
+
+    (void)state;
+    assert_int_equal(sim_open(sim, false, 10, false, &id), 0);
+    sim_run(sim, SECOND);
+    sim->send_code = WW_EIO;
+    assert_int_equal(ww_transfer_stream_write(sim->ends[SIM_CLIENT].transfer, id, &byte, 1, false,
+                                              sim->now_us, &written),
+                     WW_ECLOSED);
+    assert_int_equal(sim->ends[SIM_CLIENT].failed_code, WW_EIO);
+    sim_destroy(sim);
+}
+
 static void test_destroy_nothing(void **state)
 {
     (void)state;
@@ -354,6 +396,8 @@ int main(void)
         cmocka_unit_test(test_no_allocation_in_steady_state),
         cmocka_unit_test(test_no_allocation_at_all_per_message),
         cmocka_unit_test(test_nth_allocation_fails),
+        cmocka_unit_test(test_fin_waits),
+        cmocka_unit_test(test_lane_fails),
         cmocka_unit_test(test_destroy_nothing),
     };
 

@@ -1,6 +1,7 @@
 --- `ww key new|show|check`: this node's private key.
 local member = require("ops.member")
 
+--- What is public about a key.
 local function shown(key, path)
     return { node = key:node_id(), public_key = key:public_key(), file = path }
 end
@@ -11,7 +12,7 @@ local VERBS = {
         local key, err = ww.crypto.key_generate(path)
         if not key then
             if err.code == "EEXIST" then
-                err.what = "There is a key at " .. path
+                err.what, err.reason = "There is a key at " .. path, nil
                 err.fix = "Use it (ww key show), or name another file: --key PATH"
             end
             return nil, err
@@ -35,15 +36,10 @@ function VERBS.check(args)
     end
     local key = member.key(args)
     local message = ww.crypto.random(32)
-    local signature
-    signature, err = key and key:sign("ww key check", message)
-    if not signature then
-        return nil, err or ww.error("EKEYFILE")
-    end
-    local node
-    node, err = ww.crypto.verify(data.public_key, "ww key check", message, signature)
+    local signature = key and key:sign("ww key check", message)
+    local node = signature and ww.crypto.verify(data.public_key, "ww key check", message, signature)
     if node ~= data.node then
-        return nil, err or ww.error("EKEYFILE", "its signatures do not verify")
+        return nil, ww.error("EKEYFILE", "its signatures do not verify")
     end
     data.ok = true
     return data

@@ -8,9 +8,10 @@ local LIVE_S = 25
 
 --- The books of an arbiter that isn't running, from its store.
 local function verify_folder(state)
-    local folder = state .. "/store"
+    local folder = state .. "/ledger"
     if not ww.fs.is_dir(folder) then
         local err = ww.error("ENOTFOUND", "there are no books in " .. folder)
+        err.what = "There are no books here"
         err.fix = "Say where the arbiter's state is: --state DIR"
         return nil, err
     end

@@ -2,6 +2,8 @@
 local format = require("ops.format")
 local nodes = require("ops.nodes")
 
+local CONTRACTS_SHOWN = 10 -- that have ended; `ww contracts` has them all
+
 local function yes_no(value, yes, no)
     if value == nil then
         return nil
@@ -82,11 +84,11 @@ local function print_contracts(status, out)
                 format.bytes(contract.bytes_down), bytes_or_nil(contract.bytes) }
         end
     end
-    for _, ended in ipairs(status.history or {}) do
-        if #rows < 10 then
-            rows[#rows + 1] = { ended.contract, ended.state, format.bytes(ended.bytes_up),
-                format.bytes(ended.bytes_down), "-" }
-        end
+    local history = status.history or {}
+    for index = #history, math.max(1, #history - CONTRACTS_SHOWN + 1), -1 do
+        local ended = history[index]
+        rows[#rows + 1] = { ended.contract, ended.state, format.bytes(ended.bytes_up),
+            format.bytes(ended.bytes_down), "-" }
     end
     if #rows > 0 then
         out:print("")

@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# Campaigns without an end of their own, each bounded by its argument:
+#   tests/long.sh fuzz MINUTES    libFuzzer on every target, the time shared among them
+#   tests/long.sh crash CYCLES    kill -9 of the arbiter under a running transfer, so many times
+#   tests/long.sh soak MINUTES    demo after demo of random size, each of which must balance
+# Stops at the first failure, and says how to repeat it.
+set -eu
+cd "$(dirname "$0")/.."
+
+usage() {
+    sed -n '2,5s/^# \{0,1\}//p' "$0" >&2
+    exit 2
+}
+
+number=${2:-}
+case $number in
+'' | *[!0-9]* | 0*) usage ;;
+esac
+
+build() {
+    [ -f "build/$1/build.ninja" ] || cmake --preset "$1"
+    cmake --build --preset "$@"
+}
+
+fuzz() {
+    local targets jobs seconds
+    build fuzz
+    mapfile -t targets < <(find build/fuzz/tests/fuzz -maxdepth 1 -type f -name 'fuzz_*' -perm -u+x |
+        sort)
+    jobs=$(nproc)
+    seconds=$((number * 60 * jobs / ${#targets[@]}))
+    [ "$seconds" -gt 0 ] || seconds=1
+    echo "${#targets[@]} targets, $seconds s each, $jobs at once" >&2
+    # What is found is kept in build/fuzz/corpus, for the next campaign.
+    printf '%s\n' "${targets[@]}" | xargs -P "$jobs" -I '{}' sh -c '
+        target=$1 name=$(basename "$1" | sed "s/^fuzz_//")
+        found=build/fuzz/corpus/$name
+        mkdir -p "$found"
+        "$target" -max_total_time="$2" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+            -artifact_prefix="build/fuzz/crash-$name-" "$found" "tests/fuzz/corpus/$name" \
+            >"build/fuzz/$name.log" 2>&1 || {
+            tail -n 40 "build/fuzz/$name.log"
+            echo "$name: see build/fuzz/$name.log"
+            exit 255
+        }
+        echo "$name: $(grep "number_of_executed_units" "build/fuzz/$name.log")"' sh '{}' "$seconds"
+}
+
+crash() {
+    build release
+    WW_CRASH_CYCLES=$number timeout -k 10 $((number * 60 + 120)) \
+        tests/system/crash.sh build/release/ww
+}
+
+soak() {
+    local end run=0 mib report
+    build release --target ww
+    end=$((SECONDS + number * 60))
+    report=$(mktemp)
+    trap 'rm -f "$report"' EXIT
+    while [ "$SECONDS" -lt "$end" ]; do
+        run=$((run + 1))
+        mib=$((1 + RANDOM % 256))
+        if ! timeout -k 10 180 build/release/ww demo --json --bytes "${mib}MiB" >"$report"; then
+            cat "$report"
+            echo "run $run failed: build/release/ww demo --json --bytes ${mib}MiB" >&2
+            exit 1
+        fi
+        jq -r --arg run "$run" --arg mib "$mib" \
+            '"run \($run): \($mib) MiB, \(.contracts | length) contracts, \(.mbit_s) Mbit/s"' \
+            "$report"
+    done
+    echo "$run runs, all balanced"
+}
+
+case ${1:-} in
+fuzz) fuzz ;;
+crash) crash ;;
+soak) soak ;;
+*) usage ;;
+esac

@@ -1,0 +1,251 @@
+# Functions for system tests: nodes as processes on loopback, in a scratch folder, ended by their
+# own process ids. Source it; SYSTEM_PROGRAM is the program, SYSTEM_TOOLS the folder of the tools.
+# A test says what it does with `step`, and stops at the first thing that does not hold.
+set -euo pipefail
+
+program=${SYSTEM_PROGRAM:?the path of ww}
+tools=${SYSTEM_TOOLS:?the folder of the test tools}
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/ww-system.XXXXXX")
+export HOME=$scratch/home XDG_STATE_HOME=$scratch/home/state
+# A sanitizer's quarantine is not the program's memory; leaks are looked for at the end.
+export ASAN_OPTIONS=${ASAN_OPTIONS:-quarantine_size_mb=16:detect_leaks=1:malloc_context_size=12}
+mkdir -p "$HOME"
+declare -A pid=() node_args=()
+origin_pid='' origin_port='' join_line='' granted=0 started_s=$SECONDS
+
+step() {
+    printf '%4d s  %s\n' $((SECONDS - started_s)) "$*"
+}
+
+fail() {
+    printf 'FAILED: %s\n' "$*" >&2
+    local log
+    for log in "$scratch"/*.log; do
+        [[ -s $log ]] || continue
+        printf -- '--- the end of %s\n' "$(basename "$log")" >&2
+        tail -n 40 "$log" >&2
+    done
+    exit 1
+}
+
+cleanup() {
+    local status=$? name
+    for name in "${!pid[@]}"; do
+        kill -KILL "${pid[$name]}" 2> /dev/null || true
+    done
+    [[ -z $origin_pid ]] || kill -KILL "$origin_pid" 2> /dev/null || true
+    wait 2> /dev/null || true
+    if [[ -n ${SYSTEM_KEEP:-} ]]; then
+        echo "kept: $scratch"
+    else
+        rm -rf "$scratch"
+    fi
+    exit $status
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+# wait_for SECONDS WHAT COMMAND…: until the command succeeds.
+wait_for() {
+    local limit=$1 what=$2 until
+    shift 2
+    until=$(($(now_ms) + limit * 1000))
+    while ! "$@" > /dev/null 2>&1; do
+        (($(now_ms) < until)) || fail "$what did not happen within $limit s"
+        sleep 0.05
+    done
+}
+
+now_ms() {
+    local us=${EPOCHREALTIME/[.,]/}
+    echo $((us / 1000))
+}
+
+free_port() {
+    # Below the ephemeral range, so that no outgoing connection takes it meanwhile.
+    local port
+    while :; do
+        port=$((20000 + RANDOM % 10000))
+        if ! (exec 3<> "/dev/tcp/127.0.0.1/$port") 2> /dev/null; then
+            echo "$port"
+            return
+        fi
+    done
+}
+
+# call NODE METHOD [PARAMS]: prints the result; fails with the error on stderr.
+call() {
+    local answer
+    answer=$("$tools/system_control" "$scratch/$1/control.sock" "$2" "${3:-{\}}") || return 1
+    if ! jq -e 'has("result")' <<< "$answer" > /dev/null; then
+        echo "$answer" >&2
+        return 1
+    fi
+    jq -c .result <<< "$answer"
+}
+
+status() {
+    call "$1" status
+}
+
+is_ready() {
+    [[ $(status "$1" | jq -r .ready) == true ]]
+}
+
+is_alive() {
+    kill -0 "${pid[$1]}" 2> /dev/null
+}
+
+# node_start NAME ROLE FLAGS…: starts a process; node_start NAME starts it as before.
+node_start() {
+    local name=$1
+    shift
+    if (($# > 0)); then
+        node_args[$name]=$(printf '%q ' "$@")
+    fi
+    local -a arguments
+    eval "arguments=(${node_args[$name]})"
+    "$program" "${arguments[@]}" --state "$scratch/$name" 2>> "$scratch/$name.log" >&2 &
+    pid[$name]=$!
+}
+
+# node_stop NAME [SECONDS]: SIGTERM; it must end with 0 in time.
+node_stop() {
+    local name=$1 limit=${2:-5} begin code=0
+    begin=$(now_ms)
+    kill -TERM "${pid[$name]}"
+    ( sleep "$((limit + 5))" && kill -KILL "${pid[$name]}" ) 2> /dev/null &
+    local watchdog=$!
+    wait "${pid[$name]}" || code=$?
+    kill "$watchdog" 2> /dev/null || true
+    unset "pid[$name]"
+    local took=$(($(now_ms) - begin))
+    ((code == 0)) || fail "$name ended with $code after SIGTERM ($took ms)"
+    ((took <= limit * 1000)) || fail "$name took $took ms to stop"
+    step "$name stopped in $took ms"
+}
+
+node_kill() {
+    kill -KILL "${pid[$1]}"
+    wait "${pid[$1]}" 2> /dev/null || true
+    unset "pid[$1]"
+}
+
+start_arbiter() {
+    arbiter_port=$(free_port)
+    node_start arbiter arbiter --listen "127.0.0.1:$arbiter_port" "$@"
+    wait_for 15 "the arbiter's start" is_ready arbiter
+    join_line=$(call arbiter join.line | jq -r .line)
+}
+
+# join NAME NETWORK: makes NAME's key and a network of it.
+join() {
+    "$program" key new --key "$scratch/keys/$1/key" > "$scratch/key.out" 2>&1 || fail "key new: $(cat "$scratch/key.out")"
+    "$program" join "$join_line" "$2" --key "$scratch/keys/$1/key" > "$scratch/join.out" 2>&1 ||
+        fail "join $2: $(cat "$scratch/join.out")"
+}
+
+credit() {
+    call arbiter wallet.credit "{\"network\":\"$1\",\"asset\":\"usd\",\"amount\":\"$2\"}" > /dev/null ||
+        fail "the grant for $1"
+    granted=$((granted + $2))
+}
+
+start_provider() {
+    node_start provider provider --key "$scratch/keys/provider/key" --arbiter "$join_line" --loopback \
+        --allow-private 127.0.0.0/8 --allow-private ::1/128 "$@"
+    wait_for 15 "the provider's start" is_ready provider
+}
+
+start_client() {
+    proxy_port=$(free_port)
+    node_start client client --key "$scratch/keys/client/key" --arbiter "$join_line" --loopback \
+        --allow-private 127.0.0.0/8 --allow-private ::1/128 --proxy "127.0.0.1:$proxy_port" "$@"
+    wait_for 20 "the client's start" is_ready client
+}
+
+start_origin() {
+    "$tools/system_traffic" origin > "$scratch/origin.out" 2> "$scratch/origin.log" &
+    origin_pid=$!
+    wait_for 5 "the origin's start" grep -q port "$scratch/origin.out"
+    origin_port=$(awk '/^port/ { print $2 }' "$scratch/origin.out")
+}
+
+# start_all: an arbiter, a provider and a client of two networks, money, and an origin.
+start_all() {
+    start_arbiter
+    join provider bobnet
+    join client alicenet
+    credit alicenet 100000000000
+    start_provider
+    start_client
+    start_origin
+    step "arbiter, provider and client are ready (pids ${pid[arbiter]} ${pid[provider]} ${pid[client]})"
+}
+
+# traffic SCENARIO FLAGS…
+traffic() {
+    "$tools/system_traffic" "$1" --proxy "$proxy_port" --origin "$origin_port" "${@:2}"
+}
+
+# Bytes that a process has resident; the most it ever had.
+rss_kib() {
+    awk '/^VmRSS:/ { print $2 }' "/proc/${pid[$1]}/status"
+}
+
+peak_kib() {
+    awk '/^VmHWM:/ { print $2 }' "/proc/${pid[$1]}/status"
+}
+
+# The books, asked of the running arbiter: whole, balanced, and as much money as was granted.
+check_books() {
+    local report total
+    report=$(call arbiter ledger.verify) || fail "ledger.verify can't be asked"
+    [[ $(jq -r .ok <<< "$report") == true ]] || fail "the books do not balance: $report"
+    total=$(call arbiter wallet.show | jq '[.wallets[] | select(.asset == "usd") |
+        (.transfer, .market, .earned, .escrow, .dispute) | tonumber] | add')
+    [[ $total == "$granted" ]] || fail "$granted was granted, but wallets hold $total"
+}
+
+# The books in an arbiter's folder that does not run.
+check_books_offline() {
+    local report
+    report=$("$program" ledger verify --state "$scratch/arbiter" --json) || fail "offline verify: $report"
+    [[ $(jq -r .ok <<< "$report") == true ]] || fail "the books do not balance: $report"
+}
+
+# Ends all contracts of the client; then both sides' counts are equal to the byte, and each is paid
+# at its price: floor(escrow * used / bytes), where contracts had $1 bytes and cost ceil(bytes * price).
+check_counts() {
+    local bytes=$1 ours theirs
+    ours=$(call client contracts.end) || fail "contracts.end"
+    wait_for 10 "the provider's last close" all_settled provider
+    wait_for 10 "the client's last close" all_settled client
+    ours=$(status client)
+    theirs=$(status provider)
+    jq -n -e --argjson ours "$ours" --argjson theirs "$theirs" --argjson bytes "$bytes" '
+        ($theirs.history | map({key: .contract, value: .}) | from_entries) as $other
+        | (($bytes * 100000000 / 1073741824) | ceil) as $escrow
+        | [$ours.history[]
+           | (.outcome // "{}" | fromjson) as $outcome
+           | $other[.contract] as $peer
+           | (.bytes_up + .bytes_down) as $used
+           | {contract, state, used: $used, peer_state: $peer.state,
+              equal: ($peer != null and .bytes_up == $peer.bytes_up and .bytes_down == $peer.bytes_down),
+              settled_bytes: $outcome.bytes,
+              paid: ([$outcome.paid[]? | .amount | tonumber] | add // 0),
+              due: ($escrow * $used / $bytes | floor)}] as $all
+        | ($all | map(select((.equal and .state == "settled" and .settled_bytes == .used and .paid == .due)
+                             | not))) as $bad
+        | if ($bad | length) == 0 and ($all | length) > 0
+          then {contracts: ($all | length), used: ($all | map(.used) | add), paid: ($all | map(.paid) | add)}
+          else ($bad | tostring | halt_error(1)) end' > "$scratch/counts.json" ||
+        fail "counts or payments differ"
+    step "counts equal to the byte, paid at their price: $(jq -c . "$scratch/counts.json")"
+    check_books
+}
+
+all_settled() {
+    status "$1" | jq -e '[.history[] | select(.state != "settled" and .state != "void")] | length == 0'
+}
