@@ -22,10 +22,13 @@ stds.policy = {
 stds.policy_test = { read_globals = { "test", "try", "same" } }
 
 -- The trusted tier: LuaJIT, and the engine's bindings (engine/ops).
-for _, folder in ipairs({ "lua/arbiter", "lua/demo", "lua/node", "lua/ops" }) do
+local trusted = { "lua/arbiter", "lua/demo", "lua/node", "lua/ops", "tests/lua", "tests/system/lua" }
+for _, folder in ipairs(trusted) do
     files[folder] = { read_globals = { "ww" } }
 end
+files["tests/unit"] = { globals = { "ww" } } -- tests stand in for parts of it
 files["policies"] = { std = "policy" }
+files["tests/system/policies"] = { std = "policy" }
 files["policies/**/*.test.lua"] = { std = "policy+policy_test" }
 files["lua/policy"] = { std = "policy" }
 files["lua/testkit"] = { std = "policy" }

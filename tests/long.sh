@@ -24,7 +24,7 @@ build() {
 
 fuzz() {
     local targets jobs seconds
-    build fuzz
+    build fuzz --target fuzz_targets
     mapfile -t targets < <(find build/fuzz/tests/fuzz -maxdepth 1 -type f -name 'fuzz_*' -perm -u+x |
         sort)
     jobs=$(nproc)
@@ -48,8 +48,9 @@ fuzz() {
 
 crash() {
     build release
-    WW_CRASH_CYCLES=$number timeout -k 10 $((number * 60 + 120)) \
-        tests/system/crash.sh build/release/ww
+    # A cycle is a kill, a restart, a verification and some traffic: a minute is plenty.
+    SYSTEM_PROGRAM=$PWD/build/release/ww SYSTEM_TOOLS=$PWD/build/release/tests/system \
+        timeout -k 10 $((number * 60 + 120)) bash tests/system/arbiter_kill.sh "$number" "$RANDOM"
 }
 
 soak() {

@@ -1,1 +1,27 @@
-# `cmake --install`: the program (its Lua and policies are inside it), man pages, completions.
+# `cmake --install`: the program (its Lua and policies are inside it), man page, completions, documents.
+set(completions ${CMAKE_BINARY_DIR}/completions)
+set(completion_files "")
+foreach(shell bash zsh fish)
+  add_custom_command(
+    OUTPUT ${completions}/ww.${shell}
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${completions}
+    COMMAND ww completion ${shell} > ${completions}/ww.${shell}
+    DEPENDS ww
+    COMMENT "Completion for ${shell}"
+    VERBATIM)
+  list(APPEND completion_files ${completions}/ww.${shell})
+endforeach()
+add_custom_target(ww_completions ALL DEPENDS ${completion_files})
+
+install(TARGETS ww RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(FILES docs/man/ww.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES ${completions}/ww.bash
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME ww)
+install(FILES ${completions}/ww.zsh
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions RENAME _ww)
+install(FILES ${completions}/ww.fish
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d RENAME ww.fish)
+install(FILES README.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} PATTERN man EXCLUDE)
+# To begin one's own set with: what is built in.
+install(DIRECTORY policies/default DESTINATION ${CMAKE_INSTALL_DOCDIR}/policies)

@@ -40,7 +40,13 @@ bool ww_crypto_init(void)
 
 int ww_crypto_failed(int code)
 {
-    ERR_clear_error();
+    unsigned long error;
+
+    /* A key or signature that could not be examined for want of memory is not a bad one. */
+    while ((error = ERR_get_error()) != 0) {
+        if (ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE)
+            code = WW_ENOMEM;
+    }
     return code;
 }
 

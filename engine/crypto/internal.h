@@ -23,7 +23,8 @@ struct ww_public_key {
     struct ww_hash node_id;
 };
 
-/* Empties OpenSSL's error queue and returns `code`, so that a failure is one line. */
+/* Empties OpenSSL's error queue and returns `code`, so that a failure is one line; WW_ENOMEM when
+ * the queue says that memory ran out. */
 int ww_crypto_failed(int code);
 /* Writes a sentence into why (which may be NULL) and returns `code`. */
 int ww_crypto_refuse(int code, char *why, size_t why_size, const char *format, ...)

@@ -145,6 +145,14 @@ static void ws_note_refusal(struct ww_ws *ws)
                    code == WW_WS_TOO_BIG ? WW_ETOOBIG : WW_EPROTOCOL);
 }
 
+/* The peer reads too little of what we have to say: told with a close frame, and no more. */
+static void ws_refuse_queue(struct ww_ws *ws)
+{
+    (void)wslay_event_queue_close(ws->frames, WW_WS_TRY_LATER, NULL, 0);
+    ws_flush(ws);
+    ws_begin_close(ws, WW_WS_TRY_LATER, WW_ELIMIT);
+}
+
 /* Both close frames are through, or ours is and we'll hear no more: FIN. */
 static void ws_hang_up(struct ww_ws *ws)
 {
@@ -240,6 +248,9 @@ static void on_readable(void *arg)
     if (!ws->ended) {
         ws_flush(ws); /* pongs and close frames */
         ws_note_refusal(ws);
+        /* Pongs too: the silence of a peer that goes on asking never comes. */
+        if (!ws->closing && ww_ws_queued(ws) > WW_WS_QUEUE_BYTES_MAX)
+            ws_refuse_queue(ws);
         ws_hang_up(ws);
         if (ws->error == WW_ENOMEM)
             ws_finish(ws, WW_ENOMEM);
@@ -365,9 +376,7 @@ static int ws_send(struct ww_ws *ws, uint8_t opcode, const void *data, size_t si
     if (opcode == WSLAY_TEXT_FRAME && !ww_http_ws_is_valid_utf8(data, size))
         return WW_EMALFORMED;
     if (ww_ws_queued(ws) + size > WW_WS_QUEUE_BYTES_MAX) {
-        (void)wslay_event_queue_close(ws->frames, WW_WS_TRY_LATER, NULL, 0);
-        ws_flush(ws);
-        ws_begin_close(ws, WW_WS_TRY_LATER, WW_ELIMIT);
+        ws_refuse_queue(ws);
         return WW_ELIMIT;
     }
     const struct wslay_event_msg message = {.opcode = opcode, .msg = data, .msg_length = size};

@@ -99,6 +99,8 @@ static _Noreturn void become(const struct ww_child_options *options, pid_t paren
         report_fd = fcntl(report_fd, F_DUPFD_CLOEXEC, 3);
     if (!redirect(options))
         error = errno;
+    if (!error && options->own_group && setpgid(0, 0) != 0)
+        error = errno;
     if (!error && options->die_with_parent) {
         if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
             error = errno;

@@ -114,6 +114,14 @@ bool ww_address_is_loopback(const union ww_address *address)
     return address->any.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&address->v6.sin6_addr);
 }
 
+/* NAT64 (RFC 6052) and 6to4 (RFC 3056) lead to an IPv4 address that nobody has judged. */
+static bool embeds_v4(const struct in6_addr *ip)
+{
+    static const uint8_t nat64[12] = {0, 0x64, 0xff, 0x9b};
+    return memcmp(ip->s6_addr, nat64, sizeof nat64) == 0 ||
+           (ip->s6_addr[0] == 0x20 && ip->s6_addr[1] == 0x02);
+}
+
 bool ww_candidate_is_allowed(const struct ww_candidate *candidate, bool allow_loopback)
 {
     const union ww_address *address = &candidate->address;
@@ -121,13 +129,14 @@ bool ww_candidate_is_allowed(const struct ww_candidate *candidate, bool allow_lo
         return allow_loopback && address->v4.sin_port != 0;
     if (address->any.sa_family == AF_INET) {
         uint32_t ip = ntohl(address->v4.sin_addr.s_addr);
-        /* 0/8 is this host, 224/4 multicast, 240/4 reserved and broadcast. */
-        return address->v4.sin_port != 0 && ip >> 24 != 0 && ip >> 28 < 14;
+        /* 0/8 is this host, 169.254/16 link-local (clouds answer there), 224/4 multicast, 240/4
+         * reserved and broadcast. */
+        return address->v4.sin_port != 0 && ip >> 24 != 0 && ip >> 16 != 0xa9fe && ip >> 28 < 14;
     }
     const struct in6_addr *ip = &address->v6.sin6_addr;
     return address->any.sa_family == AF_INET6 && address->v6.sin6_port != 0 &&
            !IN6_IS_ADDR_UNSPECIFIED(ip) && !IN6_IS_ADDR_MULTICAST(ip) &&
-           !IN6_IS_ADDR_LINKLOCAL(ip) && !IN6_IS_ADDR_V4COMPAT(ip);
+           !IN6_IS_ADDR_LINKLOCAL(ip) && !IN6_IS_ADDR_V4COMPAT(ip) && !embeds_v4(ip);
 }
 
 void ww_address_format(const union ww_address *address, char text[WW_SOCKADDR_TEXT_SIZE])

@@ -152,6 +152,7 @@ static void on_open(struct ww_peer *peer, uint16_t number, const uint8_t *data, 
         return;
     }
     channel->unordered = (open.channel_type & TYPE_UNORDERED) != 0;
+    channel->unreliable = (open.channel_type & ~TYPE_UNORDERED) != TYPE_RELIABLE;
     if ((open.channel_type & ~TYPE_UNORDERED) == TYPE_RETRANSMITS)
         channel->max_retransmits = (int)WW_MIN(open.reliability, UINT16_MAX);
     memcpy(channel->label, open.label, sizeof channel->label);
@@ -328,6 +329,7 @@ int ww_channel_open(struct ww_peer *peer, const struct ww_channel_config *config
     made->arg = arg;
     made->unordered = config->unordered;
     made->max_retransmits = config->max_retransmits < 0 ? -1 : config->max_retransmits;
+    made->unreliable = made->max_retransmits >= 0;
     made->user_has_it = true;
     code = copy_text(made->label, config->label);
     if (!code)
@@ -408,4 +410,9 @@ uint16_t ww_channel_number(const struct ww_channel *channel)
 bool ww_channel_is_unordered(const struct ww_channel *channel)
 {
     return channel->unordered;
+}
+
+bool ww_channel_is_reliable(const struct ww_channel *channel)
+{
+    return !channel->unreliable;
 }

@@ -137,6 +137,7 @@ struct ww_channel {
     void *arg;
     uint16_t number;
     bool unordered;
+    bool unreliable; /* as it was opened; a time limit is kept by the opener alone */
     int max_retransmits;
     bool acknowledged; /* the other side knows it: unordered messages may overtake now */
     bool user_has_it;  /* accepted or opened here, and not closed */

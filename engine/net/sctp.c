@@ -10,6 +10,8 @@
 #include "sctp_internal.h"
 
 #define PORT 5000 /* what a=sctp-port says everywhere */
+/* usrsctp adds it to the path's size that it is given. */
+#define COMMON_HEADER_BYTES 12
 
 /* In usrsctp's netinet/sctp.h, but missing from its public header. */
 #define GET_SNDBUF_USE 0x00001101
@@ -67,15 +69,16 @@ static bool configure(struct socket *socket)
            set_option(socket, SCTP_INITMSG, &init, sizeof init);
 }
 
-/* The path's packet size is ours to say: usrsctp can't probe through us. */
-static bool set_packet_bytes(struct socket *socket, const struct sockaddr_conn *address,
-                             size_t packet_bytes)
+/* The path's packet size is ours to say: usrsctp can't probe through us. It is the endpoint's
+ * default before there is an association, since messages are cut into chunks of the smallest size
+ * that the association ever had: said later, 16 KB packets would carry chunks of 1,252 bytes. */
+static bool set_packet_bytes(struct socket *socket, size_t packet_bytes)
 {
     struct sctp_paddrparams parameters;
     memset(&parameters, 0, sizeof parameters);
-    memcpy(&parameters.spp_address, address, sizeof *address);
+    parameters.spp_assoc_id = SCTP_FUTURE_ASSOC;
     parameters.spp_flags = SPP_PMTUD_DISABLE;
-    parameters.spp_pathmtu = (uint32_t)packet_bytes;
+    parameters.spp_pathmtu = (uint32_t)packet_bytes - COMMON_HEADER_BYTES;
     return set_option(socket, SCTP_PEER_ADDR_PARAMS, &parameters, sizeof parameters);
 }
 
@@ -94,14 +97,12 @@ int ww_sctp_create(uint64_t id, size_t packet_bytes, struct ww_sctp **sctp)
     address.sconn_family = AF_CONN;
     address.sconn_port = htons(PORT);
     address.sconn_addr = address_of(id);
-    if (!configure(made->socket) ||
+    if (!configure(made->socket) || !set_packet_bytes(made->socket, packet_bytes) ||
         usrsctp_bind(made->socket, (struct sockaddr *)&address, sizeof address) ||
         usrsctp_set_upcall(made->socket, upcall, address_of(id)))
         goto fail;
     if (usrsctp_connect(made->socket, (struct sockaddr *)&address, sizeof address) &&
         errno != EINPROGRESS)
-        goto fail;
-    if (!set_packet_bytes(made->socket, &address, packet_bytes))
         goto fail;
     *sctp = made;
     return 0;

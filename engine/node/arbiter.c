@@ -69,6 +69,16 @@ static int settle(struct arbiter *arbiter, const struct ww_contract *terms,
     return rc;
 }
 
+static void fail_node(struct arbiter *arbiter, int rc)
+{
+    if (arbiter->failed)
+        return;
+    arbiter->failed = true;
+    ww_log(WW_LOG_ERROR, "arbiter", "the books can't be written; stopping", "code=%s",
+           ww_error_name(rc));
+    ww_loop_stop(arbiter->loop);
+}
+
 int arbiter_apply(struct arbiter *arbiter, struct arbiter_contract *contract,
                   const struct ww_contract_event *event, struct arbiter_applied *applied)
 {
@@ -105,6 +115,8 @@ int arbiter_apply(struct arbiter *arbiter, struct arbiter_contract *contract,
     }
     if (!rc)
         arbiter_update(arbiter, contract, &applied->terms);
+    if (rc == WW_EIO)
+        fail_node(arbiter, rc);
     return rc;
 }
 
@@ -144,21 +156,12 @@ void arbiter_tell(struct arbiter *arbiter, const struct arbiter_applied *applied
     ww_ops_emit(&call, "contract");
 }
 
-static void fail_node(struct arbiter *arbiter, int rc)
-{
-    if (arbiter->failed)
-        return;
-    arbiter->failed = true;
-    ww_log(WW_LOG_ERROR, "arbiter", "the books can't be written; stopping", "code=%s",
-           ww_error_name(rc));
-    ww_loop_stop(arbiter->loop);
-}
-
 struct arbiter_commit_note {
     LIST_ENTRY(arbiter_commit_note) link;
     struct arbiter *arbiter;
     ww_ledger_commit_fn fn;
     void *arg;
+    int rc; /* why the commit could not be asked for */
 };
 
 static void note_committed(void *arg, int rc)
@@ -184,7 +187,34 @@ int arbiter_commit(struct arbiter *arbiter, ww_ledger_commit_fn fn, void *arg)
         LIST_REMOVE(note, link);
         ww_free(note);
     }
+    if (rc == WW_EIO)
+        fail_node(arbiter, rc); /* an earlier write, which nobody of ours waited for */
     return rc;
+}
+
+static void note_refused(void *arg)
+{
+    struct arbiter_commit_note note = *(struct arbiter_commit_note *)arg;
+    LIST_REMOVE((struct arbiter_commit_note *)arg, link);
+    ww_free(arg);
+    note.fn(note.arg, note.rc);
+}
+
+void arbiter_commit_or_tell(struct arbiter *arbiter, ww_ledger_commit_fn fn, void *arg)
+{
+    int rc = arbiter_commit(arbiter, fn, arg);
+    if (!rc)
+        return;
+    struct arbiter_commit_note *note = ww_alloc(1, sizeof(*note));
+    if (note) {
+        *note = (struct arbiter_commit_note){.arbiter = arbiter, .fn = fn, .arg = arg, .rc = rc};
+        LIST_INSERT_HEAD(&arbiter->commits, note, link);
+        if (ww_loop_post(arbiter->loop, note_refused, note) == 0)
+            return;
+        LIST_REMOVE(note, link);
+        ww_free(note);
+    }
+    fail_node(arbiter, WW_ENOMEM); /* somebody waits who can't be answered */
 }
 
 /* --- time ------------------------------------------------------------------------------------- */
@@ -198,14 +228,13 @@ struct told {
 static void tick_durable(void *arg, int rc)
 {
     struct told *told = arg;
-    if (!rc) {
+    if (!rc)
         arbiter_tell(told->arbiter, &told->applied);
-        if (told->done != FUNCTION_NONE) {
-            struct ww_call call;
-            ww_ops_begin(told->arbiter->ops, &call);
-            ww_call_reason(&call, "%s", told->applied.outcome.why);
-            ww_ops_finish(&call, told->done, WW_EDECLINED);
-        }
+    if (told->done != FUNCTION_NONE) {
+        struct ww_call call;
+        ww_ops_begin(told->arbiter->ops, &call);
+        ww_call_reason(&call, "%s", told->applied.outcome.why);
+        ww_ops_finish(&call, told->done, rc ? rc : WW_EDECLINED);
     }
     ww_free(told);
 }
@@ -228,8 +257,7 @@ static void tick_contract(struct arbiter *arbiter, struct arbiter_contract *cont
         contract->done = FUNCTION_NONE;
         arbiter_forget(arbiter, contract);
     }
-    if (arbiter_commit(arbiter, tick_durable, told))
-        ww_free(told);
+    arbiter_commit_or_tell(arbiter, tick_durable, told);
 }
 
 static void tick(void *arg)

@@ -87,11 +87,13 @@ static int bound_stat(void *context, struct ww_call *call)
     struct ww_market_stat stat = arbiter->stat;
     uint64_t id = 0;
 
-    if (!ww_call_u64(call, "id", &id)) {
-        int rc = arbiter_stat_get(arbiter, id, &stat);
-        if (rc)
-            return rc;
-    }
+    int rc = ww_call_u64(call, "id", &id);
+    if (!rc)
+        rc = arbiter_stat_get(arbiter, id, &stat);
+    else if (rc == WW_ENOTFOUND)
+        rc = 0; /* none named: the present one */
+    if (rc)
+        return rc;
     arbiter_put_stat(call, &stat);
     return 0;
 }

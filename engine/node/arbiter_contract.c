@@ -8,6 +8,9 @@
 
 #include "arbiter.h"
 
+/* Of one listing: as JSON they fit into one WebSocket message. */
+#define LIST_MAX 128
+
 /* Carries an answer over the commit. */
 struct waiting {
     struct arbiter *arbiter;
@@ -51,6 +54,13 @@ static int parse_relation(struct ww_call *call, enum ww_hook_relation *relation)
     return 0;
 }
 
+/* *value stays when the argument is absent; one of another type is refused like any other. */
+static int read_optional(struct ww_call *call, const char *name, uint64_t *value)
+{
+    int rc = ww_call_u64(call, name, value);
+    return rc == WW_ENOTFOUND ? 0 : rc;
+}
+
 static int read_request(struct arbiter *arbiter, struct ww_call *call, struct ww_contract *terms,
                         struct ww_hook_offer_request *request)
 {
@@ -67,12 +77,16 @@ static int read_request(struct arbiter *arbiter, struct ww_call *call, struct ww
         rc = ww_call_u64(call, "bytes", &request->bytes);
     if (!rc)
         rc = parse_relation(call, &request->relation);
+    if (!rc)
+        rc = read_optional(call, "client_age_s", &age_s);
+    if (!rc)
+        rc = read_optional(call, "score_ppm", &score_ppm);
+    if (!rc)
+        rc = read_optional(call, "window_bytes", &window);
+    if (!rc)
+        rc = read_optional(call, "list_version", &list_version);
     if (rc)
         return rc;
-    ww_call_u64(call, "client_age_s", &age_s);
-    ww_call_u64(call, "score_ppm", &score_ppm);
-    ww_call_u64(call, "window_bytes", &window);
-    ww_call_u64(call, "list_version", &list_version);
     if (request->bytes == 0 || request->bytes > WW_CONTRACT_BYTES_MAX ||
         window < WW_HOOK_WINDOW_MIN || window > WW_HOOK_WINDOW_MAX || list_version > UINT32_MAX) {
         ww_call_reason(call, "bytes or window_bytes is out of range");
@@ -94,6 +108,19 @@ static int read_request(struct arbiter *arbiter, struct ww_call *call, struct ww
     request->provider.open_contracts = provider.as_provider;
     request->provider.disputes = provider.disputed;
     return 0;
+}
+
+/* Whatever policies say: a network's contracts with itself are free, but not for the arbiter. */
+static int check_open(const struct arbiter *arbiter, struct ww_call *call,
+                      const struct ww_contract *terms)
+{
+    struct ww_hash network = arbiter_network_key(&terms->client_network);
+
+    if (arbiter_count_of(arbiter, &terms->client).as_client < WW_NODE_CONTRACTS_MAX &&
+        arbiter_count_of(arbiter, &network).as_client < WW_NETWORK_CONTRACTS_MAX)
+        return 0;
+    ww_call_reason(call, "too many contracts are open");
+    return WW_ELIMIT;
 }
 
 /* Policy, then escrow. Fills the terms. */
@@ -189,6 +216,8 @@ int arbiter_request(void *context, struct ww_call *call)
     if (!rc)
         rc = arbiter_check_dispute(arbiter, &terms.client_network, &terms.provider_network);
     if (!rc)
+        rc = check_open(arbiter, call, &terms);
+    if (!rc)
         rc = arbiter_secret(arbiter, &terms.provider, &made, &secret);
     if (!rc)
         rc = admit(arbiter, call, &terms, &request, parts, &part_count);
@@ -274,7 +303,9 @@ int arbiter_answer(void *context, struct ww_call *call)
         rc = ww_call_bool(call, "accept", &accept);
     if (rc)
         return rc;
-    ww_call_u64(call, "window_bytes", &event.window_bytes);
+    rc = read_optional(call, "window_bytes", &event.window_bytes);
+    if (rc)
+        return rc;
     struct arbiter_contract *contract = arbiter_find(arbiter, &id);
     if (!contract)
         return WW_EGONE;
@@ -287,8 +318,6 @@ int arbiter_answer(void *context, struct ww_call *call)
     if (!waiting)
         return WW_ENOMEM;
     rc = arbiter_apply(arbiter, contract, &event, &waiting->applied);
-    if (!rc)
-        rc = arbiter_commit(arbiter, answer_durable, waiting);
     if (rc) {
         ww_free(waiting);
         return rc;
@@ -296,6 +325,7 @@ int arbiter_answer(void *context, struct ww_call *call)
     contract->done = FUNCTION_NONE; /* the commit answers it */
     if (waiting->applied.gone)
         arbiter_forget(arbiter, contract);
+    arbiter_commit_or_tell(arbiter, answer_durable, waiting);
     return 0;
 }
 
@@ -340,13 +370,32 @@ static int take_report(struct arbiter *arbiter, struct ww_call *call,
         arbiter_forget(arbiter, contract);
     if (!ww_call_function(call, "done", &done))
         waiting->done = done;
-    rc = arbiter_commit(arbiter, report_durable, waiting);
-    if (rc) {
-        if (done != FUNCTION_NONE)
-            ww_ops_forget(arbiter->ops, done);
-        ww_free(waiting);
+    arbiter_commit_or_tell(arbiter, report_durable, waiting);
+    return 0;
+}
+
+static void gone_durable(void *arg, int rc)
+{
+    struct waiting *waiting = arg;
+    finish_error(waiting->arbiter, waiting->done, rc ? rc : WW_EGONE, NULL);
+    ww_free(waiting);
+}
+
+/* "Gone" lets a node drop its signed close, so it is said only when the end is durable. */
+static int answer_gone(struct arbiter *arbiter, struct ww_call *call)
+{
+    int done = FUNCTION_NONE;
+    int rc = ww_call_function(call, "done", &done);
+    struct waiting *waiting = rc ? NULL : wait_for(arbiter, done);
+
+    if (!waiting && !rc) {
+        ww_ops_forget(arbiter->ops, done);
+        rc = WW_ENOMEM;
     }
-    return rc;
+    if (rc)
+        return rc;
+    arbiter_commit_or_tell(arbiter, gone_durable, waiting);
+    return 0;
 }
 
 int arbiter_opened(void *context, struct ww_call *call)
@@ -363,7 +412,7 @@ int arbiter_opened(void *context, struct ww_call *call)
         return rc;
     struct arbiter_contract *contract = arbiter_find(arbiter, &id);
     if (!contract)
-        return WW_EGONE;
+        return answer_gone(arbiter, call);
     if (!ww_hash_equal(&contract->terms.provider, &provider))
         return WW_EPERM;
     return take_report(arbiter, call, contract, &event);
@@ -408,15 +457,22 @@ int arbiter_take_close(void *context, struct ww_call *call)
     struct ww_contract_event event = {.kind = WW_CONTRACT_EV_CLOSE};
     struct ww_close record;
     struct ww_hash party;
+    struct ww_id id;
 
     int rc = ww_call_hash(call, "party", &party);
+    if (!rc)
+        rc = ww_call_id(call, "contract", &id);
     if (!rc)
         rc = read_close(call, &party, &record);
     if (rc)
         return rc;
-    struct arbiter_contract *contract = arbiter_find(arbiter, &record.contract_id);
+    if (!ww_id_equal(&record.contract_id, &id)) {
+        ww_call_reason(call, "the close is of another contract");
+        return WW_EINVAL;
+    }
+    struct arbiter_contract *contract = arbiter_find(arbiter, &id);
     if (!contract)
-        return WW_EGONE;
+        return answer_gone(arbiter, call);
     if (ww_hash_equal(&contract->terms.client, &party))
         event.party = WW_CONTRACT_CLIENT;
     else if (ww_hash_equal(&contract->terms.provider, &party))
@@ -458,7 +514,7 @@ int arbiter_party(void *context, struct ww_call *call)
     return 0;
 }
 
-/* {network=} -> contracts of the network that are open or disputed; at most 256. */
+/* {network=} -> contracts of the network, or of all, that are open or disputed; at most LIST_MAX. */
 int arbiter_list(void *context, struct ww_call *call)
 {
     struct arbiter *arbiter = context;
@@ -467,15 +523,16 @@ int arbiter_list(void *context, struct ww_call *call)
     size_t count = 0;
 
     int rc = ww_call_id(call, "network", &network);
-    if (rc)
+    bool all = rc == WW_ENOTFOUND;
+    if (rc && !all)
         return rc;
     ww_call_begin(call, "contracts", true);
     HASH_ITER(hh, arbiter->contracts, contract, next)
     {
         const struct ww_contract *terms = &contract->terms;
-        if (count == 256)
+        if (count == LIST_MAX)
             break;
-        if (!ww_id_equal(&terms->client_network, &network) &&
+        if (!all && !ww_id_equal(&terms->client_network, &network) &&
             !ww_id_equal(&terms->provider_network, &network))
             continue;
         ww_call_begin(call, NULL, false);

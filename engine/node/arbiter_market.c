@@ -4,6 +4,7 @@
  * (market.stat, market.fund); amounts are computed here.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "arbiter.h"
@@ -46,6 +47,75 @@ static int put_stat(struct arbiter *arbiter, const struct ww_market_stat *stat)
     ww_buf_deinit(&out);
     ww_buf_deinit(&current);
     return rc;
+}
+
+/* --- old stats -------------------------------------------------------------------------------- */
+
+struct stat_list {
+    struct old_stat {
+        uint64_t id;
+        bool needed;
+    } * stats; /* in order of id: keys are hex digits of one length */
+    size_t count, capacity;
+    bool failed;
+};
+
+static void list_stat(void *arg, const char *key, const void *value, size_t size)
+{
+    struct stat_list *list = arg;
+    struct ww_market_stat stat;
+
+    (void)key;
+    if (list->failed || ww_market_stat_decode(value, size, &stat))
+        return;
+    if (list->count == list->capacity) {
+        size_t capacity = WW_MAX(list->capacity * 2, (size_t)16);
+        struct old_stat *stats = ww_realloc(list->stats, capacity, sizeof(*stats));
+        if (!stats) {
+            list->failed = true;
+            return;
+        }
+        list->stats = stats;
+        list->capacity = capacity;
+    }
+    list->stats[list->count++] = (struct old_stat){.id = stat.id};
+}
+
+static int compare_stats(const void *a, const void *b)
+{
+    const struct old_stat *left = a, *right = b;
+    return left->id < right->id ? -1 : left->id > right->id;
+}
+
+static void mark_needed(struct stat_list *list, uint64_t id)
+{
+    struct old_stat wanted = {.id = id};
+    struct old_stat *found = list->count ? bsearch(&wanted, list->stats, list->count,
+                                                   sizeof(*list->stats), compare_stats)
+                                         : NULL;
+    if (found)
+        found->needed = true;
+}
+
+/* A stat is kept while something refers to it, or every change would stay for ever. What can't be
+ * dropped now (no memory) goes with the next change. */
+static void drop_old_stats(struct arbiter *arbiter)
+{
+    struct stat_list list = {0};
+    struct arbiter_contract *contract, *next;
+    char key[32];
+
+    ww_ledger_each_fact(arbiter->ledger, STAT_KEY "/", list_stat, &list);
+    mark_needed(&list, arbiter->stat.id);
+    HASH_ITER(hh, arbiter->contracts, contract, next)
+    mark_needed(&list, contract->terms.stat_id);
+    for (size_t index = 0; index < list.count; index++) {
+        if (list.stats[index].needed)
+            continue;
+        stat_key(list.stats[index].id, key);
+        ww_ledger_put(arbiter->ledger, key, NULL, 0);
+    }
+    ww_free(list.stats);
 }
 
 int arbiter_market_open(struct arbiter *arbiter)
@@ -106,8 +176,12 @@ int arbiter_market_update(struct arbiter *arbiter, bool *changed)
         memcpy(next.rates[index].asset, decision.rates[index].name, WW_ASSET_SIZE);
         next.rates[index].units_per_usd = decision.rates[index].units_per_usd;
     }
+    int rc = put_stat(arbiter, &next);
+    if (rc)
+        return rc;
     *changed = true;
-    return put_stat(arbiter, &next);
+    drop_old_stats(arbiter);
+    return 0;
 }
 
 void arbiter_put_stat(struct ww_call *call, const struct ww_market_stat *stat)

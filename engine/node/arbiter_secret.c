@@ -14,22 +14,35 @@
 #define SECRET_SIZE 32
 #define FACT_SIZE   (sizeof(struct ww_id) + SECRET_SIZE + WW_SEAL_OVERHEAD)
 
-static int make_store_key(const char *path, uint8_t key[32])
+/* The file and its name are on disk before anything is sealed with it. */
+static int make_store_key(const char *folder, const char *path, uint8_t key[32])
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    char temporary[4096];
+    int length = snprintf(temporary, sizeof(temporary), "%s.new", path);
+    if (length < 0 || (size_t)length >= sizeof(temporary))
+        return WW_ETOOBIG;
+    unlink(temporary); /* of a start that was cut off */
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return WW_EIO;
     ww_random_bytes(key, 32);
     bool written = write(fd, key, 32) == 32 && fsync(fd) == 0;
     close(fd);
+    if (!written || rename(temporary, path))
+        return WW_EIO;
+    fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return WW_EIO;
+    written = fsync(fd) == 0;
+    close(fd);
     return written ? 0 : WW_EIO;
 }
 
-static int load_store_key(const char *path, uint8_t key[32])
+static int load_store_key(const char *folder, const char *path, uint8_t key[32])
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
-        return errno == ENOENT ? make_store_key(path, key) : WW_EIO;
+        return errno == ENOENT ? make_store_key(folder, path, key) : WW_EIO;
     ssize_t size = read(fd, key, 32);
     close(fd);
     return size == 32 ? 0 : WW_ECORRUPT;
@@ -66,6 +79,14 @@ static int remember(struct arbiter *arbiter, const struct ww_hash *provider,
     return 0;
 }
 
+static void forget(struct arbiter *arbiter, struct arbiter_secret *entry)
+{
+    HASH_DEL(arbiter->secrets, entry);
+    ww_hmac_destroy(entry->hmac);
+    ww_wipe(entry, sizeof(*entry));
+    ww_free(entry);
+}
+
 struct loading {
     struct arbiter *arbiter;
     int rc;
@@ -97,8 +118,10 @@ int arbiter_secrets_open(struct arbiter *arbiter, const char *state_folder)
     char path[4096];
     struct loading loading = {.arbiter = arbiter};
 
-    snprintf(path, sizeof(path), "%s/store.key", state_folder);
-    int rc = load_store_key(path, arbiter->store_key);
+    int length = snprintf(path, sizeof(path), "%s/store.key", state_folder);
+    if (length < 0 || (size_t)length >= sizeof(path))
+        return WW_ETOOBIG;
+    int rc = load_store_key(state_folder, path, arbiter->store_key);
     if (rc)
         return rc;
     ww_ledger_each_fact(arbiter->ledger, "secret/", load_secret, &loading);
@@ -109,12 +132,7 @@ void arbiter_secrets_close(struct arbiter *arbiter)
 {
     struct arbiter_secret *entry, *next;
     HASH_ITER(hh, arbiter->secrets, entry, next)
-    {
-        HASH_DEL(arbiter->secrets, entry);
-        ww_hmac_destroy(entry->hmac);
-        ww_wipe(entry, sizeof(*entry));
-        ww_free(entry);
-    }
+    forget(arbiter, entry);
     ww_wipe(arbiter->store_key, sizeof(arbiter->store_key));
 }
 
@@ -139,11 +157,14 @@ int arbiter_secret(struct arbiter *arbiter, const struct ww_hash *provider, bool
                      fact + sizeof(key_id));
     if (!rc)
         rc = remember(arbiter, provider, &key_id, secret, &entry);
-    if (!rc)
-        rc = ww_ledger_put(arbiter->ledger, key, fact, sizeof(fact));
     ww_wipe(secret, sizeof(secret));
     if (rc)
         return rc;
+    rc = ww_ledger_put(arbiter->ledger, key, fact, sizeof(fact));
+    if (rc) {
+        forget(arbiter, entry); /* one that a restart loses must sign nothing */
+        return rc;
+    }
     *made = true;
     *out = entry;
     return 0;

@@ -82,13 +82,16 @@ int client_judge(struct client *client, const struct ww_target *target, int prot
 {
     const char *rule = NULL;
     int rc = ww_address_judge_port(protocol, target->port, &rule);
-    struct sockaddr_storage address;
+    uint8_t address[16];
 
-    if (!rc && target->kind != WW_TARGET_NAME) {
-        socklen_t size = ww_target_sockaddr(target, &address);
-        rc = size ? ww_address_judge_sockaddr(client->rules, (struct sockaddr *)&address, &rule)
-                  : WW_EINVAL;
-    }
+    /* An IPv4-mapped one came as text or on the wire, so it is denied whatever it embeds: a
+     * provider denies it too, and may take it for malice. */
+    if (!rc && target->kind == WW_TARGET_IPV4)
+        ww_address_map(target->address, address);
+    else
+        memcpy(address, target->address, sizeof(address));
+    if (!rc && target->kind != WW_TARGET_NAME)
+        rc = ww_address_judge(client->rules, address, target->kind == WW_TARGET_IPV4, &rule);
     if (rc) {
         client->denied_count++;
         ww_log(WW_LOG_INFO, "client", "a destination was denied", "rule=\"%s\"", rule ? rule : "");

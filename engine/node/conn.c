@@ -179,8 +179,9 @@ static void peer_channel(void *arg, struct ww_channel *channel)
     struct conn *conn = arg;
     const char *label = ww_channel_label(channel);
 
+    /* The counts of a contract rest on it. */
     if (strcmp(label, LABEL_RELIABLE) == 0 && !conn->reliable &&
-        !ww_channel_is_unordered(channel)) {
+        !ww_channel_is_unordered(channel) && ww_channel_is_reliable(channel)) {
         conn->reliable = channel;
         ww_channel_accept(channel, &RELIABLE_CALLBACKS, conn);
     } else if (strcmp(label, LABEL_DATAGRAM) == 0 && !conn->datagram) {

@@ -20,6 +20,7 @@ struct conn_callbacks {
 struct conn {
     UT_hash_handle hh; /* key: remote */
     struct ww_hash remote;
+    uint64_t serial; /* tells it from a later connection with the same node */
     struct ww_loop *loop;
     struct ww_peer *peer;
     struct ww_channel *reliable, *datagram;
@@ -30,8 +31,10 @@ struct conn {
     void *owner;   /* the client or provider */
     void *streams; /* the owner's table of this connection's streams */
     bool is_ready, is_closed;
-    int closing_code;      /* set: closed will be told by the timer */
-    struct ww_id contract; /* the newest contract between the two: signalling goes under it */
+    int closing_code;              /* set: closed will be told by the timer */
+    uint64_t opens_left, opens_us; /* provider: streams that may be opened now, and since when */
+    uint64_t bare_since_us; /* provider: without a contract, as its clock saw it; 0: it has one */
+    struct ww_id contract;  /* the newest contract between the two: signalling goes under it */
     bool has_contract;
 };
 

@@ -102,6 +102,7 @@ int edge_connect(struct edge *edge, const struct ww_hash *remote,
     int rc = conn_create(&config, &conn);
     if (rc)
         return rc;
+    conn->serial = ++edge->conn_serial;
     HASH_ADD(hh, edge->conns, remote, sizeof(conn->remote), conn);
     if (!conn->hh.tbl) {
         conn_destroy(conn);

@@ -56,6 +56,7 @@ struct edge {
     struct ww_committer *committer;
     struct edge_used *used;
     struct conn *conns; /* by remote */
+    uint64_t conn_serial;
     struct edge_history history[WW_NODE_HISTORY_MAX];
     size_t history_count; /* ever; index = count % MAX */
     uint64_t contracts_ended, bytes_up, bytes_down;

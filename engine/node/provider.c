@@ -215,15 +215,33 @@ static int open_egress(struct provider *provider, struct provider_stream *stream
     return rc;
 }
 
+/* Opening costs the client nothing and us a lookup and a connection, which somebody else gets. */
+static bool may_open(struct conn *conn)
+{
+    uint64_t now_us = ww_loop_now_us(conn->loop);
+    uint64_t earned = (now_us - conn->opens_us) * WW_NODE_OPENS_PER_S / 1000000;
+
+    if (earned) {
+        conn->opens_left = WW_MIN(conn->opens_left + earned, (uint64_t)WW_NODE_OPENS_BURST);
+        conn->opens_us = now_us;
+    }
+    if (!conn->opens_left)
+        return false;
+    conn->opens_left--;
+    return true;
+}
+
 void provider_stream_opened(void *arg, uint64_t stream_id, const struct ww_dest *dest)
 {
     struct conn *conn = arg;
     struct provider *provider = conn->owner;
     struct provider_stream *table = conn->streams;
-    struct provider_stream *stream = ww_alloc(1, sizeof(*stream));
+    bool allowed = may_open(conn);
+    struct provider_stream *stream = allowed ? ww_alloc(1, sizeof(*stream)) : NULL;
 
     if (!stream) {
-        ww_transfer_stream_reset(conn->transfer, stream_id, WW_ENOMEM);
+        provider->refused_count++;
+        ww_transfer_stream_reset(conn->transfer, stream_id, allowed ? WW_ENOMEM : WW_ELIMIT);
         return;
     }
     stream->conn = conn;

@@ -19,8 +19,22 @@ struct provider_secret {
     struct ww_hmac *hmac;
 };
 
+/* A contract under which this provider serves, and until when. */
+struct provider_open {
+    UT_hash_handle hh;
+    struct ww_id id; /* key */
+    struct ww_hash remote;
+    uint64_t expires_s;
+    uint64_t confirm_by_s; /* until then the arbiter must have confirmed it; 0: it has */
+    bool is_ending, is_given_up;
+};
+
 struct provider {
     struct edge edge; /* first: conn->owner points at it */
+    struct provider_open *open;
+    struct ww_timer *clock;
+    uint64_t clock_ticks;
+    uint64_t refusal_logged_us;
     struct ww_address_rules *rules;
     struct ww_egress *egress;
     struct provider_secret *secrets;
@@ -43,6 +57,10 @@ void provider_contract_open(void *arg, const uint8_t *token, size_t token_size,
                             const uint8_t epoch[WW_EPOCH_SIZE]);
 void provider_contract_ended(void *arg, const struct ww_id *id,
                              const struct ww_transfer_counts *counts, bool clean);
+/* Ends contracts whose time is over; a timer's callback. */
+void provider_check_times(void *arg);
+void provider_confirm(struct provider *provider, const struct ww_id *id);
+void provider_forget(struct provider *provider, struct provider_open *open);
 int provider_add_secret(struct provider *provider, struct ww_call *call);
 /* {contract, peer}: signs that it was never opened, with its id stored as used. */
 int provider_never_opened(struct provider *provider, struct ww_call *call);

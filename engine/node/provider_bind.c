@@ -120,6 +120,7 @@ static int bound_confirmed(void *context, struct ww_call *call)
     struct conn *conn = edge_find(&provider->edge, &peer);
     if (!conn)
         return WW_ENOTFOUND;
+    provider_confirm(provider, &contract);
     ww_transfer_contract_confirmed(conn->transfer, &contract);
     conn_touch(conn);
     return 0;
@@ -167,6 +168,8 @@ static int bound_start(void *context, struct ww_call *call)
         rc = node_address_rules(call, true, &provider->rules);
     if (!rc)
         rc = ww_egress_create(provider->edge.loop, provider->rules, &provider->egress);
+    if (!rc)
+        provider_check_times(provider);
     return rc ? rc : bound_status(provider, call);
 }
 
@@ -210,8 +213,11 @@ int provider_bind(struct ww_ops *ops, struct provider **out)
     provider->edge.ops = ops;
     provider->edge.loop = ww_ops_loop(ops);
     provider->edge.role = WW_TRANSFER_PROVIDER;
-    int rc = ww_ops_bind(ops, "provider", functions, WW_ARRAY_COUNT(functions), provider);
+    int rc = ww_timer_create(provider->edge.loop, provider_check_times, provider, &provider->clock);
+    if (!rc)
+        rc = ww_ops_bind(ops, "provider", functions, WW_ARRAY_COUNT(functions), provider);
     if (rc) {
+        ww_timer_destroy(provider->clock);
         ww_free(provider);
         return rc;
     }
@@ -222,6 +228,7 @@ int provider_bind(struct ww_ops *ops, struct provider **out)
 void provider_destroy(struct provider *provider)
 {
     struct provider_secret *secret, *next_secret;
+    struct provider_open *open, *next_open;
     struct provider_stream *table, *stream, *after;
     struct conn *conn, *next;
 
@@ -239,7 +246,10 @@ void provider_destroy(struct provider *provider)
         conn->streams = NULL;
     }
     edge_stop(&provider->edge);
+    ww_timer_destroy(provider->clock);
     ww_address_rules_destroy(provider->rules);
+    HASH_ITER(hh, provider->open, open, next_open)
+    provider_forget(provider, open);
     HASH_ITER(hh, provider->secrets, secret, next_secret)
     {
         HASH_DEL(provider->secrets, secret);

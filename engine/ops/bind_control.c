@@ -79,7 +79,7 @@ static int lua_serve(lua_State *lua)
     luaL_argcheck(lua, box->on_line != LUA_NOREF, 1, "on_line is missing");
     int rc = ww_control_create(box->ops->loop, path, &callbacks, box, &box->control);
     if (rc)
-        return ww_ops_push_error(lua, rc, path);
+        return ww_ops_push_system_error(lua, rc, path);
     lua_pushvalue(lua, -1);
     box->self = luaL_ref(lua, LUA_REGISTRYINDEX);
     return 1;

@@ -106,7 +106,7 @@ static int lua_serve(lua_State *lua)
     luaL_argcheck(lua, box->on_request != LUA_NOREF, 1, "on_request is missing");
     int rc = ww_http_server_create(box->ops->loop, &config, &callbacks, box, &box->server);
     if (rc)
-        return ww_ops_push_error(lua, rc, listen[0]);
+        return ww_ops_push_system_error(lua, rc, listen[0]);
     lua_pushvalue(lua, -1);
     box->self = luaL_ref(lua, LUA_REGISTRYINDEX);
     return 1;

@@ -1,7 +1,8 @@
 /* ww.process: children, environment, terminal.
  *
  * ww.process.spawn{argv={…}, stdout="inherit"|"null"|PATH, stderr=…, on_exit=fn(code, signal)}
- *   -> child with :pid(), :kill("TERM"); children die with their parent.
+ *   -> child with :pid(), :kill("TERM"); children die with their parent,
+ *   and a Ctrl-C at the terminal does not reach them: it is the parent's to pass on.
  * ww.process.self() -> path of the running program; .env(name); .is_tty(fd); .columns();
  * .set_limits() tunes the process once (file descriptors, allocator); .notify("READY=1") tells the
  * service manager, if it wants to know (NOTIFY_SOCKET, sd_notify(3)); .exit_now(code) ends the
@@ -95,6 +96,7 @@ static int lua_spawn(lua_State *lua)
         .stdout_fd = open_output(out),
         .stderr_fd = open_output(err),
         .die_with_parent = true,
+        .own_group = true,
     };
     int rc = ww_child_create(box->ops->loop, &options, child_exited, box, &box->child);
     int saved = errno;

@@ -15,8 +15,12 @@ struct bound {
 static int finish_bound(lua_State *lua, struct ww_call *call, int rc)
 {
     WW_REQUIRE(call->depth == 1);
-    if (rc)
-        return ww_ops_push_error(lua, rc, call->reason);
+    if (rc) {
+        /* An optional argument that is absent explains nothing that happened later. */
+        bool absent = call->absent && rc == WW_ENOTFOUND;
+        return ww_ops_push_error(lua, absent ? WW_EINVAL : rc,
+                                 call->absent && !absent ? NULL : call->reason);
+    }
     lua_pushvalue(lua, call->tables[0]);
     return 1;
 }
@@ -74,13 +78,14 @@ int ww_ops_bind(struct ww_ops *ops, const char *space, const struct ww_ops_funct
 static int push_argument(struct ww_call *call, const char *name)
 {
     lua_State *lua = call->lua;
-    if (!call->arguments)
-        return WW_ENOTFOUND;
-    lua_getfield(lua, call->arguments, name);
-    if (!lua_isnil(lua, -1))
-        return 0;
-    lua_pop(lua, 1);
+    if (call->arguments) {
+        lua_getfield(lua, call->arguments, name);
+        if (!lua_isnil(lua, -1))
+            return 0;
+        lua_pop(lua, 1);
+    }
     ww_call_reason(call, "%s is missing", name);
+    call->absent = true;
     return WW_ENOTFOUND;
 }
 
@@ -226,6 +231,7 @@ void ww_call_reason(struct ww_call *call, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(call->reason, sizeof(call->reason), format, arguments);
     va_end(arguments);
+    call->absent = false;
 }
 
 /* --- results ---------------------------------------------------------------------------------- */

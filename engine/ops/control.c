@@ -4,7 +4,6 @@
  * bounded, sessions are bounded, and the peer's uid is checked. A session that doesn't read its
  * answers is closed.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -177,22 +176,6 @@ static void accepted(void *arg, int fd, const struct sockaddr *peer, socklen_t p
     control->session_count++;
 }
 
-/* A socket file that nobody answers on is left from a crash. */
-static int clear_stale(const struct sockaddr_un *address)
-{
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return WW_ESYSTEM;
-    int rc = connect(fd, (const struct sockaddr *)address, sizeof(*address));
-    int saved = errno;
-    close(fd);
-    if (rc == 0)
-        return WW_EEXIST;
-    if (saved == ECONNREFUSED)
-        unlink(address->sun_path);
-    return 0;
-}
-
 int ww_control_create(struct ww_loop *loop, const char *path,
                       const struct ww_control_callbacks *callbacks, void *arg,
                       struct ww_control **out)
@@ -201,9 +184,6 @@ int ww_control_create(struct ww_loop *loop, const char *path,
     if (strlen(path) >= sizeof(address.sun_path))
         return WW_ETOOBIG;
     memcpy(address.sun_path, path, strlen(path));
-    int rc = clear_stale(&address);
-    if (rc)
-        return rc;
     struct ww_control *control = ww_alloc(1, sizeof(*control));
     if (!control)
         return WW_ENOMEM;
@@ -212,8 +192,8 @@ int ww_control_create(struct ww_loop *loop, const char *path,
     control->arg = arg;
     LIST_INIT(&control->sessions);
     memcpy(control->path, address.sun_path, sizeof(control->path));
-    rc = ww_listener_create(loop, (const struct sockaddr *)&address, sizeof(address), accepted,
-                            control, &control->listener);
+    int rc = ww_listener_create(loop, (const struct sockaddr *)&address, sizeof(address), accepted,
+                                control, &control->listener);
     if (rc) {
         ww_free(control);
         return rc;

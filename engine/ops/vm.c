@@ -5,11 +5,14 @@
  */
 #include "vm.h"
 
+#include <errno.h>
 #include <lua5.1/lua-cjson.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "ww/scripts.h"
+
+#define EXIT_BROKEN 70 /* EX_SOFTWARE of sysexits.h */
 
 static const char OPS_KEY = 0; /* its address is the registry key of struct ww_ops */
 
@@ -89,6 +92,18 @@ int ww_ops_push_error(lua_State *lua, int code, const char *reason)
 {
     lua_pushnil(lua);
     ww_ops_push_error_table(lua, code, reason);
+    return 2;
+}
+
+int ww_ops_push_system_error(lua_State *lua, int code, const char *subject)
+{
+    char reason[512];
+    if (code != WW_ESYSTEM)
+        return ww_ops_push_error(lua, code, subject);
+    snprintf(reason, sizeof(reason), "%s: %s", subject, strerror(errno));
+    ww_ops_push_error(lua, code, reason);
+    lua_pushliteral(lua, "Correct what the reason says, then try again");
+    lua_setfield(lua, -2, "fix");
     return 2;
 }
 
@@ -365,15 +380,23 @@ int ww_ops_run(struct ww_ops *ops, const char *module)
 
     lua_getglobal(lua, "require");
     lua_pushstring(lua, module);
-    if (!ww_ops_protected(ops, 1, 1))
-        return 70;
+    if (!ww_ops_protected(ops, 1, 1)) {
+        lua_pop(lua, 1);
+        return EXIT_BROKEN;
+    }
+    if (!lua_istable(lua, -1)) {
+        ww_log(WW_LOG_ERROR, "ops", "a module gives no table", "module=%s", WW_Q(module));
+        lua_pop(lua, 1);
+        return EXIT_BROKEN;
+    }
     lua_getfield(lua, -1, "main");
     lua_remove(lua, -2);
     if (!ww_ops_protected(ops, 0, 0))
-        return 70;
+        return EXIT_BROKEN;
     if (!ops->exited)
         ww_loop_run(ops->loop);
-    return ops->exit_code;
+    return ops->exited ? ops->exit_code
+                       : EXIT_BROKEN; /* the engine stopped the loop: it can't go on */
 }
 
 static void free_later(void *arg)

@@ -30,6 +30,8 @@ void ww_ops_push_ref(struct ww_ops *ops, int reference);
 void ww_ops_unref(struct ww_ops *ops, int *reference);
 /* Pushes nil and an error table {code, what, fix, reason}; returns 2. */
 int ww_ops_push_error(lua_State *lua, int code, const char *reason);
+/* The same about `subject`; for WW_ESYSTEM the reason says what errno means. */
+int ww_ops_push_system_error(lua_State *lua, int code, const char *subject);
 /* Pushes the error table only. */
 void ww_ops_push_error_table(lua_State *lua, int code, const char *reason);
 /* Fields of an options table at index: missing gives the default; a wrong type raises. */

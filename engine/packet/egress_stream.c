@@ -3,6 +3,7 @@
  * after a callback without asking whether it is still there. */
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 
 #include "egress_room.h"
@@ -85,6 +86,17 @@ static void arrange_turn(struct ww_egress_stream *stream)
         ww_timer_start(stream->timer, 0);
 }
 
+/* A destination that is gone without a word would otherwise be waited for without end. */
+static void keep_alive(int fd)
+{
+    const int on = 1, idle_s = 300, interval_s = 60, count = 5;
+
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof(interval_s));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
+}
+
 void ww_egress_stream_open(struct ww_egress_stream *stream, struct ww_stream *connection)
 {
     struct sockaddr_storage local;
@@ -93,6 +105,7 @@ void ww_egress_stream_open(struct ww_egress_stream *stream, struct ww_stream *co
     memset(&local, 0, sizeof(local));
     if (getsockname(ww_stream_fd(connection), (struct sockaddr *)&local, &size) != 0)
         local.ss_family = AF_UNSPEC;
+    keep_alive(ww_stream_fd(connection));
     stream->state = EGRESS_OPEN;
     ww_timer_stop(stream->timer);
     ww_edge_init(&stream->edge, connection);

@@ -115,7 +115,7 @@ static void tell_request(struct ww_proxy_connection *connection)
     struct ww_proxy *proxy = connection->proxy;
 
     connection->state = CONNECTION_WAITING;
-    ww_timer_stop(connection->timer);
+    ww_timer_start(connection->timer, WW_PROXY_ANSWER_MS * 1000ULL);
     ww_proxy_connection_enter(connection);
     proxy->callbacks.request(proxy->arg, connection, &connection->parser.target);
     ww_proxy_connection_leave(connection);
@@ -255,12 +255,36 @@ static void on_closed(void *arg, int code)
     ww_proxy_connection_end(arg, code);
 }
 
+static void answer_error(struct ww_proxy_connection *connection, int code)
+{
+    char text[WW_PROXY_HTTP_BYTES_MAX];
+
+    if (connection->parser.dialect == WW_DIALECT_HTTP)
+        ww_proxy_connection_answer_and_close(connection, text, ww_proxy_http_error(text, code));
+    else
+        refuse_request(connection, ww_proxy_socks_code(code));
+}
+
+/* The owner's answer depends on a provider, who may never give one. */
+static void give_up_waiting(struct ww_proxy_connection *connection)
+{
+    struct ww_proxy *proxy = connection->proxy;
+
+    connection->state = CONNECTION_LINGERING; /* told once, as in ww_proxy_connection_end */
+    ww_proxy_connection_enter(connection);
+    proxy->callbacks.closed(proxy->arg, connection, WW_ETIMEDOUT);
+    if (ww_proxy_connection_leave(connection))
+        answer_error(connection, WW_ETIMEDOUT);
+}
+
 static void on_timer(void *arg)
 {
     struct ww_proxy_connection *connection = arg;
 
     if (connection->state == CONNECTION_OPEN)
         tell_events(connection);
+    else if (connection->state == CONNECTION_WAITING)
+        give_up_waiting(connection);
     else
         ww_proxy_connection_end(connection, WW_ETIMEDOUT); /* of the handshake, or lingering */
 }
@@ -341,14 +365,10 @@ int ww_proxy_accept(struct ww_proxy_connection *connection, const struct sockadd
 
 void ww_proxy_refuse(struct ww_proxy_connection *connection, int code)
 {
-    char text[WW_PROXY_HTTP_BYTES_MAX];
-
     if (connection->state != CONNECTION_WAITING)
         ww_proxy_reset(connection);
-    else if (connection->parser.dialect == WW_DIALECT_HTTP)
-        ww_proxy_connection_answer_and_close(connection, text, ww_proxy_http_error(text, code));
     else
-        refuse_request(connection, ww_proxy_socks_code(code));
+        answer_error(connection, code);
 }
 
 const uint8_t *ww_proxy_peek(struct ww_proxy_connection *connection, size_t max, size_t *size)

@@ -336,6 +336,8 @@ int ww_transfer_contract_accept(struct ww_transfer *t, const struct ww_token *te
     if (contract) {
         t->is_open_pending = false;
         contract->is_opened = true;
+        t->window_max = terms->window_bytes ? terms->window_bytes : WW_CONTRACT_WINDOW_BYTES;
+        t->window_max = WW_MAX(t->window_max, (uint64_t)WW_WINDOW_FIRST_BYTES);
         memcpy(contract->signature, signature, WW_SIGNATURE_BYTES);
         /* Later ones wait until they are confirmed: by then the client holds stream credit that
          * is far above what may be served unconfirmed. */

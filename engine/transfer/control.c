@@ -113,6 +113,17 @@ static bool put_stream(struct ww_transfer *t, const struct transfer_stream *stre
     return ww_transfer_control_put(t, &frame);
 }
 
+/* What the provider sent before it hears of the reset is paid: the rest of the credit and an empty
+ * end at most, and nothing behind the answer to the next PING. */
+static void expect_stray(struct ww_transfer *t, const struct transfer_stream *stream)
+{
+    if (!t->is_client || stream->is_flow || stream->fin_received)
+        return;
+    t->stray_bytes += stream->receive_credit - stream->receive_offset + transfer_cost(0);
+    t->stray_nonce = t->ping_nonce + 1;
+    t->is_ping_due = true;
+}
+
 static bool send_reset(struct ww_transfer *t, struct transfer_stream *stream)
 {
     struct ww_frame frame = {.type = WW_FRAME_STREAM_RESET,
@@ -120,6 +131,7 @@ static bool send_reset(struct ww_transfer *t, struct transfer_stream *stream)
 
     if (!send_one(t, &frame))
         return false;
+    expect_stray(t, stream);
     ww_transfer_stream_free(t, stream);
     return true;
 }
@@ -142,6 +154,7 @@ static bool send_stream(struct ww_transfer *t, struct transfer_stream *stream)
     if (has_credit) {
         if (ww_transfer_contract_is_metered(t))
             t->metered_credit += target - stream->receive_credit;
+        t->credit_bytes += target - stream->receive_credit;
         stream->receive_credit = target;
     }
     stream->open_due = false;

@@ -30,8 +30,36 @@ static bool grow_records(struct ww_transfer *t)
     return true;
 }
 
+static bool is_set(const uint64_t bits[WW_TRANSFER_WORDS], uint64_t index)
+{
+    uint64_t slot = index % WW_SENT_RECORDS_MAX;
+
+    return bits[slot / 64] >> (slot % 64) & 1;
+}
+
+static void set_bit(uint64_t bits[WW_TRANSFER_WORDS], uint64_t index, bool value)
+{
+    uint64_t slot = index % WW_SENT_RECORDS_MAX;
+    uint64_t bit = (uint64_t)1 << (slot % 64);
+
+    if (value)
+        bits[slot / 64] |= bit;
+    else
+        bits[slot / 64] &= ~bit;
+}
+
+/* Protocol: what a provider carries unproven is little at first, then as much as was proven. */
+static bool has_window(const struct ww_transfer *t)
+{
+    return t->is_client ||
+           t->unacknowledged <
+               WW_MIN(t->window_max, WW_WINDOW_FIRST_BYTES + t->stats.bytes_acknowledged);
+}
+
 bool ww_transfer_index_has_room(struct ww_transfer *t)
 {
+    if (!has_window(t))
+        return false;
     /* The receiver's window begins at what it knows, which is what we announced. */
     if (t->send_next - t->send_announced >= WW_SENT_RECORDS_MAX)
         return false;
@@ -49,8 +77,12 @@ void ww_transfer_index_sent(struct ww_transfer *t, struct transfer_contract *con
         .cost = (uint32_t)cost,
         .is_datagram = is_datagram,
     };
+    set_bit(t->acknowledged_bits, t->send_next, false);
     t->send_next++;
+    t->unacknowledged += cost;
     contract->bytes_sent += cost;
+    if (!is_datagram)
+        contract->stream_bytes_sent += cost;
     ww_transfer_contract_touch(t, contract);
     t->stats.messages_sent++;
     t->stats.bytes_sent += cost;
@@ -65,10 +97,28 @@ static void acknowledge_one(struct ww_transfer *t, uint64_t index)
     if (record->is_acknowledged)
         return;
     record->is_acknowledged = 1;
+    set_bit(t->acknowledged_bits, index, true);
+    t->unacknowledged -= record->cost;
     t->stats.bytes_acknowledged += record->cost;
     contract = ww_transfer_contract_serial(t, record->serial);
     if (contract && !contract->has_peer_ended)
         contract->bytes_acknowledged += record->cost;
+}
+
+/* A peer may repeat one range as often as it likes: 64 known ones are one step. */
+static void acknowledge_range(struct ww_transfer *t, uint64_t first, uint64_t last)
+{
+    uint64_t index = WW_MAX(first, t->send_lowest);
+
+    while (index <= last) {
+        if (index % 64 == 0 && last - index >= 63 &&
+            t->acknowledged_bits[index % WW_SENT_RECORDS_MAX / 64] == UINT64_MAX) {
+            index += 64;
+        } else {
+            acknowledge_one(t, index);
+            index++;
+        }
+    }
 }
 
 static bool are_ranges_valid(const struct ww_transfer *t, const struct ww_frame *frame)
@@ -107,12 +157,8 @@ int ww_transfer_index_acknowledge(struct ww_transfer *t, const struct ww_frame *
     }
     for (uint64_t index = t->send_lowest; index < cumulative; index++)
         acknowledge_one(t, index);
-    for (uint64_t i = 0; i < frame->ack.range_count; i++) {
-        uint64_t index = WW_MAX(frame->ack.ranges[i].first, t->send_lowest);
-
-        for (; index <= frame->ack.ranges[i].last; index++)
-            acknowledge_one(t, index);
-    }
+    for (uint64_t i = 0; i < frame->ack.range_count; i++)
+        acknowledge_range(t, frame->ack.ranges[i].first, frame->ack.ranges[i].last);
     drop_settled(t);
     t->send_announced = WW_MAX(t->send_announced, cumulative);
     return 0;
@@ -132,6 +178,7 @@ void ww_transfer_index_expire(struct ww_transfer *t, uint32_t serial)
             if (!record->is_datagram || !is_over)
                 break;
             t->stats.datagrams_lost++;
+            t->unacknowledged -= record->cost;
         }
         t->send_lowest++;
     }
@@ -156,28 +203,10 @@ uint64_t ww_transfer_index_expires_us(const struct ww_transfer *t)
 
 /* --- received --------------------------------------------------------------------------------- */
 
-static bool is_received(const struct ww_transfer *t, uint64_t index)
-{
-    uint64_t slot = index % WW_SENT_RECORDS_MAX;
-
-    return t->received_bits[slot / 64] >> (slot % 64) & 1;
-}
-
-static void set_received(struct ww_transfer *t, uint64_t index, bool value)
-{
-    uint64_t slot = index % WW_SENT_RECORDS_MAX;
-    uint64_t bit = (uint64_t)1 << (slot % 64);
-
-    if (value)
-        t->received_bits[slot / 64] |= bit;
-    else
-        t->received_bits[slot / 64] &= ~bit;
-}
-
 static void advance_floor(struct ww_transfer *t)
 {
-    while (is_received(t, t->receive_floor)) {
-        set_received(t, t->receive_floor, false);
+    while (is_set(t->received_bits, t->receive_floor)) {
+        set_bit(t->received_bits, t->receive_floor, false);
         t->receive_floor++;
     }
 }
@@ -188,12 +217,12 @@ int ww_transfer_index_check(const struct ww_transfer *t, uint64_t index)
         return WW_EEXIST;
     if (index - t->receive_floor >= WW_SENT_RECORDS_MAX)
         return WW_ERANGE;
-    return is_received(t, index) ? WW_EEXIST : 0;
+    return is_set(t->received_bits, index) ? WW_EEXIST : 0;
 }
 
 void ww_transfer_index_received(struct ww_transfer *t, uint64_t index)
 {
-    set_received(t, index, true);
+    set_bit(t->received_bits, index, true);
     t->receive_high = WW_MAX(t->receive_high, index + 1);
     advance_floor(t);
     if (t->ack_count++ == 0)
@@ -214,7 +243,7 @@ int ww_transfer_index_forget(struct ww_transfer *t, uint64_t lowest)
     if (lowest - t->receive_floor > WW_SENT_RECORDS_MAX)
         return WW_EPROTOCOL;
     for (; t->receive_floor < lowest; t->receive_floor++)
-        set_received(t, t->receive_floor, false);
+        set_bit(t->received_bits, t->receive_floor, false);
     t->peer_lowest = lowest;
     advance_floor(t);
     return 0;
@@ -232,12 +261,12 @@ void ww_transfer_index_fill_ack(const struct ww_transfer *t, struct ww_frame *fr
     frame->ack.cumulative = t->receive_floor;
     frame->ack.lowest_awaited = t->send_lowest;
     while (index > t->receive_floor && count < WW_ACK_RANGES_MAX) {
-        if (!is_received(t, index - 1)) {
+        if (!is_set(t->received_bits, index - 1)) {
             index--;
             continue;
         }
         ranges[count].last = index - 1;
-        while (index > t->receive_floor && is_received(t, index - 1))
+        while (index > t->receive_floor && is_set(t->received_bits, index - 1))
             index--;
         ranges[count++].first = index;
     }

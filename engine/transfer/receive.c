@@ -102,19 +102,27 @@ static void count_received(struct ww_transfer *t, struct transfer_contract *cont
     ww_transfer_index_received(t, frame->data.index);
 }
 
-static const char *fault_of_data(const struct ww_transfer *t, const struct transfer_stream *stream,
-                                 const struct ww_frame *frame)
+static const char *fault_of_data(const struct transfer_stream *stream, const struct ww_frame *frame)
 {
     if (stream->is_flow)
         return "Stream data came for a flow";
-    if (!stream->is_accepted && !stream->is_zombie && !t->is_client)
+    if (!stream->is_accepted && !stream->is_zombie)
         return "Data came before the stream was accepted";
     if (stream->fin_received)
         return "Data came after the end of its stream";
-    if (stream->is_zombie)
-        return NULL;
     if (frame->data.payload_size > stream->receive_credit - stream->receive_offset)
         return "More came than the stream's credit";
+    return NULL;
+}
+
+/* Client: data of a stream that is over is paid only if it can have been on its way. */
+static const char *fault_of_stray(struct ww_transfer *t, uint64_t cost)
+{
+    if (!t->is_client)
+        return NULL; /* the client pays for what it sends */
+    if (cost > t->stray_bytes)
+        return "Data came for a stream that is over";
+    t->stray_bytes -= cost;
     return NULL;
 }
 
@@ -134,7 +142,9 @@ static void receive_data(struct ww_transfer *t, enum ww_lane lane, const struct 
     contract = ww_transfer_contract_of(t, frame->data.index);
     stream = ww_transfer_stream_find(t, id);
     if (stream)
-        fault = fault_of_data(t, stream, frame);
+        fault = fault_of_data(stream, frame);
+    else
+        fault = fault_of_stray(t, transfer_cost(frame->data.payload_size));
     if (!contract || fault) {
         fail(t, fault ? fault : "Data came without a contract");
         return;
@@ -142,10 +152,12 @@ static void receive_data(struct ww_transfer *t, enum ww_lane lane, const struct 
     if (!is_within_budget(t, contract, transfer_cost(frame->data.payload_size)))
         return;
     count_received(t, contract, frame);
-    if (!stream || stream->is_zombie)
+    if (!stream)
         return; /* it was in flight when the stream was abandoned: paid, but for nobody */
     stream->receive_offset += frame->data.payload_size;
     stream->fin_received = frame->data.fin;
+    if (stream->is_zombie)
+        return; /* likewise */
     ww_transfer_stream_free_if_done(t, stream);
     t->callbacks.stream_data(t->arg, id, frame->data.payload, frame->data.payload_size,
                              frame->data.fin);
@@ -184,7 +196,9 @@ static void receive_datagram(struct ww_transfer *t, enum ww_lane lane, const str
         fail(t, "A datagram came without a contract");
         return;
     }
-    if (!contract || is_metered_out(t, contract, cost)) {
+    /* A client acknowledges nothing that belongs to no flow of its own, so it is never charged. */
+    if (!contract || is_metered_out(t, contract, cost) ||
+        (t->is_client && (!stream || stream->is_zombie))) {
         drop_datagram(t);
         return;
     }

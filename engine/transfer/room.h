@@ -32,6 +32,7 @@ struct transfer_contract {
     bool is_ended_here; /* our END is decided: nothing more is sent under it */
     uint64_t send_end;  /* first index of ours that is no longer under it */
     uint64_t bytes_sent, bytes_acknowledged;
+    uint64_t stream_bytes_sent; /* those of bytes_sent that can't be lost */
     uint64_t end_us;
 
     bool is_ended_there;  /* the peer's END came, on either lane */
@@ -102,6 +103,9 @@ struct ww_transfer {
     struct transfer_record *records;
     size_t record_capacity; /* a power of two, at most WW_SENT_RECORDS_MAX */
     uint64_t send_lowest, send_next, send_announced;
+    uint64_t acknowledged_bits[WW_TRANSFER_WORDS]; /* so that a repeat costs no walk */
+    uint64_t unacknowledged;                       /* bytes sent, neither acknowledged nor lost */
+    uint64_t window_max;                           /* provider: the newest contract's cap on them */
 
     /* received direction */
     uint64_t receive_floor;    /* every index below it is received or forgotten */
@@ -139,6 +143,9 @@ struct ww_transfer {
     uint64_t next_stream_id;
     size_t stream_count;
     uint64_t metered_credit; /* given while no contract was confirmed */
+    uint64_t credit_bytes;   /* given to all streams and not consumed yet */
+    uint64_t stray_bytes;    /* client: what may still come for streams that it has reset … */
+    uint64_t stray_nonce;    /* … until this PING is answered */
 
     struct ww_transfer_stats stats;
 };

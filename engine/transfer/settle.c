@@ -118,6 +118,11 @@ void ww_transfer_settle_on_ended(struct ww_transfer *t, const struct ww_frame *f
         ww_transfer_fail(t, WW_EPROTOCOL, "ENDED is not between acknowledged and sent");
         return;
     }
+    /* It comes after our END was read, and with END every stream's bytes had come. */
+    if (bytes < contract->stream_bytes_sent) {
+        ww_transfer_fail(t, WW_EPROTOCOL, "ENDED leaves out bytes of streams");
+        return;
+    }
     contract->has_peer_ended = true;
     contract->peer_ended_bytes = bytes;
     ww_transfer_index_expire(t, contract->serial);
@@ -131,6 +136,8 @@ void ww_transfer_settle_on_pong(struct ww_transfer *t, uint64_t nonce)
         ww_transfer_round_trip(t, t->now_us - t->ping_sent_us, true);
         t->ping_sent_us = 0;
     }
+    if (nonce >= t->stray_nonce)
+        t->stray_bytes = 0;
     /* The lane is ordered: a later answer confirms the earlier ones. */
     for (size_t i = 0; i < t->contract_count; i++) {
         if (t->contracts[i]->is_ended_sent && nonce >= t->contracts[i]->ended_nonce)

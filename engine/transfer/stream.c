@@ -37,6 +37,7 @@ void ww_transfer_stream_free(struct ww_transfer *t, struct transfer_stream *stre
         TAILQ_REMOVE(&t->waiting, stream, waiting);
     LIST_REMOVE(stream, bucket);
     t->stream_count--;
+    t->credit_bytes -= stream->receive_credit - stream->consumed;
     ww_free(stream);
 }
 
@@ -57,10 +58,20 @@ void ww_transfer_stream_control(struct ww_transfer *t, struct transfer_stream *s
 
 /* --- credit ----------------------------------------------------------------------------------- */
 
+/* A client's readers are its own; a provider's destinations may be the client's, and not read. */
+static uint64_t window_of(const struct ww_transfer *t)
+{
+    uint64_t window = t->config.stream_window_bytes;
+
+    if (!t->is_client && t->credit_bytes >= WW_CREDIT_BYTES_MAX)
+        window = WW_MIN(window, (uint64_t)WW_STREAM_WINDOW_LEAST_BYTES);
+    return window;
+}
+
 uint64_t ww_transfer_stream_credit_target(const struct ww_transfer *t,
                                           const struct transfer_stream *stream)
 {
-    uint64_t target = stream->consumed + t->config.stream_window_bytes;
+    uint64_t target = stream->consumed + window_of(t);
     uint64_t left;
 
     if (t->is_client || !ww_transfer_contract_is_metered(t))
@@ -101,9 +112,10 @@ void ww_transfer_stream_consumed(struct ww_transfer *t, uint64_t stream_id, uint
     if (!stream || !takes_data(stream))
         return;
     ww_transfer_enter(t, 0);
-    stream->consumed += WW_MIN(bytes, stream->receive_offset - stream->consumed);
-    if (ww_transfer_stream_credit_target(t, stream) >=
-        stream->receive_credit + t->config.stream_window_bytes / 2) {
+    bytes = WW_MIN(bytes, stream->receive_offset - stream->consumed);
+    stream->consumed += bytes;
+    t->credit_bytes -= bytes;
+    if (ww_transfer_stream_credit_target(t, stream) >= stream->receive_credit + window_of(t) / 2) {
         stream->credit_due = true;
         ww_transfer_stream_control(t, stream);
     }

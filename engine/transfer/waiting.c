@@ -96,8 +96,7 @@ static bool send_some(struct ww_transfer *t, struct transfer_stream *stream, con
     *sent = 0;
     while (*sent < size || (fin && !stream->fin_sent)) {
         uint64_t credit = stream->send_credit - stream->send_offset;
-        uint64_t chunk =
-            WW_MIN(WW_MIN((uint64_t)(size - *sent), credit), full_payload(t, stream));
+        uint64_t chunk = WW_MIN(WW_MIN((uint64_t)(size - *sent), credit), full_payload(t, stream));
         struct transfer_contract *contract;
         uint64_t room;
 

@@ -61,14 +61,19 @@
 #define WW_RESTART_GRACE_S 120             /* protocol: after a restart, for nodes to come back and report */
 #define WW_CONTRACT_TIME_S_MAX (1ULL << 40) /* no time is later: sums of times and waits stay far below 2^63 */
 #define WW_CLOSE_SILENCE_S 60              /* protocol: one side silent after the other closed */
+#define WW_NODE_CONTRACTS_MAX 64           /* open ones of one client: three a connection, and those that a crash left unopened */
+#define WW_NETWORK_CONTRACTS_MAX 4096      /* open ones of one network as a client: free ones cost nothing but our memory */
 
 /* --- transfer --- */
 #define WW_MESSAGE_SENT_BYTES 16296        /* head and payload of a full message: 14 SCTP fragments of 1,164 bytes, or
                                               one DTLS record; a byte more would cost a packet of its own */
 #define WW_STREAMS_MAX 1024                /* streams on one connection, per peer */
 #define WW_STREAM_WINDOW_BYTES (1 << 20)   /* credit of one stream: 1 MiB carries 160 Mbit/s at 50 ms */
+#define WW_STREAM_WINDOW_LEAST_BYTES 65536 /* the same once a provider has promised … */
+#define WW_CREDIT_BYTES_MAX (64 << 20)     /* … so much to the streams of one client: what they may make it hold */
 #define WW_ALLOWANCE_MIN_BYTES (8 << 20)   /* protocol: the client keeps at least 8 MiB granted */
 #define WW_CONTRACT_WINDOW_BYTES (8 << 20) /* protocol: default window cap */
+#define WW_WINDOW_FIRST_BYTES 65536        /* protocol: a provider's window before anything is proven */
 #define WW_ACK_DELAY_US 10000              /* protocol: acknowledge after 10 ms … */
 #define WW_ACK_MESSAGES 64                 /* … or 64 messages */
 
@@ -109,6 +114,7 @@
 /* --- packet --- */
 #define WW_PROXY_CLIENTS_MAX 1024          /* connections to the local proxy */
 #define WW_PROXY_HANDSHAKE_MS 10000        /* from accept to a complete request */
+#define WW_PROXY_ANSWER_MS 45000           /* from a request to its answer: waiting for a provider, then its connecting, with room */
 #define WW_EGRESS_CONNECT_MS 15000         /* to reach a destination by any address */
 #define WW_EGRESS_ADDRESSES_MAX 16         /* addresses tried of one name */
 #define WW_PROXY_EARLY_BYTES 65536         /* held per client before its request is answered */
@@ -167,5 +173,7 @@
 #define WW_PIPE_QUEUE_BYTES 262144         /* waiting for a slow application or destination before credit is held back */
 #define WW_NODE_WAITING_MAX 256            /* proxy requests that wait for a provider */
 #define WW_NODE_WAITING_MS 15000           /* … and how long */
+#define WW_NODE_OPENS_PER_S 256             /* streams that a client may open at a provider: opening is not paid for … */
+#define WW_NODE_OPENS_BURST 1024           /* … and at once: as many as may be open */
 #define WW_NODE_FLOWS_MAX 256              /* UDP destinations of one association */
 #define WW_NODE_HISTORY_MAX 256            /* finished contracts that a node remembers for its own status */

@@ -153,3 +153,5 @@ const char *ww_channel_label(const struct ww_channel *channel);
 const char *ww_channel_protocol(const struct ww_channel *channel);
 uint16_t ww_channel_number(const struct ww_channel *channel); /* the SCTP stream */
 bool ww_channel_is_unordered(const struct ww_channel *channel);
+/* False if whoever opened it lets messages be given up, after a count or a time. */
+bool ww_channel_is_reliable(const struct ww_channel *channel);

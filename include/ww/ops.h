@@ -45,6 +45,7 @@ struct ww_call {
     int tables[WW_CALL_DEPTH_MAX];
     uint32_t counts[WW_CALL_DEPTH_MAX];
     char reason[WW_CALL_REASON_SIZE];
+    bool absent; /* the reason says that an argument is missing */
 };
 
 /* 0, or a WW_E… that becomes the error table. */
@@ -57,8 +58,9 @@ struct ww_ops_function {
 int ww_ops_bind(struct ww_ops *ops, const char *space, const struct ww_ops_function *functions,
                 size_t count, void *context);
 
-/* Arguments. Each: 0; WW_ENOTFOUND when absent (nil); WW_EINVAL when of another type or range,
- * with the reason set. Text is borrowed until the function returns. */
+/* Arguments. Each: 0; WW_ENOTFOUND when absent (nil; a function that returns this code next tells
+ * Lua WW_EINVAL); WW_EINVAL when of another type or range, with the reason set. Text is borrowed
+ * until the function returns. */
 int ww_call_text(struct ww_call *call, const char *name, const char **text, size_t *size);
 int ww_call_u64(struct ww_call *call, const char *name,
                 uint64_t *value); /* number or decimal text */

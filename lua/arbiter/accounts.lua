@@ -36,6 +36,47 @@ local function put(key, value)
     return ww.ledger.put(key, value and json.encode(value) or nil)
 end
 
+--- Adds facts that are not there yet: all of them, or none.
+---@param facts table[] list of {key, text}
+---@return boolean? ok
+---@return table? error
+local function add_all(facts)
+    for index, fact in ipairs(facts) do
+        local ok, err = ww.ledger.put(fact[1], fact[2])
+        if not ok then
+            for added = 1, index - 1 do
+                ww.ledger.put(facts[added][1], nil)
+            end
+            return nil, err
+        end
+    end
+    return true
+end
+
+-- What a network has, so that no request reads every fact: read once, then kept.
+local node_counts, invitations -- [network] = count; [network][fact's key] = expires_s
+
+local function load_counts()
+    if node_counts then
+        return
+    end
+    node_counts, invitations = {}, {}
+    for _, fact in ipairs(ww.ledger.facts("node/")) do
+        local network = json.decode(fact.value).network
+        node_counts[network] = (node_counts[network] or 0) + 1
+    end
+    for _, fact in ipairs(ww.ledger.facts("invite/")) do
+        local entry = json.decode(fact.value)
+        invitations[entry.network] = invitations[entry.network] or {}
+        invitations[entry.network][fact.key] = entry.expires_s
+    end
+end
+
+local function count_node(network)
+    load_counts()
+    node_counts[network] = (node_counts[network] or 0) + 1
+end
+
 --- The network of a node, or nil.
 ---@param node string
 ---@return table? member {network, name, root, is_root, created_s}
@@ -84,16 +125,19 @@ function M.list()
     return list
 end
 
---- A name is 3 to 32 of a-z, 0-9 and '-', beginning and ending with a letter or digit.
+--- A name is 3 to 32 of a-z, 0-9 and '-', beginning and ending with a letter or digit. One that
+-- looks like an id could be taken for another network.
 local function is_name(name)
     return type(name) == "string"
         and #name >= 3
         and #name <= 32
         and name:find("^[a-z0-9][a-z0-9-]*[a-z0-9]$") ~= nil
+        and not (#name == 32 and name:find("^%x+$"))
 end
 
-local function add_node(node, public_key, network)
-    return put("node/" .. node, { network = network, public_key = public_key, joined_s = now_s() })
+local function node_fact(node, public_key, network)
+    local entry = { network = network, public_key = public_key, joined_s = now_s() }
+    return { "node/" .. node, json.encode(entry) }
 end
 
 --- Makes a network with this node as its root. Asking again for the same name is fine.
@@ -105,7 +149,8 @@ function M.create(node, public_key, name)
     end
     local member = M.member(node)
     if member and member.name == name and member.is_root then
-        return member
+        local ok, err = commit()
+        return ok and member, err
     end
     if member then
         return nil, ww.error("EEXIST", "this key belongs to the network " .. member.name)
@@ -114,27 +159,37 @@ function M.create(node, public_key, name)
         return nil, ww.error("ENAME", "the name is taken")
     end
     local network = ww.crypto.id()
-    put("network/" .. network, { name = name, root = node, created_s = now_s() })
-    ww.ledger.put("name/" .. name, network)
-    add_node(node, public_key, network)
-    local ok, err = commit()
+    local entry = { name = name, root = node, created_s = now_s() }
+    local ok, err = add_all({
+        { "network/" .. network, json.encode(entry) },
+        node_fact(node, public_key, network),
+        { "name/" .. name, network },
+    })
+    if not ok then
+        return nil, err
+    end
+    count_node(network)
+    ok, err = commit()
     if not ok then
         return nil, err
     end
     return M.member(node)
 end
 
-local function count_invitations(network)
-    local count = 0
-    for _, fact in ipairs(ww.ledger.facts("invite/")) do
-        local entry = json.decode(fact.value)
-        if entry.expires_s < now_s() then
-            put(fact.key, nil)
-        elseif entry.network == network then
+--- Open invitations of a network; those that are over are dropped.
+local function open_invitations(network)
+    load_counts()
+    local list, count = invitations[network] or {}, 0
+    invitations[network] = list
+    for key, expires_s in pairs(list) do
+        if expires_s < now_s() then
+            put(key, nil)
+            list[key] = nil
+        else
             count = count + 1
         end
     end
-    return count
+    return list, count
 end
 
 --- A code that lets one more node join, once.
@@ -148,13 +203,19 @@ function M.invite(node)
     if not member.is_root then
         return nil, ww.error("EPERM", "only the network's root may invite")
     end
-    if count_invitations(member.network) >= INVITATIONS_MAX then
+    local list, count = open_invitations(member.network)
+    if count >= INVITATIONS_MAX then
         return nil, ww.error("ELIMIT", "too many open invitations")
     end
     local code = ww.crypto.random(16)
     local expires_s = now_s() + INVITATION_S
-    put("invite/" .. ww.crypto.hash_text(code), { network = member.network, expires_s = expires_s })
-    local ok, err = commit()
+    local key = "invite/" .. ww.crypto.hash_text(code)
+    local ok, err = put(key, { network = member.network, expires_s = expires_s })
+    if not ok then
+        return nil, err
+    end
+    list[key] = expires_s
+    ok, err = commit()
     if not ok then
         return nil, err
     end
@@ -177,18 +238,18 @@ function M.join(node, public_key, code)
     if not invitation or invitation.expires_s < now_s() then
         return nil, ww.error("EINVITE")
     end
-    local nodes = 0
-    for _, fact in ipairs(ww.ledger.facts("node/")) do
-        if json.decode(fact.value).network == invitation.network then
-            nodes = nodes + 1
-        end
-    end
-    if nodes >= NODES_MAX then
+    local list = open_invitations(invitation.network)
+    if (node_counts[invitation.network] or 0) >= NODES_MAX then
         return nil, ww.error("ELIMIT", "the network has as many nodes as it may")
     end
+    local ok, err = add_all({ node_fact(node, public_key, invitation.network) })
+    if not ok then
+        return nil, err
+    end
+    count_node(invitation.network)
     put(key, nil)
-    add_node(node, public_key, invitation.network)
-    local ok, err = commit()
+    list[key] = nil
+    ok, err = commit()
     if not ok then
         return nil, err
     end
@@ -199,9 +260,17 @@ end
 ---@return table? wallet
 ---@return table? error
 function M.credit(params)
-    local network = M.find(params.network or "") or params.network
-    if not get("network/" .. tostring(network)) then
-        return nil, ww.error("ENOTFOUND", "there is no network " .. tostring(params.network))
+    for _, field in ipairs({ "network", "asset", "amount" }) do
+        if type(params[field]) ~= "string" then
+            return nil, ww.error("EINVAL", field .. " must be text")
+        end
+    end
+    if params.id ~= nil and type(params.id) ~= "string" then
+        return nil, ww.error("EINVAL", "id must be text")
+    end
+    local network = get("network/" .. params.network) and params.network or M.find(params.network)
+    if not network then
+        return nil, ww.error("ENOTFOUND", "there is no network " .. params.network)
     end
     local ok, err = ww.ledger.grant({
         id = params.id or ww.crypto.id(),

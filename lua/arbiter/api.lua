@@ -16,8 +16,7 @@ local ROUTES = {
         if not request then
             return nil, ww.error("EINVAL", "sign in over HTTPS")
         end
-        local nonce, err = sessions.nonce(request.connection)
-        return nonce and { nonce = nonce }, err
+        return { nonce = sessions.nonce(request.connection) }
     end },
     { "POST", "^/v1/session$", "open", function(_, body, _, request)
         if not request then
@@ -87,6 +86,7 @@ local ROUTES = {
 local counts = {} -- answers by status
 
 local function fail(err)
+    err = err or ww.error("EINTERNAL")
     counts[err.status] = (counts[err.status] or 0) + 1
     return err.status, { error = err }
 end
@@ -103,6 +103,13 @@ local function find(method, path)
         end
     end
     return nil, ww.error(known and "EMETHOD" or "ENOTFOUND", known and method or path)
+end
+
+local function run(route, peer, ...)
+    if route[3] == "member" and not accounts.member(peer.node) then
+        return nil, ww.error("ENONETWORK")
+    end
+    return route[4](peer, ...)
 end
 
 --- Answers one call.
@@ -124,10 +131,7 @@ function M.call(peer, method, path, body, request)
     if route[3] ~= "open" and not peer then
         return fail(ww.error("EAUTH"))
     end
-    if route[3] == "member" and not accounts.member(peer.node) then
-        return fail(ww.error("ENONETWORK"))
-    end
-    local ok, result, err = pcall(route[4], peer, body, id, request)
+    local ok, result, err = pcall(run, route, peer, body, id, request)
     if not ok then
         ww.log("error", "arbiter", "a route failed: " .. tostring(result), "path=" .. route[2])
         return fail(ww.error("EINTERNAL"))

@@ -7,6 +7,7 @@ local hub = require("arbiter.hub")
 local M = {}
 
 local SCORE_UNKNOWN_PPM = 500000 -- until validation has measured a provider
+local RANKED_MAX = 256 -- what the match policy looks at (WW_HOOK_PROVIDERS_MAX)
 
 --- Calls a function of the core that answers by `done`.
 local function call(fn, params)
@@ -85,8 +86,9 @@ end
 
 --- POST /v1/contracts/{id}/signal {text}: only between the two sides of an active contract.
 function M.signal(peer, body, id)
-    if type(body.text) ~= "string" or #body.text > 4096 then
-        return nil, ww.error("EINVAL", "text is at most 4096 bytes")
+    -- A signal is ASCII; what no WebSocket text may hold would not get through.
+    if type(body.text) ~= "string" or #body.text > 4096 or body.text:find("[^\t\r\n\32-\126]") then
+        return nil, ww.error("EINVAL", "text is at most 4096 bytes of ASCII")
     end
     local found, err = ww.arbiter.party({ contract = id, party = peer.node })
     if not found then
@@ -108,6 +110,20 @@ function M.list(peer)
     return ww.arbiter.contracts({ network = member.network })
 end
 
+--- All connected providers; where they are more than can be ranked, as many in a row from anywhere:
+-- the names of keys must not decide who is never seen.
+local function some_providers()
+    local all = hub.providers()
+    if #all <= RANKED_MAX then
+        return all
+    end
+    local first, list = tonumber(ww.crypto.random(4), 16), {}
+    for offset = 1, RANKED_MAX do
+        list[offset] = all[(first + offset) % #all + 1]
+    end
+    return list
+end
+
 --- GET /v1/providers: ranked by policy, the caller itself left out.
 function M.providers(peer)
     local client = accounts.member(peer.node)
@@ -115,7 +131,7 @@ function M.providers(peer)
         return nil, ww.error("ENONETWORK")
     end
     local texts, by_node = {}, {}
-    for _, provider in ipairs(hub.providers()) do
+    for _, provider in ipairs(some_providers()) do
         local other = accounts.member(provider.node)
         if other and provider.node ~= peer.node then
             local relation = relation_of(client, other)

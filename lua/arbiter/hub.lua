@@ -52,8 +52,13 @@ function M.counts()
 end
 
 local function answer(peer, id, status, body)
-    if peer.ws then
-        peer.ws:send(json.encode({ id = id, status = status, body = body }))
+    if not peer.ws then
+        return
+    end
+    local ok, err = peer.ws:send(json.encode({ id = id, status = status, body = body }))
+    if not ok and peer.ws then
+        -- What can't be sent (too large) must not be silence.
+        peer.ws:send(json.encode({ id = id, status = err.status, body = { error = err } }))
     end
 end
 

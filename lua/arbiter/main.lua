@@ -100,6 +100,9 @@ local function methods_of(node)
             end
             return ww.ledger.verify()
         end,
+        ["contracts"] = function()
+            return ww.arbiter.contracts({})
+        end,
         ["join.line"] = function()
             return { line = node.join_line }
         end,
@@ -188,7 +191,12 @@ function M.start(config)
         key = tls.key,
         on_request = function(request)
             async.run(function()
-                serve(node.server, request)
+                local served, problem = pcall(serve, node.server, request)
+                if not served then
+                    ww.log("error", "arbiter", "a request failed: " .. tostring(problem))
+                    local failure = ww.error("EINTERNAL")
+                    respond(node.server, request, failure.status, { error = failure })
+                end
             end)
         end,
     })

@@ -1,64 +1,91 @@
 --- Sign-in by key: nonces bound to a TLS connection, and bearer tokens. Both are kept hashed, in
--- memory only: after a restart nodes sign in again.
+-- memory only: after a restart nodes sign in again. Nobody can use them up: a connection has one
+-- nonce, a node a few tokens, and where there are too many all the same, the oldest goes. Keys
+-- without a network, which cost nothing to make, have a place of their own.
+local accounts = require("arbiter.accounts")
+
 local M = {}
 
-local NONCE_S = 60
-local TOKEN_S = 24 * 3600
 local NONCES_MAX = 10000
-local TOKENS_MAX = 100000
+local MEMBERS_MAX = 100000
+local STRANGERS_MAX = 10000
+local NONCE_S = 60
+local MEMBER_S = 24 * 3600
+local STRANGER_S = 600 -- long enough to join a network
+local TOKENS_MAX = 8 -- of one node: its commands sign in beside it
 local CONTEXT = "ww sign-in 1"
-
-local nonces, nonce_count = {}, 0
-local tokens, token_count = {}, 0
 
 local function now_s()
     return ww.loop.now_us() / 1e6
 end
 
-local function prune(entries)
-    local now, count = now_s(), 0
-    for key, entry in pairs(entries) do
-        if entry.until_s < now then
-            entries[key] = nil
-        else
-            count = count + 1
-        end
-    end
-    return count
+local function new_shelf(max, life_s)
+    return { entries = {}, queue = {}, first = 1, last = 0, max = max, life_s = life_s }
 end
 
---- A fresh nonce for one connection.
----@param connection number
----@return string? nonce
----@return table? error
-function M.nonce(connection)
-    if nonce_count >= NONCES_MAX then
-        nonce_count = prune(nonces)
-        if nonce_count >= NONCES_MAX then
-            return nil, ww.error("ELIMIT")
-        end
+local nonces = new_shelf(NONCES_MAX, NONCE_S) -- by connection
+local members = new_shelf(MEMBERS_MAX, MEMBER_S) -- by node
+local strangers = new_shelf(STRANGERS_MAX, STRANGER_S)
+
+--- The entry of this name, made if there is none; its life begins again. Each entry has one place
+-- in the queue, by the age of its first use, so both are bounded.
+local function renew(shelf, name)
+    local now = now_s()
+    local entry = shelf.entries[name]
+    if not entry then
+        entry = {}
+        shelf.entries[name] = entry
+        shelf.last = shelf.last + 1
+        shelf.queue[shelf.last] = name
     end
+    entry.until_s = now + shelf.life_s
+    while true do
+        local oldest = shelf.queue[shelf.first]
+        local is_full = shelf.last - shelf.first + 1 > shelf.max
+        if not is_full and shelf.entries[oldest].until_s >= now then
+            return entry
+        end
+        shelf.entries[oldest] = nil
+        shelf.queue[shelf.first] = nil
+        shelf.first = shelf.first + 1
+    end
+end
+
+--- A fresh nonce for one connection; it replaces the one before.
+---@param connection number
+---@return string nonce
+function M.nonce(connection)
     local nonce = ww.crypto.random(32)
-    nonces[ww.crypto.hash_text(nonce)] = { connection = connection, until_s = now_s() + NONCE_S }
-    nonce_count = nonce_count + 1
+    renew(nonces, connection).hash = ww.crypto.hash_text(nonce)
     return nonce
 end
 
 local function take_nonce(nonce, connection)
-    local key = ww.crypto.hash_text(nonce)
-    local entry = nonces[key]
-    if not entry then
+    local entry = nonces.entries[connection]
+    if not entry or entry.hash ~= ww.crypto.hash_text(nonce) then
         return false
     end
-    nonces[key] = nil
-    nonce_count = nonce_count - 1
-    return entry.connection == connection and entry.until_s >= now_s()
+    entry.hash = nil
+    return entry.until_s >= now_s()
+end
+
+local function new_token(node, public_key)
+    local shelf = accounts.member(node) and members or strangers
+    local token = node .. "." .. ww.crypto.random(32)
+    local entry = renew(shelf, node)
+    entry.public_key = public_key
+    entry.tokens = entry.tokens or {}
+    table.insert(entry.tokens, { hash = ww.crypto.hash_text(token), until_s = entry.until_s })
+    if #entry.tokens > TOKENS_MAX then
+        table.remove(entry.tokens, 1)
+    end
+    return token, shelf.life_s
 end
 
 --- Checks the signature over nonce and TLS exporter, and gives a token.
 ---@param request table {connection, exporter}
 ---@param body table {public_key, nonce, signature}
----@return table? session {token, node}
+---@return table? session {token, node, expires_in_s}
 ---@return table? error
 function M.open(request, body)
     for _, field in ipairs({ "public_key", "nonce", "signature" }) do
@@ -77,26 +104,23 @@ function M.open(request, body)
     if not node then
         return nil, err
     end
-    if token_count >= TOKENS_MAX then
-        token_count = prune(tokens)
-        if token_count >= TOKENS_MAX then
-            return nil, ww.error("ELIMIT")
-        end
-    end
-    local token = ww.crypto.random(32)
-    tokens[ww.crypto.hash_text(token)] =
-        { node = node, public_key = body.public_key, until_s = now_s() + TOKEN_S }
-    token_count = token_count + 1
-    return { token = token, node = node, expires_in_s = TOKEN_S }
+    local token, life_s = new_token(node, body.public_key)
+    return { token = token, node = node, expires_in_s = life_s }
 end
 
 --- Who a token belongs to: {node, public_key}, or nil.
 ---@param token string?
 ---@return table?
 function M.find(token)
-    local entry = token and tokens[ww.crypto.hash_text(token)]
-    if entry and entry.until_s >= now_s() then
-        return entry
+    local node = token and token:match("^(%w+)%.%x+$")
+    local hash = node and ww.crypto.hash_text(token)
+    for _, shelf in ipairs({ members, strangers }) do
+        local entry = node and shelf.entries[node]
+        for _, kept in ipairs(entry and entry.tokens or {}) do
+            if kept.hash == hash and kept.until_s >= now_s() then
+                return { node = node, public_key = entry.public_key }
+            end
+        end
     end
     return nil
 end

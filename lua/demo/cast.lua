@@ -9,28 +9,28 @@ local M = {}
 local Cast = {}
 Cast.__index = Cast
 
-local READY_S = 30 -- a node is up in well under a second; sanitizers and loaded machines take longer
+-- A node is up in well under a second; sanitizers and loaded machines take longer.
+local READY_S = 30
 local STOP_S = 7 -- a node stops within 5 s
 local POLL_S = 0.02
 local LOG_TAIL_LINES = 15
 
---- Makes the folder: a temporary one, or `state`, which is kept.
+--- Makes the folder: a temporary one, or `state`, which is kept. `on_gone(err)` of the result, if
+--- set, is called when a process ends that nobody has stopped.
 ---@param state string?
 ---@return table? cast
 ---@return table? err
 function M.open(state)
-    local folder, err = state, nil
+    local folder = state
+    local ok, err
     if state then
-        local ok
         ok, err = ww.fs.mkdir(state, 448) -- 0700
-        if not ok then
-            return nil, err
-        end
     else
         folder, err = ww.fs.temp_dir("ww-demo")
-        if not folder then
-            return nil, err
-        end
+        ok = folder
+    end
+    if not ok then
+        return nil, err
     end
     return setmetatable({ folder = folder, keep = state ~= nil, children = {} }, Cast)
 end
@@ -39,7 +39,7 @@ function Cast:path(name)
     return self.folder .. "/" .. name
 end
 
--- --- keys and files --------------------------------------------------------------------------------
+-- --- keys and files --------------------------------------------------------------------------
 
 --- The key of a person, made unless it is there.
 ---@param name string
@@ -71,7 +71,8 @@ end
 ---@return table? err
 function Cast:configure(role, entries)
     local lines = {
-        ("-- Written by `ww demo`. Paths are relative to this file; every key: ww %s --help"):format(role),
+        "-- Written by `ww demo`. Paths are relative to this file.",
+        "-- Every key: ww " .. role .. " --help",
         "return {",
     }
     for _, entry in ipairs(entries) do
@@ -81,7 +82,7 @@ function Cast:configure(role, entries)
     return ww.fs.write(self:path(role .. ".lua"), table.concat(lines, "\n"), 384) -- 0600
 end
 
--- --- processes ---------------------------------------------------------------------------------------
+-- --- processes -------------------------------------------------------------------------------
 
 --- The command without the user's WW_… settings, which would come before the files.
 local function command_of(arguments, role)
@@ -117,6 +118,9 @@ local function start(self, name, arguments, role)
         stderr = child.log,
         on_exit = function(code, signal)
             child.gone, child.code, child.signal = true, code, signal
+            if not child.stopping and self.on_gone then
+                self.on_gone(M.gone_error(child))
+            end
         end,
     })
     if not child.process then
@@ -127,7 +131,9 @@ local function start(self, name, arguments, role)
 end
 
 --- What became of a child that should be running.
-local function gone_error(child)
+---@param child table
+---@return table err
+function M.gone_error(child)
     local how = child.signal and ("signal %d"):format(child.signal)
         or ("exit code %s"):format(tostring(child.code))
     local err = ww.error("ECLOSED", ("the %s ended with %s"):format(child.name, how))
@@ -146,14 +152,14 @@ local function await_child(child, probe, what)
             return result
         end
         if ww.loop.now_us() > until_us then
-            local err = ww.error("ETIMEDOUT", ("the %s is not %s after %d s%s"):format(child.name, what,
-                READY_S, why and ": " .. tostring(why) or ""))
+            local err = ww.error("ETIMEDOUT", ("the %s is not %s after %d s%s"):format(
+                child.name, what, READY_S, why and ": " .. tostring(why) or ""))
             err.child = child
             return nil, err
         end
         async.sleep(POLL_S)
     end
-    return nil, gone_error(child)
+    return nil, M.gone_error(child)
 end
 
 --- Starts a node with its configuration file and waits until it answers and is ready.
@@ -211,13 +217,13 @@ function Cast:ask(role, method, params, timeout_s)
     if not result then
         err.child = child
         if child.gone then
-            err = gone_error(child)
+            err = M.gone_error(child)
         end
     end
     return result, err
 end
 
--- --- the end -------------------------------------------------------------------------------------------
+-- --- the end ---------------------------------------------------------------------------------
 
 --- Stops children in the way an init system would, all at the same time.
 ---@param children table[]
@@ -227,6 +233,7 @@ function Cast.stop(_, children)
     local until_us = ww.loop.now_us() + STOP_S * 1e6
     local running = {}
     for _, child in ipairs(children) do
+        child.stopping = true
         if not child.gone then
             child.process:kill("TERM")
             running[#running + 1] = child
@@ -239,9 +246,10 @@ function Cast.stop(_, children)
         end
         if not child.gone then
             child.process:kill("KILL")
-            err = err or ww.error("ETIMEDOUT", ("the %s did not stop within %d s"):format(child.name, STOP_S))
+            local reason = ("the %s did not stop within %d s"):format(child.name, STOP_S)
+            err = err or ww.error("ETIMEDOUT", reason)
         elseif child.code ~= 0 then
-            err = err or gone_error(child)
+            err = err or M.gone_error(child)
         end
         if err then
             err.child = err.child or child

@@ -11,49 +11,51 @@ local PAYER, PAYEE = "alice", "bob" -- networks: the client's and the provider's
 local GRANT_NANO_USD = "100000000000" -- 100 dollars: a terabyte at the default price
 local END_S = 10 -- contracts.end takes at most 4 s itself
 local SETTLE_S = 10
+local VERIFY_S = 30
 local SEED_MAX = 2 ^ 32
 
--- --- nodes -----------------------------------------------------------------------------------------
-
---- Makes networks out of keys, as `ww join` does.
-local function join(cast, status)
-    local url, pin = session.parse(status.join_line)
-    if not url then
-        return nil, ww.error("EMALFORMED", pin)
+--- Inside of this file a step that fails raises its error table; M.run catches it.
+local function need(value, err)
+    if not value then
+        error(err or ww.error("ESYSTEM", "a step of the demo failed without a reason"), 0)
     end
-    for _, name in ipairs({ PAYER, PAYEE }) do
-        local key, err = cast:key(name)
-        if not key then
-            return nil, err
-        end
-        local connection
-        connection, err = session.once(url, pin, key)
-        if not connection then
-            return nil, err
-        end
-        local member
-        member, err = connection:call("POST", "/v1/networks", { name = name })
-        connection:close()
-        if not member then
-            return nil, err
-        end
-    end
-    return true
+    return value
 end
 
-local function configure_edges(cast, status)
-    local ok, err = cast:configure("provider", {
-        { "arbiter", status.join_line }, { "key", PAYEE .. ".key" },
-        { "state", "provider" }, { "loopback", true }, { "allow_private", { "127.0.0.0/8" } },
-    })
+--- Calls with what `need` raises turned into nil and the error.
+local function caught(fn, ...)
+    local ok, result = pcall(fn, ...)
     if ok then
-        ok, err = cast:configure("client", {
-            { "arbiter", status.join_line }, { "key", PAYER .. ".key" },
-            { "state", "client" }, { "loopback", true }, { "allow_private", { "127.0.0.0/8" } },
-            { "proxy", "127.0.0.1:0" },
-        })
+        return result
+    elseif type(result) == "table" then
+        return nil, result
     end
-    return ok, err
+    error(result, 0)
+end
+
+-- --- nodes -----------------------------------------------------------------------------------
+
+--- Makes networks out of keys, as `ww join` does.
+local function join(cast, join_line)
+    local url, pin = session.parse(join_line)
+    need(url, ww.error("EMALFORMED", pin))
+    for _, name in ipairs({ PAYER, PAYEE }) do
+        local connection = need(session.once(url, pin, need(cast:key(name))))
+        local member, err = connection:call("POST", "/v1/networks", { name = name })
+        connection:close()
+        need(member, err)
+    end
+end
+
+local function configure_edges(cast, join_line)
+    need(cast:configure("provider", {
+        { "arbiter", join_line }, { "key", PAYEE .. ".key" }, { "state", "provider" },
+        { "loopback", true }, { "allow_private", { "127.0.0.0/8" } },
+    }))
+    need(cast:configure("client", {
+        { "arbiter", join_line }, { "key", PAYER .. ".key" }, { "state", "client" },
+        { "loopback", true }, { "allow_private", { "127.0.0.0/8" } }, { "proxy", "127.0.0.1:0" },
+    }))
 end
 
 --- Provider, then client: it has its first contract and its connection when it is ready.
@@ -68,85 +70,55 @@ function M.start_edges(cast)
     return cast:start_node("client")
 end
 
+--- The arbiter, two networks, and money for one of them.
 local function start_market(cast)
-    local ok, err = cast:configure("arbiter", {
-        { "listen", { "127.0.0.1:0" } }, { "hosts", { "localhost", "127.0.0.1" } }, { "state", "arbiter" },
-    })
-    if not ok then
-        return nil, err
-    end
-    local status
-    status, err = cast:start_node("arbiter")
-    if not status then
-        return nil, err
-    end
-    ok, err = join(cast, status)
-    if ok then
-        ok, err = configure_edges(cast, status)
-    end
-    if ok then
-        ok, err = cast:ask("arbiter", "wallet.credit", {
-            id = ww.crypto.id(), network = PAYER, asset = "usd", amount = GRANT_NANO_USD,
-        })
-    end
-    return ok and status, err
+    need(cast:configure("arbiter", {
+        { "listen", { "127.0.0.1:0" } }, { "hosts", { "localhost", "127.0.0.1" } },
+        { "state", "arbiter" },
+    }))
+    local status = need(cast:start_node("arbiter"))
+    join(cast, status.join_line)
+    configure_edges(cast, status.join_line)
+    need(cast:ask("arbiter", "wallet.credit", {
+        id = ww.crypto.id(), network = PAYER, asset = "usd", amount = GRANT_NANO_USD,
+    }))
+    return status
 end
 
--- --- traffic ---------------------------------------------------------------------------------------
+-- --- traffic ---------------------------------------------------------------------------------
 
 --- A real site: directly, and through the tunnel. Sites that never give the same bytes twice are
 -- recognised by a second direct download.
 local function fetch_site(plan, proxy, out, facts)
     local where = { url = plan.base, path = plan.path }
-    local direct, err = transfer.download(where)
-    if not direct then
-        return nil, err
-    end
-    facts.direct = direct
+    facts.direct = need(transfer.download(where))
     where.proxy = proxy
-    facts.down, err = transfer.download(where, transfer.progress(out, "download", direct.bytes))
-    if not facts.down then
-        return nil, err
-    end
-    facts.down.expected = direct.sha256
-    if facts.down.sha256 ~= direct.sha256 then
+    facts.down = need(transfer.download(where,
+        transfer.progress(out, "download", facts.direct.bytes)))
+    facts.down.expected = facts.direct.sha256
+    if facts.down.sha256 ~= facts.direct.sha256 then
         where.proxy = nil
-        local again = transfer.download(where)
-        facts.changing = again ~= nil and again.sha256 ~= direct.sha256
+        facts.changing = need(transfer.download(where)).sha256 ~= facts.direct.sha256
     end
     facts.up = { bytes = 0, seconds = 0 }
-    return true
 end
 
-local function use_origin(plan, origin, proxy, out, facts)
+local function use_origin(plan, proxy, out, facts)
+    local origin = "http://127.0.0.1:" .. facts.origin_port
     local bytes, seed = plan.bytes, math.random(SEED_MAX)
     local down = { url = origin, path = ("/down?bytes=%d&seed=%d"):format(bytes, seed) }
     local up = { url = origin, path = "/up", proxy = proxy, bytes = bytes, seed = seed + 1 }
-    local sha256_down, err = transfer.expected(origin, bytes, seed)
-    local sha256_up
-    if sha256_down then
-        sha256_up, err = transfer.expected(origin, bytes, seed + 1)
-    end
-    if not sha256_up then
-        return nil, err
-    end
-    facts.direct, err = transfer.download(down, transfer.progress(out, "direct  ", bytes))
-    if facts.direct then
-        down.proxy = proxy
-        facts.down, err = transfer.download(down, transfer.progress(out, "download", bytes))
-    end
-    if facts.down then
-        facts.up, err = transfer.upload(up, transfer.progress(out, "upload  ", bytes))
-    end
-    if not facts.up then
-        return nil, err
-    end
+    local sha256_down = need(transfer.expected(origin, bytes, seed))
+    local sha256_up = need(transfer.expected(origin, bytes, seed + 1))
+    facts.direct = need(transfer.download(down, transfer.progress(out, "direct  ", bytes)))
+    down.proxy = proxy
+    facts.down = need(transfer.download(down, transfer.progress(out, "download", bytes)))
+    facts.up = need(transfer.upload(up, transfer.progress(out, "upload  ", bytes)))
     facts.down.expected, facts.down.wanted = sha256_down, bytes
     facts.up.expected, facts.up.wanted = sha256_up, bytes
-    return true
 end
 
--- --- the end of contracts ----------------------------------------------------------------------------
+-- --- the end of contracts --------------------------------------------------------------------
 
 local function path_of(status)
     for _, connection in ipairs(status.connections) do
@@ -157,10 +129,18 @@ local function path_of(status)
     return nil
 end
 
+--- Whether the arbiter has spoken. A side that never saw a void contract has no word on it.
+local function is_over(contract)
+    local mine, other = contract.client.state, contract.provider.state
+    if mine == "closing" or other == "closing" then
+        return false
+    end
+    return (mine ~= nil and other ~= nil) or (mine or other) == "void"
+end
+
 local function is_settled(contracts)
     for _, contract in ipairs(contracts) do
-        if contract.client.state == "closing" or contract.provider.state == "closing"
-            or contract.client.state == nil or contract.provider.state == nil then
+        if not is_over(contract) then
             return false
         end
     end
@@ -170,15 +150,8 @@ end
 --- Contracts of earlier runs with the same state are not in a node's history: it begins with the
 --- process.
 local function end_contracts(cast)
-    local client, err = cast:ask("client", "contracts.end", {}, END_S)
-    if not client then
-        return nil, err
-    end
-    local provider
-    provider, err = cast:ask("provider", "contracts.end", {}, END_S)
-    if not provider then
-        return nil, err
-    end
+    local client = need(cast:ask("client", "contracts.end", {}, END_S))
+    local provider = need(cast:ask("provider", "contracts.end", {}, END_S))
     local until_us = ww.loop.now_us() + SETTLE_S * 1e6
     local contracts = judge.merge(client.history, provider.history)
     while not is_settled(contracts) and ww.loop.now_us() < until_us do
@@ -190,13 +163,10 @@ local function end_contracts(cast)
     return contracts
 end
 
--- --- the whole ---------------------------------------------------------------------------------------
+-- --- the whole -------------------------------------------------------------------------------
 
 local function wallets_of(cast)
-    local result, err = cast:ask("arbiter", "wallet.show")
-    if not result then
-        return nil, err
-    end
+    local result = need(cast:ask("arbiter", "wallet.show"))
     local names = {}
     for _, network in ipairs(result.networks) do
         names[network.id] = network.name
@@ -207,44 +177,40 @@ local function wallets_of(cast)
     return result.wallets
 end
 
---- Everything is up: money before, traffic, contracts' end, money after.
-local function run_traffic(cast, plan, out, facts)
-    local err
-    facts.wallets = {}
-    facts.wallets.before, err = wallets_of(cast)
-    if not facts.wallets.before then
-        return nil, err
+local function start_all(cast, plan, facts)
+    if not plan.base then
+        facts.origin_port = need(cast:start_origin())
     end
-    local status
-    status, err = M.start_edges(cast)
-    if not status then
-        return nil, err
-    end
+    local status = start_market(cast)
+    facts.market = {
+        price_nano_usd_per_gib = status.stat.price_nano_usd_per_gib,
+        payer = PAYER .. "/escrow",
+        payee = PAYEE .. "/earned",
+    }
+    facts.policy_generation = status.policy_generation
+    facts.wallets = { before = wallets_of(cast) }
+    return need(M.start_edges(cast))
+end
+
+local function perform(cast, plan, out)
+    local since_us = ww.loop.now_us()
+    local facts = { payer = PAYER, payee = PAYEE }
+    local status = start_all(cast, plan, facts)
     local proxy = "socks5h://" .. status.proxy
-    out:note("  path: " .. tostring(status.connections[1] and status.connections[1].path.kind)
-        .. ", proxy: " .. status.proxy)
-    local ok
-    if plan.base then
-        ok, err = fetch_site(plan, proxy, out, facts)
-    else
-        ok, err = use_origin(plan, "http://127.0.0.1:" .. facts.origin_port, proxy, out, facts)
-    end
-    if not ok then
-        return nil, err
-    end
-    status, err = cast:ask("client", "status")
-    if not status then
-        return nil, err
-    end
     facts.path = path_of(status)
-    facts.contracts, err = end_contracts(cast)
-    if facts.contracts then
-        ok, err = cast:stop({ cast.client, cast.provider })
-        if ok then
-            facts.wallets.after, err = wallets_of(cast)
-        end
+    out:note(("  path: %s, proxy: %s"):format(facts.path and facts.path.kind or "?", status.proxy))
+    if plan.base then
+        fetch_site(plan, proxy, out, facts)
+    else
+        use_origin(plan, proxy, out, facts)
     end
-    return facts.wallets.after ~= nil, err
+    facts.path = path_of(need(cast:ask("client", "status")))
+    facts.contracts = end_contracts(cast)
+    need(cast:stop({ cast.client, cast.provider }))
+    facts.wallets.after = wallets_of(cast)
+    facts.verify = need(cast:ask("arbiter", "ledger.verify", {}, VERIFY_S))
+    facts.elapsed_s = (ww.loop.now_us() - since_us) / 1e6
+    return facts
 end
 
 --- Plays the demo; the arbiter and the origin still run afterwards.
@@ -254,37 +220,8 @@ end
 ---@return table? facts for demo.judge
 ---@return table? err
 function M.run(cast, plan, out)
-    local since_us = ww.loop.now_us()
     math.randomseed(tonumber(ww.crypto.random(4), 16))
-    local facts, err = { payer = PAYER, payee = PAYEE }, nil
-    if not plan.base then
-        facts.origin_port, err = cast:start_origin()
-        if not facts.origin_port then
-            return nil, err
-        end
-    end
-    local status
-    status, err = start_market(cast)
-    if not status then
-        return nil, err
-    end
-    facts.market = {
-        price_nano_usd_per_gib = status.stat.price_nano_usd_per_gib,
-        payer = PAYER .. "/escrow",
-        payee = PAYEE .. "/earned",
-    }
-    facts.policy_generation = status.policy_generation
-    local ok
-    ok, err = run_traffic(cast, plan, out, facts)
-    if not ok then
-        return nil, err
-    end
-    facts.verify, err = cast:ask("arbiter", "ledger.verify", {}, 30)
-    if not facts.verify then
-        return nil, err
-    end
-    facts.elapsed_s = (ww.loop.now_us() - since_us) / 1e6
-    return facts
+    return caught(perform, cast, plan, out)
 end
 
 return M

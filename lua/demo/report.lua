@@ -8,8 +8,8 @@ local function contract_rows(result)
     for _, contract in ipairs(result.contracts) do
         local paid = {}
         for _, part in ipairs(contract.paid) do
-            paid[#paid + 1] = ("%s  %s -> %s"):format(format.amount(part.amount, part.asset), part.from,
-                part.to)
+            paid[#paid + 1] = ("%s  %s -> %s"):format(
+                format.amount(part.amount, part.asset), part.from, part.to)
         end
         rows[#rows + 1] = {
             contract.id, format.count(contract.client_bytes), format.count(contract.provider_bytes),
@@ -20,11 +20,7 @@ local function contract_rows(result)
 end
 
 local function wallet_rows(result)
-    local rows, now = {}, {}
-    for _, wallet in ipairs(result.wallets.after) do
-        now[wallet.name .. "/" .. wallet.asset] = wallet
-    end
-    local before = {}
+    local rows, before = {}, {}
     for _, wallet in ipairs(result.wallets.before) do
         before[wallet.name .. "/" .. wallet.asset] = wallet
     end
@@ -47,23 +43,34 @@ local function indent(text)
     return "  " .. text:gsub("\n", "\n  ")
 end
 
-local function speed(bytes, mbit)
-    return ("%s at %.0f Mbit/s"):format(format.bytes(bytes), mbit)
+local function speed(bytes, mbit_s, seconds)
+    return ("%s at %.0f Mbit/s, %.2f s"):format(format.bytes(bytes), mbit_s, seconds)
+end
+
+local function direct_words(result)
+    local share = result.direct_mbit_s > 0 and result.mbit_s / result.direct_mbit_s * 100 or 0
+    return ("%.0f Mbit/s for the same download without the tunnel, which reaches %.0f %% of it")
+        :format(result.direct_mbit_s, share)
+end
+
+local function content_words(result)
+    if result.content_changes then
+        return "not comparable: the site answers with something else each time"
+    end
+    return result.sha256_match and "SHA-256 matches in every direction" or "SHA-256 differs"
 end
 
 local function print_speeds(result, out)
-    local share = result.direct_mbit_s > 0 and result.mbit_s / result.direct_mbit_s * 100 or 0
+    local path = result.path
     out:head("Traffic through the tunnel")
     out:print(format.fields({
-        { "path", result.path and ("%s, %s -> %s (data: %s)"):format(result.path.kind, result.path["local"],
-            result.path.remote, result.path.data) },
-        { "download", speed(result.bytes_down, result.mbit_s) .. (", %.2f s"):format(result.seconds) },
-        { "upload", result.bytes_up > 0 and speed(result.bytes_up, result.up_mbit_s)
-            .. (", %.2f s"):format(result.up_seconds) or nil },
-        { "direct", ("%.0f Mbit/s for the same download without the tunnel (the tunnel: %.0f %%)"):format(
-            result.direct_mbit_s, share) },
-        { "content", result.sha256_match and "SHA-256 matches in every direction"
-            or "SHA-256 differs" },
+        { "path", path and ("%s, %s -> %s (data: %s)"):format(
+            path.kind, path["local"], path.remote, path.data) },
+        { "download", speed(result.bytes_down, result.mbit_s, result.seconds) },
+        { "upload", result.bytes_up > 0
+            and speed(result.bytes_up, result.up_mbit_s, result.up_seconds) or nil },
+        { "direct", direct_words(result) },
+        { "content", content_words(result) },
     }, "  "))
 end
 

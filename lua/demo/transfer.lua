@@ -1,4 +1,4 @@
---- Transfers that are measured and shown: HTTP through a proxy or directly (ww.load), in coroutines.
+--- Transfers that are measured and shown: HTTP through a proxy or directly (ww.load).
 local async = require("ops.async")
 local format = require("ops.format")
 local json = require("ops.json")
@@ -46,6 +46,10 @@ local function move(kind, options, progress)
         end
     end)
     over = true
+    if err and err.code == "EPERM" and options.proxy then
+        -- What the SOCKS5 reply 2 is to our HTTP client.
+        err = ww.error("EDESTINATION", "the tunnel does not go to " .. options.url)
+    end
     if progress and result then
         progress:finish(result.bytes)
     end
@@ -66,7 +70,8 @@ local function measured(result)
 end
 
 local function status_error(result, base, path)
-    return nil, ww.error("EUNREACHABLE", ("%s%s answered with status %d"):format(base, path, result.status))
+    local reason = ("%s%s answered with status %d"):format(base, path, result.status)
+    return nil, ww.error("EUNREACHABLE", reason)
 end
 
 --- Downloads, following redirects. The time is that of the last request alone.
@@ -77,7 +82,8 @@ end
 function M.download(where, progress)
     local base, path = where.url, where.path
     for _ = 0, REDIRECTS_MAX do
-        local result, err = move("download", { url = base, path = path, proxy = where.proxy }, progress)
+        local options = { url = base, path = path, proxy = where.proxy }
+        local result, err = move("download", options, progress)
         if not result then
             return nil, err
         end
@@ -103,7 +109,8 @@ end
 ---@return table? err
 function M.upload(where, progress)
     local result, err = move("upload", {
-        url = where.url, path = where.path, proxy = where.proxy, bytes = where.bytes, seed = where.seed,
+        url = where.url, path = where.path, proxy = where.proxy,
+        bytes = where.bytes, seed = where.seed,
     }, progress)
     if not result then
         return nil, err

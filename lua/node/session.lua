@@ -194,15 +194,19 @@ function Session:_opened()
     self.up = true
     self.connects = self.connects + 1
     self.backoff_s = BACKOFF_MIN_S
-    local waiting = self.waiting
+    local waiting, order = self.waiting, {}
     self.waiting = {}
+    for id in pairs(waiting) do
+        order[#order + 1] = id
+    end
+    table.sort(order)
     if self.options.on_up then
         async.run(function()
             self.options.on_up(self)
         end)
     end
-    for _, send in ipairs(waiting) do
-        send()
+    for _, id in ipairs(order) do
+        waiting[id].send()
     end
 end
 
@@ -249,6 +253,7 @@ function Session:call(method, path, body)
                 timer:cancel()
                 timer = nil
                 self.calls[id] = nil
+                self.waiting[id] = nil
                 done(result, err)
             end
         end
@@ -256,8 +261,8 @@ function Session:call(method, path, body)
             finish(nil, ww.error("ETIMEDOUT", method .. " " .. path))
         end)
         local function send()
-            if not timer then
-                return
+            if not self.ws then
+                return finish(nil, ww.error("ECLOSED"))
             end
             self.calls[id] = finish
             local message = { id = id, method = method, path = path, body = body or {} }
@@ -266,10 +271,12 @@ function Session:call(method, path, body)
                 finish(nil, err)
             end
         end
-        if self.up then
+        if self.closed then
+            finish(nil, ww.error("ECLOSED"))
+        elseif self.up then
             send()
         else
-            self.waiting[#self.waiting + 1] = send
+            self.waiting[id] = { send = send, finish = finish }
         end
     end)
 end
@@ -279,6 +286,11 @@ function Session:close()
     self.closed = true
     if self.ws then
         self.ws:close(1000)
+    end
+    local waiting = self.waiting
+    self.waiting = {}
+    for _, call in pairs(waiting) do
+        call.finish(nil, ww.error("ECLOSED"))
     end
 end
 

@@ -45,12 +45,13 @@ local function load_chunk(source, path)
     if source:byte() == 27 then
         return nil, path .. ":1: the file is compiled Lua, and must be text"
     end
+    -- Texts have no methods while the file runs (run_limited), in here neither.
     local environment = setmetatable({}, {
         __index = function(_, name)
-            error(("%s is not known here: the file returns one plain table"):format(tostring(name)), 2)
+            error(tostring(name) .. " is not known here: the file returns one plain table", 2)
         end,
         __newindex = function(_, name)
-            error(("%s can't be set: the file returns one plain table"):format(tostring(name)), 2)
+            error(tostring(name) .. " can't be set: the file returns one plain table", 2)
         end,
     })
     local chunk, why = load(source, "@" .. path, "t", environment)
@@ -293,7 +294,8 @@ local function check_whole(config, role, complain)
     end
     if role == "client" and not config.proxy_remote and not config.proxy:find("^127%.")
         and not config.proxy:find("^%[::1%]:") then
-        complain("proxy " .. config.proxy .. " can be reached from outside: set proxy_remote if you mean it")
+        complain("proxy " .. config.proxy
+            .. " can be reached from outside: set proxy_remote if you mean it")
     end
 end
 

@@ -77,7 +77,8 @@ function M.reference()
         parts[#parts + 1] = "| Key | Flag, variable | Value | Default | What for |"
         parts[#parts + 1] = "|---|---|---|---|---|"
         for _, key in ipairs(group.keys) do
-            parts[#parts + 1] = ("| `%s` | `%s` `%s` | %s | %s | %s |"):format(key.key, schema.flag(key),
+            parts[#parts + 1] = ("| `%s` | `%s` `%s` | %s | %s | %s |")
+                :format(key.key, schema.flag(key),
                 schema.variable(key), range_of(key), default_of(key), key.doc)
         end
         parts[#parts + 1] = ""

@@ -119,7 +119,8 @@ function M.table(header, rows, right)
         local cells = {}
         for column = 1, #header do
             local blanks = (" "):rep(widths[column] - width(row[column]))
-            cells[column] = right and right[column] and blanks .. row[column] or row[column] .. blanks
+            cells[column] = right and right[column] and blanks .. row[column] or row[column]
+                .. blanks
         end
         lines[#lines + 1] = (table.concat(cells, "  "):gsub("%s+$", ""))
     end
@@ -146,16 +147,19 @@ function M.fields(pairs_list, indent)
     return table.concat(lines, "\n")
 end
 
---- One line about a transfer: "download  ███────  43 %  110 MiB of 256 MiB  812 Mbit/s  1.4 s left".
+--- One line about a transfer: "download  ███────  43 %  110 MiB of 256 MiB  812 Mbit/s  1.4 s
+--- left".
 ---@param state {label: string, total: number, done: number, elapsed_s: number}
 ---@param columns integer? with a bar that fits in so many; without one when nil
 ---@return string
 function M.progress_line(state, columns)
     local share = state.total > 0 and math.min(1, state.done / state.total) or 1
     local rate = state.elapsed_s > 0 and state.done / state.elapsed_s or 0
-    local left = share < 1 and (rate > 0 and M.duration((state.total - state.done) / rate) .. " left" or "")
+    local left = share < 1 and (rate > 0 and M.duration((state.total - state.done) / rate)
+        .. " left" or "")
         or M.duration(state.elapsed_s)
-    local tail = string.format("%3d %%  %s of %s  %s  %s", math.floor(share * 100), M.bytes(state.done),
+    local tail = string.format("%3d %%  %s of %s  %s  %s", math.floor(share * 100),
+        M.bytes(state.done),
         M.bytes(state.total), M.rate(rate), left)
     if not columns then
         return state.label .. "  " .. tail

@@ -32,13 +32,17 @@ local function prepare_state(path)
     if not ok then
         return nil, err
     end
+    if not ww.fs.is_dir(path) then
+        return nil, ww.error("ECONFIG", "the state folder " .. path .. " is not a folder")
+    end
     local mode
     mode, err = ww.fs.mode(path)
     if not mode then
         return nil, err
     end
     if bit.band(mode, 18) ~= 0 then -- 0022
-        err = ww.error("EPERM", ("others may write to the state folder %s (mode %o)"):format(path, mode))
+        err = ww.error("EPERM", ("others may write to the state folder %s (mode %o)")
+            :format(path, mode))
         err.fix = "chmod 700 " .. path
         return nil, err
     end
@@ -145,7 +149,8 @@ local function run_method(host, request)
         return method(request.params or {})
     end, debug.traceback)
     if not ok then
-        ww.log("error", "ops", "a control method failed", fields({ { "method", request.method }, { "why", result } }))
+        ww.log("error", "ops", "a control method failed",
+            fields({ { "method", request.method }, { "why", result } }))
         return nil, ww.error("ESYSTEM", "the method failed; the log says why")
     end
     if result == nil then
@@ -171,7 +176,8 @@ local function on_line(host, session, line)
         return reply(host, session, id, nil, err)
     end
     if host.requests >= REQUESTS_MAX then
-        return reply(host, session, request.id, nil, ww.error("ELIMIT", "too many requests at once"))
+        return reply(host, session, request.id, nil,
+            ww.error("ELIMIT", "too many requests at once"))
     end
     host.requests = host.requests + 1
     async.run(function()
@@ -196,7 +202,7 @@ local function open_control(host)
     return host.control, err
 end
 
--- --- metrics listener ------------------------------------------------------------------------------
+-- --- metrics listener ------------------------------------------------------
 
 local function open_metrics(host)
     if not host.config.metrics then
@@ -226,7 +232,7 @@ local function open_metrics(host)
     return true
 end
 
--- --- start and stop --------------------------------------------------------------------------------
+-- --- start and stop --------------------------------------------------------
 
 local function close_all(host)
     if host.listener then
@@ -244,7 +250,8 @@ local function watch_signals(host)
         ww.loop.on_signal(name, function()
             if host.stopping then
                 if ww.loop.now_us() - host.stopping >= SECOND_SIGNAL_US then
-                    ww.log("warn", "ops", "stopped at once by a second signal", fields({ { "signal", name } }))
+                    ww.log("warn", "ops", "stopped at once by a second signal",
+                        fields({ { "signal", name } }))
                     ww.process.exit_now(code)
                 end
                 return
@@ -255,7 +262,8 @@ local function watch_signals(host)
     on_stop("TERM", 143)
     on_stop("INT", 130)
     ww.loop.on_signal("HUP", function()
-        ww.log("warn", "ops", "nothing is read anew on HUP: restart the node to change its configuration")
+        ww.log("warn", "ops",
+            "nothing is read anew on HUP: restart the node to change its configuration")
     end)
 end
 
@@ -329,7 +337,11 @@ function M.run(role, module, config)
     return async.await(function(done)
         host.done = done
         async.run(function()
-            local ok, err = start_all(host, module)
+            local fine, ok, err = xpcall(start_all, debug.traceback, host, module)
+            if not fine then
+                ww.log("error", "ops", "starting failed", fields({ { "why", ok } }))
+                ok, err = nil, ww.error("ESYSTEM", "the program failed; the log says where")
+            end
             if host.stopping then
                 return -- a signal came meanwhile, and sees to the end
             end
@@ -338,7 +350,8 @@ function M.run(role, module, config)
                 done(nil, err)
                 return
             end
-            ww.log("info", "ops", "started", fields({ { "role", role }, { "version", version.text() },
+            ww.log("info", "ops", "started", fields({ { "role", role }, { "version",
+                version.text() },
                 { "state", config.state }, { "control", config.control },
                 { "metrics", host.metrics_url } }))
             ww.process.notify("READY=1\nSTATUS=running")

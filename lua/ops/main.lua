@@ -15,12 +15,13 @@ local M = {}
 local TIMEOUT_S = 30
 local HELP_COLUMNS = 100
 local USAGE_EXIT = 2
+local BROKEN_EXIT = 70
 
 local EPILOG = [[
 Exit codes: 0 done, 1 failed, 2 wrong usage, 69 somebody isn't there, 75 try again, 130 interrupted.
 More: ww help exit-codes, ww help COMMAND, man ww.]]
 
--- --- finding commands ------------------------------------------------------------------------------
+-- --- finding commands ------------------------------------------------------
 
 local function names_of_modules()
     local names = {}
@@ -56,7 +57,7 @@ function M.commands()
     return commands
 end
 
--- --- the parser ------------------------------------------------------------------------------------
+-- --- the parser ------------------------------------------------------------
 
 --- Raised through argparse to end with a text on stdout.
 local Shown = {}
@@ -88,7 +89,8 @@ local function add_command(parser, command)
     add_common(sub, false)
     if not command.long then
         local function add_timeout(to)
-            to:option("--timeout"):argname("SECONDS"):default(tostring(TIMEOUT_S)):show_default(true)
+            to:option("--timeout"):argname("SECONDS"):default(tostring(TIMEOUT_S))
+                :show_default(true)
                 :description("Give up after so long."):convert(function(given)
                     local seconds = tonumber(given)
                     if not seconds or seconds <= 0 or seconds > 86400 then
@@ -108,7 +110,8 @@ end
 ---@param commands table[]
 ---@return table
 function M.parser(commands)
-    local parser = argparse("ww", "A market for internet egress: the arbiter, providers and clients, "
+    local parser = argparse("ww",
+        "A market for internet egress: the arbiter, providers and clients, "
         .. "and what their operators need.", EPILOG)
         :add_help(false):help_max_width(HELP_COLUMNS):command_target("command")
         :usage("Usage: ww COMMAND [ARGUMENTS]\n       ww COMMAND --help")
@@ -122,7 +125,7 @@ function M.parser(commands)
     return parser
 end
 
--- --- running ---------------------------------------------------------------------------------------
+-- --- running ---------------------------------------------------------------
 
 local function usage_error(reason, topic)
     return {
@@ -157,7 +160,8 @@ local function parse(parser, commands, arguments)
                 names[#names + 1] = command.name
             end
         end
-        return nil, usage_error(("there is no command %q%s"):format(word, text.suggestion(word, names)))
+        return nil, usage_error(("there is no command %q%s")
+            :format(word, text.suggestion(word, names)))
     end
     local failure
     local ok, result = pcall(function()
@@ -193,8 +197,13 @@ end
 
 --- Runs a command and prints what it gives. In a coroutine.
 local function run(command, args, out)
-    local data, err, code = command.run(args, out)
-    if type(data) == "number" then
+    local fine, data, err, code = xpcall(command.run, debug.traceback, args, out)
+    if not fine then
+        ww.log("error", "ops", "the command failed", "why=" .. json.encode(data))
+        err = ww.error("ESYSTEM", "this is a mistake in the program; please report the line above")
+        out:error(err)
+        return finish(out, BROKEN_EXIT)
+    elseif type(data) == "number" then
         return finish(out, data)
     elseif not data then
         err = as_error(err)
@@ -216,7 +225,8 @@ local function watch(args, out, command)
     end
     local seconds = args.timeout or TIMEOUT_S
     ww.loop.after(seconds, function()
-        local err = ww.error("ETIMEDOUT", ("ww %s took more than %g s"):format(command.name, seconds))
+        local err = ww.error("ETIMEDOUT", ("ww %s took more than %g s")
+            :format(command.name, seconds))
         out:error(err)
         finish(out, output.exit_code(err))
     end)
@@ -255,7 +265,7 @@ function M.main()
     local command = find(commands, args.command)
     async.on_failure = function()
         if not command.long then
-            finish(out, 70)
+            finish(out, BROKEN_EXIT)
         end
     end
     watch(args, out, command)

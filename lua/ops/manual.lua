@@ -28,7 +28,7 @@ function M.markdown(main, exit_codes)
     local parser = main.parser(main.commands())
     local out = {
         "# Commands\n",
-        "This page is printed by `ww help cli-reference`; `ww COMMAND --help` shows each part of it.\n",
+        "This page is printed by `ww help cli-reference`, its parts by `ww COMMAND --help`.\n",
         "```text\n" .. parser:get_help() .. "\n```\n",
     }
     each_command(parser, "ww", function(name, command)
@@ -39,7 +39,7 @@ function M.markdown(main, exit_codes)
 end
 
 local function escape(words)
-    words = words:gsub("\\", "\\e"):gsub("%-", "\\-")
+    words = words:gsub("\\", "\\e"):gsub("%-", "\\-"):gsub("…", "...")
     words = words:gsub("\n([.'])", "\n\\&%1")
     return (words:gsub("^([.'])", "\\&%1"))
 end
@@ -56,7 +56,7 @@ keeps the books and introduces nodes to each other; a
 .I provider
 carries traffic to the internet and is paid for it; a
 .I client
-is a local proxy (SOCKS5 and HTTP CONNECT) whose traffic leaves through a provider. Traffic goes from
+is a local proxy (SOCKS5 and HTTP CONNECT) whose traffic leaves through a provider. It goes from
 client to provider directly, over ICE, DTLS and SCTP, under contracts that both sides count and the
 arbiter settles.
 .PP
@@ -82,7 +82,7 @@ in it.]]
 
 local ENVIRONMENT = [[
 .TP
-.B WW_KEY, WW_STATE, WW_LISTEN, …
+.B WW_KEY, WW_STATE, WW_LISTEN and so on
 Every configuration key; flags come before them, the file after. See
 .BR "ww help config\-reference" .
 .TP
@@ -107,8 +107,10 @@ Where readiness is told to systemd.]]
 function M.roff(main, exit_codes)
     local parser = main.parser(main.commands())
     local out = {
-        '.TH WW 1 "" "ww" "User Commands"', ".SH NAME", "ww \\- a market for internet egress", ".SH SYNOPSIS",
-        ".B ww", "COMMAND [ARGUMENTS]", ".br", ".B ww", "COMMAND \\-\\-help", ".SH DESCRIPTION", DESCRIPTION,
+        '.TH WW 1 "" "ww" "User Commands"', ".SH NAME", "ww \\- a market for internet egress",
+            ".SH SYNOPSIS",
+        ".B ww", "COMMAND [ARGUMENTS]", ".br", ".B ww", "COMMAND \\-\\-help", ".SH DESCRIPTION",
+            DESCRIPTION,
         ".SH COMMANDS",
     }
     each_command(parser, "ww", function(name, command)
@@ -117,7 +119,8 @@ function M.roff(main, exit_codes)
     end)
     local sections = {
         ".SH EXIT STATUS", verbatim(exit_codes), ".SH FILES", FILES, ".SH ENVIRONMENT", ENVIRONMENT,
-        ".SH SEE ALSO", "The reference in the folder", ".I docs", "of the source and of the installed documentation.",
+        ".SH SEE ALSO", "The reference in the folder", ".I docs",
+            "of the source and of the installed documentation.",
     }
     for _, part in ipairs(sections) do
         out[#out + 1] = part

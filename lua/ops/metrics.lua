@@ -8,7 +8,8 @@ local function label_text(labels)
     end
     table.sort(names)
     for _, name in ipairs(names) do
-        local value = tostring(labels[name]):gsub('[\\"\n]', { ["\\"] = "\\\\", ['"'] = '\\"', ["\n"] = "\\n" })
+        local value = tostring(labels[name]):gsub('[\\"\n]', { ["\\"] = "\\\\", ['"'] = '\\"',
+            ["\n"] = "\\n" })
         parts[#parts + 1] = name .. '="' .. value .. '"'
     end
     return #parts > 0 and "{" .. table.concat(parts, ",") .. "}" or ""
@@ -56,11 +57,13 @@ end
 ---@return table[]
 function M.process(role, version, since_s)
     local list = {
-        { name = "ww_build_info", type = "gauge", help = "The program's version and the kind of node",
+        { name = "ww_build_info", type = "gauge",
+            help = "The program's version and the kind of node",
             value = 1, labels = { version = version, role = role } },
         { name = "process_start_time_seconds", type = "gauge",
             help = "When the process started, since 1970", value = since_s },
-        { name = "process_cpu_seconds_total", type = "counter", help = "Processor time used, in all threads",
+        { name = "process_cpu_seconds_total", type = "counter",
+            help = "Processor time used, in all threads",
             value = os.clock() },
         { name = "ww_lua_memory_bytes", type = "gauge", help = "Memory of the trusted Lua VM",
             value = collectgarbage("count") * 1024 },
@@ -73,7 +76,8 @@ function M.process(role, version, since_s)
     end
     local descriptors = ww.fs.list("/proc/self/fd")
     if descriptors then
-        list[#list + 1] = { name = "process_open_fds", type = "gauge", help = "Open file descriptors",
+        list[#list + 1] = { name = "process_open_fds", type = "gauge",
+            help = "Open file descriptors",
             value = #descriptors }
     end
     return list
@@ -102,7 +106,8 @@ function M.answer(node, request)
         local status, ready, why = health(node)
         local body = ready and "ok\n" or "not ready\n"
         if request.query:find("verbose", 1, true) then
-            body = (ready and "[+] node is ready" or "[-] node: " .. (why or "starting")) .. "\n" .. body
+            body = (ready and "[+] node is ready" or "[-] node: " .. (why or "starting")) .. "\n"
+                .. body
         end
         return status, "text/plain", body
     end

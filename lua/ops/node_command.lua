@@ -1,4 +1,5 @@
---- What `ww arbiter`, `ww provider` and `ww client` share: flags from the schema, configuration, run.
+--- What `ww arbiter`, `ww provider` and `ww client` share: flags from the schema, configuration,
+--- run.
 local config = require("ops.config")
 local config_doc = require("ops.config_doc")
 local host = require("ops.host")
@@ -39,8 +40,9 @@ Examples:
 local EPILOG = [[
 
 Flags come before the environment (WW_LISTEN, WW_LOG_LEVEL, …), which comes before the file; see
-ww help config-reference. SIGTERM and SIGINT end contracts and stop within 5 s; a second one stops at once.
-Exit codes: 0 stopped as asked, 1 failed, 2 wrong usage, 69 unavailable, 130 and 143 stopped at once.]]
+ww help config-reference. SIGTERM and SIGINT end contracts and stop within 5 s; a second one stops
+at once.
+Exit codes: 0 stopped as asked, 1 failed, 2 wrong usage, 69 unavailable, 130, 143 stopped at once.]]
 
 local function target_of(key)
     return "config_" .. key.key:gsub("%.", "__")
@@ -52,7 +54,8 @@ local function add_flag(command, key)
     if key.type == "boolean" then
         local option = command:flag(flag):target(target_of(key)):action("store_true")
             :description(key.doc .. note)
-        local negative = command:flag("--no" .. flag:sub(2)):target(target_of(key)):action("store_false")
+        local negative = command:flag("--no" .. flag:sub(2)):target(target_of(key))
+            :action("store_false")
             :hidden(key.default ~= true):description("Switch that off.")
         command:mutex(option, negative)
         return
@@ -101,10 +104,12 @@ function M.command(role)
             end
         end,
         run = function(args, out)
-            local loaded, detail = config.load(role, { file = args.config, flags = flags_of(role, args) })
+            local loaded, detail = config.load(role,
+                { file = args.config, flags = flags_of(role, args) })
             if not loaded then
                 if args.config then
-                    detail.fix = "Correct it, and try: ww " .. role .. " --check-config -c " .. args.config
+                    detail.fix = "Correct it, and try: ww " .. role .. " --check-config -c "
+                        .. args.config
                 else
                     detail.fix = "See: ww " .. role .. " --help"
                 end
@@ -117,7 +122,8 @@ function M.command(role)
                 loaded.log_level = "warn"
             end
             if role ~= "arbiter" and not loaded.arbiter then
-                local err = ww.error("ECONFIG", "no arbiter is configured, and none is remembered in "
+                local err = ww.error("ECONFIG",
+                    "no arbiter is configured, and none is remembered in "
                     .. config.join_file(loaded.key))
                 err.fix = "Run `ww join 'URL#PIN' NAME` first, or give --arbiter 'URL#PIN'"
                 return nil, err

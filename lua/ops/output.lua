@@ -67,7 +67,8 @@ end
 function Output:error(err)
     if self.json then
         self:print(json.encode({ version = 1, error = {
-            code = err.code, what = err.what, reason = err.reason, fix = err.fix, problems = err.problems,
+            code = err.code, what = err.what, reason = err.reason, fix = err.fix,
+                problems = err.problems,
         } }))
     end
     local word = self.color and RED .. "ww:" .. PLAIN or "ww:"

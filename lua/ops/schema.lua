@@ -140,7 +140,8 @@ end)
 
 TYPES.join_line = of_text("URL#PIN", function(value)
     local pin = value:match("^https://[%w%.%-%[%]:]+/?#([a-z2-7]+)$")
-    if not pin or #pin ~= 52 then
+    -- A pin of zeros would mean: none.
+    if not pin or #pin ~= 52 or not pin:find("[^a]") then
         return nil, "must be the arbiter's join line, https://HOST:PORT#PIN"
     end
     return value
@@ -188,7 +189,8 @@ TYPES.loopback = {
 TYPES.units = {
     shape = "decimal text",
     check = function(value, key)
-        if type(value) == "number" and value == math.floor(value) and math.abs(value) <= UNITS_MAX then
+        if type(value) == "number" and value == math.floor(value)
+            and math.abs(value) <= UNITS_MAX then
             value = ("%.0f"):format(value)
         end
         if not amount.is_units(value) or (key.positive and value == "0") then
@@ -277,7 +279,8 @@ local function list_of(item)
         shape = "list of " .. item.shape,
         is_list = true,
         check = function(value, key)
-            if type(value) ~= "table" or getmetatable(value) ~= nil and getmetatable(value) ~= ww.list then
+            if type(value) ~= "table" or getmetatable(value) ~= nil
+                and getmetatable(value) ~= ww.list then
                 return nil, "must be a list"
             end
             local list, count = setmetatable({}, ww.list), 0
@@ -314,7 +317,8 @@ TYPES.listens = list_of(TYPES.listen)
 TYPES.texts = list_of(TYPES.text)
 TYPES.cidrs = list_of(TYPES.cidr)
 
--- key, type, default (a value, or `from` that says where it comes from), doc; range where it has one.
+-- key, type, default (a value, or `from` that says where it comes from), doc; range where it has
+-- one.
 local COMMON = {
     { key = "key", type = "path", default = "~/.ww/key", doc = "This node's private key." },
     { key = "state", type = "path", from = "$XDG_STATE_HOME/ww/ROLE, or ~/.local/state/ww/ROLE",
@@ -333,11 +337,13 @@ local COMMON = {
 local ARBITER = {
     { key = "listen", type = "listens", default = { "127.0.0.1:8443" }, filled = true,
         doc = "Where the API is served (TLS 1.3). Port 0 takes any that is free." },
-    { key = "hosts", type = "texts", default = { "localhost", "127.0.0.1" }, filled = true, max = 253,
+    { key = "hosts", type = "texts", default = { "localhost", "127.0.0.1" }, filled = true,
+        max = 253,
         doc = "Names and addresses in the certificate that the arbiter makes for itself." },
-    { key = "url", type = "url", from = "listen", doc = "How others reach the API: part of the join line." },
+    { key = "url", type = "url", from = "listen",
+        doc = "How others reach the API: part of the join line." },
     { key = "certificate", type = "path",
-        doc = "Certificate chain (PEM) to use instead of the arbiter's own. Needs certificate_key." },
+        doc = "Certificate chain (PEM) instead of the arbiter's own. With certificate_key." },
     { key = "certificate_key", type = "path", doc = "The certificate's private key (PEM)." },
     { key = "market.price_nano_usd_per_gib", type = "units", default = "100000000",
         doc = "Price of a GiB in 10^-9 dollars." },
@@ -351,7 +357,8 @@ local ARBITER = {
 }
 
 local NETWORK = {
-    { key = "arbiter", type = "join_line", from = "the file `arbiter` beside the key, which `ww join` writes",
+    { key = "arbiter", type = "join_line",
+        from = "the file `arbiter` beside the key, which `ww join` writes",
         doc = "The arbiter's join line." },
     { key = "stun", type = "server", doc = "STUN server that tells the node its public address." },
     { key = "ports", type = "ports", from = "any", doc = "UDP ports to use for peers." },
@@ -360,7 +367,7 @@ local NETWORK = {
     { key = "bypass", type = "boolean", default = true,
         doc = "Move data past libnice on the selected socket, which is faster." },
     { key = "allow_private", type = "cidrs", default = {},
-        doc = "Networks that may be reached although they are not on the public internet. For tests." },
+        doc = "Networks to be reached although they are not on the public internet. For tests." },
 }
 
 local PROVIDER = {
@@ -374,7 +381,8 @@ local CLIENT = {
         doc = "Where SOCKS5 and HTTP CONNECT are served." },
     { key = "proxy_remote", type = "boolean", default = false,
         doc = "Allow `proxy` to be an address that other machines reach. There is no password." },
-    { key = "provider", type = "node_id", from = "the best by rank", doc = "Use this provider only." },
+    { key = "provider", type = "node_id", from = "the best by rank",
+        doc = "Use this provider only." },
 }
 
 local function join(...)

@@ -32,9 +32,10 @@ end
 ---@return string[]
 function M.near(word, candidates)
     local found = {}
-    local limit = math.max(1, math.floor(#word / 3))
+    word = word:sub(1, 64)
+    local limit = math.max(1, math.min(3, math.floor(#word / 3)))
     for _, candidate in ipairs(candidates) do
-        local distance = M.distance(word:sub(1, 64), candidate)
+        local distance = M.distance(word, candidate)
         if #word >= 2 and candidate:sub(1, #word) == word then
             distance = 0
         end

@@ -10,7 +10,8 @@ end
 --- For `ww version` and bug reports.
 ---@return table
 function M.details()
-    return { program = "ww", program_version = ww.version, lua = jit.version, system = jit.os, machine = jit.arch }
+    return { program = "ww", program_version = ww.version, lua = jit.version, system = jit.os,
+        machine = jit.arch }
 end
 
 return M

@@ -1,18 +1,17 @@
 #!/usr/bin/env bash
-# `ww demo` from outside: every field of its --json, twice with the same state, interrupted, and with
-# a policy that refuses.
-#
-# Usage: tests/system/demo.sh PATH/TO/ww [SIZE]
+# `ww demo` from outside: every field of its --json, the report, twice with the same state, interrupted.
+# demo.sh [SIZE]; SYSTEM_PROGRAM is the program.
 set -euo pipefail
 
-ww=${1:?usage: demo.sh PATH/TO/ww [SIZE]}
-size=${2:-8MiB}
+ww=${SYSTEM_PROGRAM:?the path of ww}
+size=${1:-8MiB}
 folder=$(mktemp -d "${TMPDIR:-/tmp}/ww-demo-test.XXXXXX")
 export TMPDIR=$folder
 limit_s=150
 
 finish() {
     local code=$?
+    [ -z "${origin:-}" ] || kill -KILL "$origin" 2>/dev/null || true
     # A kept folder of the demo holds the logs of what failed; it has been shown already.
     rm -rf "$folder"
     exit $code
@@ -96,9 +95,49 @@ jq -n -e --slurpfile a "$folder/first.json" --slurpfile b "$folder/second.json" 
     def earned($list): [$list[] | select(.name == "bob") | .earned | tonumber] | add;
     earned($a[0].wallets.after) == earned($b[0].wallets.before)' >/dev/null ||
     fail "the second run did not go on with the first one's books"
-[ -f "$folder/kept/client.lua" ] && [ -d "$folder/kept/arbiter/ledger" ] || fail "the state was not kept"
+for kept in alice.key client.lua arbiter/ledger; do
+    [ -e "$folder/kept/$kept" ] || fail "the state lacks $kept"
+done
 timeout 20 "$ww" provider -c "$folder/kept/provider.lua" --check-config >/dev/null ||
     fail "the configuration that the demo wrote is not valid"
+
+echo "== a site by its URL"
+"$ww" demo-origin --announce "$folder/port" &
+origin=$!
+for ((wait = 0; wait < 100; wait++)); do
+    [ -s "$folder/port" ] && break
+    sleep 0.1
+done
+url="http://127.0.0.1:$(cat "$folder/port")/down?bytes=1234567&seed=5"
+timeout $limit_s "$ww" demo --url "$url" --json -q >"$folder/url.json" ||
+    fail "--url failed: $(cat "$folder/url.json")"
+check "$folder/url.json" "the site" '.ok and .sha256_match and .bytes_down == 1234567 and .bytes_up == 0'
+code=0
+timeout $limit_s "$ww" demo --url "${url/down/none}" --json -q >"$folder/url.json" 2>"$folder/url.err" ||
+    code=$?
+[ "$code" = 1 ] || fail "a site that answers 404: exit code $code"
+check "$folder/url.json" "404" '.ok == false and (.error.reason | test("404"))'
+rm -rf "$folder"/ww-demo.*
+kill -TERM "$origin"
+wait "$origin" || fail "the origin ended with $?"
+origin=
+
+echo "== a node that dies"
+"$ww" demo --bytes 16GiB --json -q >"$folder/dead.json" 2>"$folder/dead.err" &
+demo=$!
+for ((wait = 0; wait < 300; wait++)); do
+    client=$(pgrep -P "$demo" -f ' client -c ' || true) # it is started when the provider is ready
+    [ -z "$client" ] || break
+    sleep 0.1
+done
+kill -KILL "$(pgrep -P "$demo" -f ' provider -c ')"
+code=0
+wait "$demo" || code=$?
+[ "$code" = 1 ] || fail "the provider was killed: exit code $code"
+check "$folder/dead.json" "who died" '.ok == false and .error.node == "provider"'
+[ -d "$(jq -r .folder "$folder/dead.json")" ] || fail "the folder of a failed demo is gone"
+grep -q 'the end of .*provider.log' "$folder/dead.err" || fail "the log of the failed node is not shown"
+rm -rf "$folder"/ww-demo.*
 
 echo "== interrupted"
 for after_s in 0.3 2; do

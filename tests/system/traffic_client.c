@@ -214,7 +214,8 @@ static void compare(const struct proxy *proxy, struct job *job)
     job->outcome = strncmp(line, "wrong", 5) == 0 ? OUTCOME_WRONG : OUTCOME_FAILED;
     job->problem = strncmp(line, "wrong", 5) == 0  ? "wrong bytes up"
                    : strncmp(line, "open", 4) == 0 ? "the origin still waits for the end"
-                                                   : "the origin saw another end";
+                   : strncmp(line, "eof", 3) == 0  ? "the origin saw an orderly end"
+                                                   : "the origin saw a reset";
 }
 
 static void judge(struct job *job)
@@ -288,7 +289,7 @@ static bool echo_one(int fd, const uint8_t *head, size_t head_size, struct patte
             ssize_t got = recv(fd, back, sizeof(back), 0);
             if (got < 0)
                 break;
-            size_t back_head = got > 3 && back[3] == 4 ? 22 : 10;
+            size_t back_head = back[3] == 4 ? 22 : back[3] == 3 ? 7 + (size_t)back[4] : 10;
             if ((size_t)got == back_head + size &&
                 memcmp(back + back_head, datagram + 3 + head_size, size) == 0)
                 return true;
@@ -316,8 +317,9 @@ unsigned traffic_udp(const struct proxy *proxy, enum target target, unsigned cou
     if (connect(udp, (struct sockaddr *)&relay, sizeof(relay)) == 0) {
         pattern_init(&pattern, seed, true);
         size_t head_size = put_target(target, proxy->origin_port, head);
-        for (unsigned index = 0; index < count; index++)
-            right += echo_one(udp, head, head_size, &pattern, 1 + (index * 397) % 1200);
+        while (right < count &&
+               echo_one(udp, head, head_size, &pattern, 1 + (right * 397) % 1200))
+            right++;
     }
     close(udp);
     close(fd);

@@ -52,6 +52,7 @@ static void note(uint64_t seed, const char *state, uint64_t received)
 struct sending {
     int fd;
     struct plan plan;
+    bool failed;
 };
 
 static void *send_down(void *arg)
@@ -63,13 +64,13 @@ static void *send_down(void *arg)
     if (sending->plan.origin_reset_at < bytes)
         bytes = sending->plan.origin_reset_at;
     pattern_init(&pattern, sending->plan.seed, false);
-    traffic_send(sending->fd, &pattern, bytes);
+    sending->failed = traffic_send(sending->fd, &pattern, bytes) < bytes;
     if (sending->plan.origin_reset_at == TRAFFIC_NEVER)
         shutdown(sending->fd, SHUT_WR);
     return NULL;
 }
 
-static void receive_up(int fd, const struct plan *plan)
+static const char *receive_up(int fd, const struct plan *plan, uint64_t *total)
 {
     struct pattern pattern;
     uint8_t block[TRAFFIC_BLOCK];
@@ -89,13 +90,15 @@ static void receive_up(int fd, const struct plan *plan)
             state = got == 0 ? "eof" : errno == EAGAIN ? "timeout" : "reset";
         traffic_pace(start_us, received, plan->origin_rate);
     }
-    note(plan->seed, state, received);
+    *total = received;
+    return state;
 }
 
 static void transfer(int fd, const char *line)
 {
     struct sending sending = {.fd = fd};
     struct plan *plan = &sending.plan;
+    uint64_t received = 0;
     pthread_t thread;
 
     if (sscanf(line, "xfer %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64, &plan->seed,
@@ -112,8 +115,10 @@ static void transfer(int fd, const char *line)
         return;
     }
     if (pthread_create(&thread, NULL, send_down, &sending) == 0) {
-        receive_up(fd, plan);
+        const char *state = receive_up(fd, plan, &received);
         pthread_join(thread, NULL);
+        /* The kernel tells a reset once, and the sender may have heard of it. */
+        note(plan->seed, strcmp(state, "eof") == 0 && sending.failed ? "reset" : state, received);
     }
     close(fd);
 }

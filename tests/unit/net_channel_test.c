@@ -48,6 +48,7 @@ static void echo_all_sizes(bool bypass, bool jumbo, bool unordered)
     assert_string_equal(ww_channel_label(pair.ends[B].accepted), "echo");
     assert_string_equal(ww_channel_protocol(pair.ends[B].accepted), "p");
     assert_int_equal(ww_channel_is_unordered(pair.ends[B].accepted), unordered);
+    assert_true(ww_channel_is_reliable(pair.ends[B].accepted));
     assert_int_equal(ww_channel_number(channel) % 2, 0);
     for (size_t i = 0; i < WW_ARRAY_COUNT(SIZES); i++) {
         exchange(&pair, channel, WW_CHANNEL_BINARY, SIZES[i]);
@@ -131,6 +132,7 @@ static void sends_before_open_arrive_in_order(void **state)
     assert_true(pair_wait_count(&pair, &pair.ends[A].message_count, 10, 5000));
     for (unsigned i = 0; i < 10; i++)
         assert_int_equal(pair.ends[A].log[i].size, i);
+    assert_false(ww_channel_is_reliable(pair.ends[A].accepted));
     pair_stop(&pair);
 }
 

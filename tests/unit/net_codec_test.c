@@ -96,6 +96,10 @@ static void candidates_are_judged(void **state)
         {"::ffff:224.0.0.1", false, false},
         {"::ffff:8.8.8.8", true, true},
         {"::127.0.0.1", false, false},
+        {"169.254.169.254", false, false},
+        {"::ffff:169.254.169.254", false, false},
+        {"64:ff9b::a00:1", false, false},
+        {"2002:a00:1::1", false, false},
     };
     struct ww_candidate parsed;
     char text[128];

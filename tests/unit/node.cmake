@@ -1,3 +1,15 @@
 # The room has no interface of its own: its tests look inside.
 ww_unit_test(node_load SOURCES node_load_test.c ROOMS node http crypto loop base)
 target_include_directories(unit_node_load PRIVATE ${CMAKE_SOURCE_DIR}/engine/node)
+
+ww_unit_test(node_arbiter SOURCES node_arbiter_test.c
+             ROOMS node ops ledger policy contract wire crypto store loop base)
+target_include_directories(unit_node_arbiter PRIVATE ${CMAKE_SOURCE_DIR}/engine/node)
+target_compile_definitions(unit_node_arbiter
+                           PRIVATE WW_TEST_FOLDER="${CMAKE_CURRENT_SOURCE_DIR}")
+add_test(NAME unit.node_arbiter_disk COMMAND unit_node_arbiter disk)
+set_tests_properties(unit.node_arbiter_disk PROPERTIES LABELS unit TIMEOUT 60)
+
+ww_unit_test(node_edge SOURCES node_edge_test.c
+             ROOMS node ops policy net packet transfer wire crypto store loop base)
+target_include_directories(unit_node_edge PRIVATE ${CMAKE_SOURCE_DIR}/engine/node)

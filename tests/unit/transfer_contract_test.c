@@ -490,9 +490,13 @@ static void test_first_datagram_arrives(void **state)
 static void test_allowance_survives_an_outage(void **state)
 {
     struct sim *sim = start(19, 64 << 20);
-    uint64_t flow, before;
+    uint64_t stream, flow, before;
 
     (void)state;
+    /* Enough is proven for the provider's whole window. */
+    sim->provider_bytes = WW_CONTRACT_WINDOW_BYTES;
+    assert_int_equal(sim_open(sim, false, 10, true, &stream), 0);
+    sim_run_until_delivered(sim, 60 * SECOND);
     assert_int_equal(sim_open(sim, true, 0, false, &flow), 0);
     sim_run(sim, SECOND);
     sim->loss_ppm = 1000000;

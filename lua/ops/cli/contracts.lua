@@ -1,14 +1,35 @@
 --- `ww contracts`: the contracts of the nodes that run here.
 local format = require("ops.format")
+local control = require("ops.control")
 local nodes = require("ops.nodes")
 
+--- An arbiter has a list of its own, asked for besides.
+local function rows_of_arbiter(status)
+    local result, err = control.call(status.control, "contracts", {})
+    if not result then
+        return nil, err
+    end
+    local list = {}
+    for index, contract in ipairs(result.contracts) do
+        list[index] = {
+            contract = contract.contract, peer = contract.client, provider = contract.provider,
+            state = contract.state, bytes = contract.bytes,
+        }
+    end
+    return list
+end
+
 local function rows_of(status)
+    if status.role == "arbiter" then
+        return rows_of_arbiter(status)
+    end
     local list = {}
     for _, connection in ipairs(type(status.connections) == "table" and status.connections or {}) do
         for _, contract in ipairs(connection.contracts or {}) do
             list[#list + 1] = {
                 contract = contract.contract, peer = connection.peer, state = contract.state,
-                bytes = contract.bytes, bytes_up = contract.bytes_up, bytes_down = contract.bytes_down,
+                bytes = contract.bytes, bytes_up = contract.bytes_up,
+                    bytes_down = contract.bytes_down,
             }
         end
     end
@@ -37,7 +58,12 @@ Example:
         end
         local list = setmetatable({}, ww.list)
         for _, status in ipairs(found) do
-            for _, row in ipairs(rows_of(status)) do
+            local rows
+            rows, err = rows_of(status)
+            if not rows then
+                return nil, err
+            end
+            for _, row in ipairs(rows) do
                 row.role = status.role
                 list[#list + 1] = row
             end
@@ -51,8 +77,10 @@ Example:
         end
         local rows = {}
         for index, contract in ipairs(data.contracts) do
-            rows[index] = { contract.role, contract.contract, contract.state, format.short(contract.peer),
-                format.bytes(contract.bytes_up), format.bytes(contract.bytes_down),
+            rows[index] = { contract.role, contract.contract, contract.state,
+                format.short(contract.peer),
+                contract.bytes_up and format.bytes(contract.bytes_up) or "-",
+                contract.bytes_down and format.bytes(contract.bytes_down) or "-",
                 contract.bytes and format.bytes(contract.bytes) or "-" }
         end
         out:print(format.table({ "NODE", "CONTRACT", "STATE", "PEER", "UP", "DOWN", "SIZE" }, rows,

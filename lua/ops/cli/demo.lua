@@ -13,15 +13,17 @@ local M = {
 }
 
 local BYTES_MAX = 2 ^ 40
+local GRACE_S = 0.1
 
 local EXAMPLES = [[
-Starts an arbiter, a provider, a client and a small HTTP origin, each a process of its own on loopback,
-moves data down and up through the client's proxy, closes the contracts, and shows what was paid.
+Starts an arbiter, a provider, a client and a small HTTP origin, each a process of its own on
+loopback, moves data down and up through the client's proxy, closes the contracts, and shows what
+was paid.
 
 Examples:
   ww demo                          256 MiB in each direction
   ww demo --bytes 2GiB --json
-  ww demo --url https://deb.debian.org/debian/ls-lR.gz
+  ww demo --url https://www.example.org/
   ww demo --hold                   then use the proxy yourself, until Ctrl-C
 
 Exit codes: 0 everything was right, 1 something was not, 2 wrong usage, 130 interrupted.]]
@@ -43,7 +45,7 @@ function M.define(command)
             return base and { base = base, path = path } or nil, path
         end)
     command:option("--state"):argname("DIR")
-        :description("Keep keys, configuration, books and logs here, and go on with them next time.")
+        :description("Keep keys, configuration, books and logs here, and go on with them.")
     command:flag("--hold"):description("Keep the nodes running afterwards, until Ctrl-C.")
 end
 
@@ -70,8 +72,10 @@ local function hold(cast, facts, out, state)
     if not status then
         return nil, err
     end
-    local url = facts.origin_port and ("http://127.0.0.1:%d/down?bytes=100000000"):format(facts.origin_port)
-        or "https://example.com/"
+    local url = "https://example.com/"
+    if facts.origin_port then
+        url = ("http://127.0.0.1:%d/down?bytes=100000000"):format(facts.origin_port)
+    end
     out:warn(table.concat({
         "", "The nodes run. Paste into another terminal:",
         ("  curl --socks5-hostname %s '%s' -o /dev/null"):format(status.proxy, url),
@@ -81,7 +85,6 @@ local function hold(cast, facts, out, state)
         ("  ww wallet show --state %s"):format(cast:path("arbiter")),
         "Ctrl-C ends them.",
     }, "\n"))
-    state.holding = true
     async.await(function(done)
         state.release = done
     end)
@@ -89,8 +92,9 @@ local function hold(cast, facts, out, state)
 end
 
 local function perform(cast, args, out, state)
-    local plan = { bytes = args.bytes, base = args.url and args.url.base, path = args.url and args.url.path }
-    out:note("ww demo: an arbiter, a provider, a client and an origin on loopback, in " .. cast.folder)
+    local url = args.url or {}
+    local plan = { bytes = args.bytes, base = url.base, path = url.path }
+    out:note("ww demo: arbiter, provider, client and origin on loopback, in " .. cast.folder)
     local facts, err = play.run(cast, plan, out)
     if not facts then
         return nil, err
@@ -126,6 +130,22 @@ local function perform_safely(cast, args, out, state)
     return result, err
 end
 
+--- A node that ends by itself ends the demo, unless a signal that came with it does.
+local function watch_nodes(cast, out, state, done)
+    cast.on_gone = function(err)
+        ww.loop.after(GRACE_S, function()
+            if state.interrupted or state.released or state.over then
+                return
+            end
+            state.interrupted = true
+            async.run(function()
+                cast:stop_all()
+                done(failed(cast, err, out))
+            end)
+        end)
+    end
+end
+
 --- The first signal ends everything in order, a second one at once: children die with us.
 local function watch_signals(cast, out, state, done)
     for name, code in pairs({ INT = 130, TERM = 143 }) do
@@ -133,7 +153,8 @@ local function watch_signals(cast, out, state, done)
             if state.interrupted then
                 ww.process.exit_now(code)
             end
-            if state.holding then
+            if state.release then
+                state.released = true
                 state.release()
                 return
             end
@@ -154,7 +175,7 @@ local function conclude(cast, result, err, out, state)
         local ok
         ok, problem = cast:stop({ cast.arbiter, cast.origin })
         cast:stop_all()
-        if not ok and not state.holding then
+        if not ok and not state.released then
             result, err = nil, problem
         end
     end
@@ -175,14 +196,21 @@ function M.run(args, out)
     if not cast then
         return nil, err
     end
+    ww.process.set_limits()
     local state = {}
     local data, problem, code = async.await(function(done)
         watch_signals(cast, out, state, done)
+        watch_nodes(cast, out, state, done)
         async.run(function()
             local result, failure = perform_safely(cast, args, out, state)
+            if failure then
+                -- Perhaps because of a signal or a dead node, which are about to be told.
+                async.sleep(2 * GRACE_S)
+            end
             if state.interrupted then
                 return
             end
+            state.over = true
             done(conclude(cast, result, failure, out, state))
         end)
     end)

@@ -1,8 +1,9 @@
---- `ww demo-origin`: the HTTP origin of `ww demo`, as a process of its own. Runs until it is stopped.
+--- `ww demo-origin`: the HTTP origin of `ww demo`, as a process of its own, until it is stopped.
 local async = require("ops.async")
 
 return {
-    name = "demo-origin", summary = "Run the HTTP origin that `ww demo` uses.", hidden = true, long = true,
+    name = "demo-origin", summary = "Run the HTTP origin that `ww demo` uses.",
+    hidden = true, long = true,
     define = function(command)
         command:option("--listen"):argname("ADDRESS"):default("127.0.0.1:0")
             :description("Where to listen; port 0 takes any that is free.")

@@ -21,7 +21,8 @@ Example:
         }
     end,
     human = function(data, _, out)
-        out:note("On the other node, until " .. os.date("!%Y-%m-%d %H:%M UTC", data.expires_s) .. ":")
+        out:note("On the other node, until " .. os.date("!%Y-%m-%d %H:%M UTC", data.expires_s)
+            .. ":")
         out:print(data.command)
     end,
 }

@@ -9,10 +9,11 @@ local function usage(reason)
 end
 
 return {
-    name = "join", order = 31, summary = "Join a market: make a network, or enter one by invitation.",
+    name = "join", order = 31,
+        summary = "Join a market: make a network, or enter one by invitation.",
     define = function(command)
         command:argument("arbiter"):argname("URL#PIN")
-            :description("The arbiter's join line, which it prints when it starts. Quote it: # begins a comment.")
+            :description("The arbiter's join line (see its ww status); in quotes, for the #.")
         command:argument("name"):argname("NAME"):args("?")
             :description("Name of the new network: 3 to 32 of a-z, 0-9 and -.")
         command:option("--invite"):argname("CODE")
@@ -42,10 +43,12 @@ Examples:
         if not ok then
             return nil, err
         end
-        return { network = joined.network, name = joined.name, root = joined.is_root, arbiter = line, file = file }
+        return { network = joined.network, name = joined.name, root = joined.is_root,
+            arbiter = line, file = file }
     end,
     human = function(data, _, out)
-        out:print(("%s %s (%s)"):format(data.root and "network" or "member of", data.name, data.network))
+        out:print(("%s %s (%s)"):format(data.root and "network" or "member of", data.name,
+            data.network))
         out:note("The arbiter is remembered in " .. data.file .. ".")
     end,
 }

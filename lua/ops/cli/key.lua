@@ -50,7 +50,7 @@ return {
     define = function(command)
         command:command_target("verb")
         command:epilog([[
-The key is ECDSA P-256, in a PEM file that only its owner may read; its public half is the node's name.
+The key is ECDSA P-256, in a PEM file that only its owner may read. Its public half names the node.
 Examples:
   ww key new
   ww key check --key /var/lib/ww/key]])

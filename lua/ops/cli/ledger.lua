@@ -28,7 +28,8 @@ local function verify(args)
     if report then
         return report, nil, "live"
     end
-    local absent = err.code == "ENOTFOUND" or err.code == "ECONNREFUSED" or err.code == "EUNREACHABLE"
+    local absent = err.code == "ENOTFOUND" or err.code == "ECONNREFUSED"
+        or err.code == "EUNREACHABLE"
     if not absent or args.control then
         return nil, err
     end
@@ -43,10 +44,13 @@ return {
 Examples:
   ww ledger verify                   a running arbiter, or its store if it doesn't run
   ww ledger verify --state /var/lib/ww/arbiter --json]])
-        local verb = command:command("verify"):summary("Check that the books are whole and balance.")
-            :description("Check that the books are whole and balance: conservation per asset, no negative "
-                .. "wallet, escrow and dispute equal to the contracts, no gap in the sequence.")
-        verb:option("--control"):argname("PATH"):description("The arbiter's control socket (WW_CONTROL).")
+        local verb = command:command("verify")
+            :summary("Check that the books are whole and balance.")
+            :description("Check that the books are whole and balance: conservation per asset, no "
+                .. "negative wallet, escrow and dispute equal to the contracts, no gap in the "
+                .. "sequence.")
+        verb:option("--control"):argname("PATH")
+            :description("The arbiter's control socket (WW_CONTROL).")
         verb:option("--state"):argname("DIR"):description("The arbiter's state folder.")
     end,
     run = function(args)
@@ -65,14 +69,17 @@ Examples:
         local rows = {}
         for _, asset in ipairs(data.assets) do
             local row = { asset.asset }
-            for _, name in ipairs({ "in", "out", "market", "earned", "escrow", "dispute", "transfer" }) do
+            for _, name in ipairs({ "in", "out", "market", "earned", "escrow", "dispute",
+                "transfer" }) do
                 row[#row + 1] = (amount.format(asset[name], asset.asset):gsub(" [^ ]*$", ""))
             end
             rows[#rows + 1] = row
         end
         if #rows > 0 then
-            out:print(format.table({ "ASSET", "IN", "OUT", "MARKET", "EARNED", "ESCROW", "DISPUTE", "TRANSFER" },
-                rows, { [2] = true, [3] = true, [4] = true, [5] = true, [6] = true, [7] = true, [8] = true }))
+            out:print(format.table({ "ASSET", "IN", "OUT", "MARKET", "EARNED", "ESCROW", "DISPUTE",
+                "TRANSFER" },
+                rows, { [2] = true, [3] = true, [4] = true, [5] = true, [6] = true, [7] = true,
+                    [8] = true }))
         end
     end,
 }

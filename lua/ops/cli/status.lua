@@ -15,7 +15,8 @@ local function arbiter_text(arbiter)
     if type(arbiter) ~= "table" then
         return arbiter
     end
-    return ("%s (%s)"):format(arbiter.url or "?", yes_no(arbiter.up, "connected", "not connected") or "?")
+    return ("%s (%s)"):format(arbiter.url or "?", yes_no(arbiter.up, "connected", "not connected")
+        or "?")
 end
 
 local function bytes_or_nil(count)
@@ -40,17 +41,21 @@ local function fields_of(status)
             and format.amount(tostring(stat.price_nano_usd_per_gib), "usd") .. " per GiB" },
         { "nodes", status.sockets and ("%d connected, %d of them providers"):format(status.sockets,
             count_of(status.providers) or 0) },
-        { "contracts", status.contracts_open and ("%d open, %d in dispute; %d settled, %d void, %d refused"):format(
+        { "contracts", status.contracts_open
+            and ("%d open, %d in dispute; %d settled, %d void, %d refused"):format(
             status.contracts_open, status.contracts_disputed or 0, status.settled_total or 0,
             status.void_total or 0, status.refused_total or 0) },
         { "arbiter", arbiter_text(status.arbiter) },
         { "network", status.network },
-        { "proxy", status.proxy and ("%s (%d connections)"):format(status.proxy, status.proxy_connections or 0) },
+        { "proxy", status.proxy and ("%s (%d connections)")
+            :format(status.proxy, status.proxy_connections or 0) },
         { "provider", status.provider },
-        { "streams", status.streams_opened and ("%d opened, %d refused, %d to denied destinations"):format(
+        { "streams", status.streams_opened and ("%d opened, %d refused, %d to denied destinations")
+            :format(
             status.streams_opened, status.streams_refused or 0, status.destinations_denied or 0) },
         { "contracts ended", status.contracts_ended },
-        { "up, down", status.bytes_up and bytes_or_nil(status.bytes_up) .. ", " .. bytes_or_nil(status.bytes_down) },
+        { "up, down", status.bytes_up and bytes_or_nil(status.bytes_up) .. ", "
+            .. bytes_or_nil(status.bytes_down) },
         { "policies", status.policy_generation and format.short(status.policy_generation) },
         { "metrics", status.metrics },
         { "state", status.state },
@@ -68,11 +73,13 @@ local function print_connections(status, out)
             format.short(connection.peer), connection.ready and "ready" or "connecting", path.kind,
             path["local"], path.remote, path.data,
             path.rtt_us and ("%.1f ms"):format(path.rtt_us / 1000) or nil,
-            connection.streams, bytes_or_nil(connection.bytes_sent), bytes_or_nil(connection.bytes_received),
+            connection.streams, bytes_or_nil(connection.bytes_sent),
+                bytes_or_nil(connection.bytes_received),
         }
     end
     out:print("")
-    out:print(format.table({ "PEER", "STATE", "PATH", "LOCAL", "REMOTE", "DATA", "RTT", "STREAMS", "SENT", "RECEIVED" },
+    out:print(format.table({ "PEER", "STATE", "PATH", "LOCAL", "REMOTE", "DATA", "RTT", "STREAMS",
+        "SENT", "RECEIVED" },
         rows, { [7] = true, [8] = true, [9] = true, [10] = true }))
 end
 
@@ -100,7 +107,8 @@ end
 local function print_faults(status, out)
     for _, hook in ipairs(status.policy_hooks or {}) do
         if (hook.faults or 0) > 0 then
-            out:print(("policy %s: %d of %d decisions failed and fell back; see the log"):format(hook.hook,
+            out:print(("policy %s: %d of %d decisions failed and fell back; see the log")
+                :format(hook.hook,
                 hook.faults, hook.calls))
         end
     end
@@ -111,7 +119,7 @@ return {
     define = function(command)
         nodes.define(command)
         command:epilog([[
-Without a place it looks at WW_CONTROL, and then at the usual state folders of all three kinds of node.
+Without a place it looks at WW_CONTROL, then at the usual state folders of all kinds of node.
 With --json: {"version":1, "nodes":[…]}; with a place that was named, that node's object itself.
 Examples:
   ww status

@@ -7,6 +7,7 @@ return {
         return version.details()
     end,
     human = function(data, _, out)
-        out:print(("ww %s (%s, %s %s)"):format(data.program_version, data.lua, data.system, data.machine))
+        out:print(("ww %s (%s, %s %s)"):format(data.program_version, data.lua, data.system,
+            data.machine))
     end,
 }

@@ -51,7 +51,8 @@ local function show_by_api(args)
         wallet.name = result.name
     end
     return {
-        wallets = setmetatable(result.wallets, ww.list), network = result.network, name = result.name,
+        wallets = setmetatable(result.wallets, ww.list), network = result.network,
+            name = result.name,
         balance_bytes = result.balance_bytes, settled_bytes = result.settled_bytes,
     }
 end
@@ -113,7 +114,8 @@ local function print_wallets(data, out)
         end
         rows[#rows + 1] = row
     end
-    out:print(format.table({ "NETWORK", "ASSET", "MARKET", "EARNED", "ESCROW", "DISPUTE", "TRANSFER" }, rows,
+    out:print(format.table({ "NETWORK", "ASSET", "MARKET", "EARNED", "ESCROW", "DISPUTE",
+        "TRANSFER" }, rows,
         { [3] = true, [4] = true, [5] = true, [6] = true, [7] = true }))
     if data.balance_bytes then
         out:print("buys about " .. format.bytes(data.balance_bytes))
@@ -121,12 +123,14 @@ local function print_wallets(data, out)
 end
 
 local function define_place(command)
-    command:option("--control"):argname("PATH"):description("The arbiter's control socket (WW_CONTROL).")
+    command:option("--control"):argname("PATH")
+        :description("The arbiter's control socket (WW_CONTROL).")
     command:option("--state"):argname("DIR"):description("The arbiter's state folder.")
 end
 
 return {
-    name = "wallet", order = 40, summary = "Show balances; as the arbiter's operator, grant credit.",
+    name = "wallet", order = 40,
+        summary = "Show balances; as the arbiter's operator, grant credit.",
     define = function(command)
         command:command_target("verb")
         command:epilog([[
@@ -135,16 +139,20 @@ Examples:
   ww wallet credit my-network usd 10.50usd   a grant by the operator
   ww wallet credit my-network xch 1500000    in base units]])
         local show = command:command("show"):summary("Show balances.")
-            :description("Show balances: of all networks on the arbiter's machine (control socket), of one's own network elsewhere (API).")
-        show:argument("network"):argname("NETWORK"):args("?"):description("Only this network (name or id).")
+            :description("Show balances: of all networks on the arbiter's machine (control "
+                .. "socket), of one's own network elsewhere (API).")
+        show:argument("network"):argname("NETWORK"):args("?")
+            :description("Only this network (name or id).")
         define_place(show)
         member.define(show, true)
         local credit = command:command("credit"):summary("Grant credit to a network.")
-            :description("Grant credit to a network. On the arbiter's machine only, by its control socket.")
+            :description("Grant credit to a network; on the arbiter's machine only.")
         credit:argument("network"):argname("NETWORK"):description("Name or id.")
         credit:argument("asset"):argname("ASSET"):description("Such as usd, xch or sol.")
-        credit:argument("amount"):argname("AMOUNT"):description("Base units (1500), or with its unit: 10.50usd.")
-        credit:option("--id"):argname("ID"):description("Repeat a grant whose outcome is unknown: it is done once.")
+        credit:argument("amount"):argname("AMOUNT")
+            :description("Base units (1500), or with its unit: 10.50usd.")
+        credit:option("--id"):argname("ID")
+            :description("Repeat a grant whose outcome is unknown: it is done once.")
         define_place(credit)
     end,
     run = function(args)
@@ -152,7 +160,8 @@ Examples:
     end,
     human = function(data, args, out)
         if args.verb == "credit" then
-            out:note(("Granted %s to %s."):format(amount.format(data.amount, data.asset), data.name or data.network))
+            out:note(("Granted %s to %s."):format(amount.format(data.amount, data.asset), data.name
+                or data.network))
         end
         print_wallets(data, out)
     end,

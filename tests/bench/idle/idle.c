@@ -1,5 +1,5 @@
-/* Memory of idle connections: one process holds the clients, the other the servers, each client
- * connected to its server over loopback, with a channel open and nothing to say. Prints the
+/* Memory of idle connections as the nodes have them: peer, two channels and transfer. One process
+ * holds the clients' ends, the other the providers', over loopback, with nothing to say. Prints the
  * resident memory of each process per connection, how long one takes to set up, and how much CPU
  * all of them take while idle. bench_idle [count]
  */
@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "conn.h"
 #include "net_process.h"
 
 #define AT_ONCE     16 /* connections being set up */
@@ -19,7 +20,7 @@
 
 struct end {
     struct bench_peer bench; /* first: bench_signal takes it from there */
-    struct ww_channel *channel;
+    struct conn *conn;
 };
 
 struct state {
@@ -47,67 +48,54 @@ static double resident_kb(void)
     return (double)resident * (double)sysconf(_SC_PAGESIZE) / 1024;
 }
 
-static void on_closed(void *arg, int code)
+static void on_signal(struct conn *conn, const char *text)
 {
-    (void)arg;
-    bench_fail("closed", code);
+    bench_signal(conn->owner, text);
 }
 
-static void on_channel(void *arg, struct ww_channel *channel)
+static void on_closed(struct conn *conn, int code)
 {
-    static const struct ww_channel_callbacks NONE;
-    ww_channel_accept(channel, &NONE, arg);
-    state.connected++;
-    if (state.connected == state.count)
-        ww_loop_stop(state.process.loop);
+    (void)conn;
+    bench_fail("closed", code);
 }
 
 static void start_one(void);
 
-static void on_open(void *arg)
+static void on_ready(struct conn *conn)
 {
-    (void)arg;
+    (void)conn;
     state.connected++;
-    if (state.started < state.count)
+    if (state.is_client && state.started < state.count)
         start_one();
     if (state.connected == state.count)
         ww_loop_stop(state.process.loop);
 }
 
-static void on_connected(void *arg)
+static void start_conn(unsigned number)
 {
-    static const struct ww_channel_callbacks CALLBACKS = {.open = on_open};
-    const struct ww_channel_config config = {.label = "idle", .max_retransmits = -1};
-    struct end *end = arg;
-    if (!state.is_client)
-        return;
-    int code = ww_channel_open(state.process.peers[end->bench.number], &config, &CALLBACKS, end,
-                               &end->channel);
-    if (code)
-        bench_fail("open", code);
-}
-
-static void start_peer(unsigned number)
-{
-    static const struct ww_peer_callbacks CALLBACKS = {.signal = bench_signal,
-                                                       .connected = on_connected,
-                                                       .channel = on_channel,
-                                                       .closed = on_closed};
-    const struct ww_peer_config config = {
-        .role = state.is_client ? WW_PEER_CLIENT : WW_PEER_SERVER,
-        .remote = state.remote,
-    };
+    static const uint8_t EPOCH[WW_EPOCH_SIZE];
+    static const struct conn_callbacks CALLBACKS = {
+        .signal = on_signal, .ready = on_ready, .closed = on_closed};
     struct end *end = &state.ends[number];
+    const struct conn_config config = {
+        .net = state.process.net,
+        .loop = state.process.loop,
+        .role = state.is_client ? WW_TRANSFER_CLIENT : WW_TRANSFER_PROVIDER,
+        .remote = state.remote,
+        .epoch = EPOCH,
+        .callbacks = &CALLBACKS,
+        .owner = end,
+    };
     end->bench = (struct bench_peer){&state.process, number};
-    int code =
-        ww_peer_create(state.process.net, &config, &CALLBACKS, end, &state.process.peers[number]);
+    int code = conn_create(&config, &end->conn);
     if (code)
-        bench_fail("peer", code);
+        bench_fail("conn", code);
+    state.process.peers[number] = end->conn->peer;
 }
 
 static void start_one(void)
 {
-    start_peer(state.started++);
+    start_conn(state.started++);
 }
 
 static void stop(void *arg)
@@ -128,7 +116,7 @@ static void run(int fd, bool is_client, unsigned count, struct report *report)
         for (unsigned i = 0; i < WW_MIN(count, AT_ONCE); i++)
             start_one();
     } else {
-        state.process.missing = start_peer; /* when its client's first signal comes */
+        state.process.missing = start_conn; /* when its client's first signal comes */
     }
     ww_loop_run(state.process.loop);
     state.setup_s = bench_clock_s() - started_s;
@@ -151,7 +139,7 @@ static void run(int fd, bool is_client, unsigned count, struct report *report)
 int main(int argc, char **argv)
 {
     unsigned count = 1000;
-    struct report client, server;
+    struct report client, provider;
     struct rlimit files;
     int fd, child;
     if (argc > 1) {
@@ -170,8 +158,8 @@ int main(int argc, char **argv)
     alarm(600);
     if (bench_fork(&fd, &child)) {
         int report_fd = dup(fd);
-        run(fd, false, count, &server);
-        if (send(report_fd, &server, sizeof server, 0) < 0)
+        run(fd, false, count, &provider);
+        if (send(report_fd, &provider, sizeof provider, 0) < 0)
             bench_fail("report", 0);
         _exit(0);
     }
@@ -179,15 +167,15 @@ int main(int argc, char **argv)
     /* Late signals may lie before the report. */
     char packet[8192];
     ssize_t size;
-    while ((size = recv(fd, packet, sizeof packet, 0)) != sizeof server && size > 0)
+    while ((size = recv(fd, packet, sizeof packet, 0)) != sizeof provider && size > 0)
         ;
     if (size <= 0)
         bench_fail("report", 0);
-    memcpy(&server, packet, sizeof server);
+    memcpy(&provider, packet, sizeof provider);
     waitpid(child, NULL, 0);
-    printf("connections=%u client_kB_each=%.1f server_kB_each=%.1f setup_s=%.2f setup_ms_each=%.1f "
-           "idle_client_cpu_percent=%.1f idle_server_cpu_percent=%.1f\n",
-           count, client.kb, server.kb, state.setup_s, state.setup_s * 1000 / count,
-           client.cpu_s * 100, server.cpu_s * 100);
+    printf("connections=%u client_kB_each=%.1f provider_kB_each=%.1f setup_s=%.2f setup_ms_each=%.1f "
+           "idle_client_cpu_percent=%.1f idle_provider_cpu_percent=%.1f\n",
+           count, client.kb, provider.kb, state.setup_s, state.setup_s * 1000 / count,
+           client.cpu_s * 100, provider.cpu_s * 100);
     return 0;
 }

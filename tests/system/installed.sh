@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# `cmake --install` gives a program that finds its Lua and policies by itself, with man page and
+# completions. Argument: the build folder.
+set -euo pipefail
+source "$(dirname "$0")/lib.sh"
+
+step "install"
+cmake --install "$1" --prefix "$scratch/prefix" > "$scratch/install.out"
+cd "$scratch"
+program=$scratch/prefix/bin/ww
+"$program" version
+for file in man/man1/ww.1 bash-completion/completions/ww zsh/vendor-completions/_ww \
+    fish/vendor_completions.d/ww.fish doc/ww/LICENSE doc/ww/README.md; do
+    [[ -s $scratch/prefix/share/$file ]] || fail "share/$file was not installed"
+done
+bash -n "$scratch/prefix/share/bash-completion/completions/ww"
+
+step "an installed arbiter answers, with its policies"
+start_arbiter
+status arbiter | jq -e '.policy_generation | length == 52' > /dev/null || fail "no policies"
+node_stop arbiter

@@ -1,0 +1,185 @@
+--- Nodes for node_arbiter_test.lua: real keys, and fake sockets on the real hub.
+local accounts = require("arbiter.accounts")
+local api = require("arbiter.api")
+local async = require("ops.async")
+local hub = require("arbiter.hub")
+local json = require("ops.json")
+
+local M = { folder = nil }
+
+local ANSWER_S = 3
+local DONE = 1
+
+M.GRANT = "100000000000"
+
+local names = 0
+
+function M.fresh_name()
+    names = names + 1
+    return "net-" .. names
+end
+
+--- A node with a key and a fake socket. Its pushes are kept.
+local Node = {}
+Node.__index = Node
+
+function M.new_node()
+    names = names + 1
+    local path = M.folder .. "/key" .. names
+    local key = assert(ww.crypto.key_generate(path))
+    local self = setmetatable({
+        path = path,
+        id = key:node_id(),
+        public_key = key:public_key(),
+        answers = {},
+        order = {},
+        pushes = {},
+        last_id = 0,
+    }, Node)
+    local ws = {}
+    function ws.send(_, text)
+        if #text > (self.size_max or 65536) then
+            return nil, ww.error("ETOOBIG")
+        end
+        local message = json.decode(text)
+        if message.push then
+            self.pushes[#self.pushes + 1] = message
+        else
+            self.order[#self.order + 1] = message.id
+            local waiting = self.answers[message.id]
+            self.answers[message.id] = message
+            if type(waiting) == "function" then
+                waiting()
+            end
+        end
+        return true
+    end
+    function ws.close(_, code)
+        self.close_code = code
+        self.handlers.on_closed(code)
+    end
+    local server = {
+        upgrade = function(_, _, handlers)
+            self.handlers = handlers
+            return ws
+        end,
+    }
+    local session = { node = self.id, public_key = self.public_key }
+    assert(hub.accept(server, { id = 1 }, session, function(peer, method, route, body)
+        return api.call(peer, method, route, body)
+    end))
+    return self
+end
+
+--- Sends a call; the answer comes later.
+function Node:send(method, path, body)
+    self.last_id = self.last_id + 1
+    local id = self.last_id
+    self.handlers.on_message(json.encode({ id = id, method = method, path = path, body = body }))
+    return id
+end
+
+--- Waits for the answer of a call: body, or nil and the error.
+function Node:answer(id)
+    if not self.answers[id] then
+        async.await(function(done)
+            self.answers[id] = done
+        end, ANSWER_S)
+    end
+    local message = self.answers[id]
+    assert(type(message) == "table", "no answer")
+    if message.status ~= 200 then
+        return nil, message.body.error
+    end
+    return message.body
+end
+
+function Node:call(method, path, body)
+    return self:answer(self:send(method, path, body))
+end
+
+--- Sends a call in which all but the first `count` allocations fail, and waits for its answer.
+function Node:starved(count, method, path, body)
+    ww.test.fail_allocations({ count = count })
+    local id = self:send(method, path, body)
+    ww.test.fail_allocations({})
+    return self:answer(id)
+end
+
+function Node:close_text(contract, up, down, reason)
+    local signed = assert(ww.test.sign_close({
+        key = self.path, contract = contract, up = up, down = down, reason = reason or DONE,
+    }))
+    return signed.close
+end
+
+function Node:close_contract(contract, up, down, reason)
+    return self:call("POST", "/v1/contracts/" .. contract .. "/close",
+        { close = self:close_text(contract, up, down, reason) })
+end
+
+--- Waits for the n-th push of this name.
+function Node:pushed(name, count)
+    for _ = 1, ANSWER_S * 100 do
+        local found = 0
+        for _, push in ipairs(self.pushes) do
+            if push.push == name then
+                found = found + 1
+                if found == (count or 1) then
+                    return push.body
+                end
+            end
+        end
+        async.sleep(0.01)
+    end
+    error("no push " .. name, 2)
+end
+
+function M.expect(code, result, err)
+    if result ~= nil or type(err) ~= "table" or err.code ~= code then
+        error(("expected %s, got %s"):format(code, json.encode({ result = result, err = err })), 2)
+    end
+    return err
+end
+
+function M.check_books()
+    local report = assert(ww.ledger.check())
+    assert(report.ok, report.why)
+end
+
+function M.wallet(node)
+    local found = assert(node:call("GET", "/v1/wallet"))
+    return found.wallets[1] or { market = "0", escrow = "0", earned = "0", dispute = "0" }
+end
+
+function M.new_member(with_money)
+    local node = M.new_node()
+    local member = assert(node:call("POST", "/v1/networks", { name = M.fresh_name() }))
+    node.network, node.name = member.network, member.name
+    if with_money then
+        assert(accounts.credit({ network = node.name, asset = "usd", amount = M.GRANT }))
+    end
+    return node
+end
+
+function M.new_provider()
+    local node = M.new_member(false)
+    assert(node:call("POST", "/v1/provider", {}))
+    return node
+end
+
+--- A contract that the provider has taken.
+function M.accepted(client, provider, bytes)
+    local offers = 0
+    for _, push in ipairs(provider.pushes) do
+        offers = offers + (push.push == "offer" and 1 or 0)
+    end
+    local wanted = { provider = provider.id, bytes = bytes or 1e6 }
+    local id = client:send("POST", "/v1/contracts", wanted)
+    local offer = provider:pushed("offer", offers + 1)
+    local path = "/v1/contracts/" .. offer.contract .. "/answer"
+    assert(provider:call("POST", path, { accept = true }))
+    return assert(client:answer(id))
+end
+
+return M

@@ -1,0 +1,211 @@
+/* What the edges decide by themselves: which destinations a client asks for, and when a provider
+ * ends a contract whose client doesn't. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "client.h"
+#include "provider.h"
+
+static int judge(struct client *client, const char *host, uint16_t port)
+{
+    struct ww_target target;
+
+    assert_int_equal(ww_target_parse(host, strlen(host), port, &target), 0);
+    return client_judge(client, &target, WW_DEST_TCP);
+}
+
+static void test_judge(void **state)
+{
+    struct client client = {0};
+
+    (void)state;
+    assert_int_equal(ww_address_rules_create(false, &client.rules), 0);
+    assert_int_equal(judge(&client, "8.8.8.8", 443), 0);
+    assert_int_equal(judge(&client, "2606:4700::1", 443), 0);
+    assert_int_equal(judge(&client, "example.com", 443), 0); /* resolved and judged there */
+    assert_int_equal(judge(&client, "8.8.8.8", 25), WW_EDESTINATION);
+    assert_int_equal(judge(&client, "10.0.0.1", 443), WW_EDESTINATION);
+    assert_int_equal(judge(&client, "::1", 443), WW_EDESTINATION);
+    /* Denied whatever is embedded: a provider may take it for malice. */
+    assert_int_equal(judge(&client, "::ffff:8.8.8.8", 443), WW_EDESTINATION);
+    assert_int_equal(judge(&client, "::ffff:10.0.0.1", 443), WW_EDESTINATION);
+    ww_address_rules_destroy(client.rules);
+}
+
+/* --- a provider's clock ----------------------------------------------------------------------- */
+
+struct rig {
+    struct provider provider; /* first: the owner of conn */
+    struct conn conn;
+    struct ww_loop *loop;
+    bool was_ended; /* END was sent */
+};
+
+static int on_send(void *arg, enum ww_lane lane, const uint8_t *head, size_t head_size,
+                   const uint8_t *payload, size_t payload_size)
+{
+    struct conn *conn = arg;
+    struct rig *rig = conn->owner;
+    struct ww_cursor cursor;
+    struct ww_frame frame;
+
+    (void)lane;
+    (void)payload;
+    assert_int_equal(payload_size, 0);
+    ww_cursor_init(&cursor, head, head_size);
+    while (ww_wire_frame_decode(&cursor, &frame) == 0)
+        rig->was_ended |= frame.type == WW_FRAME_END;
+    return 0;
+}
+
+static void on_open(void *arg, const uint8_t *token, size_t token_size,
+                    const uint8_t epoch[WW_EPOCH_SIZE])
+{
+    (void)arg;
+    (void)token;
+    (void)token_size;
+    (void)epoch;
+}
+
+static void open_contract(struct rig *rig, const struct ww_token *terms)
+{
+    struct ww_frame frame = {.type = WW_FRAME_OPEN};
+    uint8_t signature[WW_SIGNATURE_BYTES] = {0};
+    struct ww_buf out;
+
+    frame.open.token = (const uint8_t *)"token";
+    frame.open.token_size = 5;
+    ww_buf_init(&out, 1024);
+    assert_int_equal(ww_wire_frame_encode(&frame, &out), 0);
+    ww_transfer_receive(rig->conn.transfer, WW_LANE_RELIABLE, out.data, out.size, 1000);
+    ww_buf_deinit(&out);
+    assert_int_equal(ww_transfer_contract_accept(rig->conn.transfer, terms, signature, 1000), 0);
+}
+
+static void on_ended(void *arg, const struct ww_id *id, const struct ww_transfer_counts *counts,
+                     bool clean)
+{
+    (void)arg;
+    (void)id;
+    (void)counts;
+    (void)clean;
+}
+
+static struct rig *rig_create(const struct provider_open *open)
+{
+    static const struct ww_transfer_callbacks callbacks = {
+        .send = on_send, .contract_open = on_open, .contract_ended = on_ended};
+    struct ww_transfer_config config = {.role = WW_TRANSFER_PROVIDER};
+    struct ww_token terms = {.bytes = 1 << 20, .contract_id = open->id};
+    struct provider_open *entry = ww_alloc(1, sizeof(*entry));
+    struct rig *rig = calloc(1, sizeof(*rig));
+    struct provider *provider = &rig->provider;
+    struct conn *conn = &rig->conn;
+
+    assert_int_equal(ww_loop_create(&rig->loop), 0);
+    assert_int_equal(ww_timer_create(rig->loop, provider_check_times, provider, &provider->clock),
+                     0);
+    conn->loop = rig->loop;
+    conn->owner = rig;
+    conn->timer_due_us = UINT64_MAX;
+    assert_int_equal(ww_timer_create(rig->loop, provider_check_times, provider, &conn->timer), 0);
+    assert_int_equal(ww_transfer_create(&config, &callbacks, conn, &conn->transfer), 0);
+    HASH_ADD(hh, provider->edge.conns, remote, sizeof(conn->remote), conn);
+    open_contract(rig, &terms);
+    *entry = *open;
+    HASH_ADD(hh, provider->open, id, sizeof(entry->id), entry);
+    return rig;
+}
+
+static void rig_destroy(struct rig *rig)
+{
+    provider_forget(&rig->provider, rig->provider.open);
+    HASH_DELETE(hh, rig->provider.edge.conns, &rig->conn);
+    ww_transfer_destroy(rig->conn.transfer);
+    ww_timer_destroy(rig->conn.timer);
+    ww_timer_destroy(rig->provider.clock);
+    ww_loop_destroy(rig->loop);
+    free(rig);
+}
+
+static void test_times(void **state)
+{
+    uint64_t now_s = ww_clock_wall_ms() / 1000;
+    const struct {
+        uint64_t expires_s, confirm_by_s;
+        bool is_ended, is_lost;
+    } cases[] = {
+        {now_s + 1000, 0, false, false},
+        {now_s + 1000, now_s + 100, false, false},
+        {now_s, 0, true, false},
+        {now_s + 1000, now_s, true, false}, /* the arbiter never confirmed it */
+        {now_s - 100, 0, true, true},       /* and the client doesn't answer END */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < WW_ARRAY_COUNT(cases); i++) {
+        struct provider_open open = {
+            .id = {{1}}, .expires_s = cases[i].expires_s, .confirm_by_s = cases[i].confirm_by_s};
+        struct rig *rig = rig_create(&open);
+
+        provider_check_times(&rig->provider);
+        assert_int_equal(rig->was_ended, cases[i].is_ended);
+        assert_int_equal(rig->conn.closing_code, cases[i].is_lost ? WW_EEXPIRED : 0);
+        assert_true(ww_timer_running(rig->provider.clock));
+        rig_destroy(rig);
+    }
+}
+
+static void test_connection_without_a_contract(void **state)
+{
+    struct provider_open open = {.id = {{1}}, .expires_s = UINT64_MAX};
+    struct rig *rig = rig_create(&open);
+
+    (void)state;
+    rig->conn.bare_since_us = 1; /* since the machine started */
+    provider_check_times(&rig->provider);
+    assert_int_equal(rig->conn.bare_since_us, 0);
+    ww_transfer_lost(rig->conn.transfer, WW_ECLOSED, 1000);
+    provider_check_times(&rig->provider);
+    assert_int_not_equal(rig->conn.bare_since_us, 0);
+    assert_int_equal(rig->conn.closing_code, 0);
+    rig->conn.bare_since_us = 1;
+    provider_check_times(&rig->provider);
+    assert_int_equal(rig->conn.closing_code,
+                     ww_clock_mono_us() > WW_OPEN_BY_S * 1000000ULL ? WW_ENOCONTRACT : 0);
+    rig_destroy(rig);
+}
+
+static void test_opening_is_limited(void **state)
+{
+    struct provider_open open = {.id = {{1}}, .expires_s = UINT64_MAX};
+    struct ww_dest dest = {.protocol = WW_DEST_TCP,
+                           .kind = WW_DEST_IPV4,
+                           .address = {8, 8, 8, 8},
+                           .port = 25}; /* never served, so nothing is connected */
+    struct rig *rig = rig_create(&open);
+
+    (void)state;
+    for (uint64_t id = 0; id < 2 * WW_NODE_OPENS_BURST; id++)
+        provider_stream_opened(&rig->conn, id, &dest);
+    assert_int_equal(rig->provider.refused_count, 2 * WW_NODE_OPENS_BURST);
+    /* A little more comes while the test runs. */
+    assert_in_range(rig->provider.denied_count, WW_NODE_OPENS_BURST, WW_NODE_OPENS_BURST * 3 / 2);
+    rig_destroy(rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_judge),
+        cmocka_unit_test(test_times),
+        cmocka_unit_test(test_connection_without_a_contract),
+        cmocka_unit_test(test_opening_is_limited),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,250 @@
+/* What a peer may try in order to be paid for what it didn't deliver, or to get what it doesn't pay
+ * for, or to make the other side work for nothing. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "transfer_sim.h"
+
+#define SECOND 1000000ULL
+
+/* A connection with one open contract, stream 0 and flow 1, all quiet. */
+static struct sim *start(void)
+{
+    struct sim *sim = sim_create(1);
+    uint64_t id;
+
+    assert_int_equal(sim_offer(sim), 0);
+    assert_int_equal(sim_open(sim, false, 100, false, &id), 0);
+    assert_int_equal(sim_open(sim, true, 0, false, &id), 0);
+    sim_run(sim, SECOND);
+    assert_true(sim->ends[0].streams[0].is_accepted && sim->ends[0].streams[1].is_accepted);
+    sim->is_unchecked = true;
+    return sim;
+}
+
+static struct ww_frame data_frame(uint64_t index, uint64_t stream_id, size_t size)
+{
+    static const uint8_t bytes[WW_MESSAGE_BYTES_MAX];
+    struct ww_frame frame = {.type = WW_FRAME_DATA};
+
+    frame.data.index = index;
+    frame.data.stream_id = stream_id;
+    frame.data.payload = bytes;
+    frame.data.payload_size = size;
+    return frame;
+}
+
+static uint64_t received_by_client(const struct sim *sim)
+{
+    struct ww_transfer_stats stats;
+
+    ww_transfer_stats(sim->ends[SIM_CLIENT].transfer, &stats);
+    return stats.bytes_received;
+}
+
+/* Junk on streams until the client has enough of it; returns what was counted, so paid. */
+static uint64_t send_junk(struct sim *sim, uint64_t stream_id)
+{
+    uint64_t before = received_by_client(sim);
+
+    for (uint64_t i = 0; i < 1000 && !sim->ends[SIM_CLIENT].failed_code; i++) {
+        struct ww_frame frame = data_frame(i, stream_id, WW_MESSAGE_BYTES_MAX);
+
+        sim_inject(sim, SIM_PROVIDER, WW_LANE_RELIABLE, &frame);
+    }
+    assert_int_equal(sim->ends[SIM_CLIENT].failed_code, WW_EPROTOCOL);
+    return received_by_client(sim) - before;
+}
+
+static void test_junk_for_an_abandoned_stream(void **state)
+{
+    struct sim *sim = start();
+
+    (void)state;
+    /* What was on its way when the client gave the stream up is paid, up to its credit … */
+    ww_transfer_stream_reset(sim->ends[SIM_CLIENT].transfer, 0, 0);
+    assert_in_range(send_junk(sim, 0), 1, WW_STREAM_WINDOW_BYTES + 1);
+    sim_destroy(sim);
+
+    /* … and nothing once the provider has heard of it. */
+    sim = start();
+    ww_transfer_stream_reset(sim->ends[SIM_CLIENT].transfer, 0, 0);
+    sim_run(sim, SECOND);
+    assert_int_equal(send_junk(sim, 0), 0);
+    sim_destroy(sim);
+}
+
+static void test_junk_for_an_abandoned_stream_unsent(void **state)
+{
+    struct sim *sim = start();
+
+    (void)state;
+    /* The RESET waits for the lane: the stream's credit holds all the same. */
+    sim->lane_bytes = 0;
+    ww_transfer_stream_reset(sim->ends[SIM_CLIENT].transfer, 0, 0);
+    assert_in_range(send_junk(sim, 0), 1, WW_STREAM_WINDOW_BYTES + 1);
+    sim_destroy(sim);
+}
+
+static void test_junk_for_a_finished_stream(void **state)
+{
+    struct sim *sim = start();
+
+    (void)state;
+    sim_send(sim, SIM_CLIENT, 0, 0, true);
+    sim_send(sim, SIM_PROVIDER, 0, 0, true);
+    sim_run(sim, SECOND);
+    assert_int_equal(ww_transfer_stream_count(sim->ends[SIM_CLIENT].transfer), 1);
+    assert_int_equal(send_junk(sim, 0), 0);
+    sim_destroy(sim);
+}
+
+static void test_junk_for_an_abandoned_flow(void **state)
+{
+    struct sim *sim = start();
+    struct ww_frame frame = data_frame(0, 1, 1000);
+
+    (void)state;
+    frame.type = WW_FRAME_DATAGRAM;
+    ww_transfer_stream_reset(sim->ends[SIM_CLIENT].transfer, 1, 0);
+    sim_inject(sim, SIM_PROVIDER, WW_LANE_DATAGRAM, &frame);
+    sim_run(sim, SECOND);
+    frame.data.index = 1;
+    sim_inject(sim, SIM_PROVIDER, WW_LANE_DATAGRAM, &frame);
+    assert_int_equal(received_by_client(sim), 0);
+    assert_int_equal(sim->ends[SIM_CLIENT].failed_code, 0);
+    sim_destroy(sim);
+}
+
+static void test_data_before_the_stream_is_accepted(void **state)
+{
+    struct sim *sim = start();
+    struct ww_frame frame = data_frame(0, 2, 10);
+    uint64_t id;
+
+    (void)state;
+    sim->connect_us = 10 * SECOND;
+    assert_int_equal(sim_open(sim, false, 0, false, &id), 0);
+    sim_run(sim, SECOND);
+    sim_inject(sim, SIM_PROVIDER, WW_LANE_RELIABLE, &frame);
+    assert_int_equal(sim->ends[SIM_CLIENT].failed_code, WW_EPROTOCOL);
+    assert_int_equal(sim->ends[SIM_CLIENT].streams[2].received, 0);
+    sim_destroy(sim);
+}
+
+/* The client reads everything and says that it got nothing. */
+static void test_ended_leaves_out_a_stream(void **state)
+{
+    static const struct {
+        uint64_t bytes;
+        int code;
+    } cases[] = {{0, WW_EPROTOCOL}, {999, WW_EPROTOCOL}, {1000, 0}};
+
+    (void)state;
+    for (size_t i = 0; i < WW_ARRAY_COUNT(cases); i++) {
+        struct sim *sim = start();
+        struct ww_frame ended = {.type = WW_FRAME_ENDED};
+        struct ww_transfer_contract_info info;
+
+        sim_send(sim, SIM_PROVIDER, 0, 1000, false);
+        assert_int_equal(ww_transfer_contracts(sim->ends[1].transfer, &info, 1), 1);
+        assert_int_equal(ww_transfer_contract_end(sim->ends[1].transfer, sim->now_us), 0);
+        ended.ended.contract_id = info.id;
+        ended.ended.bytes_received = cases[i].bytes;
+        sim_inject(sim, SIM_CLIENT, WW_LANE_RELIABLE, &ended);
+        assert_int_equal(sim->ends[SIM_PROVIDER].failed_code, cases[i].code);
+        sim_destroy(sim);
+    }
+}
+
+static uint64_t sent_by_provider(const struct sim *sim)
+{
+    struct ww_transfer_stats stats;
+
+    ww_transfer_stats(sim->ends[SIM_PROVIDER].transfer, &stats);
+    return stats.bytes_sent;
+}
+
+/* A client that grants and gives credit without end, and acknowledges nothing. */
+static void test_a_client_that_acknowledges_nothing(void **state)
+{
+    struct sim *sim = start();
+    struct ww_frame credit = {.type = WW_FRAME_STREAM_CREDIT};
+    struct ww_frame ack = {.type = WW_FRAME_ACK};
+
+    (void)state;
+    sim->lane_bytes = SIZE_MAX;
+    credit.credit.offset = (uint64_t)1 << 40;
+    sim_inject(sim, SIM_CLIENT, WW_LANE_RELIABLE, &credit);
+    sim_send(sim, SIM_PROVIDER, 0, 7 << 20, false);
+    assert_in_range(sent_by_provider(sim), WW_WINDOW_FIRST_BYTES,
+                    WW_WINDOW_FIRST_BYTES + WW_MESSAGE_BYTES_MAX);
+    /* What it proves, it gets again and as much more. */
+    ack.ack.cumulative = 4;
+    sim_inject(sim, SIM_CLIENT, WW_LANE_RELIABLE, &ack);
+    assert_in_range(sent_by_provider(sim), 2 * WW_WINDOW_FIRST_BYTES, 4 * WW_WINDOW_FIRST_BYTES);
+    sim_destroy(sim);
+}
+
+/* A client whose destinations don't read must not make the provider hold a window for each. */
+static void test_slow_readers_are_bounded_together(void **state)
+{
+    struct sim *sim = start();
+    uint64_t held = 0;
+    uint64_t id;
+
+    (void)state;
+    sim->is_unchecked = false;
+    sim->contract_bytes = 1 << 30;
+    assert_int_equal(sim_offer(sim), 0);
+    for (int i = 0; i < 200; i++) {
+        assert_int_equal(sim_open(sim, false, 600000, true, &id), 0);
+        sim->ends[SIM_PROVIDER].streams[id].is_paused = true;
+    }
+    sim_run(sim, 60 * SECOND);
+    for (size_t i = 2; i <= id; i++)
+        held += sim->ends[SIM_PROVIDER].streams[i].unread;
+    assert_in_range(held, 32 << 20, WW_CREDIT_BYTES_MAX + 200 * WW_STREAM_WINDOW_LEAST_BYTES);
+    for (size_t i = 2; i <= id; i++)
+        sim_resume(sim, SIM_PROVIDER, i);
+    sim_run_until_delivered(sim, 60 * SECOND);
+    sim_destroy(sim);
+}
+
+/* Lost datagrams must not fill the window for ever. */
+static void test_lost_datagrams_leave_the_window(void **state)
+{
+    struct sim *sim = start();
+    int sent = 0;
+
+    (void)state;
+    sim->loss_ppm = 1000000;
+    for (int round = 0; round < 10; round++) {
+        for (int i = 0; i < 50; i++)
+            sent += sim_datagram(sim, SIM_PROVIDER, 1, 1200) == 0;
+        sim_run(sim, SECOND);
+    }
+    assert_int_equal(sent, 500);
+    sim_destroy(sim);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_junk_for_an_abandoned_stream),
+        cmocka_unit_test(test_junk_for_an_abandoned_stream_unsent),
+        cmocka_unit_test(test_junk_for_a_finished_stream),
+        cmocka_unit_test(test_junk_for_an_abandoned_flow),
+        cmocka_unit_test(test_data_before_the_stream_is_accepted),
+        cmocka_unit_test(test_ended_leaves_out_a_stream),
+        cmocka_unit_test(test_a_client_that_acknowledges_nothing),
+        cmocka_unit_test(test_slow_readers_are_bounded_together),
+        cmocka_unit_test(test_lost_datagrams_leave_the_window),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
