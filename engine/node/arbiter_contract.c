@@ -164,6 +164,7 @@ static void offer_durable(void *arg, int rc)
         const struct ww_contract *terms = &offering->terms;
         ww_ops_begin(offering->arbiter->ops, &call);
         ww_call_put_id(&call, "contract", &terms->id);
+        ww_call_put_hash(&call, "client", &terms->client);
         ww_call_put_hash(&call, "provider", &terms->provider);
         ww_call_put_u64(&call, "bytes", terms->bytes);
         ww_call_put_u64(&call, "price_ppm", terms->price_ppm);
@@ -514,7 +515,8 @@ int arbiter_party(void *context, struct ww_call *call)
     return 0;
 }
 
-/* {network=} -> contracts of the network, or of all, that are open or disputed; at most LIST_MAX. */
+/* {network=} -> contracts of the network, or of all, that are open or disputed; at most LIST_MAX.
+ */
 int arbiter_list(void *context, struct ww_call *call)
 {
     struct arbiter *arbiter = context;

@@ -2,8 +2,8 @@
  *
  * start{key=, state=, proxy="127.0.0.1:1080", proxy_remote=, stun=, loopback=, bypass=, policies=,
  * allow_private={…}} -> {proxy}; connect{peer=, contract=}; signal{peer=, text=}; offer{peer=,
- * token=}; disconnect{peer=}; renew{…} and choose_path{failures=} ask the policies;
- * end_contracts{}; close_done, outcome, status. Events: see edge.h.
+ * token=}; disconnect{peer=}; never_opened{peer=, contract=}; renew{…} and choose_path{failures=}
+ * ask the policies; end_contracts{}; close_done, outcome, status. Events: see edge.h.
  */
 #include <arpa/inet.h>
 #include <string.h>
@@ -239,6 +239,32 @@ static int bound_disconnect(void *context, struct ww_call *call)
     return 0;
 }
 
+/* {peer, contract}: signs that it was never opened; event "close" follows. */
+static int bound_never_opened(void *context, struct ww_call *call)
+{
+    struct client *client = context;
+    struct ww_transfer_contract_info held[4];
+    struct ww_transfer_counts none = {0};
+    struct ww_hash peer;
+    struct ww_id id;
+
+    int rc = ww_call_hash(call, "peer", &peer);
+    if (!rc)
+        rc = ww_call_id(call, "contract", &id);
+    if (rc)
+        return rc;
+    struct conn *conn = edge_find(&client->edge, &peer);
+    size_t count = conn ? ww_transfer_contracts(conn->transfer, held, WW_ARRAY_COUNT(held)) : 0;
+    for (size_t index = 0; index < count; index++) {
+        if (ww_id_equal(&held[index].id, &id))
+            return WW_ESTATE;
+    }
+    if (edge_state_has_ended(&client->edge, &id))
+        return WW_ESTATE;
+    edge_state_end(&client->edge, &peer, &id, &none, WW_CLOSE_NEVER_OPENED, true);
+    return 0;
+}
+
 /* {peer=} or all: no new streams under them, END, then a close for each. */
 static int bound_end_contracts(void *context, struct ww_call *call)
 {
@@ -341,6 +367,7 @@ int client_bind(struct ww_ops *ops, struct client **out)
         {"end_contracts", bound_end_contracts},
         {"status", bound_status},
         {"disconnect", bound_disconnect},
+        {"never_opened", bound_never_opened},
         {"close_done", shared_close_done},
         {"outcome", shared_outcome},
     };

@@ -244,6 +244,7 @@ void edge_put_status(struct edge *edge, struct ww_call *call)
     ww_call_put_u64(call, "contracts_ended", edge->contracts_ended);
     ww_call_put_u64(call, "bytes_up", edge->bytes_up);
     ww_call_put_u64(call, "bytes_down", edge->bytes_down);
+    ww_call_put_u64(call, "commits_pending", ww_committer_pending(edge->committer));
     ww_call_begin(call, "connections", true);
     HASH_ITER(hh, edge->conns, conn, next)
     put_conn(call, conn);

@@ -108,5 +108,8 @@ int edge_state_use(struct edge *edge, const struct ww_id *id, uint64_t until_s, 
 void edge_state_end(struct edge *edge, const struct ww_hash *peer, const struct ww_id *id,
                     const struct ww_transfer_counts *counts, enum ww_close_reason reason,
                     bool clean);
+/* Whether a close of this contract was made, as far as this node remembers: another one must not
+ * take its place. */
+bool edge_state_has_ended(struct edge *edge, const struct ww_id *id);
 /* Tells of every close that is still stored. */
 void edge_state_repeat(struct edge *edge);

@@ -163,17 +163,35 @@ static int store_close(struct close_write *write)
     return ww_committer_submit(write->edge->committer, batch, close_durable, write);
 }
 
-static void remember_history(struct edge *edge, const struct close_write *write)
+static void remember_history(struct edge *edge, const struct ww_hash *peer,
+                             const struct ww_close *record, bool clean)
 {
     struct edge_history *entry = &edge->history[edge->history_count++ % WW_NODE_HISTORY_MAX];
     memset(entry, 0, sizeof(*entry));
-    entry->id = write->record.contract_id;
-    entry->peer = write->peer;
-    entry->bytes_up = write->record.bytes_up;
-    entry->bytes_down = write->record.bytes_down;
+    entry->id = record->contract_id;
+    entry->peer = *peer;
+    entry->bytes_up = record->bytes_up;
+    entry->bytes_down = record->bytes_down;
     entry->ended_s = ww_clock_wall_ms() / 1000;
-    entry->clean = write->clean;
+    entry->clean = clean;
     snprintf(entry->state, sizeof(entry->state), "closing");
+}
+
+bool edge_state_has_ended(struct edge *edge, const struct ww_id *id)
+{
+    size_t known = WW_MIN(edge->history_count, (size_t)WW_NODE_HISTORY_MAX);
+    uint8_t key[KEY_SIZE];
+    uint8_t *value = NULL;
+    size_t size = 0;
+
+    for (size_t index = 0; index < known; index++) {
+        if (ww_id_equal(&edge->history[index].id, id))
+            return true;
+    }
+    make_key('C', id, key);
+    int rc = ww_store_get(edge->store, key, sizeof(key), &value, &size);
+    ww_free(value);
+    return rc != WW_ENOTFOUND;
 }
 
 void edge_state_end(struct edge *edge, const struct ww_hash *peer, const struct ww_id *id,
@@ -199,7 +217,7 @@ void edge_state_end(struct edge *edge, const struct ww_hash *peer, const struct 
         rc = sign_close(edge, write);
     }
     if (!rc) {
-        remember_history(edge, write);
+        remember_history(edge, &write->peer, &write->record, write->clean);
         edge->contracts_ended++;
         edge->bytes_up += counts->bytes_up;
         edge->bytes_down += counts->bytes_down;
@@ -226,6 +244,7 @@ static int repeat_close(void *arg, const uint8_t *key, size_t key_size, const ui
         ww_wire_close_decode(value + head, value_size - head, &record, &signed_size))
         return 0; /* not one of ours: left alone */
     memcpy(&peer, value, sizeof(peer));
+    remember_history(edge, &peer, &record, value[sizeof(peer)] != 0);
     tell_close(edge, &peer, value[sizeof(peer)] != 0, &record, value + head, value_size - head);
     return 0;
 }

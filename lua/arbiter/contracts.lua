@@ -78,10 +78,15 @@ function M.close(peer, body, id)
         public_key = peer.public_key,
         close = body.close,
     })
-    if result then
-        return M.public(result)
+    if not result then
+        return nil, err
     end
-    return nil, err
+    -- Only the provider can promise that it will take no OPEN: then the escrow goes back at once.
+    if result.state == "active" and result.client == peer.node then
+        local message = { contract = result.contract, peer = result.client }
+        hub.push(result.provider, "unopened", message)
+    end
+    return M.public(result)
 end
 
 --- POST /v1/contracts/{id}/signal {text}: only between the two sides of an active contract.

@@ -11,6 +11,8 @@ local RETRY_MIN_S, RETRY_MAX_S = 0.5, 30
 local RENEW_BEFORE_S = 3600 -- protocol: the next contract is asked for when an hour is left
 local GIVE_UP = 3 -- refusals in a row, with nothing left to send under, before another provider
 local CLOCK_S = 30 -- how often the time left is looked at
+--- Errors of a request after which the arbiter may have made the contract all the same.
+local UNKNOWN_OUTCOME = { ECLOSED = true, ETIMEDOUT = true }
 
 local function core_options(config)
     return {
@@ -51,6 +53,28 @@ local function candidates(node)
     return order
 end
 
+--- Asks the arbiter for a contract. While it is asked, contracts may exist that this node doesn't
+-- know of yet; a node that stops waits for the answer, to give back what it got.
+local function request(node, provider, bytes)
+    local reporter = node.reporter
+    node.requests = node.requests + 1
+    reporter.pending = reporter.pending + 1
+    local contract, err = node.session:call("POST", "/v1/contracts", {
+        provider = provider,
+        bytes = bytes,
+    })
+    if contract and node.stopping then
+        ww.client.never_opened({ peer = provider, contract = contract.contract })
+        contract, err = nil, ww.error("ESHUTDOWN")
+    end
+    reporter.pending = reporter.pending - 1
+    node.answers = node.answers + 1
+    if err and UNKNOWN_OUTCOME[err.code] then
+        node.has_strays = true
+    end
+    return contract, err
+end
+
 --- Asks the policy what to buy, then the arbiter. nil without an error: the policy waits.
 local function buy(node, provider, terms)
     local wallet, err = node.session:call("GET", "/v1/wallet")
@@ -66,10 +90,51 @@ local function buy(node, provider, terms)
     if not decision.ask then
         return nil
     end
-    return node.session:call("POST", "/v1/contracts", {
-        provider = provider,
-        bytes = decision.bytes,
-    })
+    return request(node, provider, decision.bytes)
+end
+
+--- The contracts of this node that the arbiter has and that are not on a connection: the answer to
+-- their request was lost. Nil when a request meanwhile makes that unsure.
+local function strays(node)
+    local requests = node.requests
+    if node.answers ~= requests then
+        return nil
+    end
+    local list = node.session:call("GET", "/v1/contracts")
+    local status = ww.client.status({})
+    if not list or not status or node.requests ~= requests then
+        return nil
+    end
+    local held, found = {}, {}
+    for _, connection in ipairs(status.connections) do
+        for _, contract in ipairs(connection.contracts) do
+            held[contract.contract] = true
+        end
+    end
+    for _, contract in ipairs(list.contracts) do
+        local is_own = contract.client == status.node and contract.state == "active"
+        if is_own and not held[contract.contract] then
+            found[#found + 1] = contract
+        end
+    end
+    return found
+end
+
+--- Gives back what was bought and never came: else its escrow waits for open-by to pass.
+local function give_back_strays(node)
+    node.reporter.pending = node.reporter.pending + 1
+    while node.has_strays and node.session.up do
+        local found = strays(node)
+        if found then
+            node.has_strays = false
+            for _, contract in ipairs(found) do
+                ww.client.never_opened({ peer = contract.provider, contract = contract.contract })
+            end
+        else
+            async.sleep(RETRY_MIN_S)
+        end
+    end
+    node.reporter.pending = node.reporter.pending - 1
 end
 
 local function remember(node, contract)
@@ -274,7 +339,13 @@ function M.start(config)
     if not key then
         return nil, err
     end
-    local node = { config = config, failures = 0, why = "not connected to the arbiter yet" }
+    local node = {
+        config = config,
+        failures = 0,
+        requests = 0,
+        answers = 0,
+        why = "not connected to the arbiter yet",
+    }
     listen(node)
     node.session = session.open({
         url = url,
@@ -285,6 +356,9 @@ function M.start(config)
         end,
         on_up = function()
             keep_connected(node)
+            -- Answers may have been lost with the last connection, or the last run.
+            node.has_strays = true
+            give_back_strays(node)
         end,
     })
     node.reporter = edge.reporter(ww.client, node.session, function(close)

@@ -20,7 +20,8 @@ local FINAL = {
 ---@param core table
 ---@param session table
 ---@param on_close function? called with each close event, besides
----@return table reporter {pending = number, outcome = fn(body)}
+---@return table reporter {pending = number, outcome = fn(body)}; pending counts what has to end
+-- before the node may stop: closes that the arbiter has not taken, answers that may be contracts.
 function M.reporter(core, session, on_close)
     local self = { pending = 0 }
 
@@ -83,17 +84,19 @@ end
 
 local OPEN_STATES = { closing = true, active = true, open = true }
 
---- Whether a contract has ended here for which the arbiter has not said how it ends.
+--- Whether a contract has ended here for which the arbiter has not said how it ends, or may be
+-- about to: a close is told of when it is on disk.
 ---@param core table
 ---@param states table set of states to look for
 ---@return boolean
 local function is_waiting(core, states)
-    for _, entry in ipairs((core.status({}) or { history = {} }).history) do
+    local status = core.status({}) or { history = {}, commits_pending = 0 }
+    for _, entry in ipairs(status.history) do
         if states[entry.state] then
             return true
         end
     end
-    return false
+    return status.commits_pending > 0
 end
 
 --- Ends every contract and waits, at most `seconds`, until the arbiter has each close; with

@@ -9,6 +9,7 @@ local M = {}
 local STOP_S = 4
 local RETRY_S = 1
 local SIGNALS_MAX = 64 -- waiting of one client
+local UNOPENED_S = 900 -- protocol: a contract is void 5 minutes after open-by, which is 10 minutes
 --- Answers after which an opening is not reported again.
 local OPENED_FINAL = { EGONE = true, EPERM = true, ESTATE = true, EINVAL = true }
 
@@ -28,16 +29,47 @@ local function core_options(config)
 end
 
 local function on_offer(node, offer)
-    local answer, err = ww.provider.accept(offer)
+    local answer, err = { accept = false }, nil
+    if not node.stopping then
+        answer, err = ww.provider.accept(offer)
+    end
     if not answer then
         ww.log("warn", "provider", "an offer could not be judged", "code=" .. err.code)
         answer = { accept = false }
     end
+    if answer.accept then
+        -- Before the answer leaves: the client's OPEN may be faster than the arbiter's word.
+        node.unopened[offer.contract] = { client = offer.client, at_s = ww.loop.wall_ms() / 1000 }
+    end
+    local reporter = node.reporter
+    reporter.pending = reporter.pending + 1
     node.session:call("POST", ("/v1/contracts/%s/answer"):format(offer.contract), {
         accept = answer.accept,
         window_bytes = answer.window_bytes,
         reason = answer.reason,
     })
+    reporter.pending = reporter.pending - 1
+end
+
+--- Accepted contracts that nobody can open any more are forgotten.
+local function prune_unopened(node)
+    local now_s = ww.loop.wall_ms() / 1000
+    for contract, accepted in pairs(node.unopened) do
+        if now_s - accepted.at_s > UNOPENED_S then
+            node.unopened[contract] = nil
+        end
+    end
+    ww.loop.after(UNOPENED_S, function()
+        prune_unopened(node)
+    end)
+end
+
+--- A provider that goes promises to take no OPEN of what it has accepted, so that no escrow waits.
+local function give_back_unopened(node)
+    for contract, accepted in pairs(node.unopened) do
+        ww.provider.never_opened({ peer = accepted.client, contract = contract })
+    end
+    node.unopened = {}
 end
 
 --- Signals of one client are taken in order, one at a time: after a conflict the old connection
@@ -89,6 +121,7 @@ end
 
 local function on_push(node, name, body)
     if name == "contract" then
+        node.unopened[body.contract] = nil
         node.reporter.outcome(body)
         return
     end
@@ -97,6 +130,9 @@ local function on_push(node, name, body)
             on_offer(node, body)
         elseif name == "signal" then
             on_signal(node, body)
+        elseif name == "unopened" then
+            -- Refused when it was opened after all: then its close says what was used.
+            ww.provider.never_opened({ peer = body.peer, contract = body.contract })
         end
     end)
 end
@@ -123,6 +159,7 @@ local function listen(node)
         end)
     end)
     ww.on("opened", function(event)
+        node.unopened[event.contract] = nil
         async.run(function()
             report_opened(node, event)
         end)
@@ -145,7 +182,7 @@ function M.start(config)
     if not key then
         return nil, err
     end
-    local node = { why = "not connected to the arbiter yet", signals = {} }
+    local node = { why = "not connected to the arbiter yet", signals = {}, unopened = {} }
     listen(node)
     -- The reporter listens before the core tells of closes from an earlier run.
     node.session = session.open({
@@ -193,7 +230,10 @@ function M.start(config)
             return node.status()
         end,
     }
+    prune_unopened(node)
     node.stop = function()
+        node.stopping = true
+        give_back_unopened(node)
         edge.end_contracts(ww.provider, node.reporter, STOP_S)
         node.session:close()
     end

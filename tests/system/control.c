@@ -68,8 +68,9 @@ int main(int argc, char **argv)
     if (strcmp(argv[2], "-") == 0) {
         send_stdin(fd);
     } else {
-        int size = snprintf(request, sizeof(request), "{\"id\":1,\"method\":\"%s\",\"params\":%s}\n",
-                            argv[2], argc > 3 ? argv[3] : "{}");
+        int size =
+            snprintf(request, sizeof(request), "{\"id\":1,\"method\":\"%s\",\"params\":%s}\n",
+                     argv[2], argc > 3 ? argv[3] : "{}");
         if (size < 0 || (size_t)size >= sizeof(request) ||
             send(fd, request, (size_t)size, MSG_NOSIGNAL) != size)
             return 1;

@@ -22,7 +22,8 @@ struct options {
 static struct job jobs[JOBS_MAX];
 static size_t job_count, next_job;
 static pthread_mutex_t next_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct options options = {.seed = 1, .max = 1 << 20, .total = 16 << 20, .count = 64, .held = 8};
+static struct options options = {
+    .seed = 1, .max = 1 << 20, .total = 16 << 20, .count = 64, .held = 8};
 static uint64_t random_state;
 
 static uint64_t random_below(uint64_t limit)
@@ -98,11 +99,11 @@ static int report(const char *scenario, double seconds, const char *more)
             continue;
         wrong++;
         fprintf(stderr,
-                "stream %" PRIu64 ": %s (%s, target %d, up %" PRIu64 " of %" PRIu64 ", down %" PRIu64
-                " of %" PRIu64 ", %.1f s)\n",
+                "stream %" PRIu64 ": %s (%s, target %d, up %" PRIu64 " of %" PRIu64
+                ", down %" PRIu64 " of %" PRIu64 ", %.1f s)\n",
                 job->plan.seed, job->problem ? job->problem : "no reason",
-                job->handshake == HANDSHAKE_SOCKS ? "socks" : "connect", (int)job->target, job->sent,
-                job->plan.up, job->received, job->plan.down, (double)job->us / 1e6);
+                job->handshake == HANDSHAKE_SOCKS ? "socks" : "connect", (int)job->target,
+                job->sent, job->plan.up, job->received, job->plan.down, (double)job->us / 1e6);
     }
     printf("{\"scenario\":\"%s\",\"streams\":%zu,\"wrong\":%zu,\"bytes_up\":%" PRIu64
            ",\"bytes_down\":%" PRIu64 ",\"seconds\":%.2f%s}\n",
@@ -110,7 +111,8 @@ static int report(const char *scenario, double seconds, const char *more)
     return wrong == 0 ? 0 : 1;
 }
 
-/* --- scenarios ------------------------------------------------------------------------------------- */
+/* --- scenarios
+ * ------------------------------------------------------------------------------------- */
 
 /* 1 byte up to --max, up, down and both, until --total bytes. */
 static int scenario_sizes(void)
@@ -274,9 +276,9 @@ static const struct {
     const char *name;
     int (*run)(void);
 } SCENARIOS[] = {
-    {"origin", traffic_origin},     {"sizes", scenario_sizes}, {"many", scenario_many},
-    {"halves", scenario_halves},    {"resets", scenario_resets}, {"stalled", scenario_stalled},
-    {"slow", scenario_slow},        {"endless", scenario_endless}, {"udp", scenario_udp},
+    {"origin", traffic_origin},  {"sizes", scenario_sizes},     {"many", scenario_many},
+    {"halves", scenario_halves}, {"resets", scenario_resets},   {"stalled", scenario_stalled},
+    {"slow", scenario_slow},     {"endless", scenario_endless}, {"udp", scenario_udp},
 };
 
 static bool read_option(const char *name, uint64_t value)

@@ -77,8 +77,8 @@ static const char *http_connect(int fd, enum target target, uint16_t port)
     char text[128], answer[1024];
     size_t size = 0;
 
-    snprintf(text, sizeof(text), "CONNECT %s:%u HTTP/1.1\r\nHost: %s:%u\r\n\r\n", HOSTS[target], port,
-             HOSTS[target], port);
+    snprintf(text, sizeof(text), "CONNECT %s:%u HTTP/1.1\r\nHost: %s:%u\r\n\r\n", HOSTS[target],
+             port, HOSTS[target], port);
     if (!traffic_write(fd, text, strlen(text)))
         return "CONNECT can't be sent";
     while (size < sizeof(answer) - 1 && traffic_read(fd, answer + size, 1)) {
@@ -255,9 +255,9 @@ void traffic_run(const struct proxy *proxy, struct job *job)
     upload.fd = traffic_connect(proxy, job->handshake, job->target, &job->problem);
     if (upload.fd < 0)
         return;
-    snprintf(line, sizeof(line), "xfer %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
-             job->plan.seed, job->plan.up, job->plan.down, job->plan.origin_reset_at,
-             job->plan.origin_rate);
+    snprintf(line, sizeof(line),
+             "xfer %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", job->plan.seed,
+             job->plan.up, job->plan.down, job->plan.origin_reset_at, job->plan.origin_rate);
     if (!traffic_write(upload.fd, line, strlen(line)) ||
         pthread_create(&thread, NULL, send_up, &upload)) {
         job->problem = "the plan can't be sent";
@@ -273,9 +273,11 @@ void traffic_run(const struct proxy *proxy, struct job *job)
         compare(proxy, job);
 }
 
-/* --- UDP ------------------------------------------------------------------------------------------- */
+/* --- UDP
+ * ------------------------------------------------------------------------------------------- */
 
-static bool echo_one(int fd, const uint8_t *head, size_t head_size, struct pattern *pattern, size_t size)
+static bool echo_one(int fd, const uint8_t *head, size_t head_size, struct pattern *pattern,
+                     size_t size)
 {
     uint8_t datagram[2048], back[2048];
 
@@ -317,8 +319,7 @@ unsigned traffic_udp(const struct proxy *proxy, enum target target, unsigned cou
     if (connect(udp, (struct sockaddr *)&relay, sizeof(relay)) == 0) {
         pattern_init(&pattern, seed, true);
         size_t head_size = put_target(target, proxy->origin_port, head);
-        while (right < count &&
-               echo_one(udp, head, head_size, &pattern, 1 + (right * 397) % 1200))
+        while (right < count && echo_one(udp, head, head_size, &pattern, 1 + (right * 397) % 1200))
             right++;
     }
     close(udp);

@@ -67,7 +67,8 @@ uint64_t traffic_now_us(void)
 
 void traffic_sleep_us(uint64_t us)
 {
-    struct timespec time = {.tv_sec = (time_t)(us / 1000000), .tv_nsec = (long)(us % 1000000) * 1000};
+    struct timespec time = {.tv_sec = (time_t)(us / 1000000),
+                            .tv_nsec = (long)(us % 1000000) * 1000};
     nanosleep(&time, NULL);
 }
 

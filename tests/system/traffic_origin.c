@@ -205,7 +205,8 @@ int traffic_origin(void)
 {
     uint16_t port = 0;
     int four = bind_to(AF_INET, SOCK_STREAM, &port), six = bind_to(AF_INET6, SOCK_STREAM, &port);
-    int udp_four = bind_to(AF_INET, SOCK_DGRAM, &port), udp_six = bind_to(AF_INET6, SOCK_DGRAM, &port);
+    int udp_four = bind_to(AF_INET, SOCK_DGRAM, &port),
+        udp_six = bind_to(AF_INET6, SOCK_DGRAM, &port);
     pthread_t thread;
 
     if (four < 0 || udp_four < 0 || six < 0 || udp_six < 0) {

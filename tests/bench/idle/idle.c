@@ -173,9 +173,10 @@ int main(int argc, char **argv)
         bench_fail("report", 0);
     memcpy(&provider, packet, sizeof provider);
     waitpid(child, NULL, 0);
-    printf("connections=%u client_kB_each=%.1f provider_kB_each=%.1f setup_s=%.2f setup_ms_each=%.1f "
-           "idle_client_cpu_percent=%.1f idle_provider_cpu_percent=%.1f\n",
-           count, client.kb, provider.kb, state.setup_s, state.setup_s * 1000 / count,
-           client.cpu_s * 100, provider.cpu_s * 100);
+    printf(
+        "connections=%u client_kB_each=%.1f provider_kB_each=%.1f setup_s=%.2f setup_ms_each=%.1f "
+        "idle_client_cpu_percent=%.1f idle_provider_cpu_percent=%.1f\n",
+        count, client.kb, provider.kb, state.setup_s, state.setup_s * 1000 / count,
+        client.cpu_s * 100, provider.cpu_s * 100);
     return 0;
 }

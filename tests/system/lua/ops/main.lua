@@ -1,5 +1,5 @@
---- The system tests' own commands, run inside the real program by WW_LUA: what a key that has signed
--- in may ask of the arbiter. `ww api LINE KEY METHOD PATH [BODY]` prints {status 0, …} as JSON.
+--- The system tests' own command, run inside the real program by WW_LUA: what a key that has
+-- signed in may ask of the arbiter. `ww api LINE KEY METHOD PATH [BODY]` prints the answer as JSON.
 local async = require("ops.async")
 local json = require("ops.json")
 local session = require("node.session")
@@ -27,8 +27,8 @@ function M.main()
         ww.exit(70)
     end
     async.run(function()
-        local command = COMMANDS[arg[1]] or require("checks." .. arg[1])
-        ww.exit(command(unpack(arg, 2)) or 0)
+        local command = COMMANDS[arg[1]] or error("no command " .. tostring(arg[1]))
+        ww.exit(command(unpack(arg, 2)))
     end)
 end
 

@@ -2,7 +2,8 @@
 local M = {}
 
 function M.offer(request)
-    return { decision = "accept", bytes = math.min(request.bytes, 2 * MiB), reason = "small, for a test" }
+    local bytes = math.min(request.bytes, 2 * MiB)
+    return { decision = "accept", bytes = bytes, reason = "small, for a test" }
 end
 
 function M.accept()
