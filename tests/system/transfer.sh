@@ -4,7 +4,7 @@
 # transfer.sh [LARGEST [TOTAL]]: bytes.
 . "$(dirname "$0")/lib.sh"
 
-largest=${1:-33554432} total=${2:-134217728}
+largest=${1:-268435456} total=${2:-805306368}
 start_all
 provider_kib=$(rss_kib provider) client_kib=$(rss_kib client)
 
