@@ -422,7 +422,7 @@ int arbiter_opened(void *context, struct ww_call *call)
 /* Decodes the close and checks that the key that signed in has signed it. */
 static int read_close(struct ww_call *call, const struct ww_hash *party, struct ww_close *record)
 {
-    uint8_t bytes[WW_TOKEN_BYTES_MAX], spki[WW_PUBLIC_KEY_SIZE + 16];
+    uint8_t bytes[WW_CLOSE_BYTES_MAX], spki[WW_PUBLIC_KEY_SIZE + 16];
     const char *text = NULL, *key_text = NULL;
     size_t text_size = 0, key_size = 0, size = 0, spki_size = 0, signed_size = 0;
     struct ww_public_key *key = NULL;

@@ -11,7 +11,6 @@
 
 #define USED_GRACE_S 240 /* protocol: used ids are kept until expiry plus 4 minutes */
 #define KEY_SIZE     (1 + sizeof(struct ww_id))
-#define CLOSE_MAX    512
 
 static void make_key(char kind, const struct ww_id *id, uint8_t key[KEY_SIZE])
 {
@@ -90,7 +89,7 @@ int edge_state_use(struct edge *edge, const struct ww_id *id, uint64_t until_s, 
 static void tell_close(struct edge *edge, const struct ww_hash *peer, bool clean,
                        const struct ww_close *record, const void *bytes, size_t size)
 {
-    char text[CLOSE_MAX * 2];
+    char text[WW_CLOSE_BYTES_MAX * 2];
     struct edge_note note = {.edge = edge,
                              .event = EDGE_CLOSE,
                              .peer = *peer,
@@ -110,7 +109,7 @@ struct close_write {
     struct ww_close record;
     bool clean;
     size_t size;
-    uint8_t bytes[CLOSE_MAX];
+    uint8_t bytes[WW_CLOSE_BYTES_MAX];
 };
 
 static void close_durable(void *arg, int rc)
@@ -130,7 +129,7 @@ static int sign_close(struct edge *edge, struct close_write *write)
     struct ww_buf out;
     size_t signed_size = 0;
 
-    ww_buf_init(&out, CLOSE_MAX);
+    ww_buf_init(&out, WW_CLOSE_BYTES_MAX);
     int rc = ww_wire_close_encode(&write->record, &out);
     if (!rc)
         rc = ww_wire_close_decode(out.data, out.size, &check, &signed_size);
@@ -150,7 +149,7 @@ static int sign_close(struct edge *edge, struct close_write *write)
 static int store_close(struct close_write *write)
 {
     struct ww_store_batch *batch = NULL;
-    uint8_t key[KEY_SIZE], value[sizeof(struct ww_hash) + 1 + CLOSE_MAX];
+    uint8_t key[KEY_SIZE], value[sizeof(struct ww_hash) + 1 + WW_CLOSE_BYTES_MAX];
 
     int rc = ww_store_batch_create(&batch);
     if (rc)

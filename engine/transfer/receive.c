@@ -275,7 +275,8 @@ static void receive_frame(struct ww_transfer *t, enum ww_lane lane, const struct
         ww_transfer_settle_on_ended(t, frame);
         break;
     case WW_FRAME_RECEIPT:
-        break; /* skippable here: this version neither sends nor needs them */
+    case WW_FRAME_DECLARATION:
+        break; /* this version neither sends nor needs them */
     }
 }
 

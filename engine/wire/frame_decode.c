@@ -93,6 +93,15 @@ static bool decode_refused(struct ww_cursor *body, struct ww_frame *frame)
     return !body->failed && ww_wire_text_valid(frame->refused.reason, (size_t)size);
 }
 
+static bool decode_proof(struct ww_cursor *body, struct ww_frame *frame)
+{
+    size_t most = frame->type == WW_FRAME_RECEIPT ? WW_RECEIPT_BYTES_MAX : WW_DECLARATION_BYTES_MAX;
+
+    frame->proof.size = body->size;
+    frame->proof.bytes = ww_cursor_bytes(body, body->size);
+    return frame->proof.size > 0 && frame->proof.size <= most;
+}
+
 static bool decode_count(struct ww_cursor *body, struct ww_id *contract_id, uint64_t *count)
 {
     ww_cursor_copy(body, contract_id->bytes, sizeof(contract_id->bytes));
@@ -140,7 +149,8 @@ static bool decode_body(struct ww_cursor *body, struct ww_frame *frame, bool *kn
     case WW_FRAME_ENDED:
         return decode_count(body, &frame->ended.contract_id, &frame->ended.bytes_received);
     case WW_FRAME_RECEIPT:
-        break;
+    case WW_FRAME_DECLARATION:
+        return decode_proof(body, frame);
     }
     *known = false;
     return true;
@@ -157,7 +167,7 @@ static int decode_one(struct ww_cursor *cursor, struct ww_frame *frame)
     if (cursor->failed || size > cursor->size)
         return WW_EMALFORMED;
     ww_cursor_init(&body, ww_cursor_bytes(cursor, (size_t)size), (size_t)size);
-    if (type <= WW_FRAME_RECEIPT) { /* the highest type: the conversion is safe */
+    if (type <= WW_FRAME_DECLARATION) { /* the highest type: the conversion is safe */
         frame->type = (enum ww_frame_type)type;
         if (!decode_body(&body, frame, &known))
             return WW_EMALFORMED;

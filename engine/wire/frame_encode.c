@@ -121,6 +121,16 @@ static int encode_refused(const struct ww_frame *frame, struct ww_buf *out)
     return 0;
 }
 
+static int encode_proof(const struct ww_frame *frame, struct ww_buf *out)
+{
+    size_t most = frame->type == WW_FRAME_RECEIPT ? WW_RECEIPT_BYTES_MAX : WW_DECLARATION_BYTES_MAX;
+
+    if (frame->proof.size == 0 || frame->proof.size > most)
+        return WW_EINVAL;
+    ww_buf_put(out, frame->proof.bytes, frame->proof.size);
+    return 0;
+}
+
 static void encode_count(const struct ww_id *contract_id, uint64_t count, struct ww_buf *out)
 {
     ww_buf_put(out, contract_id->bytes, sizeof(contract_id->bytes));
@@ -165,9 +175,11 @@ static int encode_body(const struct ww_frame *frame, struct ww_buf *out)
     case WW_FRAME_ENDED:
         encode_count(&frame->ended.contract_id, frame->ended.bytes_received, out);
         return 0;
+    case WW_FRAME_RECEIPT:
+    case WW_FRAME_DECLARATION:
+        return encode_proof(frame, out);
     case WW_FRAME_DATA:
     case WW_FRAME_DATAGRAM:
-    case WW_FRAME_RECEIPT:
         break;
     }
     return WW_EINVAL;

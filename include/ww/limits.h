@@ -48,6 +48,10 @@
 #define WW_NAME_BYTES_MAX 255          /* a DNS name in text form, RFC 1035 */
 #define WW_TOKEN_BYTES_MAX 512         /* an encoded contract token */
 #define WW_EXPOSED_MAX 8               /* subnets that one contract may expose */
+#define WW_RECEIPT_BYTES_MAX 160       /* an encoded receipt: 129 is the most that its fields take */
+#define WW_DECLARATION_DESTS_MAX 14    /* destinations signed at once: 14 of the longest names … */
+#define WW_DECLARATION_BYTES_MAX 4096  /* … fit into an encoded declaration of this size */
+#define WW_CLOSE_BYTES_MAX 4608        /* an encoded close with the receipt and the declaration */
 #define WW_REASON_BYTES_MAX 256        /* a sentence for people, in any message */
 
 /* --- contract --- */

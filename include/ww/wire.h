@@ -1,4 +1,5 @@
-/* Pure codecs between bytes and structs: contract token, transfer frames, closes.
+/* Pure codecs between bytes and structs: contract token, receipts, declarations, transfer frames,
+ * closes.
  *
  * Relies on base only: no I/O, no keys (a caller signs or checks the bytes), no allocation but the
  * output buffer's. Every decoder takes hostile input, is bounded, and is fuzzed; every layout is
@@ -15,7 +16,8 @@
 #include "ww/id.h"
 #include "ww/limits.h"
 
-#define WW_WIRE_VERSION    1
+#define WW_WIRE_VERSION    1 /* of tokens, receipts and declarations */
+#define WW_CLOSE_VERSION   2
 #define WW_EPOCH_SIZE      16
 #define WW_SIGNATURE_BYTES 64
 
@@ -53,6 +55,25 @@ int ww_wire_token_encode(const struct ww_token *token, struct ww_buf *out);
 int ww_wire_token_decode(const void *data, size_t size, struct ww_token *token,
                          size_t *signed_size);
 
+/* --- receipts -------------------------------------------------------------------------------- */
+
+/* Cumulative within one boot epoch of its signer: a later sequence never says less. */
+struct ww_receipt {
+    struct ww_id contract_id;
+    uint8_t epoch[WW_EPOCH_SIZE]; /* the signer's boot epoch */
+    uint64_t sequence;            /* 1, 2, 3 … within the epoch and contract */
+    uint64_t next_index;          /* covers what the signer received below it, under the contract */
+    uint64_t bytes_received;      /* by the signer */
+    uint64_t bytes_acknowledged;  /* of the signer's own, by the other */
+    uint8_t signature[WW_SIGNATURE_BYTES]; /* over everything before it, context "ww receipt 1" */
+};
+
+/* Appends; the last 64 bytes are the signature (as with the token). */
+int ww_wire_receipt_encode(const struct ww_receipt *receipt, struct ww_buf *out);
+/* signed_size (may be NULL): how many leading bytes the signature covers. */
+int ww_wire_receipt_decode(const void *data, size_t size, struct ww_receipt *receipt,
+                           size_t *signed_size);
+
 /* --- transfer frames ------------------------------------------------------------------------ */
 
 /* A channel message is a sequence of frames: type, length, body. An unknown type with bit 0 set
@@ -73,7 +94,8 @@ enum ww_frame_type {
     WW_FRAME_ALLOWANCE = 0x26,     /* client → provider: may have sent so many bytes */
     WW_FRAME_END = 0x28,           /* either: last index sent under the contract */
     WW_FRAME_ENDED = 0x2a,         /* either: bytes received under the contract */
-    WW_FRAME_RECEIPT = 0x30,       /* reserved for receipts */
+    WW_FRAME_RECEIPT = 0x30,       /* either: signed, what its sender has received so far */
+    WW_FRAME_DECLARATION = 0x32,   /* client → provider: signed, destinations of its flows */
 };
 
 enum ww_dest_kind { WW_DEST_IPV4 = 4, WW_DEST_IPV6 = 6, WW_DEST_NAME = 1 };
@@ -152,6 +174,10 @@ struct ww_frame {
             struct ww_id contract_id;
             uint64_t bytes_received; /* of the direction that the sender of ENDED receives */
         } ended;
+        struct {
+            const uint8_t *bytes; /* a whole encoded receipt or declaration; decode it to use it */
+            size_t size;          /* 1..WW_RECEIPT_BYTES_MAX, or 1..WW_DECLARATION_BYTES_MAX */
+        } proof;                  /* RECEIPT, DECLARATION */
     };
 };
 
@@ -173,6 +199,25 @@ void ww_wire_opened_message(const struct ww_id *contract_id,
                             const uint8_t client_epoch[WW_EPOCH_SIZE],
                             const uint8_t provider_epoch[WW_EPOCH_SIZE], struct ww_buf *out);
 
+/* --- declarations ---------------------------------------------------------------------------- */
+
+/* Destinations that the client has opened flows to. STREAM_OPEN declares one at once and unsigned;
+ * this is the proof that follows. */
+struct ww_declaration {
+    struct ww_id contract_id;
+    uint8_t epoch[WW_EPOCH_SIZE]; /* the client's boot epoch */
+    uint64_t batch;               /* 1, 2, 3 … within the epoch and contract */
+    uint32_t list_version;        /* of the address list that the client went by */
+    size_t dest_count;            /* 1..WW_DECLARATION_DESTS_MAX */
+    struct ww_dest dests[WW_DECLARATION_DESTS_MAX];
+    uint8_t signature[WW_SIGNATURE_BYTES]; /* over everything before it, "ww declaration 1" */
+};
+
+/* Appends; the last 64 bytes are the signature. Always fits WW_DECLARATION_BYTES_MAX. */
+int ww_wire_declaration_encode(const struct ww_declaration *declaration, struct ww_buf *out);
+int ww_wire_declaration_decode(const void *data, size_t size, struct ww_declaration *declaration,
+                               size_t *signed_size);
+
 /* --- close ---------------------------------------------------------------------------------- */
 
 enum ww_close_reason {
@@ -181,6 +226,7 @@ enum ww_close_reason {
     WW_CLOSE_LOST = 3,         /* the peer could not be reached any more */
     WW_CLOSE_NEVER_OPENED = 4, /* no OPEN came, and none will be taken */
     WW_CLOSE_LOSSY = 5,        /* the client acknowledged too little */
+    WW_CLOSE_DENIED = 6,       /* the client declared a destination that the address list denies */
 };
 
 struct ww_close {
@@ -190,14 +236,19 @@ struct ww_close {
     uint64_t bytes_up, bytes_down; /* client → provider, provider → client */
     enum ww_close_reason reason;
     uint64_t first_ms, last_ms; /* wall clock of the first and last byte; both 0 when none */
-    uint8_t receipt_size;       /* 0: the other's last receipt comes with the receipts */
+    /* What the other side signed, as it came; verified by whoever goes by it. */
+    size_t receipt_size; /* 0: none */
+    uint8_t receipt[WW_RECEIPT_BYTES_MAX];
+    size_t declaration_size; /* 0, but with WW_CLOSE_DENIED */
+    uint8_t declaration[WW_DECLARATION_BYTES_MAX];
     uint8_t signature[WW_SIGNATURE_BYTES]; /* over everything before it, context "ww close 1" */
 };
 
 /* Appends; the last 64 bytes are the signature (as with the token). */
 int ww_wire_close_encode(const struct ww_close *close_record, struct ww_buf *out);
-/* signed_size (may be NULL): how many leading bytes the signature covers. WW_EMALFORMED,
- * WW_EUNSUPPORTED (version, a receipt inside). */
+/* signed_size (may be NULL): how many leading bytes the signature covers. A receipt and a
+ * declaration inside have their form and are of the same contract. WW_EMALFORMED, WW_EUNSUPPORTED
+ * (version). */
 int ww_wire_close_decode(const void *data, size_t size, struct ww_close *close_record,
                          size_t *signed_size);
 

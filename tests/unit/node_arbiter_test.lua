@@ -190,6 +190,8 @@ tests["a close is taken at its own path only"] = function()
     expect("EINVAL", client:call("POST", "/v1/contracts/" .. one.contract .. "/close",
         { close = client:close_text(two.contract, 5, 5) }))
     expect("EMALFORMED", client:call("POST", "/v1/contracts/" .. one.contract .. "/close",
+        { close = "AgAA" }))
+    expect("EUNSUPPORTED", client:call("POST", "/v1/contracts/" .. one.contract .. "/close",
         { close = "AQAA" }))
 end
 

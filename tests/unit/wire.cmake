@@ -1,4 +1,4 @@
-foreach(part token frames close dcep)
+foreach(part token frames proof close dcep)
   ww_unit_test(wire_${part} SOURCES wire_${part}_test.c wire_random.c ROOMS wire)
 endforeach()
 ww_unit_test(wire_golden SOURCES wire_golden_test.c wire_random.c ROOMS wire)

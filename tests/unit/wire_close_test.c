@@ -6,7 +6,7 @@ static struct ww_buf buf;
 static int setup(void **state)
 {
     (void)state;
-    ww_buf_init(&buf, 1024);
+    ww_buf_init(&buf, WW_CLOSE_BYTES_MAX);
     return 0;
 }
 
@@ -66,7 +66,7 @@ static void test_truncation_and_excess(void **state)
 static void test_damage(void **state)
 {
     struct ww_close record, decoded, again;
-    uint8_t damaged[512];
+    uint8_t damaged[WW_CLOSE_BYTES_MAX + 64];
     struct ww_prng prng;
     size_t accepted = 0;
 
@@ -117,7 +117,7 @@ static void test_ranges(void **state)
     ww_prng_seed(&prng, 5);
     do
         random_close(&prng, &valid);
-    while (valid.first_ms == 0);
+    while (valid.first_ms == 0 || !valid.receipt_size || !valid.declaration_size);
 #define INVALID(change)                                                                            \
     do {                                                                                           \
         record = valid;                                                                            \
@@ -129,11 +129,16 @@ static void test_ranges(void **state)
     INVALID(record.bytes_up = 1ULL << 62);
     INVALID(record.bytes_down = 1ULL << 62);
     INVALID(record.reason = (enum ww_close_reason)0);
-    INVALID(record.reason = (enum ww_close_reason)6);
+    INVALID(record.reason = (enum ww_close_reason)7);
     INVALID(record.first_ms = record.last_ms + 1);
     INVALID(record.first_ms = 0; record.last_ms = 1);
     INVALID(record.last_ms = 1ULL << 62);
     INVALID(record.receipt_size = 1);
+    INVALID(record.receipt_size = WW_RECEIPT_BYTES_MAX + 1);
+    INVALID(record.contract_id.bytes[3] ^= 1); /* the proofs are of another contract */
+    INVALID(record.reason = WW_CLOSE_DONE);    /* a declaration goes with its reason */
+    INVALID(record.declaration_size = 0);
+    INVALID(record.declaration_size--);
 #undef INVALID
 }
 
@@ -146,11 +151,11 @@ static void test_unsupported(void **state)
     ww_prng_seed(&prng, 6);
     random_close(&prng, &record);
     encode(&record);
-    buf.data[0] = 2;
-    assert_int_equal(ww_wire_close_decode(buf.data, buf.size, &decoded, NULL), WW_EUNSUPPORTED);
-    buf.data[0] = WW_WIRE_VERSION;
-    buf.data[buf.size - WW_SIGNATURE_BYTES - 1] = 1; /* a receipt inside, as a later version has */
-    assert_int_equal(ww_wire_close_decode(buf.data, buf.size, &decoded, NULL), WW_EUNSUPPORTED);
+    for (uint8_t version = 0; version < 64; version++) {
+        buf.data[0] = version;
+        assert_int_equal(ww_wire_close_decode(buf.data, buf.size, &decoded, NULL),
+                         version == WW_CLOSE_VERSION ? 0 : WW_EUNSUPPORTED);
+    }
     assert_int_equal(ww_wire_close_decode(NULL, 0, &decoded, NULL), WW_EMALFORMED);
 }
 

@@ -267,24 +267,114 @@ static void test_settling_frames(void **state)
     check_frame("ended", "ENDED: 123456789 bytes received", &frame);
 }
 
-static void test_close(void **state)
+static void sample_receipt(struct ww_receipt *receipt)
 {
-    struct ww_close record = {.bytes_up = 1000, .bytes_down = 123456789, .reason = WW_CLOSE_DONE};
-    struct ww_close decoded;
+    memset(receipt, 0, sizeof(*receipt));
+    fill(&receipt->contract_id, 16, 0x00);
+    fill(receipt->epoch, WW_EPOCH_SIZE, 0xb0);
+    receipt->sequence = 3;
+    receipt->next_index = 303;
+    receipt->bytes_received = 1000;
+    receipt->bytes_acknowledged = 123456789;
+    fill(receipt->signature, WW_SIGNATURE_BYTES, 0xc0);
+}
+
+static void sample_declaration(struct ww_declaration *declaration)
+{
+    memset(declaration, 0, sizeof(*declaration));
+    fill(&declaration->contract_id, 16, 0x00);
+    fill(declaration->epoch, WW_EPOCH_SIZE, 0xa0);
+    declaration->batch = 1;
+    declaration->list_version = 1;
+    declaration->dest_count = 2;
+    declaration->dests[0] =
+        (struct ww_dest){.protocol = WW_DEST_TCP, .kind = WW_DEST_NAME, .port = 443};
+    memcpy(declaration->dests[0].name, "example.com", 11);
+    declaration->dests[1] =
+        (struct ww_dest){.protocol = WW_DEST_UDP, .kind = WW_DEST_IPV4, .port = 53};
+    memcpy(declaration->dests[1].address, "\x0a\x00\x00\x01", 4);
+    fill(declaration->signature, WW_SIGNATURE_BYTES, 0xc0);
+}
+
+static void test_proofs(void **state)
+{
+    struct ww_declaration declaration;
+    struct ww_receipt receipt;
+    struct ww_frame frame = {.type = WW_FRAME_RECEIPT};
+    struct ww_buf encoded;
 
     (void)state;
+    sample_receipt(&receipt);
+    ww_buf_init(&encoded, WW_DECLARATION_BYTES_MAX);
+    assert_int_equal(ww_wire_receipt_encode(&receipt, &encoded), 0);
+    frame.proof.bytes = encoded.data;
+    frame.proof.size = encoded.size;
+    check_frame("receipt", "RECEIPT: the provider's third, 1000 bytes received below index 303",
+                &frame);
+    sample_declaration(&declaration);
+    ww_buf_clear(&encoded);
+    assert_int_equal(ww_wire_declaration_encode(&declaration, &encoded), 0);
+    frame.type = WW_FRAME_DECLARATION;
+    frame.proof.bytes = encoded.data;
+    frame.proof.size = encoded.size;
+    check_frame("declaration",
+                "DECLARATION: the first, example.com TCP port 443 and 10.0.0.1 UDP port 53",
+                &frame);
+    ww_buf_deinit(&encoded);
+}
+
+/* Puts the samples into the close. */
+static void add_proofs(struct ww_close *record)
+{
+    struct ww_declaration declaration;
+    struct ww_receipt receipt;
+
+    sample_receipt(&receipt);
+    ww_buf_clear(&buf);
+    assert_int_equal(ww_wire_receipt_encode(&receipt, &buf), 0);
+    memcpy(record->receipt, buf.data, buf.size);
+    record->receipt_size = buf.size;
+    sample_declaration(&declaration);
+    ww_buf_clear(&buf);
+    assert_int_equal(ww_wire_declaration_encode(&declaration, &buf), 0);
+    memcpy(record->declaration, buf.data, buf.size);
+    record->declaration_size = buf.size;
+    record->reason = WW_CLOSE_DENIED;
+}
+
+static void check_close(const char *name, const char *comment, const struct ww_close *record)
+{
+    struct ww_close decoded;
+
+    ww_buf_clear(&buf);
+    assert_int_equal(ww_wire_close_encode(record, &buf), 0);
+    if (!compare(name, comment))
+        return;
+    assert_int_equal(ww_wire_close_decode(buf.data, buf.size, &decoded, NULL), 0);
+    assert_true(STRUCTS_EQUAL(*record, decoded));
+}
+
+static void test_close(void **state)
+{
+    struct ww_close record;
+
+    (void)state;
+    memset(&record, 0, sizeof(record));
+    record.bytes_up = 1000;
+    record.bytes_down = 123456789;
+    record.reason = WW_CLOSE_DONE;
     fill(&record.contract_id, 16, 0x00);
     fill(&record.party, 32, 0x20);
     fill(record.epoch, WW_EPOCH_SIZE, 0xa0);
     record.first_ms = 1800000000123;
     record.last_ms = 1800000060456;
     fill(record.signature, WW_SIGNATURE_BYTES, 0xc0);
-    ww_buf_clear(&buf);
-    assert_int_equal(ww_wire_close_encode(&record, &buf), 0);
-    if (!compare("close", "close: done, 1000 bytes up, 123456789 down, in about a minute"))
-        return;
-    assert_int_equal(ww_wire_close_decode(buf.data, buf.size, &decoded, NULL), 0);
-    assert_true(STRUCTS_EQUAL(record, decoded));
+    check_close("close_2", "close: done, 1000 bytes up, 123456789 down, in about a minute",
+                &record);
+    add_proofs(&record);
+    check_close("close_2_denied",
+                "close: the same for a denied destination, with a receipt and the declaration",
+                &record);
 }
 
 static void test_dcep(void **state)
@@ -325,15 +415,11 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tokens),
-        cmocka_unit_test(test_data_frames),
-        cmocka_unit_test(test_ack_and_ping),
-        cmocka_unit_test(test_stream_frames),
-        cmocka_unit_test(test_stream_control),
-        cmocka_unit_test(test_contract_frames),
-        cmocka_unit_test(test_settling_frames),
-        cmocka_unit_test(test_close),
-        cmocka_unit_test(test_dcep),
+        cmocka_unit_test(test_tokens),          cmocka_unit_test(test_data_frames),
+        cmocka_unit_test(test_ack_and_ping),    cmocka_unit_test(test_stream_frames),
+        cmocka_unit_test(test_stream_control),  cmocka_unit_test(test_contract_frames),
+        cmocka_unit_test(test_settling_frames), cmocka_unit_test(test_proofs),
+        cmocka_unit_test(test_close),           cmocka_unit_test(test_dcep),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

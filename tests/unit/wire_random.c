@@ -5,7 +5,8 @@ const enum ww_frame_type frame_types[] = {
     WW_FRAME_DATA,          WW_FRAME_DATAGRAM,    WW_FRAME_ACK,           WW_FRAME_PING,
     WW_FRAME_PONG,          WW_FRAME_STREAM_OPEN, WW_FRAME_STREAM_OPENED, WW_FRAME_STREAM_RESET,
     WW_FRAME_STREAM_CREDIT, WW_FRAME_OPEN,        WW_FRAME_OPENED,        WW_FRAME_REFUSED,
-    WW_FRAME_ALLOWANCE,     WW_FRAME_END,         WW_FRAME_ENDED,
+    WW_FRAME_ALLOWANCE,     WW_FRAME_END,         WW_FRAME_ENDED,         WW_FRAME_RECEIPT,
+    WW_FRAME_DECLARATION,
 };
 const size_t frame_type_count = WW_ARRAY_COUNT(frame_types);
 
@@ -143,6 +144,14 @@ static void random_control(struct ww_prng *prng, struct frame_memory *memory,
         ww_prng_fill(prng, &frame->ended.contract_id, sizeof(struct ww_id));
         frame->ended.bytes_received = random_number(prng, 62);
         break;
+    case WW_FRAME_RECEIPT:
+    case WW_FRAME_DECLARATION:
+        frame->proof.bytes = memory->bytes;
+        frame->proof.size =
+            1 + below(prng, frame->type == WW_FRAME_RECEIPT ? WW_RECEIPT_BYTES_MAX
+                                                            : WW_DECLARATION_BYTES_MAX);
+        ww_prng_fill(prng, memory->bytes, frame->proof.size);
+        break;
     case WW_FRAME_DATA:
     case WW_FRAME_DATAGRAM:
     case WW_FRAME_ACK:
@@ -152,7 +161,6 @@ static void random_control(struct ww_prng *prng, struct frame_memory *memory,
     case WW_FRAME_STREAM_OPENED:
     case WW_FRAME_STREAM_RESET:
     case WW_FRAME_STREAM_CREDIT:
-    case WW_FRAME_RECEIPT:
         fail();
     }
 }
@@ -194,9 +202,61 @@ void random_frame(struct ww_prng *prng, enum ww_frame_type type, struct frame_me
     case WW_FRAME_END:
     case WW_FRAME_ENDED:
     case WW_FRAME_RECEIPT:
+    case WW_FRAME_DECLARATION:
         random_control(prng, memory, frame);
         break;
     }
+}
+
+void random_receipt(struct ww_prng *prng, struct ww_receipt *receipt)
+{
+    memset(receipt, 0, sizeof(*receipt));
+    ww_prng_fill(prng, &receipt->contract_id, sizeof(receipt->contract_id));
+    ww_prng_fill(prng, receipt->epoch, WW_EPOCH_SIZE);
+    receipt->sequence = 1 + random_number(prng, 61);
+    receipt->next_index = random_number(prng, 62);
+    receipt->bytes_received = random_number(prng, 62);
+    receipt->bytes_acknowledged = random_number(prng, 62);
+    ww_prng_fill(prng, receipt->signature, WW_SIGNATURE_BYTES);
+}
+
+void random_declaration(struct ww_prng *prng, struct ww_declaration *declaration)
+{
+    memset(declaration, 0, sizeof(*declaration));
+    ww_prng_fill(prng, &declaration->contract_id, sizeof(declaration->contract_id));
+    ww_prng_fill(prng, declaration->epoch, WW_EPOCH_SIZE);
+    declaration->batch = 1 + random_number(prng, 61);
+    declaration->list_version = (uint32_t)random_number(prng, 32);
+    declaration->dest_count = 1 + (size_t)below(prng, WW_DECLARATION_DESTS_MAX);
+    for (size_t index = 0; index < declaration->dest_count; index++)
+        random_dest(prng, true, &declaration->dests[index]);
+    ww_prng_fill(prng, declaration->signature, WW_SIGNATURE_BYTES);
+}
+
+/* Proofs of the same contract; a declaration goes with its reason. */
+static void random_proofs(struct ww_prng *prng, struct ww_close *record)
+{
+    struct ww_declaration declaration;
+    struct ww_receipt receipt;
+    struct ww_buf out;
+
+    ww_buf_init(&out, WW_DECLARATION_BYTES_MAX);
+    if (below(prng, 2)) {
+        random_receipt(prng, &receipt);
+        receipt.contract_id = record->contract_id;
+        assert_int_equal(ww_wire_receipt_encode(&receipt, &out), 0);
+        memcpy(record->receipt, out.data, out.size);
+        record->receipt_size = out.size;
+    }
+    if (record->reason == WW_CLOSE_DENIED) {
+        random_declaration(prng, &declaration);
+        declaration.contract_id = record->contract_id;
+        ww_buf_clear(&out);
+        assert_int_equal(ww_wire_declaration_encode(&declaration, &out), 0);
+        memcpy(record->declaration, out.data, out.size);
+        record->declaration_size = out.size;
+    }
+    ww_buf_deinit(&out);
 }
 
 void random_close(struct ww_prng *prng, struct ww_close *record)
@@ -207,11 +267,12 @@ void random_close(struct ww_prng *prng, struct ww_close *record)
     ww_prng_fill(prng, record->epoch, WW_EPOCH_SIZE);
     record->bytes_up = random_number(prng, 62);
     record->bytes_down = random_number(prng, 62);
-    record->reason = (enum ww_close_reason)(1 + below(prng, WW_CLOSE_LOSSY));
+    record->reason = (enum ww_close_reason)(1 + below(prng, WW_CLOSE_DENIED));
     if (below(prng, 4)) {
         record->first_ms = 1 + random_number(prng, 60);
         record->last_ms = record->first_ms + random_number(prng, 60);
     }
+    random_proofs(prng, record);
     ww_prng_fill(prng, record->signature, WW_SIGNATURE_BYTES);
 }
 
@@ -280,7 +341,8 @@ bool frames_equal(const struct ww_frame *a, const struct ww_frame *b)
     case WW_FRAME_ENDED:
         return memcmp(&a->ended, &b->ended, sizeof(a->ended)) == 0;
     case WW_FRAME_RECEIPT:
-        break;
+    case WW_FRAME_DECLARATION:
+        return views_equal(a->proof.bytes, a->proof.size, b->proof.bytes, b->proof.size);
     }
     return false;
 }

@@ -24,6 +24,8 @@ uint64_t random_number(struct ww_prng *prng, unsigned bits);
 void random_token(struct ww_prng *prng, struct ww_token *token);
 void random_frame(struct ww_prng *prng, enum ww_frame_type type, struct frame_memory *memory,
                   struct ww_frame *frame);
+void random_receipt(struct ww_prng *prng, struct ww_receipt *receipt);
+void random_declaration(struct ww_prng *prng, struct ww_declaration *declaration);
 void random_close(struct ww_prng *prng, struct ww_close *record);
 void random_dcep_open(struct ww_prng *prng, struct ww_dcep_open *open);
 bool frames_equal(const struct ww_frame *a, const struct ww_frame *b);
