@@ -7,9 +7,11 @@
  * destroyed before it. docs/internals/loop-and-store.md tells how it works.
  *
  * Glossary: stream - a connected TCP or unix socket with a bounded write queue;
- *           watch  - interest in a file descriptor; post - a call handed to the loop's thread.
+ *           watch  - interest in a file descriptor; post - a call handed to the loop's thread;
+ *           pool   - threads for work that would hold up the loop.
  */
 #pragma once
+#include <sys/queue.h>
 #include <sys/socket.h>
 
 #include "ww/base.h"
@@ -85,6 +87,31 @@ int ww_child_pid(const struct ww_child *child);
 int ww_child_kill(struct ww_child *child, int signal_number);
 /* Does not kill; the process is reaped all the same, and fn is not called any more. */
 void ww_child_destroy(struct ww_child *child);
+
+/* --- work on other threads ---------------------------------------------------------------------
+ */
+struct ww_pool;
+STAILQ_HEAD(ww_pool_jobs, ww_pool_job);
+/* The caller's memory, zeroed but for the three functions' fields; the pool's from submit until
+ * done is called. */
+struct ww_pool_job {
+    STAILQ_ENTRY(ww_pool_job) link;
+    ww_loop_fn work; /* on a thread of the pool: touches nothing that others may touch meanwhile */
+    ww_loop_fn done; /* on the loop's thread, in one of its next turns; the job is the caller's */
+    void *arg;
+};
+/* Starts 1 to 16 threads that do at most waiting_max jobs that are not done yet. WW_ENOMEM,
+ * WW_ESYSTEM, WW_EINVAL. */
+int ww_pool_create(struct ww_loop *loop, unsigned threads, size_t waiting_max,
+                   struct ww_pool **pool);
+/* WW_ELIMIT: waiting_max jobs are under way; WW_ESHUTDOWN. Then the job is still the caller's and
+ * done is not called. Nothing else fails. With one thread jobs are done in order. */
+int ww_pool_submit(struct ww_pool *pool, struct ww_pool_job *job);
+/* Jobs handed over whose done has not been called. */
+size_t ww_pool_pending(const struct ww_pool *pool);
+/* Waits until all that was handed over is done and told, then frees. NULL is fine. Not from a
+ * done. */
+void ww_pool_destroy(struct ww_pool *pool);
 
 /* --- streams ---------------------------------------------------------------------------------- */
 struct ww_stream;
