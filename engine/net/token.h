@@ -72,12 +72,13 @@ static inline bool token_number(struct token token, uint64_t max, uint64_t *valu
     return number <= max;
 }
 
-/* A NUL-terminated copy; false if it doesn't fit. */
+/* A copy with NULs to the end of `out`, so that nothing is left of an earlier one; false if it
+ * doesn't fit. */
 static inline bool token_copy(struct token token, char *out, size_t out_size)
 {
     if (token.size >= out_size)
         return false;
+    memset(out, 0, out_size);
     memcpy(out, token.text, token.size);
-    out[token.size] = '\0';
     return true;
 }
