@@ -13,3 +13,7 @@ set_tests_properties(unit.node_arbiter_disk PROPERTIES LABELS unit TIMEOUT 60)
 ww_unit_test(node_edge SOURCES node_edge_test.c
              ROOMS node ops policy net packet transfer wire crypto store loop base)
 target_include_directories(unit_node_edge PRIVATE ${CMAKE_SOURCE_DIR}/engine/node)
+
+ww_unit_test(node_open SOURCES node_open_test.c
+             ROOMS node ops policy net packet transfer wire crypto store loop base)
+target_include_directories(unit_node_open PRIVATE ${CMAKE_SOURCE_DIR}/engine/node)
