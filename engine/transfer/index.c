@@ -234,6 +234,23 @@ void ww_transfer_index_received(struct ww_transfer *t, uint64_t index)
     t->has_traffic = true;
 }
 
+/* A peer may move the floor by a whole window with each frame: 64 indices are one step, and above
+ * the highest received there is nothing to forget. */
+static void forget_bits(struct ww_transfer *t, uint64_t lowest)
+{
+    uint64_t index = t->receive_floor;
+    uint64_t end = WW_MIN(lowest, t->receive_high);
+
+    while (index < end) {
+        if (index % 64 == 0 && end - index >= 64) {
+            t->received_bits[index % WW_SENT_RECORDS_MAX / 64] = 0;
+            index += 64;
+        } else {
+            set_bit(t->received_bits, index++, false);
+        }
+    }
+}
+
 int ww_transfer_index_forget(struct ww_transfer *t, uint64_t lowest)
 {
     if (lowest <= t->receive_floor) {
@@ -242,8 +259,8 @@ int ww_transfer_index_forget(struct ww_transfer *t, uint64_t lowest)
     }
     if (lowest - t->receive_floor > WW_SENT_RECORDS_MAX)
         return WW_EPROTOCOL;
-    for (; t->receive_floor < lowest; t->receive_floor++)
-        set_bit(t->received_bits, t->receive_floor, false);
+    forget_bits(t, lowest);
+    t->receive_floor = lowest;
     t->peer_lowest = lowest;
     advance_floor(t);
     return 0;

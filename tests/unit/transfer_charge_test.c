@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -232,6 +233,31 @@ static void test_lost_datagrams_leave_the_window(void **state)
     sim_destroy(sim);
 }
 
+/* Each acknowledgement may move the window by its whole size: a few bytes must not cost a walk. */
+static void test_moving_the_window_costs_little(void **state)
+{
+    struct sim *sim = start();
+    struct ww_transfer *provider = sim->ends[SIM_PROVIDER].transfer;
+    struct ww_frame frame = {.type = WW_FRAME_ACK};
+    struct ww_buf out;
+    clock_t begin = clock();
+
+    (void)state;
+    ww_buf_init(&out, WW_FRAME_BYTES_MAX);
+    for (int message = 0; message < 100; message++) {
+        ww_buf_clear(&out);
+        while (out.size < WW_FRAME_BYTES_MAX - 64) {
+            frame.ack.lowest_awaited += WW_SENT_RECORDS_MAX;
+            assert_int_equal(ww_wire_frame_encode(&frame, &out), 0);
+        }
+        ww_transfer_receive(provider, WW_LANE_RELIABLE, out.data, out.size, sim->now_us);
+        assert_int_equal(sim->ends[SIM_PROVIDER].failed_code, 0);
+    }
+    ww_buf_deinit(&out);
+    assert_true(clock() - begin < 5 * CLOCKS_PER_SEC);
+    sim_destroy(sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +270,7 @@ int main(void)
         cmocka_unit_test(test_a_client_that_acknowledges_nothing),
         cmocka_unit_test(test_slow_readers_are_bounded_together),
         cmocka_unit_test(test_lost_datagrams_leave_the_window),
+        cmocka_unit_test(test_moving_the_window_costs_little),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
