@@ -187,7 +187,7 @@ void provider_check_times(void *arg)
             continue;
         }
         /* May end contracts at once: `open` may be gone after it. */
-        ww_transfer_contract_end(conn->transfer, ww_loop_now_us(conn->loop));
+        ww_transfer_contract_expire(conn->transfer, &open->id, ww_loop_now_us(conn->loop));
         conn_touch(conn);
     }
     drop_bare(provider);

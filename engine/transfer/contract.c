@@ -401,21 +401,42 @@ void ww_transfer_contract_on_allowance(struct ww_transfer *t, const struct ww_fr
 
 /* --- both ------------------------------------------------------------------------------------- */
 
+/* Ends the first `count` contracts, the oldest first. */
+static void end_first(struct ww_transfer *t, size_t count, uint64_t now_us)
+{
+    ww_transfer_enter(t, now_us);
+    /* A contract that waits to be confirmed is opened, so that both sides close it with 0 bytes. */
+    for (size_t i = 0; i < count; i++) {
+        t->contracts[i]->is_closing = true;
+        if (!t->is_client)
+            announce(t, t->contracts[i]);
+    }
+    ww_transfer_leave(t, false);
+}
+
 int ww_transfer_contract_end(struct ww_transfer *t, uint64_t now_us)
 {
     if (t->is_dead)
         return WW_ECLOSED;
     if (!t->contract_count)
         return WW_ENOTFOUND;
-    ww_transfer_enter(t, now_us);
-    /* A contract that waits to be confirmed is opened, so that both sides close it with 0 bytes. */
-    for (size_t i = 0; i < t->contract_count; i++) {
-        t->contracts[i]->is_closing = true;
-        if (!t->is_client)
-            announce(t, t->contracts[i]);
-    }
-    ww_transfer_leave(t, false);
+    end_first(t, t->contract_count, now_us);
     return 0;
+}
+
+int ww_transfer_contract_expire(struct ww_transfer *t, const struct ww_id *id, uint64_t now_us)
+{
+    if (t->is_dead)
+        return WW_ECLOSED;
+    if (t->is_client)
+        return WW_ESTATE;
+    for (size_t i = 0; i < t->contract_count; i++) {
+        if (ww_id_equal(&t->contracts[i]->id, id)) {
+            end_first(t, i + 1, now_us);
+            return 0;
+        }
+    }
+    return WW_ENOTFOUND;
 }
 
 void ww_transfer_contract_counts(const struct ww_transfer *t,

@@ -151,9 +151,13 @@ int ww_transfer_contract_refuse(struct ww_transfer *transfer, const struct ww_id
  * served under it: half for what the client sends by credit, half for the rest. */
 void ww_transfer_contract_confirmed(struct ww_transfer *transfer, const struct ww_id *id);
 /* Ends the current contract and a ready one (contract_ended with zero counts), and one that is
- * offered as soon as it is answered; for a clean shutdown or an expiry. Streams stay and wait for
- * another contract. A provider may call it too. WW_ENOTFOUND: there is none; WW_ECLOSED. */
+ * offered as soon as it is answered; for a clean shutdown. Streams stay and wait for another
+ * contract. A provider may call it too. WW_ENOTFOUND: there is none; WW_ECLOSED. */
 int ww_transfer_contract_end(struct ww_transfer *transfer, uint64_t now_us);
+/* Provider: the time of this contract, and so of those before it, is over: they end, and a later
+ * one takes over. WW_ENOTFOUND, WW_ESTATE (a client), WW_ECLOSED. */
+int ww_transfer_contract_expire(struct ww_transfer *transfer, const struct ww_id *id,
+                                uint64_t now_us);
 
 enum ww_transfer_contract_state { WW_TC_OFFERED, WW_TC_READY, WW_TC_CURRENT, WW_TC_ENDING };
 struct ww_transfer_contract_info {

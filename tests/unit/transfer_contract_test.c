@@ -376,6 +376,37 @@ static void test_provider_ends(void **state)
     sim_destroy(sim);
 }
 
+/* The time of the current contract is over while the next one is there: data goes on under it. */
+static void test_expiry_leaves_the_next(void **state)
+{
+    struct sim *sim = start(24, 64 << 20);
+    struct ww_transfer *provider = sim->ends[SIM_PROVIDER].transfer;
+    struct ww_transfer_contract_info info[2];
+    uint64_t id;
+
+    (void)state;
+    sim->bytes_per_second = 4000000;
+    sim->provider_bytes = 6000000;
+    assert_int_equal(sim_open(sim, false, 6000000, true, &id), 0);
+    sim_run(sim, SECOND / 2);
+    assert_int_equal(sim_offer(sim), 0);
+    sim_run(sim, SECOND / 2);
+    assert_int_equal(ww_transfer_contracts(provider, info, 2), 2);
+    assert_int_equal(ww_transfer_contract_expire(provider, &info[0].id, sim->now_us), 0);
+    sim_run_until_delivered(sim, 60 * SECOND);
+    assert_true(ww_id_equal(&sim->ends[0].ended[0].id, &info[0].id));
+    assert_int_equal(ww_transfer_contract_expire(provider, &info[0].id, sim->now_us), WW_ENOTFOUND);
+    /* With a later one those before it end too, whose time can only be over. */
+    assert_int_equal(sim_offer(sim), 0);
+    sim_run(sim, SECOND);
+    assert_int_equal(ww_transfer_contracts(provider, info, 2), 2);
+    assert_int_equal(ww_transfer_contract_expire(provider, &info[1].id, sim->now_us), 0);
+    sim_run(sim, 5 * SECOND);
+    assert_int_equal(sim->ends[0].ended_count, 3);
+    sim_finish(sim);
+    sim_destroy(sim);
+}
+
 /* The next contract is accepted but not yet confirmed when the provider stops: both sides close it
  * with nothing. */
 static void test_provider_ends_unconfirmed(void **state)
@@ -555,6 +586,7 @@ int main(void)
         cmocka_unit_test(test_lost_while_offered),
         cmocka_unit_test(test_end_before_opened),
         cmocka_unit_test(test_provider_ends),
+        cmocka_unit_test(test_expiry_leaves_the_next),
         cmocka_unit_test(test_provider_ends_unconfirmed),
         cmocka_unit_test(test_lost_after_both_ended),
         cmocka_unit_test(test_both_end_at_once),

@@ -17,6 +17,20 @@
 
 static uint64_t seed_running;
 
+/* All contracts, or those whose time a provider finds over. */
+static void end_some(struct sim *sim, enum sim_side side)
+{
+    struct ww_transfer *transfer = sim->ends[side].transfer;
+    struct ww_transfer_contract_info info[4];
+    size_t count = ww_transfer_contracts(transfer, info, WW_ARRAY_COUNT(info));
+
+    if (side == SIM_PROVIDER && count && sim_random(sim, 0, 1))
+        (void)ww_transfer_contract_expire(transfer, &info[sim_random(sim, 0, count - 1)].id,
+                                          sim->now_us);
+    else
+        (void)ww_transfer_contract_end(transfer, sim->now_us);
+}
+
 static void shake(struct sim *sim)
 {
     static const uint64_t sizes[] = {32768, 65536, 100001, 262144, 1048576, 3000000};
@@ -101,7 +115,7 @@ static void do_something(struct sim *sim, uint64_t *opened)
         break;
     case 4:
         if (sim_random(sim, 0, 9) == 0)
-            (void)ww_transfer_contract_end(sim->ends[side].transfer, sim->now_us);
+            end_some(sim, side);
         break;
     case 5:
         (void)sim_offer(sim);
