@@ -214,8 +214,14 @@ static void add_replacement(lua_State *lua, luaL_Buffer *buffer, const struct ww
     int type = lua_type(lua, 3);
 
     if (type == LUA_TFUNCTION) {
+        struct ww_policy_meter *meter = ww_policy_meter_of(lua);
+
+        if (meter->nested == WW_POLICY_NESTED_MAX)
+            luaL_error(lua, "string.gsub: its function calls string.gsub too deep");
+        meter->nested++; /* an error leaves it so: nothing runs after one */
         lua_pushvalue(lua, 3);
         lua_call(lua, push_captures(lua, state, start, end, true), 1);
+        meter->nested--;
     } else if (type == LUA_TTABLE) {
         if (state->level > 0)
             push_capture(lua, state, 0);

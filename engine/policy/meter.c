@@ -143,6 +143,7 @@ void ww_policy_meter_start(struct ww_policy_meter *meter, lua_State *lua, uint64
     meter->churn_bytes = 0;
     meter->instructions = 0;
     meter->units = 0;
+    meter->nested = 0;
     meter->budget = budget;
     meter->slice_us = (uint64_t)cpu_ms * 1000;
     meter->start_us = ww_clock_mono_us();

@@ -19,6 +19,7 @@ struct ww_policy_meter {
     uint32_t interval;     /* instructions between two looks */
     uint64_t instructions; /* used since the start */
     uint64_t units;        /* charged, not yet a whole instruction */
+    unsigned nested;       /* C functions of ours that called a policy back */
     uint64_t budget;
     uint64_t slice_us; /* time limit, per clock: see look_at_clock */
     uint64_t start_us;

@@ -153,6 +153,7 @@
 #define WW_POLICY_PATTERN_BYTES_MAX 64     /* patterns run in C where no hook fires */
 #define WW_POLICY_SUBJECT_BYTES_MAX 4096
 #define WW_POLICY_PATTERN_STEPS_MAX 200000 /* of one match, whatever the budget: below 2 ms */
+#define WW_POLICY_NESTED_MAX 16            /* gsub in a gsub's function: LuaJIT guards no C stack, 9 KiB each */
 #define WW_POLICY_STRING_BYTES_MAX 65536   /* made by one call of string.rep, format, gsub, table.concat */
 #define WW_POLICY_PAIRS_MAX 2048           /* keys that pairs() sorts in C */
 #define WW_POLICY_KEY_BYTES_MAX 256        /* a key that it sorts */

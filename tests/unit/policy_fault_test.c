@@ -79,6 +79,8 @@ static const struct fault_case calls[] = {
      "return f(1)"},
     {"a tail call for ever", WW_EPOLICY_BUDGET, "local f; f = function() return f() end",
      "return f()"},
+    {"a replacement that replaces", WW_EPOLICY_RUNTIME,
+     "local f; f = function() return (('a'):gsub('a', f)) end", "f()"},
     {"an error", WW_EPOLICY_RUNTIME, "", "error('no')"},
     {"an error that is a table", WW_EPOLICY_RUNTIME, "", "error({})"},
     {"an error without a value", WW_EPOLICY_RUNTIME, "", "error()"},
