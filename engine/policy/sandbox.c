@@ -6,6 +6,7 @@
  */
 #include "sandbox.h"
 
+#include <limits.h>
 #include <lualib.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -137,10 +138,11 @@ static int capped_concat(lua_State *lua)
 
     luaL_checktype(lua, 1, LUA_TTABLE);
     last = luaL_optinteger(lua, 4, (lua_Integer)lua_objlen(lua, 1));
-    if (last - first >= WW_POLICY_PAIRS_MAX)
-        return luaL_error(lua, "table.concat: more than %d items", WW_POLICY_PAIRS_MAX);
-    if (first <= last)
+    if (first <= last) {
+        if (first < INT_MIN || last > INT_MAX || last - first >= WW_POLICY_PAIRS_MAX)
+            return luaL_error(lua, "table.concat: more than %d items", WW_POLICY_PAIRS_MAX);
         ww_policy_meter_charge(lua, (uint64_t)(last - first + 1));
+    }
     luaL_buffinit(lua, &buffer);
     for (lua_Integer index = first; index <= last; index++) {
         lua_rawgeti(lua, 1, (int)index);
