@@ -34,8 +34,10 @@ void ww_policy_fault_set(struct ww_policy_fault *fault, int kind, const char *me
 
     memset(fault, 0, sizeof(*fault));
     fault->kind = kind;
+    /* As sources.c names files: a policy can raise any text, and the log takes this one as it is.
+     */
     if (colon && size > 4 && size < sizeof(fault->file) && memcmp(colon - 4, ".lua", 4) == 0 &&
-        !memchr(message, ' ', size)) {
+        strspn(message, "abcdefghijklmnopqrstuvwxyz0123456789_.") == size) {
         memcpy(fault->file, message, size);
         message = colon + 1;
         if (end > message && *end == ':') {

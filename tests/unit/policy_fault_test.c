@@ -100,6 +100,7 @@ static const struct fault_case calls[] = {
     {"an address", WW_EPOLICY_RUNTIME, "", "return string.format('%p', request)"},
     {"a table as text", WW_EPOLICY_RUNTIME, "", "return string.format('%s', request)"},
     {"an error in bytes", WW_EPOLICY_RUNTIME, "", "error('\\255\\n')"},
+    {"an error in a file of no such name", WW_EPOLICY_RUNTIME, "", "error('\"\\n.lua:1: no', 0)"},
     {"pairs without an order", WW_EPOLICY_RUNTIME, "", "for _ in pairs({[{}] = 1}) do end"},
     {"nothing", WW_EPOLICY_RESULT, "", ""},
     {"a number", WW_EPOLICY_RESULT, "", "return 1"},
