@@ -343,7 +343,9 @@ static bool refuse_unknown(lua_State *lua, const struct ww_policy_struct *type,
 
         lua_pop(lua, 1);
         if (lua_type(lua, -1) == LUA_TSTRING) {
-            known = ww_policy_field_find(type, lua_tostring(lua, -1)) != NULL;
+            const struct ww_policy_field *field = ww_policy_field_find(type, lua_tostring(lua, -1));
+
+            known = field && is_text(lua, field->name);
             if (!known)
                 refuse(reader, ".%.40s: there is no such field", lua_tostring(lua, -1));
         } else {

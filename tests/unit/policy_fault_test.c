@@ -110,6 +110,7 @@ static const struct fault_case calls[] = {
     {"a word and more", WW_EPOLICY_RESULT, "", "return {decision = 'accept\\0'}"},
     {"a word as a number", WW_EPOLICY_RESULT, "", "return {decision = 1}"},
     {"an unknown field", WW_EPOLICY_RESULT, "", "return {decision = 'accept', byte = 1}"},
+    {"a field and more", WW_EPOLICY_RESULT, "", "return {decision = 'accept', ['bytes\\0'] = 1}"},
     {"a nameless field", WW_EPOLICY_RESULT, "", "return {decision = 'accept', 1}"},
     {"not a number", WW_EPOLICY_RESULT, "", "return {decision = 'accept', bytes = 0/0}"},
     {"infinity", WW_EPOLICY_RESULT, "", "return {decision = 'accept', bytes = math.huge}"},
