@@ -199,11 +199,21 @@ static int load_source(struct ww_policy_vm *vm, const struct ww_policy_source *s
     return rc;
 }
 
+/* The compiler can't be interrupted, and some texts take it a time that is quadratic: they end
+ * before they can hold up a call, which makes the VM anew after a fault. */
+static int blame_slow(const struct ww_policy_source *source, struct ww_policy_fault *fault)
+{
+    ww_policy_fault_set(fault, WW_EPOLICY_BUDGET, "the set takes too long to compile and load");
+    snprintf(fault->file, sizeof(fault->file), "%s", source->name);
+    return WW_EPOLICY_BUDGET;
+}
+
 int ww_policy_vm_create(const struct ww_policy_sources *sources,
                         const struct ww_policy_options *options, struct ww_policy_vm **vm,
                         struct ww_policy_fault *fault)
 {
     struct ww_policy_vm *made = ww_alloc(1, sizeof(*made));
+    uint64_t start_us = ww_policy_meter_cpu_us();
     int rc = WW_ENOMEM;
 
     if (!made)
@@ -222,8 +232,11 @@ int ww_policy_vm_create(const struct ww_policy_sources *sources,
                           WW_POLICY_LOAD_CPU_MS_MAX);
     made->meter.running = false;
     for (size_t index = 0; index < sources->count && !rc; index++) {
-        if (!ww_policy_source_is_test(&sources->items[index]))
-            rc = load_source(made, &sources->items[index], fault);
+        if (ww_policy_source_is_test(&sources->items[index]))
+            continue;
+        rc = load_source(made, &sources->items[index], fault);
+        if (!rc && ww_policy_meter_cpu_us() - start_us > WW_POLICY_MAKE_CPU_MS_MAX * 1000ULL)
+            rc = blame_slow(&sources->items[index], fault);
     }
     ww_policy_meter_stop(&made->meter, made->lua);
     if (rc)

@@ -139,12 +139,13 @@
 #define WW_POLICY_MEMORY_BYTES (4 << 20)     /* one VM; a ranking of 256 providers takes 0.3 MiB */
 #define WW_POLICY_BLOCK_BYTES_MAX 126976     /* one allocation: below LuaJIT's mmap threshold, as fresh pages are slow */
 #define WW_POLICY_CHURN_BYTES_MAX (16 << 20) /* allocated by one call in all, which is mostly copying */
-#define WW_POLICY_FILE_BYTES_MAX 65536     /* compiling can't be interrupted; readable in a minute is 4 KiB */
+#define WW_POLICY_FILE_BYTES_MAX 32768     /* compiling can't be interrupted: 35 ms at worst; readable in a minute is 4 KiB */
 #define WW_POLICY_FILES_MAX 32             /* files of one set, tests included */
-#define WW_POLICY_SET_BYTES_MAX 131072     /* all of them: compiles in 10 ms at worst */
+#define WW_POLICY_SET_BYTES_MAX 131072     /* all of them, tests included */
 #define WW_POLICY_HOOK_INTERVAL 64         /* instructions between two looks at the budget */
 #define WW_POLICY_CPU_MS_MAX 12            /* one call, twice: see meter.c; the budget ends an honest loop long before */
 #define WW_POLICY_LOAD_CPU_MS_MAX 5        /* likewise, running the chunks of a set */
+#define WW_POLICY_MAKE_CPU_MS_MAX 12       /* making a VM, compiling included: a call may have to, and then take 24 ms itself */
 #define WW_POLICY_TESTS_CPU_MS_MAX 15      /* all tests of a set, as they run on the node's main loop */
 #define WW_POLICY_LOAD_BUDGET 1000000      /* instructions to load a set, and to run one test */
 #define WW_POLICY_TESTS_MAX 1024           /* tests of one set */

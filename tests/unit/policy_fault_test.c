@@ -287,6 +287,25 @@ static void test_large_files(void **state)
     assert_true(cpu_ms() - start_ms < LIMIT_MS);
 }
 
+/* A call makes the VM anew after a limit was hit, so a set that compiles slowly would be late then.
+ */
+static void test_slow_to_compile(void **state)
+{
+    static char slow[WW_POLICY_FILE_BYTES_MAX];
+    size_t size = (size_t)snprintf(slow, sizeof(slow), "local a\nlocal function f() return a");
+    struct ww_policy_fault fault;
+    struct ww_policy_set *set;
+
+    (void)state;
+    for (; size + 64 < sizeof(slow); size += 6)
+        memcpy(slow + size, " and a", 6);
+    size += (size_t)snprintf(slow + size, sizeof(slow) - size,
+                             " end\nreturn { offer = f, accept = f, renew = f }");
+    assert_int_equal(make_file_set("contract.lua", slow, size, NULL, &set, &fault),
+                     WW_EPOLICY_BUDGET);
+    assert_string_equal(fault.file, "contract.lua");
+}
+
 static void test_own_tests_can_fail(void **state)
 {
     static const struct {
@@ -347,6 +366,7 @@ int main(void)
         cmocka_unit_test(test_loads),
         cmocka_unit_test(test_names_file_and_line),
         cmocka_unit_test(test_large_files),
+        cmocka_unit_test(test_slow_to_compile),
         cmocka_unit_test(test_own_tests_can_fail),
     };
 

@@ -144,11 +144,13 @@ static void test_limits(void **state)
         assert_int_equal(ww_policy_sources_add(&sources, name, "", 0), 0);
     }
     assert_int_equal(ww_policy_sources_add(&sources, "y.lua", "", 0), WW_ELIMIT);
-    assert_int_equal(ww_policy_sources_add(&sources, "x0.lua", large, sizeof(large)), 0);
-    assert_int_equal(ww_policy_sources_add(&sources, "x1.lua", large, sizeof(large)), 0);
-    assert_int_equal(ww_policy_sources_add(&sources, "x2.lua", "x", 1), WW_ETOOBIG);
+    for (unsigned index = 0; index < WW_POLICY_SET_BYTES_MAX / sizeof(large); index++) {
+        snprintf(name, sizeof(name), "x%u.lua", index);
+        assert_int_equal(ww_policy_sources_add(&sources, name, large, sizeof(large)), 0);
+    }
+    assert_int_equal(ww_policy_sources_add(&sources, "x9.lua", "x", 1), WW_ETOOBIG);
     assert_int_equal(ww_policy_sources_add(&sources, "x1.lua", "x", 1), 0); /* replaced: room */
-    assert_int_equal(ww_policy_sources_add(&sources, "x2.lua", "x", 1), 0);
+    assert_int_equal(ww_policy_sources_add(&sources, "x9.lua", "x", 1), 0);
     ww_policy_sources_deinit(&sources);
     assert_int_equal(ww_policy_sources_add_embedded(&sources, "policies/none"), WW_ENOTFOUND);
 }
