@@ -151,6 +151,7 @@ static int admit(struct arbiter *arbiter, struct ww_call *call, struct ww_contra
 struct offering {
     struct arbiter *arbiter;
     struct ww_contract terms;
+    uint64_t price_nano_usd_per_gib; /* of the terms' stat: the next one may come first */
     enum ww_hook_relation relation;
 };
 
@@ -171,7 +172,7 @@ static void offer_durable(void *arg, int rc)
         ww_call_put_u64(&call, "window_bytes", terms->window_bytes);
         ww_call_put_u64(&call, "stat", terms->stat_id);
         ww_call_put_amount(&call, "price_nano_usd_per_gib",
-                           ww_amount_from_u64(offering->arbiter->stat.price_nano_usd_per_gib));
+                           ww_amount_from_u64(offering->price_nano_usd_per_gib));
         ww_call_put_text(&call, "relation", ww_hook_word("relation", offering->relation));
         ww_ops_emit(&call, "offer");
     }
@@ -186,7 +187,7 @@ static int start_offer(struct arbiter *arbiter, const struct ww_contract *terms,
 
     if (!offering)
         return WW_ENOMEM;
-    *offering = (struct offering){arbiter, *terms, relation};
+    *offering = (struct offering){arbiter, *terms, arbiter->stat.price_nano_usd_per_gib, relation};
     int rc = arbiter_remember(arbiter, terms, &contract);
     if (!rc)
         rc = arbiter_commit(arbiter, offer_durable, offering);

@@ -304,6 +304,17 @@ tests["memory that runs out at any moment loses no money and no answer"] = funct
     end
 end
 
+tests["an offer names the price of its own stat"] = function()
+    local client, provider = new_member(true), new_provider()
+    client:send("POST", "/v1/contracts", { provider = provider.id, bytes = 1e6 })
+    assert(ww.arbiter.update_stat({}).changed) -- before the reservation is durable
+    local offer = provider:pushed("offer")
+    local stat = assert(client:call("GET", "/v1/market/stats/" .. offer.stat))
+    assert(stat.price_nano_usd_per_gib == offer.price_nano_usd_per_gib)
+    local path = "/v1/contracts/" .. offer.contract .. "/answer"
+    assert(provider:call("POST", path, { accept = false }))
+end
+
 tests["stats that nothing refers to are dropped"] = function()
     local client, provider = new_member(true), new_provider()
     assert(ww.arbiter.update_stat({}).changed)
