@@ -34,6 +34,7 @@ static void connection_forget_request(struct ww_http_request *connection)
     connection->scanner = (struct ww_http_scanner){0};
     connection->streams = false;
     connection->paused = false;
+    connection->bodiless = false;
 }
 
 void ww_http_connection_close(struct ww_http_request *connection, int code)

@@ -325,6 +325,15 @@ static void test_bad_answer_can_not_split(void **state)
     assert_null(strstr(raw.text, "Set-Cookie"));
 }
 
+static void test_an_error_after_head_has_its_body(void **state)
+{
+    (void)state;
+    serve(false, NULL);
+    raw_send_text(&fixture, &raw, "HEAD / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\nHost: x\n\n");
+    raw_expect_end(&fixture, &raw);
+    assert_non_null(strstr(raw.text, "\r\n\r\n400 Bad Request\n"));
+}
+
 static void on_drained(void *arg)
 {
     ((struct app *)arg)->drained = 1;
@@ -448,6 +457,7 @@ int main(void)
         TEST(test_awaited_answer_has_no_deadline),
         TEST(test_connections_are_bounded),
         TEST(test_bad_answer_can_not_split),
+        TEST(test_an_error_after_head_has_its_body),
         TEST(test_drain),
         TEST(test_destroy_in_a_callback),
         TEST(test_configuration_is_checked),
