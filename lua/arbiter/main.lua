@@ -10,6 +10,9 @@ local sessions = require("arbiter.sessions")
 local M = {}
 
 local STAT_CHECK_S = 60 -- how often the market policy is asked for the next stat
+-- A stop waits no longer for others' requests and close frames; what is open then is cut. Stopping
+-- has 5 s in all, and nobody outside may use them up.
+local DRAIN_S = 3.5
 
 local function respond(server, request, status, body)
     server:respond(request.id, status, "application/json", json.encode(body))
@@ -221,7 +224,7 @@ function M.start(config)
             if not node.server:drain(done) then
                 done()
             end
-        end)
+        end, DRAIN_S)
         accounts.commit()
     end
     watch_market(node)

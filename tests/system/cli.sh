@@ -212,6 +212,17 @@ is_alive arbiter || fail "HUP ended the node"
 run 0 status --state "$state"
 node_stop arbiter
 [[ ! -e $state/control.sock ]] || fail "the control socket was left"
+step "a stop that somebody's half request can't delay"
+node_start arbiter arbiter --listen "127.0.0.1:$arbiter_port"
+wait_for 15 "the start before half a request" is_ready arbiter
+sleep 12 | curl -sk -X POST -T - "${join_line%#*}/v1/nonce" > "$scratch/half.out" &
+half=$!
+is_open() {
+    [[ $(status arbiter | jq .connections) == 1 ]]
+}
+wait_for 5 "half a request" is_open
+node_stop arbiter
+kill "$half" 2> /dev/null || true
 says "$scratch/arbiter.log" "stopped"
 run 0 ledger verify --state "$state"
 says "$out" "store"
