@@ -208,6 +208,7 @@ function M.start(config)
     end
     node.url = public_url(config, node.server)
     node.join_line = node.url .. "#" .. node.pin
+    node.announce = { join_line = node.join_line }
     node.methods = methods_of(node)
     node.status = function()
         return status_of(node)

@@ -1,5 +1,6 @@
 --- Runs one node: its folder, log, control socket, metrics listener, signals, start and stop.
--- Knows nothing of what the node does: a node module gives status, metrics, ready, methods, stop.
+-- Knows nothing of what the node does: a node module gives status, metrics, ready, methods, stop,
+-- and perhaps `announce`, the one text that is printed once it runs: {name = text}.
 local async = require("ops.async")
 local json = require("ops.json")
 local metrics = require("ops.metrics")
@@ -316,13 +317,24 @@ local function start_all(host, module)
     return true
 end
 
+--- The only data of a node's command: what others need to know of it.
+local function announce(node, out)
+    if not node.announce then
+        return
+    end
+    local name, text = next(node.announce)
+    out:print(out.json and json.encode({ version = 1, [name] = text }) or text)
+    out:flush()
+end
+
 --- Runs a node until it is stopped; in a coroutine.
 ---@param role string
 ---@param module {start: fun(config: table): table?, table?}
 ---@param config table
+---@param out table where `announce` goes
 ---@return integer|nil exit_code
 ---@return table? err why it could not start
-function M.run(role, module, config)
+function M.run(role, module, config, out)
     local host = {
         role = role, config = config, requests = 0, exit_code = 0,
         since_us = ww.loop.now_us(), since_s = ww.loop.wall_ms() / 1000,
@@ -354,6 +366,7 @@ function M.run(role, module, config)
                 version.text() },
                 { "state", config.state }, { "control", config.control },
                 { "metrics", host.metrics_url } }))
+            announce(host.node, out)
             ww.process.notify("READY=1\nSTATUS=running")
         end)
     end)

@@ -128,7 +128,7 @@ function M.command(role)
                 err.fix = "Run `ww join 'URL#PIN' NAME` first, or give --arbiter 'URL#PIN'"
                 return nil, err
             end
-            return host.run(role, require(words.module), loaded)
+            return host.run(role, require(words.module), loaded, out)
         end,
         human = function(data, _, out)
             out:print((data.file or "configuration") .. ": ok")

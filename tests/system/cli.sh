@@ -140,6 +140,7 @@ step "a node: folder, control socket, metrics"
 start_arbiter --metrics 127.0.0.1:0 --log-json
 state=$scratch/arbiter
 [[ $(stat -c %a "$state") == 700 && $(stat -c %a "$state/control.sock") == 600 ]] || fail "others may get in"
+[[ $(cat "$scratch/arbiter.out") == "$join_line" ]] || fail "no join line on stdout: $(cat "$scratch/arbiter.out")"
 run 0 status --state "$state"
 says "$out" "join line"
 run 0 status --state "$state" --json
@@ -213,8 +214,10 @@ run 0 status --state "$state"
 node_stop arbiter
 [[ ! -e $state/control.sock ]] || fail "the control socket was left"
 step "a stop that somebody's half request can't delay"
-node_start arbiter arbiter --listen "127.0.0.1:$arbiter_port"
+node_start arbiter arbiter --listen "127.0.0.1:$arbiter_port" --json
 wait_for 15 "the start before half a request" is_ready arbiter
+[[ $(jq -r 'select(.version == 1) | .join_line' "$scratch/arbiter.out") == "$join_line" ]] ||
+    fail "no join line as JSON: $(cat "$scratch/arbiter.out")"
 sleep 12 | curl -sk -X POST -T - "${join_line%#*}/v1/nonce" > "$scratch/half.out" &
 half=$!
 is_open() {

@@ -111,7 +111,8 @@ node_start() {
     fi
     local -a arguments
     eval "arguments=(${node_args[$name]})"
-    "$program" "${arguments[@]}" --state "$scratch/$name" 2>> "$scratch/$name.log" >&2 &
+    "$program" "${arguments[@]}" --state "$scratch/$name" \
+        > "$scratch/$name.out" 2>> "$scratch/$name.log" &
     pid[$name]=$!
 }
 
