@@ -259,14 +259,17 @@ function Cast.stop(_, children)
 end
 
 --- Stops whatever runs: nodes before the arbiter, so that their contracts can be closed.
+---@return boolean clean
+---@return table? err as for stop
 function Cast:stop_all()
     local nodes, rest = {}, {}
     for _, child in ipairs(self.children) do
         local list = (child == self.client or child == self.provider) and nodes or rest
         list[#list + 1] = child
     end
-    self:stop(nodes)
-    self:stop(rest)
+    local nodes_ok, err = self:stop(nodes)
+    local rest_ok, rest_err = self:stop(rest)
+    return nodes_ok and rest_ok, err or rest_err
 end
 
 --- Removes the folder unless it is to be kept.

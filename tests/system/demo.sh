@@ -101,6 +101,21 @@ done
 timeout 20 "$ww" provider -c "$folder/kept/provider.lua" --check-config >/dev/null ||
     fail "the configuration that the demo wrote is not valid"
 
+echo "== held, used, and let go"
+"$ww" demo --bytes 100kB --hold --json -q --state "$folder/kept" >"$folder/hold.json" 2>"$folder/hold.err" &
+demo=$!
+for ((wait = 0; wait < 600; wait++)); do
+    grep -q 'Ctrl-C ends them' "$folder/hold.err" && break
+    sleep 0.1
+done
+bash -c "$(grep -o 'curl .*' "$folder/hold.err") -sf" || fail "the curl line does not work"
+kill -INT "$demo"
+wait "$demo" || fail "a held demo ended with $?: $(cat "$folder/hold.err")"
+check "$folder/hold.json" "held" '.ok == true'
+"$ww" ledger verify --json --state "$folder/kept/arbiter" >"$folder/verify.json" || fail "the books of a held demo"
+check "$folder/verify.json" "nothing of it is left in escrow" \
+    '.ok and .contracts == 0 and (.assets | all(.escrow == "0" and .dispute == "0"))'
+
 echo "== a site by its URL"
 "$ww" demo-origin --announce "$folder/port" &
 origin=$!

@@ -150,7 +150,7 @@ end
 local function watch_signals(cast, out, state, done)
     for name, code in pairs({ INT = 130, TERM = 143 }) do
         ww.loop.on_signal(name, function()
-            if state.interrupted then
+            if state.interrupted or state.released then
                 ww.process.exit_now(code)
             end
             if state.release then
@@ -173,8 +173,7 @@ local function conclude(cast, result, err, out, state)
     local problem
     if result then
         local ok
-        ok, problem = cast:stop({ cast.arbiter, cast.origin })
-        cast:stop_all()
+        ok, problem = cast:stop_all()
         if not ok and not state.released then
             result, err = nil, problem
         end
