@@ -4,6 +4,7 @@
 -- answered. Runs in coroutines.
 local async = require("ops.async")
 local json = require("ops.json")
+local text = require("ops.text")
 
 local M = {}
 
@@ -28,8 +29,8 @@ local function now_s()
 end
 
 local function get(key)
-    local text = ww.ledger.get(key)
-    return text and json.decode(text)
+    local value = ww.ledger.get(key)
+    return value and json.decode(value)
 end
 
 local function put(key, value)
@@ -256,6 +257,21 @@ function M.join(node, public_key, code)
     return M.member(node)
 end
 
+--- What contracts can't be paid in would lie in a wallet for ever, and the books know few assets.
+local function check_asset(asset)
+    local known = {}
+    for index, rate in ipairs(ww.arbiter.stat({}).rates) do
+        if rate.asset == asset then
+            return true
+        end
+        known[index] = rate.asset
+    end
+    local err = ww.error("ENOTFOUND", ("the market has no asset %s%s"):format(asset,
+        text.suggestion(asset, known)))
+    err.fix = "Use " .. text.either(known) .. ", or add it to market.rates"
+    return nil, err
+end
+
 --- Operator grant: {network = name or id, asset, amount, id}.
 ---@return table? wallet
 ---@return table? error
@@ -272,7 +288,11 @@ function M.credit(params)
     if not network then
         return nil, ww.error("ENOTFOUND", "there is no network " .. params.network)
     end
-    local ok, err = ww.ledger.grant({
+    local ok, err = check_asset(params.asset)
+    if not ok then
+        return nil, err
+    end
+    ok, err = ww.ledger.grant({
         id = params.id or ww.crypto.id(),
         network = network,
         asset = params.asset,

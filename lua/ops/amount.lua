@@ -56,21 +56,31 @@ function M.parse(text, asset)
     return from_decimal(whole, fraction, M.DECIMALS[asset])
 end
 
---- Base units as a person reads them: "10.5 usd"; an asset of unknown places stays in base units.
+--- The number alone, for a column that names the asset: "10.50"; an asset of unknown places stays
+--- in base units.
 ---@param units string
 ---@param asset string
 ---@return string
-function M.format(units, asset)
+function M.digits(units, asset)
     local decimals = M.DECIMALS[asset]
     if not decimals or not M.is_units(units) then
-        return units .. " " .. asset .. " base units"
+        return units
     end
     local digits = ("0"):rep(decimals + 1 - #units) .. units
     local whole, fraction = digits:sub(1, -decimals - 1), digits:sub(-decimals):gsub("0+$", "")
     if asset == "usd" then
         fraction = fraction .. ("0"):rep(2 - #fraction)
     end
-    return whole .. (fraction ~= "" and "." .. fraction or "") .. " " .. asset
+    return whole .. (fraction ~= "" and "." .. fraction or "")
+end
+
+--- Base units as a person reads them: "10.5 usd".
+---@param units string
+---@param asset string
+---@return string
+function M.format(units, asset)
+    local is_known = M.DECIMALS[asset] and M.is_units(units)
+    return M.digits(units, asset) .. " " .. asset .. (is_known and "" or " base units")
 end
 
 --- Sum of two whole numbers in base units.

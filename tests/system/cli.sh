@@ -188,8 +188,17 @@ run 0 wallet credit mynet usd 10.50usd --state "$state" --id "$id" --json
 jq -e '.wallets[0].market == "10500000000"' "$out" > /dev/null || fail "a repeated grant was done twice: $(cat "$out")"
 run 1 wallet credit mynet usd 11usd --state "$state" --id "$id"
 says "$err" "ECONFLICT"
+run 1 wallet credit mynet usdd 5 --state "$state"
+says "$err" "did you mean usd?"
+run 2 wallet credit mynet usd 1,5 --state "$state"
+says "$err" "fix: ww wallet credit --help"
 run 0 wallet show
 says "$out" "10.50"
+run 1 wallet show mynett --state "$state"
+says "$err" "did you mean mynet?"
+run 1 wallet show other --key "$key"
+says "$err" "mynet"
+run 0 wallet show mynet --key "$key"
 run 0 wallet show mynet --state "$state" --json
 jq -e '.wallets | length == 1' "$out" > /dev/null || fail "wallet show: $(cat "$out")"
 run 0 ledger verify --state "$state"

@@ -71,7 +71,7 @@ Examples:
             local row = { asset.asset }
             for _, name in ipairs({ "in", "out", "market", "earned", "escrow", "dispute",
                 "transfer" }) do
-                row[#row + 1] = (amount.format(asset[name], asset.asset):gsub(" [^ ]*$", ""))
+                row[#row + 1] = amount.digits(asset[name], asset.asset)
             end
             rows[#rows + 1] = row
         end

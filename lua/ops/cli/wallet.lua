@@ -3,6 +3,7 @@ local amount = require("ops.amount")
 local control = require("ops.control")
 local format = require("ops.format")
 local member = require("ops.member")
+local text = require("ops.text")
 
 local WALLETS = { "market", "earned", "escrow", "dispute", "transfer" }
 
@@ -26,12 +27,26 @@ local function names_of(networks)
     return names
 end
 
+local function no_network(name, known, fix)
+    local err = ww.error("ENOTFOUND", ("there is no network %s here%s"):format(name,
+        text.suggestion(name, known)))
+    err.fix = fix
+    return nil, err
+end
+
 local function show_here(path, args)
     local result, err = control.call(path, "wallet.show", { network = args.network })
     if not result then
         return nil, err
     end
-    local names = names_of(result.networks)
+    local names, known, is_known = names_of(result.networks), {}, {}
+    for id, name in pairs(names) do
+        known[#known + 1] = name
+        is_known[id], is_known[name] = true, true
+    end
+    if args.network and not is_known[args.network] then
+        return no_network(args.network, known, "See them all: ww wallet show")
+    end
     local wallets = setmetatable({}, ww.list)
     for _, wallet in ipairs(result.wallets) do
         wallet.name = names[wallet.network] or result.name
@@ -46,6 +61,10 @@ local function show_by_api(args)
     local result, err = member.call(args, "GET", "/v1/wallet")
     if not result then
         return nil, err
+    end
+    if args.network and args.network ~= result.network and args.network ~= result.name then
+        return no_network(args.network, { result.name }, "This key's network is " .. result.name
+            .. "; others are shown on the arbiter's machine only")
     end
     for _, wallet in ipairs(result.wallets) do
         wallet.name = result.name
@@ -75,7 +94,7 @@ function VERBS.credit(args)
     local units, why = amount.parse(args.amount, args.asset)
     if not units or units == "0" then
         local err = ww.error("EINVAL", units and "the amount is 0" or why)
-        err.exit = 2
+        err.exit, err.fix = 2, "ww wallet credit --help"
         return nil, err
     end
     local path, err = control.find(args, "arbiter")
@@ -110,7 +129,7 @@ local function print_wallets(data, out)
     for _, wallet in ipairs(data.wallets) do
         local row = { wallet.name or wallet.network, wallet.asset }
         for _, name in ipairs(WALLETS) do
-            row[#row + 1] = (amount.format(wallet[name], wallet.asset):gsub(" [^ ]*$", ""))
+            row[#row + 1] = amount.digits(wallet[name], wallet.asset)
         end
         rows[#rows + 1] = row
     end

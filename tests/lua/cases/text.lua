@@ -49,6 +49,8 @@ return {
         check.is(amount.format("1000000000000", "xch") == "1 xch")
         check.is(amount.format("1500000000000", "xch") == "1.5 xch")
         check.is(amount.format("7", "abc") == "7 abc base units")
+        check.is(amount.digits("7", "abc") == "7")
+        check.is(amount.digits("10500000000", "usd") == "10.50")
         for _, units in ipairs({ "0", "1", "999999999", "1000000000",
             "340282366920938463463374607431768211455" }) do
             check.is(amount.parse(amount.format(units, "usd"), "usd") == units)
