@@ -1,8 +1,12 @@
 /* LevelDB as a store. Relies on its locking of the folder and on paranoid checks: without them it
- * opens a damaged log with a hole in it and says nothing. A folder is made with mode 0700. */
+ * opens a damaged log with a hole in it and says nothing. A folder is made with mode 0700. LevelDB
+ * syncs its files, but not the names of new logs: a name that its folder has not synced may be gone
+ * after a power cut, with all that was synced under it, so that is done here. */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <leveldb/c.h>
 
@@ -19,6 +23,8 @@ struct leveldb_store {
     leveldb_readoptions_t *read_options;
     leveldb_writeoptions_t *write_options;
     leveldb_writeoptions_t *sync_options;
+    int folder_fd;
+    struct timespec names_synced; /* the folder's time of change at its last sync */
 };
 
 static struct leveldb_store *of(struct ww_store *store)
@@ -88,6 +94,24 @@ static int db_scan(struct ww_store *store, const void *prefix, size_t prefix_siz
     return rc;
 }
 
+/* One fstat a write; a sync only when a log has been begun, every 16 MiB. */
+static int sync_names(struct leveldb_store *self)
+{
+    struct stat folder;
+
+    if (fstat(self->folder_fd, &folder) != 0)
+        return WW_EIO;
+    if (folder.st_mtim.tv_sec == self->names_synced.tv_sec &&
+        folder.st_mtim.tv_nsec == self->names_synced.tv_nsec)
+        return 0;
+    if (fsync(self->folder_fd) != 0) {
+        ww_log(WW_LOG_ERROR, "store", "The folder can't be synced", "errno=%d", errno);
+        return WW_EIO;
+    }
+    self->names_synced = folder.st_mtim;
+    return 0;
+}
+
 static int db_write(struct ww_store *store, const struct ww_store_batch_list *batches, bool sync)
 {
     struct leveldb_store *self = of(store);
@@ -116,7 +140,8 @@ static int db_write(struct ww_store *store, const struct ww_store_batch_list *ba
     }
     leveldb_write(self->db, sync ? self->sync_options : self->write_options, all, &error);
     leveldb_writebatch_destroy(all);
-    return take_error(error, "Writing a batch failed");
+    rc = take_error(error, "Writing a batch failed");
+    return rc || !sync ? rc : sync_names(self);
 }
 
 static void db_close(struct ww_store *store)
@@ -129,25 +154,45 @@ static void db_close(struct ww_store *store)
     leveldb_writeoptions_destroy(self->write_options);
     leveldb_readoptions_destroy(self->read_options);
     leveldb_options_destroy(self->options);
+    if (self->folder_fd >= 0)
+        close(self->folder_fd);
     ww_free(self);
 }
 
 static const struct ww_store_kind leveldb_kind = {db_get, db_scan, db_write, db_close};
 
+/* Makes the folder if it isn't there, so that its name lasts; its fd, or -1. */
+static int open_folder(const char *folder)
+{
+    bool is_new = mkdir(folder, 0700) == 0;
+    int fd = is_new || errno == EEXIST ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    int above = fd >= 0 && is_new ? openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+    if (fd >= 0 && is_new && (above < 0 || fsync(above) != 0)) {
+        close(fd);
+        fd = -1;
+    }
+    if (above >= 0)
+        close(above);
+    if (fd < 0)
+        ww_log(WW_LOG_ERROR, "store", "The folder can't be made", "folder=%s errno=%d",
+               WW_Q(folder), errno);
+    return fd;
+}
+
 int ww_store_open(const char *folder, struct ww_store **out)
 {
-    struct leveldb_store *self;
+    struct leveldb_store *self = ww_alloc(1, sizeof(*self));
     char *error = NULL;
     int rc;
 
-    if (mkdir(folder, 0700) != 0 && errno != EEXIST) {
-        ww_log(WW_LOG_ERROR, "store", "The folder can't be made", "folder=%s errno=%d",
-               WW_Q(folder), errno);
-        return WW_EIO;
-    }
-    self = ww_alloc(1, sizeof(*self));
     if (!self)
         return WW_ENOMEM;
+    self->folder_fd = open_folder(folder);
+    if (self->folder_fd < 0) {
+        ww_free(self);
+        return WW_EIO;
+    }
     self->store.kind = &leveldb_kind;
     self->options = leveldb_options_create();
     leveldb_options_set_create_if_missing(self->options, 1);

@@ -2,12 +2,13 @@
 # The arbiter dies at random moments of running traffic, again and again, and is started with the
 # same state on the same port. After each death: the books verify; every contract that a client
 # holds is there; client and provider come back by themselves; bytes are right and go on.
-# arbiter_kill.sh [KILLS [SEED]]
+# arbiter_kill.sh [KILLS [SEED [cut]]]: with "cut", each death takes along whatever was not synced.
 . "$(dirname "$0")/lib.sh"
 
 kills=${1:-50}
 RANDOM=${2:-7}
-step "seed ${2:-7}"
+step "seed ${2:-7}${3:+, with power cuts}"
+[[ ${3:-} != cut ]] || loses_unsynced arbiter
 start_arbiter --policies "$here/policies/small"
 join provider bobnet
 join client alicenet
@@ -46,14 +47,15 @@ moved_before=0
 for ((round = 1; round <= kills; round++)); do
     wait_for 20 "new bytes before kill $round" more_moved
     sleep "0.$((RANDOM % 4))$((RANDOM % 10))"
-    node_kill arbiter
+    node_die arbiter
     # What the client holds now it was given before.
     held=$(held_contracts)
     moved_before=$(moved)
     check_books_offline
     node_start arbiter
     wait_for 15 "the arbiter's restart $round" is_ready arbiter
-    known=$(api client GET /v1/contracts | jq -r '.contracts[].contract')
+    known=$(api client GET /v1/contracts) || fail "the arbiter after kill $round: $known"
+    known=$(jq -r '.contracts[].contract' <<< "$known")
     for contract in $held; do
         # Unless both sides have ended it meanwhile.
         grep -q "$contract" <<< "$known" ||

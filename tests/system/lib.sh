@@ -11,7 +11,7 @@ export HOME=$scratch/home XDG_STATE_HOME=$scratch/home/state
 # A sanitizer's quarantine is not the program's memory; leaks are looked for at the end.
 export ASAN_OPTIONS=${ASAN_OPTIONS:-quarantine_size_mb=16:detect_leaks=1:malloc_context_size=12}
 mkdir -p "$HOME"
-declare -A pid=() node_args=()
+declare -A pid=() node_args=() node_program=()
 origin_port='' join_line='' granted=0 started_s=$SECONDS
 
 step() {
@@ -111,7 +111,7 @@ node_start() {
     fi
     local -a arguments
     eval "arguments=(${node_args[$name]})"
-    "$program" "${arguments[@]}" --state "$scratch/$name" \
+    "${node_program[$name]:-$program}" "${arguments[@]}" --state "$scratch/$name" \
         > "$scratch/$name.out" 2>> "$scratch/$name.log" &
     pid[$name]=$!
 }
@@ -136,6 +136,24 @@ node_kill() {
     kill -KILL "${pid[$1]}"
     wait "${pid[$1]}" 2> /dev/null || true
     unset "pid[$1]"
+}
+
+# loses_unsynced NAME: from its next start on, node_die takes along what NAME has not synced.
+loses_unsynced() {
+    mkdir -m 700 -p "$scratch/$1"
+    printf '#!/bin/bash\nexport WW_UNSYNCED_ROOT=%q WW_UNSYNCED_KEPT=%q\nexec %q "$@"\n' \
+        "$scratch/$1" "$scratch/$1.kept" "$tools/system_unsynced" > "$scratch/$1.program"
+    chmod +x "$scratch/$1.program"
+    node_program[$1]=$scratch/$1.program
+}
+
+# Killed, or without power, as loses_unsynced has it.
+node_die() {
+    node_kill "$1"
+    if [[ -n ${node_program[$1]:-} ]]; then
+        "${node_program[$1]}" restore || fail "$1: its folder can't be put back"
+        rm -rf "$scratch/$1.kept"
+    fi
 }
 
 start_arbiter() {
@@ -244,7 +262,8 @@ check_counts() {
               paid: ([$outcome.paid[]? | .amount | tonumber] | add // 0),
               due: ($escrow * $used / $bytes | floor)}] as $all
         | ($all | map(select((.equal and ((.state == "settled" and .settled_bytes == .used and .paid == .due)
-                              or ($untold != "" and (.state == "open" or .state == "gone")))) | not))) as $bad
+                              or ($untold != "" and (.state == "open" or .state == "gone"))))
+                             or (.state == "void" and .used == 0 and .paid == 0) | not))) as $bad
         | if ($bad | length) == 0 and ($all | length) > 0
           then {contracts: ($all | length), used: ($all | map(.used) | add), paid: ($all | map(.paid) | add)}
           else ($bad | tostring | halt_error(1)) end' > "$scratch/counts.json" ||
