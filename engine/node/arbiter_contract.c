@@ -516,12 +516,26 @@ int arbiter_party(void *context, struct ww_call *call)
     return 0;
 }
 
-/* {network=} -> contracts of the network, or of all, that are open or disputed; at most LIST_MAX.
- */
+static void put_listed(struct ww_call *call, const struct ww_contract *terms)
+{
+    ww_call_begin(call, NULL, false);
+    ww_call_put_id(call, "contract", &terms->id);
+    ww_call_put_hash(call, "client", &terms->client);
+    ww_call_put_hash(call, "provider", &terms->provider);
+    ww_call_put_text(call, "state", ww_contract_state_name(terms->state));
+    ww_call_put_u64(call, "bytes", terms->bytes);
+    ww_call_put_u64(call, "price_ppm", terms->price_ppm);
+    ww_call_put_u64(call, "expires_s", terms->expires_s);
+    ww_call_end(call);
+}
+
+/* {network=, node=} -> contracts of the network, or of all, that are open or disputed; at most
+ * LIST_MAX, and first those that the node has open: it looks for what it has missed. */
 int arbiter_list(void *context, struct ww_call *call)
 {
     struct arbiter *arbiter = context;
     struct arbiter_contract *contract, *next;
+    struct ww_hash node = {{0}};
     struct ww_id network;
     size_t count = 0;
 
@@ -529,25 +543,26 @@ int arbiter_list(void *context, struct ww_call *call)
     bool all = rc == WW_ENOTFOUND;
     if (rc && !all)
         return rc;
+    rc = ww_call_hash(call, "node", &node);
+    if (rc && rc != WW_ENOTFOUND)
+        return rc;
     ww_call_begin(call, "contracts", true);
-    HASH_ITER(hh, arbiter->contracts, contract, next)
-    {
-        const struct ww_contract *terms = &contract->terms;
-        if (count == LIST_MAX)
-            break;
-        if (!all && !ww_id_equal(&terms->client_network, &network) &&
-            !ww_id_equal(&terms->provider_network, &network))
-            continue;
-        ww_call_begin(call, NULL, false);
-        ww_call_put_id(call, "contract", &terms->id);
-        ww_call_put_hash(call, "client", &terms->client);
-        ww_call_put_hash(call, "provider", &terms->provider);
-        ww_call_put_text(call, "state", ww_contract_state_name(terms->state));
-        ww_call_put_u64(call, "bytes", terms->bytes);
-        ww_call_put_u64(call, "price_ppm", terms->price_ppm);
-        ww_call_put_u64(call, "expires_s", terms->expires_s);
-        ww_call_end(call);
-        count++;
+    for (int pass = 0; pass < 2; pass++) {
+        HASH_ITER(hh, arbiter->contracts, contract, next)
+        {
+            const struct ww_contract *terms = &contract->terms;
+            bool is_first =
+                terms->state != WW_CONTRACT_DISPUTED &&
+                (ww_hash_equal(&terms->client, &node) || ww_hash_equal(&terms->provider, &node));
+            if (count == LIST_MAX)
+                break;
+            if (is_first != (pass == 0) ||
+                (!all && !ww_id_equal(&terms->client_network, &network) &&
+                 !ww_id_equal(&terms->provider_network, &network)))
+                continue;
+            put_listed(call, terms);
+            count++;
+        }
     }
     ww_call_end(call);
     return 0;

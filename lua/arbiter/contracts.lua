@@ -112,7 +112,7 @@ function M.list(peer)
     if not member then
         return nil, ww.error("ENONETWORK")
     end
-    return ww.arbiter.contracts({ network = member.network })
+    return ww.arbiter.contracts({ network = member.network, node = peer.node })
 end
 
 --- All connected providers; where they are more than can be ranked, as many in a row from anywhere:

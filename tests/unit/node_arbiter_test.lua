@@ -103,6 +103,26 @@ tests["free contracts of one's own can't fill the books"] = function()
     check_books()
 end
 
+tests["a node finds its own contracts, however many its network has"] = function()
+    local root = new_member(false)
+    local nodes = { root }
+    for index = 2, 4 do
+        nodes[index] = new_node()
+        local code = assert(root:call("POST", "/v1/invitations")).code
+        assert(nodes[index]:call("POST", "/v1/members", { invitation = code }))
+    end
+    local provider, last = nodes[4], nodes[3]
+    assert(provider:call("POST", "/v1/provider", {}))
+    for index = 1, 2 do
+        for _ = 1, 64 do
+            accepted(nodes[index], provider)
+        end
+    end
+    local contract = accepted(last, provider).contract
+    local found = assert(last:call("GET", "/v1/contracts")).contracts
+    assert(#found == 128 and found[1].contract == contract)
+end
+
 -- arguments --------------------------------------------------------------------------------------
 
 tests["an error's reason is its own"] = function()
