@@ -84,19 +84,33 @@ static int tally_of(struct audit *audit, const struct ww_id *network, const char
     return 0;
 }
 
+/* *sum += amount. What went through an account may be more than it can ever hold: then what has
+ * come and gone is forgotten on both sides. */
+static int tally_add(struct ww_amount *sum, struct ww_amount *other, struct ww_amount amount)
+{
+    struct ww_amount both = ww_amount_compare(*sum, *other) < 0 ? *sum : *other;
+
+    if (ww_amount_add(*sum, amount, sum) == 0)
+        return 0;
+    WW_REQUIRE(ww_amount_subtract(*sum, both, sum) == 0);
+    WW_REQUIRE(ww_amount_subtract(*other, both, other) == 0);
+    return ww_amount_add(*sum, amount, sum);
+}
+
 static int audit_side(struct audit *audit, const struct ww_ledger_entry *entry, bool credit)
 {
     const struct ww_ledger_side *side = credit ? &entry->credit : &entry->debit;
     struct tally *tally;
-    struct ww_amount *sum;
+    struct ww_amount *in, *out;
     int rc = tally_of(audit, &side->network, entry->asset, &tally);
 
     if (rc)
         return rc;
-    sum = credit ? &tally->in[side->which] : &tally->out[side->which];
-    if (ww_amount_add(*sum, entry->amount, sum))
+    in = &tally->in[side->which];
+    out = &tally->out[side->which];
+    if (tally_add(credit ? in : out, credit ? out : in, entry->amount))
         return wrong(audit, "%s: what moved is more than 128 bits", entry->asset);
-    if (!side->system && ww_amount_compare(tally->out[side->which], tally->in[side->which]) > 0)
+    if (!side->system && ww_amount_compare(*out, *in) > 0)
         return wrong(audit, "%s: batch %llu makes a wallet negative", entry->asset,
                      (unsigned long long)audit->last.sequence);
     return 0;

@@ -312,6 +312,32 @@ static void void_gives_everything_back(void **state)
 
 /* --- facts ---------------------------------------------------------------------------------- */
 
+/* What went through a wallet is more than it can hold, and yet the books are right. */
+static void the_largest_amount_moves_again_and_again(void **state)
+{
+    struct rig *rig = *state;
+    struct ww_id request = rig_fresh_id(), payer = rig_id(PAYER), payee = rig_id(PAYEE);
+    struct ww_part all = rig_part("usd", 0), paid[WW_CONTRACT_PARTS_MAX];
+
+    all.amount.units = ~(unsigned __int128)0;
+    assert_int_equal(ww_ledger_grant(rig->ledger, &request, &payer, "usd", all.amount), 0);
+    for (unsigned round = 0; round < 3; round++) {
+        struct ww_id id = rig_id(100 + round);
+
+        assert_int_equal(ww_ledger_reserve(rig->ledger, &id, &payer, &all, 1, "r", 1), 0);
+        if (round == 1)
+            assert_int_equal(ww_ledger_dispute(rig->ledger, &id, "d", 1), 0);
+        if (round < 2)
+            assert_int_equal(ww_ledger_void(rig->ledger, &id), 0);
+        else
+            assert_int_equal(ww_ledger_settle(rig->ledger, &id, &payee, 1, 2, paid), 0);
+        rig_check(rig);
+        assert_int_equal(rig_commit(rig), 0);
+        rig_verify(rig);
+    }
+    assert_true(paid[0].amount.units == all.amount.units / 2);
+}
+
 static void list_fact(void *arg, const char *key, const void *value, size_t value_size)
 {
     ww_buf_printf(arg, "%s=%.*s;", key, (int)value_size, (const char *)value);
@@ -423,6 +449,7 @@ int main(void)
         TEST(settle_of_all_and_of_nothing),
         TEST(dispute_moves_and_ends),
         TEST(void_gives_everything_back),
+        TEST(the_largest_amount_moves_again_and_again),
         TEST(facts_are_kept_in_order),
         TEST(wallets_come_in_order),
         TEST(open_batch_has_a_limit),
