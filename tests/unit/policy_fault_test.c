@@ -2,7 +2,9 @@
  * 50 ms of CPU, and the next call works. */
 #include "policy_set_make.h"
 
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #define LIMIT_MS 50
 
@@ -262,6 +264,51 @@ static void test_names_file_and_line(void **state)
     ww_policy_set_release(set);
 }
 
+/* What was written to stderr while `set` was asked `rounds` times. */
+static void read_log(struct ww_policy_set *set, unsigned rounds, char *text, size_t text_size)
+{
+    int kept = dup(STDERR_FILENO), file = memfd_create("log", MFD_CLOEXEC);
+    struct ww_hook_offer_decision result;
+    ssize_t size;
+
+    assert_true(kept >= 0 && file >= 0 && dup2(file, STDERR_FILENO) >= 0);
+    ww_log_set_level(WW_LOG_WARN);
+    for (unsigned round = 0; round < rounds; round++)
+        call_offer(set, &result, NULL);
+    ww_log_set_level(WW_LOG_ERROR);
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+    size = pread(file, text, text_size - 1, 0);
+    close(file);
+    assert_true(size > 0);
+    text[size] = '\0';
+}
+
+static void test_reason_is_logged(void **state)
+{
+    struct ww_policy_set *set;
+    struct ww_policy_fault fault;
+    char text[4096];
+
+    (void)state;
+    assert_int_equal(make_offer_set("", "while true do end", NULL, &set, &fault), 0);
+    read_log(set, 3, text, sizeof(text));
+    assert_non_null(strstr(text, "level=warn room=policy"));
+    assert_non_null(strstr(text, " hook=contract.offer kind=EPOLICY_BUDGET at=contract.lua:4 "));
+    assert_non_null(strstr(text, "message=\"more instructions than the hook's budget\""));
+    assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1); /* one line a second */
+    ww_policy_set_release(set);
+    /* A policy can't write a line, or a pair, of its own. */
+    assert_int_equal(make_offer_set("", "error('a=\"b\" c\\nlevel=error.lua:1: x\\27[31m', 0)",
+                                    NULL, &set, &fault),
+                     0);
+    read_log(set, 1, text, sizeof(text));
+    assert_non_null(strstr(text, " at=contract.lua:0 "));
+    assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
+    assert_null(strchr(text, '\033'));
+    ww_policy_set_release(set);
+}
+
 static void test_large_files(void **state)
 {
     static char large[WW_POLICY_FILE_BYTES_MAX + 1];
@@ -365,6 +412,7 @@ int main(void)
         cmocka_unit_test(test_calls),
         cmocka_unit_test(test_loads),
         cmocka_unit_test(test_names_file_and_line),
+        cmocka_unit_test(test_reason_is_logged),
         cmocka_unit_test(test_large_files),
         cmocka_unit_test(test_slow_to_compile),
         cmocka_unit_test(test_own_tests_can_fail),
