@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 int ww_books_create(struct ww_books **out)
 {
@@ -275,7 +276,6 @@ int ww_books_add_fact(struct ww_books *books, const char *key, size_t key_size,
         ww_free(fact);
         return WW_ENOMEM;
     }
-    books->facts_sorted = false;
     ww_books_mark_changed(books, &fact->entity);
     *out = fact;
     return 0;
@@ -373,9 +373,14 @@ void ww_books_sort_holds(struct ww_books *books)
     books->holds_sorted = true;
 }
 
-void ww_books_sort_facts(struct ww_books *books)
+struct ww_fact *ww_books_list_facts(struct ww_books *books, const char *prefix)
 {
-    if (!books->facts_sorted)
-        HASH_SORT(books->facts, fact_order);
-    books->facts_sorted = true;
+    struct ww_fact *list = NULL;
+    size_t size = strlen(prefix);
+
+    for (struct ww_fact *fact = books->facts; fact; fact = fact->hh.next)
+        if (strncmp(fact->key, prefix, size) == 0)
+            LL_PREPEND2(list, fact, listed);
+    LL_SORT2(list, fact_order, listed);
+    return list;
 }

@@ -59,6 +59,7 @@ struct ww_hold {
 struct ww_fact {
     struct ww_entity entity;
     UT_hash_handle hh;
+    struct ww_fact *listed; /* the next one of ww_books_list_facts */
     uint8_t *value;
     size_t value_size;
     size_t key_size;
@@ -80,7 +81,7 @@ struct ww_books {
     struct ww_fact *facts;
     struct ww_request *requests;
     TAILQ_HEAD(ww_requests, ww_request) requests_oldest_first;
-    bool holds_sorted, facts_sorted, accounts_sorted;
+    bool holds_sorted, accounts_sorted;
     struct ww_entities changed, gone;
     size_t changed_count, gone_count;
 };
@@ -136,7 +137,9 @@ void ww_books_remove_request(struct ww_books *books, struct ww_request *request)
 /* Bring the tables in order of key; iteration by hh.next follows it. */
 void ww_books_sort_accounts(struct ww_books *books);
 void ww_books_sort_holds(struct ww_books *books);
-void ww_books_sort_facts(struct ww_books *books);
+/* The facts whose keys begin with prefix, in order of key, by `listed`. Only these are sorted:
+ * there may be a million others. */
+struct ww_fact *ww_books_list_facts(struct ww_books *books, const char *prefix);
 /* The snapshot has requests in order of hash: after a replay, puts them in order of time. From
  * then on they come in it. */
 void ww_books_queue_requests(struct ww_books *books);

@@ -34,10 +34,7 @@ int ww_ledger_get(const struct ww_ledger *ledger, const char *key, const void **
 void ww_ledger_each_fact(const struct ww_ledger *ledger, const char *prefix, ww_ledger_fact_fn fn,
                          void *arg)
 {
-    size_t size = strlen(prefix);
-
-    ww_books_sort_facts(ledger->books);
-    for (const struct ww_fact *fact = ledger->books->facts; fact; fact = fact->hh.next)
-        if (strncmp(fact->key, prefix, size) == 0)
-            fn(arg, fact->key, fact->value, fact->value_size);
+    for (const struct ww_fact *fact = ww_books_list_facts(ledger->books, prefix); fact;
+         fact = fact->listed)
+        fn(arg, fact->key, fact->value, fact->value_size);
 }
