@@ -192,12 +192,24 @@ int arbiter_commit(struct arbiter *arbiter, ww_ledger_commit_fn fn, void *arg)
     return rc;
 }
 
-static void note_refused(void *arg)
+/* Ends a list of notes that nobody else has; 0 stands for each one's own code. */
+static void end_notes(struct arbiter_commit_note *note, int rc)
 {
-    struct arbiter_commit_note note = *(struct arbiter_commit_note *)arg;
-    LIST_REMOVE((struct arbiter_commit_note *)arg, link);
-    ww_free(arg);
-    note.fn(note.arg, note.rc);
+    while (note) {
+        struct arbiter_commit_note *next = LIST_NEXT(note, link);
+        if (note->fn)
+            note->fn(note->arg, rc ? rc : note->rc);
+        ww_free(note);
+        note = next;
+    }
+}
+
+static void tell_refused(void *arg)
+{
+    struct arbiter *arbiter = arg;
+    struct arbiter_commit_note *notes = LIST_FIRST(&arbiter->refused);
+    LIST_INIT(&arbiter->refused);
+    end_notes(notes, 0);
 }
 
 void arbiter_commit_or_tell(struct arbiter *arbiter, ww_ledger_commit_fn fn, void *arg)
@@ -206,15 +218,13 @@ void arbiter_commit_or_tell(struct arbiter *arbiter, ww_ledger_commit_fn fn, voi
     if (!rc)
         return;
     struct arbiter_commit_note *note = ww_alloc(1, sizeof(*note));
-    if (note) {
-        *note = (struct arbiter_commit_note){.arbiter = arbiter, .fn = fn, .arg = arg, .rc = rc};
-        LIST_INSERT_HEAD(&arbiter->commits, note, link);
-        if (ww_loop_post(arbiter->loop, note_refused, note) == 0)
-            return;
-        LIST_REMOVE(note, link);
-        ww_free(note);
+    if (!note) {
+        fail_node(arbiter, WW_ENOMEM); /* somebody waits who can't be answered */
+        return;
     }
-    fail_node(arbiter, WW_ENOMEM); /* somebody waits who can't be answered */
+    *note = (struct arbiter_commit_note){.arbiter = arbiter, .fn = fn, .arg = arg, .rc = rc};
+    LIST_INSERT_HEAD(&arbiter->refused, note, link);
+    ww_timer_start(arbiter->tell_refused, 0);
 }
 
 /* --- time ------------------------------------------------------------------------------------- */
@@ -350,6 +360,8 @@ int arbiter_open(struct arbiter *arbiter, const char *state_folder, char *why, s
     if (!rc)
         rc = arbiter_market_update(arbiter, &changed);
     if (!rc)
+        rc = ww_timer_create(arbiter->loop, tell_refused, arbiter, &arbiter->tell_refused);
+    if (!rc)
         rc = ww_timer_create(arbiter->loop, tick, arbiter, &arbiter->tick);
     if (!rc)
         rc = arbiter_commit(arbiter, NULL, NULL);
@@ -367,6 +379,8 @@ void arbiter_close_books(struct arbiter *arbiter)
     ww_ops_set_ledger(arbiter->ops, NULL, NULL);
     ww_timer_destroy(arbiter->tick);
     arbiter->tick = NULL;
+    ww_timer_destroy(arbiter->tell_refused);
+    arbiter->tell_refused = NULL;
     /* The ledger first: from here on it tells nobody of commits that were on their way. */
     if (arbiter->ledger)
         ww_ledger_close(arbiter->ledger);
@@ -374,12 +388,10 @@ void arbiter_close_books(struct arbiter *arbiter)
     if (arbiter->committer)
         ww_committer_destroy(arbiter->committer);
     arbiter->committer = NULL;
-    while (!LIST_EMPTY(&arbiter->commits)) {
-        struct arbiter_commit_note *note = LIST_FIRST(&arbiter->commits);
-        LIST_REMOVE(note, link);
-        note->fn ? note->fn(note->arg, WW_ESHUTDOWN) : (void)0;
-        ww_free(note);
-    }
+    end_notes(LIST_FIRST(&arbiter->commits), WW_ESHUTDOWN);
+    LIST_INIT(&arbiter->commits);
+    end_notes(LIST_FIRST(&arbiter->refused), WW_ESHUTDOWN);
+    LIST_INIT(&arbiter->refused);
     HASH_ITER(hh, arbiter->contracts, contract, next)
     arbiter_forget(arbiter, contract);
     arbiter_secrets_close(arbiter);

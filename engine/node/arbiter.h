@@ -48,6 +48,7 @@ struct arbiter {
     struct ww_ledger *ledger;
     struct ww_policy_set *policies;
     struct ww_timer *tick;
+    struct ww_timer *tell_refused; /* at the end of a turn: those of `refused` */
     struct ww_market_stat stat;
     struct ww_market_stat configured;
     struct arbiter_contract *contracts;
@@ -56,6 +57,7 @@ struct arbiter {
     uint8_t store_key[32]; /* seals secrets at rest */
     uint64_t settled_count, void_count, dispute_count, refused_count;
     LIST_HEAD(, arbiter_commit_note) commits; /* on their way to the disk */
+    LIST_HEAD(, arbiter_commit_note) refused; /* that could not be asked for */
     bool failed;                              /* a write failed: nothing is changed any more */
 };
 

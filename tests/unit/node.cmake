@@ -8,7 +8,9 @@ target_include_directories(unit_node_arbiter PRIVATE ${CMAKE_SOURCE_DIR}/engine/
 target_compile_definitions(unit_node_arbiter
                            PRIVATE WW_TEST_FOLDER="${CMAKE_CURRENT_SOURCE_DIR}")
 add_test(NAME unit.node_arbiter_disk COMMAND unit_node_arbiter disk)
-set_tests_properties(unit.node_arbiter_disk PROPERTIES LABELS unit TIMEOUT 60)
+add_test(NAME unit.node_arbiter_disk_gone COMMAND unit_node_arbiter disk gone)
+set_tests_properties(unit.node_arbiter_disk unit.node_arbiter_disk_gone
+                     PROPERTIES LABELS unit TIMEOUT 60)
 
 ww_unit_test(node_edge SOURCES node_edge_test.c
              ROOMS node ops policy net packet transfer wire crypto store loop base)

@@ -528,16 +528,17 @@ return M
 
 -- disk -------------------------------------------------------------------------------------------
 
---- Ends the process with 70: by the engine, not by us.
+--- Ends the process with 70: by the engine, not by us. "gone": it has nothing to write itself.
 local function lose_disk()
     local client, provider, stranger = new_member(true), new_provider(), new_node()
     local contract = accepted(client, provider)
-    local close = { close = client:close_text(contract.contract, 0, 0) }
+    local id = arg[2] == "gone" and ("1"):rep(32) or contract.contract
+    local close = { close = client:close_text(id, 0, 0) }
     ww.fs.remove_tree(folder) -- what is open stays; nobody could do it later
     assert(ww.test.break_disk({}))
     -- Only Lua waits for this one.
     expect("EIO", stranger:call("POST", "/v1/networks", { name = fresh_name() }))
-    expect("EIO", client:call("POST", "/v1/contracts/" .. contract.contract .. "/close", close))
+    expect("EIO", client:call("POST", "/v1/contracts/" .. id .. "/close", close))
     ww.loop.after(1, function()
         print("FAILED the node goes on without its books")
         ww.exit(1)
