@@ -74,9 +74,9 @@ void arbiter_update(struct arbiter *arbiter, struct arbiter_contract *contract,
 /* Open contracts of a node, or (network_key) of a network; zeros when there are none. */
 struct arbiter_count arbiter_count_of(const struct arbiter *arbiter, const struct ww_hash *key);
 struct ww_hash arbiter_network_key(const struct ww_id *network);
-/* WW_EDISPUTED when a dispute between the two networks is open. */
-int arbiter_check_dispute(const struct arbiter *arbiter, const struct ww_id *client_network,
-                          const struct ww_id *provider_network);
+/* WW_EDISPUTED when a dispute keeps the terms' two sides apart: their networks when the counts
+ * differed, only the two nodes when one was silent. */
+int arbiter_check_dispute(const struct arbiter *arbiter, const struct ww_contract *terms);
 /* Bytes that the network has settled as a client, ever. */
 uint64_t arbiter_settled_bytes(const struct arbiter *arbiter, const struct ww_id *network);
 struct arbiter_contract *arbiter_find(struct arbiter *arbiter, const struct ww_id *id);

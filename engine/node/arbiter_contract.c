@@ -216,7 +216,7 @@ int arbiter_request(void *context, struct ww_call *call)
 
     int rc = read_request(arbiter, call, &terms, &request);
     if (!rc)
-        rc = arbiter_check_dispute(arbiter, &terms.client_network, &terms.provider_network);
+        rc = arbiter_check_dispute(arbiter, &terms);
     if (!rc)
         rc = check_open(arbiter, call, &terms);
     if (!rc)

@@ -109,20 +109,32 @@ void arbiter_forget(struct arbiter *arbiter, struct arbiter_contract *contract)
     ww_free(contract);
 }
 
-int arbiter_check_dispute(const struct arbiter *arbiter, const struct ww_id *client_network,
-                          const struct ww_id *provider_network)
+/* Whether both sides have said what was used, and not the same. */
+static bool counts_differ(const struct ww_contract *terms)
 {
-    struct ww_hash client_key = arbiter_network_key(client_network);
+    const struct ww_contract_close *client = &terms->closes[WW_CONTRACT_CLIENT];
+    const struct ww_contract_close *provider = &terms->closes[WW_CONTRACT_PROVIDER];
+
+    return client->present && provider->present &&
+           (client->bytes_up != provider->bytes_up || client->bytes_down != provider->bytes_down);
+}
+
+int arbiter_check_dispute(const struct arbiter *arbiter, const struct ww_contract *terms)
+{
+    struct ww_hash client_key = arbiter_network_key(&terms->client_network);
     const struct arbiter_contract *contract, *next;
 
     if (arbiter_count_of(arbiter, &client_key).disputed == 0)
         return 0;
     HASH_ITER(hh, arbiter->contracts, contract, next)
     {
-        const struct ww_contract *terms = &contract->terms;
-        if (terms->state == WW_CONTRACT_DISPUTED &&
-            ww_id_equal(&terms->client_network, client_network) &&
-            ww_id_equal(&terms->provider_network, provider_network))
+        const struct ww_contract *other = &contract->terms;
+        if (other->state != WW_CONTRACT_DISPUTED ||
+            !ww_id_equal(&other->client_network, &terms->client_network) ||
+            !ww_id_equal(&other->provider_network, &terms->provider_network))
+            continue;
+        if (counts_differ(other) || (ww_hash_equal(&other->client, &terms->client) &&
+                                     ww_hash_equal(&other->provider, &terms->provider)))
             return WW_EDISPUTED;
     }
     return 0;

@@ -14,6 +14,26 @@ M.GRANT = "100000000000"
 
 local names = 0
 
+--- A market that moves each time it is asked.
+M.MARKET = [[
+local M = {}
+function M.stat(request)
+    return {
+        decision = "change",
+        price_nano_usd_per_gib = request.current.price_nano_usd_per_gib + 1,
+        reason = "it moves",
+    }
+end
+function M.fund(request)
+    local order = {}
+    for index, asset in ipairs(request.assets) do
+        order[index] = asset.name
+    end
+    return { order = order, reason = "as listed" }
+end
+return M
+]]
+
 function M.fresh_name()
     names = names + 1
     return "net-" .. names

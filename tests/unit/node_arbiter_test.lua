@@ -75,6 +75,23 @@ tests["different counts move the escrow to dispute, once"] = function()
     check_books()
 end
 
+tests["silence keeps two nodes apart, different counts two networks"] = function()
+    local client, provider, second = new_member(true), new_provider(), new_node()
+    local code = assert(client:call("POST", "/v1/invitations")).code
+    assert(second:call("POST", "/v1/members", { invitation = code }))
+    local contract = accepted(client, provider).contract
+    assert(provider:call("POST", "/v1/contracts/" .. contract .. "/opened"))
+    assert(provider:close_contract(contract, 1, 1))
+    assert(ww.test.let_pass({ contract = contract, ms = 60000 }))
+    assert(provider:pushed("contract").state == "disputed")
+    local wanted = { provider = provider.id, bytes = 1e6 }
+    expect("EDISPUTED", client:call("POST", "/v1/contracts", wanted))
+    contract = accepted(second, provider).contract
+    assert(second:close_contract(contract, 1, 1) and provider:close_contract(contract, 1, 2))
+    expect("EDISPUTED", second:call("POST", "/v1/contracts", wanted))
+    check_books()
+end
+
 tests["a declined offer answers the client and gives everything back"] = function()
     local client, provider = new_member(true), new_provider()
     local id = client:send("POST", "/v1/contracts", { provider = provider.id, bytes = 1e6 })
@@ -506,26 +523,6 @@ tests["an invitation lets one node in, once"] = function()
     assert(new_member(false):call("POST", "/v1/invitations")) -- another network's
 end
 
---- A market that moves each time it is asked.
-local MARKET = [[
-local M = {}
-function M.stat(request)
-    return {
-        decision = "change",
-        price_nano_usd_per_gib = request.current.price_nano_usd_per_gib + 1,
-        reason = "it moves",
-    }
-end
-function M.fund(request)
-    local order = {}
-    for index, asset in ipairs(request.assets) do
-        order[index] = asset.name
-    end
-    return { order = order, reason = "as listed" }
-end
-return M
-]]
-
 -- disk -------------------------------------------------------------------------------------------
 
 --- Ends the process with 70: by the engine, not by us. "gone": it has nothing to write itself.
@@ -573,7 +570,7 @@ function M.main()
             ww.exit(1)
         end
         assert(ww.fs.mkdir(folder .. "/policies"))
-        assert(ww.fs.write(folder .. "/policies/market.lua", MARKET))
+        assert(ww.fs.write(folder .. "/policies/market.lua", rig.MARKET))
         assert(ww.fs.write(folder .. "/policies/market.test.lua", "-- none\n"))
         local ok, err = ww.arbiter.start({
             state = folder,
