@@ -27,6 +27,7 @@ struct transfer_contract {
     uint8_t signature[WW_SIGNATURE_BYTES];
     uint64_t bytes_max;
     uint64_t allowance;
+    uint64_t awaited_us; /* client: since when everything waits for OPENED; 0: it does not */
 
     bool is_closing;    /* to be ended as soon as it is open */
     bool is_ended_here; /* our END is decided: nothing more is sent under it */

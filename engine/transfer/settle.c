@@ -203,8 +203,20 @@ static void freeze_if_drained(struct ww_transfer *t, struct transfer_contract *c
     t->is_control_due = true;
 }
 
+/* Client: whether nothing can be sent until this contract is answered. */
+static bool is_awaited(const struct ww_transfer *t, const struct transfer_contract *contract)
+{
+    return t->is_client && !contract->is_opened && contract == t->contracts[0];
+}
+
 static void step_contract(struct ww_transfer *t, struct transfer_contract *contract)
 {
+    if (is_awaited(t, contract)) {
+        if (!contract->awaited_us)
+            contract->awaited_us = t->now_us;
+        if (t->now_us >= contract->awaited_us + WW_END_TIMEOUT_US)
+            ww_transfer_fail(t, WW_ETIMEDOUT, "The provider does not answer OPEN");
+    }
     if (contract->is_announced && !contract->is_ended_here &&
         (contract->is_closing || contract->is_ended_there))
         ww_transfer_settle_end(t, contract);
@@ -286,6 +298,8 @@ uint64_t ww_transfer_settle_next_us(const struct ww_transfer *t)
             next_us = WW_MIN(next_us, contract->repeat_us);
         if (contract->is_ended_here)
             next_us = WW_MIN(next_us, contract->end_us + WW_END_TIMEOUT_US);
+        if (is_awaited(t, contract))
+            next_us = WW_MIN(next_us, contract->awaited_us + WW_END_TIMEOUT_US);
     }
     return next_us;
 }

@@ -170,7 +170,7 @@
 #define WW_UNCONFIRMED_BYTES 65536         /* protocol: served before the arbiter confirmed the opening */
 #define WW_SENT_RECORDS_MAX 16384          /* messages awaiting acknowledgement per direction: 256 KiB of records, 256 MiB in flight */
 #define WW_DRAIN_MIN_US 200000             /* protocol: datagrams unseen max(2 RTT, 200 ms) after END are lost */
-#define WW_END_TIMEOUT_US 120000000        /* an END unanswered so long ends the connection: as long as a change of path may take */
+#define WW_END_TIMEOUT_US 120000000        /* an END, or the OPEN that all waits for, unanswered so long ends the connection: as long as a change of path may take */
 #define WW_WRITE_QUANTUM_BYTES 65536       /* one stream's turn while others wait */
 #define WW_CLIENT_RESERVE_BYTES 65536      /* never granted away, so that a client of downloads can still ask (or a 16th of the contract) */
 #define WW_PING_INTERVAL_US 1000000        /* one round-trip sample a second while there is traffic */

@@ -449,6 +449,31 @@ static void test_a_peer_that_never_ends(void **state)
     sim_destroy(sim);
 }
 
+/* Neither OPENED nor REFUSED, while all else goes on. */
+static void test_a_provider_that_never_answers(void **state)
+{
+    struct sim *sim = sim_create(1);
+    uint64_t id;
+
+    (void)state;
+    sim->accept_us = UINT64_MAX;
+    assert_int_equal(sim_offer(sim), 0);
+    assert_int_equal(sim_open(sim, false, 100, false, &id), 0);
+    sim_run(sim, WW_END_TIMEOUT_US - 1000000);
+    assert_int_equal(sim->ends[0].failed_code, 0);
+    sim_run(sim, 2 * 1000000);
+    assert_int_equal(sim->ends[0].failed_code, WW_ETIMEDOUT);
+    sim_destroy(sim);
+
+    /* A next one may wait, as long as there is a current one. */
+    sim = start();
+    sim->accept_us = UINT64_MAX;
+    assert_int_equal(sim_offer(sim), 0);
+    sim_run(sim, 3 * WW_END_TIMEOUT_US);
+    assert_int_equal(sim->ends[0].failed_code, 0);
+    sim_destroy(sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -467,6 +492,7 @@ int main(void)
         cmocka_unit_test(test_refusals_are_bounded),
         cmocka_unit_test(test_malformed),
         cmocka_unit_test(test_a_peer_that_never_ends),
+        cmocka_unit_test(test_a_provider_that_never_answers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
