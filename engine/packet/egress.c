@@ -21,6 +21,7 @@ int ww_egress_create(struct ww_loop *loop, const struct ww_address_rules *rules,
     created->loop = loop;
     created->rules = rules;
     created->flow_idle_us = WW_EGRESS_FLOW_IDLE_MS * 1000ULL;
+    created->drain_us = WW_EGRESS_DRAIN_MS * 1000ULL;
     LIST_INIT(&created->streams);
     LIST_INIT(&created->flows);
     created->datagram = ww_alloc(1, DATAGRAM_BYTES_MAX);

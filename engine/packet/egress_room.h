@@ -36,7 +36,8 @@ struct ww_egress_stream {
     bool finishes;
     int error; /* of the attempts so far */
     struct ww_resolver_query *query;
-    struct ww_timer *timer;         /* the deadline, then the turn in which events are told */
+    struct ww_timer *timer; /* the deadline, the turn in which events are told, the drain */
+    bool drains;            /* both directions have ended; what is queued has until the timer */
     struct ww_timer *attempt_timer; /* until the next attempt */
     struct ww_egress_attempt attempts[WW_EGRESS_ADDRESSES_MAX];
     size_t attempt_count;
@@ -71,7 +72,8 @@ struct ww_egress {
     LIST_HEAD(, ww_egress_flow) flows;
     size_t flow_count;
     uint8_t *datagram;     /* what a flow reads into */
-    uint64_t flow_idle_us; /* WW_EGRESS_FLOW_IDLE_MS; tests shorten it */
+    uint64_t flow_idle_us; /* WW_EGRESS_FLOW_IDLE_MS; tests shorten it … */
+    uint64_t drain_us;     /* … and WW_EGRESS_DRAIN_MS too */
 };
 
 /* --- egress.c --- */

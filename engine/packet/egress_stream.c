@@ -57,14 +57,26 @@ void ww_egress_stream_end(struct ww_egress_stream *stream, int code)
         drop(stream, code != 0);
 }
 
+/* Nothing is to come but the emptying of the queue, for which nobody has a use any more: a
+ * destination that does not read must not keep it. */
+static void bound_drain(struct ww_egress_stream *stream)
+{
+    if (stream->drains || !stream->edge.is_eof_told || !stream->edge.is_finished)
+        return;
+    stream->drains = true;
+    ww_timer_start(stream->timer, stream->egress->drain_us);
+}
+
 /* Tells the owner what there is to tell. */
 static void tell_events(struct ww_egress_stream *stream)
 {
     while (stream->state == EGRESS_OPEN) {
         enum ww_edge_event event = ww_edge_next(&stream->edge);
 
-        if (event == WW_EDGE_NONE)
+        if (event == WW_EDGE_NONE) {
+            bound_drain(stream);
             return;
+        }
         if (event == WW_EDGE_DONE) {
             ww_egress_stream_end(stream, 0);
             return;
@@ -143,7 +155,9 @@ static void on_timer(void *arg)
 {
     struct ww_egress_stream *stream = arg;
 
-    if (stream->state == EGRESS_OPEN)
+    if (stream->drains)
+        ww_egress_stream_end(stream, WW_ETIMEDOUT);
+    else if (stream->state == EGRESS_OPEN)
         tell_events(stream);
     else
         ww_egress_stream_end(stream, stream->error ? stream->error : WW_ETIMEDOUT);
@@ -294,8 +308,12 @@ void ww_egress_pause(struct ww_egress_stream *stream, bool paused)
 void ww_egress_finish(struct ww_egress_stream *stream)
 {
     stream->finishes = true;
-    if (stream->state == EGRESS_OPEN && ww_edge_finish(&stream->edge))
+    if (stream->state != EGRESS_OPEN)
+        return;
+    if (ww_edge_finish(&stream->edge))
         arrange_turn(stream);
+    else
+        bound_drain(stream);
 }
 
 void ww_egress_reset(struct ww_egress_stream *stream)

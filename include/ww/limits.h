@@ -126,6 +126,7 @@
 #define WW_PACKET_LOW_MARK_BYTES 65536     /* a queue is refilled before it runs dry: 1 ms at 500 Mbit/s */
 #define WW_EGRESS_STREAMS_MAX 8192         /* TCP sockets of one egress */
 #define WW_EGRESS_ATTEMPT_MS 250           /* RFC 8305 section 5: Connection Attempt Delay */
+#define WW_EGRESS_DRAIN_MS 120000          /* a destination that has ended may take so long to read what is queued */
 #define WW_EGRESS_FLOWS_MAX 4096           /* UDP sockets of one egress */
 #define WW_EGRESS_FLOW_IDLE_MS 120000      /* RFC 4787 REQ-5: a UDP mapping lives two minutes */
 #define WW_EGRESS_FLOW_EARLY_BYTES 16384   /* sent while the name resolves */

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "egress_room.h"
 #include "packet_net.h"
 #include "ww/packet.h"
 
@@ -205,6 +206,37 @@ static void test_echo(void **state)
         TURN_UNTIL(app.loop, net_ended(&server));
         assert_int_equal(server.error, 0);
         close(server.fd);
+        app_stop(&app);
+    }
+}
+
+/* A destination that has ended and reads nothing more is not waited for without end, whoever of the
+ * two ended first. */
+static void test_a_queue_that_nobody_reads(void **state)
+{
+    static uint8_t bytes[8 << 20];
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct app app = {.consumes = true, .finishes_at_eof = i == 1};
+        int server;
+
+        app_start(&app, "127.0.0.0/8");
+        app.egress->drain_us = 100000;
+        assert_int_equal(connect_host(&app, "127.0.0.1", app.port), 0);
+        server = accept_one(&app);
+        TURN_UNTIL(app.loop, app.events[EVENT_CONNECTED] == 1);
+        assert_int_equal(ww_egress_write(app.stream, bytes, sizeof(bytes)), 0);
+        if (i == 0)
+            ww_egress_finish(app.stream);
+        for (int turn = 0; turn < 50; turn++) /* it may answer: that has no limit */
+            ww_loop_turn(app.loop, 5000);
+        assert_int_equal(app.events[EVENT_CLOSED], 0);
+        shutdown(server, SHUT_WR);
+        TURN_UNTIL(app.loop, app.events[EVENT_CLOSED] == 1);
+        assert_int_equal(app.code, WW_ETIMEDOUT);
+        assert_int_equal(app.events[EVENT_EOF], 1);
+        close(server);
         app_stop(&app);
     }
 }
@@ -432,6 +464,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_denied),
         cmocka_unit_test(test_echo),
+        cmocka_unit_test(test_a_queue_that_nobody_reads),
         cmocka_unit_test(test_early_calls),
         cmocka_unit_test(test_bulk),
         cmocka_unit_test(test_failures),
