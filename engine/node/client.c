@@ -75,6 +75,7 @@ static void stream_free(struct client_stream *stream)
         stream->client->waiting_count--;
     }
     leave_table(stream);
+    LIST_REMOVE(stream, link);
     ww_free(stream);
 }
 
@@ -229,6 +230,7 @@ static void proxy_request(void *arg, struct ww_proxy_connection *connection,
     stream->connection = connection;
     stream->target = *target;
     stream->since_us = ww_loop_now_us(client->edge.loop);
+    LIST_INSERT_HEAD(&client->streams, stream, link);
     ww_proxy_set_context(connection, stream);
     rc = client->stopping ? WW_ESHUTDOWN : stream_open(stream);
     if (rc == WW_ENOCONTRACT)

@@ -11,8 +11,9 @@ struct client_association;
 
 /* One destination of the application: a TCP connection, or a UDP flow of an association. */
 struct client_stream {
-    UT_hash_handle hh;        /* in conn->streams, key: pipe.stream_id */
-    UT_hash_handle by_target; /* flows: in association->flows, key: target_text */
+    UT_hash_handle hh;              /* in conn->streams, key: pipe.stream_id */
+    UT_hash_handle by_target;       /* flows: in association->flows, key: target_text */
+    LIST_ENTRY(client_stream) link; /* in client->streams */
     TAILQ_ENTRY(client_stream) waiting;
     struct client *client;
     struct conn *conn; /* NULL while it waits, and after the connection has gone */
@@ -26,6 +27,7 @@ struct client_stream {
 };
 
 struct client_association {
+    LIST_ENTRY(client_association) link;
     struct ww_proxy_association *proxy;
     struct client *client;
     struct client_stream *flows;
@@ -35,7 +37,9 @@ struct client {
     struct edge edge; /* first: conn->owner points at it */
     struct ww_proxy *proxy;
     struct ww_address_rules *rules;
-    struct conn *active; /* where new streams go */
+    struct conn *active;                /* where new streams go */
+    LIST_HEAD(, client_stream) streams; /* all: those too whose connection has gone */
+    LIST_HEAD(, client_association) associations;
     TAILQ_HEAD(client_waiting, client_stream) waiting;
     size_t waiting_count;
     struct ww_timer *waiting_timer;

@@ -393,24 +393,28 @@ int client_bind(struct ww_ops *ops, struct client **out)
 
 void client_destroy(struct client *client)
 {
-    struct client_stream *stream;
+    struct client_association *association;
+    struct client_stream *stream, *table;
     struct conn *conn, *next;
 
     if (!client)
         return;
-    while ((stream = TAILQ_FIRST(&client->waiting))) {
-        TAILQ_REMOVE(&client->waiting, stream, waiting);
-        ww_free(stream);
-    }
+    /* The proxy and the connections end without a word: what they have contexts of goes by itself.
+     */
     HASH_ITER(hh, client->edge.conns, conn, next)
     {
-        struct client_stream *table = conn->streams, *open, *after;
-        HASH_ITER(hh, table, open, after)
-        {
-            HASH_DEL(table, open);
-            ww_free(open);
-        }
+        table = conn->streams;
+        HASH_CLEAR(hh, table);
         conn->streams = NULL;
+    }
+    while ((association = LIST_FIRST(&client->associations))) {
+        HASH_CLEAR(by_target, association->flows);
+        LIST_REMOVE(association, link);
+        ww_free(association);
+    }
+    while ((stream = LIST_FIRST(&client->streams))) {
+        LIST_REMOVE(stream, link);
+        ww_free(stream);
     }
     ww_proxy_destroy(client->proxy);
     edge_stop(&client->edge);

@@ -14,6 +14,7 @@ void client_flow_free(struct client_stream *flow)
         HASH_DEL(table, flow);
         flow->conn->streams = table;
     }
+    LIST_REMOVE(flow, link);
     ww_free(flow);
 }
 
@@ -62,6 +63,7 @@ static struct client_stream *flow_open(struct client_association *association,
         ww_free(flow);
         return NULL;
     }
+    LIST_INSERT_HEAD(&client->streams, flow, link);
     client->opened_count++;
     return flow;
 }
@@ -77,6 +79,7 @@ void client_associated(void *arg, struct ww_proxy_association *proxy)
     }
     association->proxy = proxy;
     association->client = client;
+    LIST_INSERT_HEAD(&client->associations, association, link);
     ww_proxy_association_set_context(proxy, association);
     if (!client->active) {
         struct edge_note note = {.edge = &client->edge, .event = EDGE_DEMAND};
@@ -121,6 +124,7 @@ void client_dissociated(void *arg, struct ww_proxy_association *proxy)
         client_flow_free(flow);
         conn_touch(conn);
     }
+    LIST_REMOVE(association, link);
     ww_free(association);
 }
 

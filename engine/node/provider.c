@@ -63,6 +63,7 @@ static void stream_free(struct provider_stream *stream)
         HASH_DEL(table, stream);
         stream->conn->streams = table;
     }
+    LIST_REMOVE(stream, link);
     ww_free(stream);
 }
 
@@ -244,6 +245,7 @@ void provider_stream_opened(void *arg, uint64_t stream_id, const struct ww_dest 
         ww_transfer_stream_reset(conn->transfer, stream_id, allowed ? WW_ENOMEM : WW_ELIMIT);
         return;
     }
+    LIST_INSERT_HEAD(&provider->streams, stream, link);
     stream->conn = conn;
     stream->pipe.transfer = conn->transfer;
     stream->pipe.stream_id = stream_id;
@@ -315,7 +317,7 @@ void provider_detach(struct conn *conn)
         stream->pipe.transfer = NULL;
         if (stream->is_flow) {
             ww_egress_flow_close(stream->flow);
-            ww_free(stream);
+            stream_free(stream);
         }
     }
     conn->streams = NULL;

@@ -6,10 +6,11 @@
 #include "pipe.h"
 
 struct provider_stream {
-    UT_hash_handle hh;           /* in conn->streams, key: pipe.stream_id */
-    struct conn *conn;           /* NULL after the connection has gone */
-    struct pipe pipe;            /* TCP; pipe.stream_id for both */
-    struct ww_egress_flow *flow; /* UDP; NULL for TCP */
+    UT_hash_handle hh;                /* in conn->streams, key: pipe.stream_id */
+    LIST_ENTRY(provider_stream) link; /* in provider->streams */
+    struct conn *conn;                /* NULL after the connection has gone */
+    struct pipe pipe;                 /* TCP; pipe.stream_id for both */
+    struct ww_egress_flow *flow;      /* UDP; NULL for TCP */
     bool is_flow;
 };
 
@@ -37,6 +38,7 @@ struct provider {
     uint64_t refusal_logged_us;
     struct ww_address_rules *rules;
     struct ww_egress *egress;
+    LIST_HEAD(, provider_stream) streams; /* all: those too whose connection has gone */
     struct provider_secret *secrets;
     uint64_t max_contracts;
     uint64_t opened_count, refused_count, denied_count, contracts_refused;

@@ -229,7 +229,7 @@ void provider_destroy(struct provider *provider)
 {
     struct provider_secret *secret, *next_secret;
     struct provider_open *open, *next_open;
-    struct provider_stream *table, *stream, *after;
+    struct provider_stream *table, *stream;
     struct conn *conn, *next;
 
     if (!provider)
@@ -238,12 +238,12 @@ void provider_destroy(struct provider *provider)
     HASH_ITER(hh, provider->edge.conns, conn, next)
     {
         table = conn->streams;
-        HASH_ITER(hh, table, stream, after)
-        {
-            HASH_DEL(table, stream);
-            ww_free(stream);
-        }
+        HASH_CLEAR(hh, table);
         conn->streams = NULL;
+    }
+    while ((stream = LIST_FIRST(&provider->streams))) {
+        LIST_REMOVE(stream, link);
+        ww_free(stream);
     }
     edge_stop(&provider->edge);
     ww_timer_destroy(provider->clock);

@@ -25,7 +25,12 @@ no_contracts() {
 }
 
 busy 1
+# A UDP association of an application that stays.
+exec 9<> "/dev/tcp/127.0.0.1/$proxy_port"
+printf '\5\1\0\5\3\0\1\0\0\0\0\0\0' >&9
+[[ $(head -c 4 <&9 | od -An -tx1) == " 05 00 05 00" ]] || fail "the UDP association"
 node_stop client
+exec 9>&-
 idle
 wait_for 5 "the settlement of the client's contracts" no_contracts
 check_books
