@@ -91,8 +91,12 @@ void pipe_end_closed(struct pipe *pipe, int code)
     struct ww_transfer *transfer = pipe->transfer;
 
     pipe->end = NULL;
-    if (!transfer || (pipe->fin_sent && pipe->fin_received))
+    if (!transfer)
         return;
+    if (pipe->fin_sent && pipe->fin_received) {
+        pipe_drained(pipe);
+        return;
+    }
     pipe->transfer = NULL;
     ww_transfer_stream_reset(transfer, pipe->stream_id, code ? code : WW_ERESET);
 }

@@ -145,6 +145,7 @@ struct ww_transfer {
     size_t stream_count;
     uint64_t metered_credit; /* given while no contract was confirmed */
     uint64_t credit_bytes;   /* given to all streams and not consumed yet */
+    uint64_t unread_bytes;   /* those of credit_bytes that came on streams which are over */
     uint64_t stray_bytes;    /* client: what may still come for streams that it has reset … */
     uint64_t stray_nonce;    /* … until this PING is answered */
 

@@ -43,8 +43,14 @@ void ww_transfer_stream_free(struct ww_transfer *t, struct transfer_stream *stre
 
 void ww_transfer_stream_free_if_done(struct ww_transfer *t, struct transfer_stream *stream)
 {
-    if (stream->fin_received && stream->fin_sent)
-        ww_transfer_stream_free(t, stream);
+    uint64_t unread = stream->receive_offset - stream->consumed;
+
+    if (!stream->fin_received || !stream->fin_sent)
+        return;
+    ww_transfer_stream_free(t, stream);
+    /* What its owner has not passed on yet is held all the same. */
+    t->unread_bytes += unread;
+    t->credit_bytes += unread;
 }
 
 void ww_transfer_stream_control(struct ww_transfer *t, struct transfer_stream *stream)
@@ -109,13 +115,20 @@ void ww_transfer_stream_consumed(struct ww_transfer *t, uint64_t stream_id, uint
     if (t->is_dead)
         return;
     stream = ww_transfer_stream_find(t, stream_id);
-    if (!stream || !takes_data(stream))
+    if (!stream) {
+        bytes = WW_MIN(bytes, t->unread_bytes);
+        t->unread_bytes -= bytes;
+        t->credit_bytes -= bytes;
+        return;
+    }
+    if (stream->is_flow || stream->is_zombie)
         return;
     ww_transfer_enter(t, 0);
     bytes = WW_MIN(bytes, stream->receive_offset - stream->consumed);
     stream->consumed += bytes;
     t->credit_bytes -= bytes;
-    if (ww_transfer_stream_credit_target(t, stream) >= stream->receive_credit + window_of(t) / 2) {
+    if (takes_data(stream) &&
+        ww_transfer_stream_credit_target(t, stream) >= stream->receive_credit + window_of(t) / 2) {
         stream->credit_due = true;
         ww_transfer_stream_control(t, stream);
     }

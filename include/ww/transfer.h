@@ -123,7 +123,8 @@ int ww_transfer_stream_accept(struct ww_transfer *transfer, uint64_t stream_id,
  * WW_EINVAL (a flow), WW_ESTATE (provider: not yet accepted). */
 int ww_transfer_stream_write(struct ww_transfer *transfer, uint64_t stream_id, const uint8_t *data,
                              size_t size, bool fin, uint64_t now_us, size_t *written);
-/* The owner has passed `bytes` on: the peer gets credit. Unknown ids are ignored. */
+/* The owner has passed `bytes` on: the peer gets credit. To be said of a stream that has ended in
+ * both directions too: what it holds counts; but not of one that was reset. */
 void ww_transfer_stream_consumed(struct ww_transfer *transfer, uint64_t stream_id, uint64_t bytes);
 /* Abandons both directions, tells the peer; no callback follows. code: WW_E… or 0. */
 void ww_transfer_stream_reset(struct ww_transfer *transfer, uint64_t stream_id, int code);

@@ -216,6 +216,38 @@ static void test_slow_readers_are_bounded_together(void **state)
     sim_destroy(sim);
 }
 
+/* Nor may it take the streams for over, with what they still hold, when both directions have ended.
+ */
+static void test_unread_ends_are_bounded_together(void **state)
+{
+    struct sim *sim = start();
+    uint64_t held = 0;
+    uint64_t id;
+
+    (void)state;
+    sim->is_unchecked = false;
+    sim->provider_fin = true;
+    sim->contract_bytes = 1 << 30;
+    assert_int_equal(sim_offer(sim), 0);
+    for (int i = 0; i < 200; i++) {
+        assert_int_equal(sim_open(sim, false, 600000, true, &id), 0);
+        sim->ends[SIM_PROVIDER].streams[id].is_paused = true;
+        sim_run(sim, SECOND);
+    }
+    for (size_t i = 2; i <= id; i++)
+        held += sim->ends[SIM_PROVIDER].streams[i].unread;
+    assert_in_range(held, 32 << 20, WW_CREDIT_BYTES_MAX + 200 * WW_STREAM_WINDOW_LEAST_BYTES);
+    /* What is read at last counts no more. */
+    for (size_t i = 2; i <= id; i++)
+        sim_resume(sim, SIM_PROVIDER, i);
+    sim_run_until_delivered(sim, 60 * SECOND);
+    assert_int_equal(sim_open(sim, false, 600000, false, &id), 0);
+    sim->ends[SIM_PROVIDER].streams[id].is_paused = true;
+    sim_run(sim, SECOND);
+    assert_int_equal(sim->ends[SIM_PROVIDER].streams[id].unread, 600000);
+    sim_destroy(sim);
+}
+
 /* Lost datagrams must not fill the window for ever. */
 static void test_lost_datagrams_leave_the_window(void **state)
 {
@@ -269,6 +301,7 @@ int main(void)
         cmocka_unit_test(test_ended_leaves_out_a_stream),
         cmocka_unit_test(test_a_client_that_acknowledges_nothing),
         cmocka_unit_test(test_slow_readers_are_bounded_together),
+        cmocka_unit_test(test_unread_ends_are_bounded_together),
         cmocka_unit_test(test_lost_datagrams_leave_the_window),
         cmocka_unit_test(test_moving_the_window_costs_little),
     };
