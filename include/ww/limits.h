@@ -167,7 +167,7 @@
 #define WW_CONTROL_QUEUE_BYTES_MAX (4 << 20) /* unsent bytes of one session; a full status is far smaller */
 
 /* --- transfer, continued --- */
-#define WW_DATAGRAM_BYTES_MAX 1200         /* a UDP payload in the datagram class: what QUIC needs (RFC 9000 14.1); two SCTP fragments */
+#define WW_DATAGRAM_BYTES_MAX 1472         /* a UDP payload in the datagram class: what Ethernet carries (1,500 less IPv4 and UDP); two SCTP fragments */
 #define WW_UNCONFIRMED_BYTES 65536         /* protocol: served before the arbiter confirmed the opening */
 #define WW_SENT_RECORDS_MAX 16384          /* messages awaiting acknowledgement per direction: 256 KiB of records, 256 MiB in flight */
 #define WW_DRAIN_MIN_US 200000             /* protocol: datagrams unseen max(2 RTT, 200 ms) after END are lost */

@@ -319,7 +319,7 @@ unsigned traffic_udp(const struct proxy *proxy, enum target target, unsigned cou
     if (connect(udp, (struct sockaddr *)&relay, sizeof(relay)) == 0) {
         pattern_init(&pattern, seed, true);
         size_t head_size = put_target(target, proxy->origin_port, head);
-        while (right < count && echo_one(udp, head, head_size, &pattern, 1 + (right * 397) % 1200))
+        while (right < count && echo_one(udp, head, head_size, &pattern, 1 + (right * 397) % 1472))
             right++;
     }
     close(udp);
