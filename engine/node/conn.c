@@ -219,6 +219,7 @@ int conn_create(const struct conn_config *config, struct conn **out)
     conn->owner = config->owner;
     conn->timer_due_us = UINT64_MAX;
     memcpy(transfer.epoch, config->epoch, WW_EPOCH_SIZE);
+    ww_random_bytes(&transfer.seed, sizeof(transfer.seed));
     callbacks.send = lane_send;
     callbacks.failed = lane_failed;
     int rc = ww_timer_create(config->loop, timer_fired, conn, &conn->timer);

@@ -8,10 +8,11 @@
 
 #define WW_TRANSFER_CONTRACTS                                                                      \
     4 /* one current, one ready, one ending, and one to spare for a crossing */
-#define WW_TRANSFER_BUCKETS  1024 /* streams by the low bits of their id: ids are consecutive */
-#define WW_TRANSFER_REFUSALS 4    /* refusals that wait for the lane */
-#define WW_TRANSFER_WORDS    (WW_SENT_RECORDS_MAX / 64)
-#define WW_TRANSFER_NO_INDEX UINT64_MAX
+#define WW_TRANSFER_BUCKET_BITS 10 /* as many buckets as there may be streams */
+#define WW_TRANSFER_BUCKETS     (1 << WW_TRANSFER_BUCKET_BITS)
+#define WW_TRANSFER_REFUSALS    4 /* refusals that wait for the lane */
+#define WW_TRANSFER_WORDS       (WW_SENT_RECORDS_MAX / 64)
+#define WW_TRANSFER_NO_INDEX    UINT64_MAX
 
 struct transfer_contract {
     struct ww_id id;

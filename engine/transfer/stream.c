@@ -3,11 +3,18 @@
  * over are ignored. It must never keep more than WW_STREAMS_MAX of them, and copies no payload. */
 #include "room.h"
 
+/* A provider's peer may leave ids out, and so could put all its streams into one bucket: the secret
+ * factor spreads whatever it chooses (multiply-shift hashing). */
+static size_t bucket_of(const struct ww_transfer *t, uint64_t id)
+{
+    return id * (t->config.seed | 1) >> (64 - WW_TRANSFER_BUCKET_BITS);
+}
+
 struct transfer_stream *ww_transfer_stream_find(const struct ww_transfer *t, uint64_t id)
 {
     struct transfer_stream *stream;
 
-    LIST_FOREACH (stream, &t->buckets[id % WW_TRANSFER_BUCKETS], bucket) {
+    LIST_FOREACH (stream, &t->buckets[bucket_of(t, id)], bucket) {
         if (stream->id == id)
             return stream;
     }
@@ -24,7 +31,7 @@ static struct transfer_stream *add_stream(struct ww_transfer *t, uint64_t id,
     stream->id = id;
     stream->dest = *dest;
     stream->is_flow = dest->protocol == WW_DEST_UDP;
-    LIST_INSERT_HEAD(&t->buckets[id % WW_TRANSFER_BUCKETS], stream, bucket);
+    LIST_INSERT_HEAD(&t->buckets[bucket_of(t, id)], stream, bucket);
     t->stream_count++;
     return stream;
 }

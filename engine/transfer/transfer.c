@@ -7,7 +7,8 @@
 #include "room.h"
 
 #define FRAME_BYTES_RESERVED 2048 /* an acknowledgement with 64 ranges is the largest frame */
-#define PUMP_ROUNDS_MAX      16   /* what callbacks add is done in a few rounds; the rest on tick */
+#define SEED_DEFAULT         0x9e3779b97f4a7c15U /* the golden ratio: spreads what nobody chose */
+#define PUMP_ROUNDS_MAX      16 /* what callbacks add is done in a few rounds; the rest on tick */
 
 int ww_transfer_create(const struct ww_transfer_config *config,
                        const struct ww_transfer_callbacks *callbacks, void *arg,
@@ -20,6 +21,8 @@ int ww_transfer_create(const struct ww_transfer_config *config,
     t->callbacks = *callbacks;
     t->arg = arg;
     t->config = *config;
+    if (!t->config.seed)
+        t->config.seed = SEED_DEFAULT;
     if (!t->config.stream_window_bytes)
         t->config.stream_window_bytes = WW_STREAM_WINDOW_BYTES;
     if (!t->config.allowance_bytes)

@@ -80,6 +80,7 @@ struct ww_transfer_callbacks {
 struct ww_transfer_config {
     enum ww_transfer_role role;
     uint8_t epoch[WW_EPOCH_SIZE];
+    uint64_t seed;                /* random and secret, as the peer chooses ids; 0 is for tests */
     uint64_t stream_window_bytes; /* 0 = WW_STREAM_WINDOW_BYTES */
     uint64_t allowance_bytes;     /* client: kept granted; 0 = WW_ALLOWANCE_MIN_BYTES */
 };

@@ -290,6 +290,91 @@ static void test_moving_the_window_costs_little(void **state)
     sim_destroy(sim);
 }
 
+static int take_anything(void *arg, enum ww_lane lane, const uint8_t *head, size_t head_size,
+                         const uint8_t *payload, size_t payload_size)
+{
+    (void)arg;
+    (void)lane;
+    (void)head;
+    (void)head_size;
+    (void)payload;
+    (void)payload_size;
+    return 0;
+}
+
+static void ignore_open(void *arg, const uint8_t *token, size_t token_size,
+                        const uint8_t epoch[WW_EPOCH_SIZE])
+{
+    (void)arg;
+    (void)token;
+    (void)token_size;
+    (void)epoch;
+}
+
+static void ignore_stream(void *arg, uint64_t stream_id, const struct ww_dest *dest)
+{
+    (void)arg;
+    (void)stream_id;
+    (void)dest;
+}
+
+static void ignore_failure(void *arg, int code, const char *why)
+{
+    (void)code;
+    fail_msg("%s", why);
+    (void)arg;
+}
+
+static void receive_frame(struct ww_transfer *transfer, const struct ww_frame *frame)
+{
+    struct ww_buf out;
+
+    ww_buf_init(&out, WW_FRAME_BYTES_MAX);
+    assert_int_equal(ww_wire_frame_encode(frame, &out), 0);
+    ww_transfer_receive(transfer, WW_LANE_RELIABLE, out.data, out.size, 1000);
+    ww_buf_deinit(&out);
+}
+
+/* A client chooses the ids of its streams: as many as there may be, all of one remainder. */
+static void test_chosen_ids_cost_little(void **state)
+{
+    static const struct ww_transfer_callbacks callbacks = {.send = take_anything,
+                                                           .contract_open = ignore_open,
+                                                           .stream_opened = ignore_stream,
+                                                           .failed = ignore_failure};
+    static const uint8_t signature[WW_SIGNATURE_BYTES];
+    struct ww_transfer_config config = {.role = WW_TRANSFER_PROVIDER};
+    struct ww_token terms = {.bytes = 1 << 20};
+    struct ww_frame frame = {.type = WW_FRAME_OPEN};
+    struct ww_transfer *transfer;
+    struct ww_buf out;
+    clock_t begin;
+
+    (void)state;
+    assert_int_equal(ww_transfer_create(&config, &callbacks, NULL, &transfer), 0);
+    frame.open.token = (const uint8_t *)"token";
+    frame.open.token_size = 5;
+    receive_frame(transfer, &frame);
+    assert_int_equal(ww_transfer_contract_accept(transfer, &terms, signature, 1000), 0);
+    for (uint64_t i = 0; i < WW_STREAMS_MAX; i++) {
+        frame = (struct ww_frame){.type = WW_FRAME_STREAM_OPEN};
+        frame.stream.stream_id = i << 10;
+        frame.stream.dest = sim_dest(false);
+        receive_frame(transfer, &frame);
+    }
+    assert_int_equal(ww_transfer_stream_count(transfer), WW_STREAMS_MAX);
+    ww_buf_init(&out, WW_FRAME_BYTES_MAX);
+    frame = (struct ww_frame){.type = WW_FRAME_STREAM_CREDIT};
+    while (out.size < WW_FRAME_BYTES_MAX - 64) /* for the stream that was opened first */
+        assert_int_equal(ww_wire_frame_encode(&frame, &out), 0);
+    begin = clock();
+    for (int message = 0; message < 100; message++)
+        ww_transfer_receive(transfer, WW_LANE_RELIABLE, out.data, out.size, 1000);
+    assert_true(clock() - begin < 3 * CLOCKS_PER_SEC);
+    ww_buf_deinit(&out);
+    ww_transfer_destroy(transfer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +389,7 @@ int main(void)
         cmocka_unit_test(test_unread_ends_are_bounded_together),
         cmocka_unit_test(test_lost_datagrams_leave_the_window),
         cmocka_unit_test(test_moving_the_window_costs_little),
+        cmocka_unit_test(test_chosen_ids_cost_little),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
