@@ -38,16 +38,27 @@ local function request(client, method, path, body, bearer)
     end)
 end
 
+--- An error as the arbiter tells it: nothing but texts, and a code that may stand in a log line.
+local function told(err)
+    if type(err.code) ~= "string" or not err.code:find("^E[A-Z0-9]+$") or #err.code > 32 then
+        return nil
+    end
+    local clean = { code = err.code, what = err.code }
+    for _, field in ipairs({ "what", "reason", "fix" }) do
+        if type(err[field]) == "string" then
+            clean[field] = err[field]
+        end
+    end
+    return clean
+end
+
 --- The body of a 200, or nil and the error that the answer carries.
 local function result_of(status, body)
     if status == 200 and type(body) == "table" then
         return body
     end
-    local err = type(body) == "table" and body.error
-    if type(err) == "table" then
-        return nil, err
-    end
-    return nil, ww.error("EMALFORMED", "status " .. tostring(status))
+    local err = type(body) == "table" and type(body.error) == "table" and told(body.error)
+    return nil, err or ww.error("EMALFORMED", "status " .. tostring(status))
 end
 
 local function call_https(client, method, path, body, bearer)
@@ -73,15 +84,20 @@ function M.sign_in(client, key)
     if not exporter then
         return nil, err
     end
-    local raw = ww.crypto.from_hex(nonce.nonce)
+    local raw = type(nonce.nonce) == "string" and ww.crypto.from_hex(nonce.nonce)
     if not raw then
         return nil, ww.error("EMALFORMED", "the nonce is not hex")
     end
-    return call_https(client, "POST", "/v1/session", {
+    local session
+    session, err = call_https(client, "POST", "/v1/session", {
         public_key = key:public_key(),
         nonce = nonce.nonce,
         signature = key:sign(CONTEXT, raw .. exporter),
     })
+    if session and type(session.token) ~= "string" then
+        return nil, ww.error("EMALFORMED", "the session has no token")
+    end
+    return session, err
 end
 
 --- One signed-in HTTPS connection, for a command: {call(method, path, body), close(), node, name}.
@@ -227,7 +243,7 @@ function Session:_message(text)
         return
     end
     if message.push then
-        self.options.on_push(message.push, message.body or {})
+        self.options.on_push(message.push, type(message.body) == "table" and message.body or {})
         return
     end
     local done = self.calls[message.id]

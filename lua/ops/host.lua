@@ -323,7 +323,11 @@ local function announce(node, out)
         return
     end
     local name, text = next(node.announce)
-    out:print(out.json and json.encode({ version = 1, [name] = text }) or text)
+    if out.json then
+        out:object({ version = 1, [name] = text })
+    else
+        out:print(text)
+    end
     out:flush()
 end
 

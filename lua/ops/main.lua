@@ -212,7 +212,7 @@ local function run(command, args, out)
     end
     if out.json then
         data.version = 1
-        out:print(json.encode(data))
+        out:object(data)
     elseif command.human then
         command.human(data, args, out)
     end

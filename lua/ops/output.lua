@@ -1,5 +1,7 @@
---- Where a command's words go: data to stdout, talk to stderr; and how errors look.
+--- Where a command's words go: data to stdout, talk to stderr; and how errors look. Some of what is
+-- printed was said by others: only this file's own control characters reach a terminal.
 local json = require("ops.json")
+local printable = require("ops.text").printable
 
 local M = {}
 local Output = {}
@@ -39,47 +41,54 @@ end
 --- A line of data.
 ---@param text string
 function Output.print(_, text)
-    io.stdout:write(text, "\n")
+    io.stdout:write(printable(text), "\n")
+end
+
+--- Data as one line of JSON.
+---@param value table
+function Output.object(_, value)
+    io.stdout:write(json.encode(value), "\n")
 end
 
 --- A headline, bold where there are colours.
 ---@param text string
 function Output:head(text)
-    self:print(self.color and BOLD .. text .. PLAIN or text)
+    text = printable(text)
+    io.stdout:write(self.color and BOLD .. text .. PLAIN or text, "\n")
 end
 
 --- A line of talk; not with --quiet.
 ---@param text string
 function Output:note(text)
     if not self.quiet then
-        io.stderr:write(text, "\n")
+        io.stderr:write(printable(text), "\n")
     end
 end
 
 --- A line that is always shown.
 ---@param text string
 function Output.warn(_, text)
-    io.stderr:write(text, "\n")
+    io.stderr:write(printable(text), "\n")
 end
 
 --- What happened, why, and what to do; as one JSON object on stdout with --json.
 ---@param err table {code, what, reason?, fix?}
 function Output:error(err)
     if self.json then
-        self:print(json.encode({ version = 1, error = {
+        self:object({ version = 1, error = {
             code = err.code, what = err.what, reason = err.reason, fix = err.fix,
                 problems = err.problems,
-        } }))
+        } })
     end
     local word = self.color and RED .. "ww:" .. PLAIN or "ww:"
-    local lines = { ("%s %s [%s]"):format(word, err.what, err.code) }
+    local lines = { ("%s [%s]"):format(err.what, err.code) }
     if err.reason and err.reason ~= "" then
         lines[#lines + 1] = "  why: " .. err.reason:gsub("\n", "\n       ")
     end
     if err.fix and err.fix ~= "" then
         lines[#lines + 1] = "  fix: " .. err.fix
     end
-    io.stderr:write(table.concat(lines, "\n"), "\n")
+    io.stderr:write(word, " ", printable(table.concat(lines, "\n")), "\n")
 end
 
 --- Whether all of stdout was written.

@@ -93,6 +93,14 @@ function M.split(text, separator)
     return parts
 end
 
+--- A text without what a terminal would obey: control characters but line feed and tab, and the C1
+--- ones as UTF-8 has them.
+---@param text string
+---@return string
+function M.printable(text)
+    return (text:gsub("\194[\128-\159]", "?"):gsub("[%z\1-\8\11-\31\127]", "?"))
+end
+
 --- Keys of a table in order.
 ---@param map table<string, any>
 ---@return string[]
