@@ -266,6 +266,13 @@ static int lua_log(lua_State *lua)
     return 0;
 }
 
+/* A value for the fourth argument of ww.log: quoted, and cut to what a line has room for. */
+static int lua_quote(lua_State *lua)
+{
+    lua_pushstring(lua, ww_log_quote(luaL_checkstring(lua, 1)));
+    return 1;
+}
+
 static int lua_log_setup(lua_State *lua)
 {
     enum ww_log_level level = WW_LOG_INFO;
@@ -304,6 +311,7 @@ static const luaL_Reg WW_FUNCTIONS[] = {
     {"on", lua_on},
     {"exit", lua_exit},
     {"log", lua_log},
+    {"quote", lua_quote},
     {"log_setup", lua_log_setup},
     {"error", lua_error_table},
     {"scripts", lua_scripts},

@@ -4,7 +4,8 @@ local M = {}
 local function resume(thread, ...)
     local ok, problem = coroutine.resume(thread, ...)
     if not ok then
-        ww.log("error", "ops", "a task failed", debug.traceback(thread, tostring(problem)))
+        ww.log("error", "ops", "a task failed",
+            "why=" .. ww.quote(debug.traceback(thread, tostring(problem))))
         if M.on_failure then
             M.on_failure(problem)
         end
@@ -80,7 +81,8 @@ function M.all(...)
             M.run(function()
                 local ok, problem = xpcall(fn, debug.traceback)
                 if not ok then
-                    ww.log("error", "ops", "a task failed", tostring(problem))
+                    ww.log("error", "ops", "a task failed",
+                        "why=" .. ww.quote(tostring(problem)))
                 end
                 left = left - 1
                 if left == 0 then

@@ -19,7 +19,7 @@ local function fields(values)
         if pair[2] ~= nil then
             local value = tostring(pair[2])
             if value:find('[%s"=]') or value == "" then
-                value = json.encode(value)
+                value = ww.quote(value)
             end
             parts[#parts + 1] = pair[1] .. "=" .. value
         end

@@ -5,7 +5,6 @@
 -- for as long as they like; the others end within --timeout.
 local argparse = require("argparse")
 local async = require("ops.async")
-local json = require("ops.json")
 local output = require("ops.output")
 local text = require("ops.text")
 local version = require("ops.version")
@@ -199,7 +198,7 @@ end
 local function run(command, args, out)
     local fine, data, err, code = xpcall(command.run, debug.traceback, args, out)
     if not fine then
-        ww.log("error", "ops", "the command failed", "why=" .. json.encode(data))
+        ww.log("error", "ops", "the command failed", "why=" .. ww.quote(tostring(data)))
         err = ww.error("ESYSTEM", "this is a mistake in the program; please report the line above")
         out:error(err)
         return finish(out, BROKEN_EXIT)

@@ -159,6 +159,32 @@ static void memory_that_runs_out(void **state)
     fail();
 }
 
+/* One line, in which all that was said is one quoted value, however long it is. */
+static void a_failed_task_is_one_pair(void **state)
+{
+    char path[128], text[4096] = "";
+    (void)state;
+    snprintf(path, sizeof(path), "%s/log", script.folder);
+    int saved = dup(STDERR_FILENO);
+    assert_non_null(freopen(path, "we", stderr));
+    int rc = script_run(&script, "ww.log_setup('info', false)\n"
+                                 "require('ops.async').run(function()\n"
+                                 "  error('x=y\\nts=0 level=info ' .. ('z '):rep(2000)) end)\n"
+                                 "ww.exit(3)");
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    assert_int_equal(rc, 3);
+    FILE *file = fopen(path, "re");
+    assert_non_null(file);
+    size_t size = fread(text, 1, sizeof(text) - 1, file);
+    fclose(file);
+    assert_true(size > 0 && strchr(text, '\n') == text + size - 1);
+    char *why = strstr(text, " why=\"");
+    assert_non_null(why);
+    assert_non_null(strstr(why, "x=y\\u000ats=0 level=info z z"));
+    assert_ptr_equal(strchr(why + 6, '"'), text + size - 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -169,6 +195,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(files, setup, teardown),
         cmocka_unit_test_setup_teardown(readiness, setup, teardown),
         cmocka_unit_test_setup_teardown(the_log_and_errors, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_failed_task_is_one_pair, setup, teardown),
         cmocka_unit_test_setup_teardown(memory_that_runs_out, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
