@@ -46,8 +46,11 @@ static int fs_read(lua_State *lua)
     luaL_pushresult(&buffer);
     if (failed)
         return fail(lua, "read", path);
-    if (total > READ_BYTES_MAX)
-        return ww_ops_push_error(lua, WW_ETOOBIG, path);
+    if (total > READ_BYTES_MAX) {
+        char reason[512];
+        snprintf(reason, sizeof(reason), "%s has more than %d bytes", path, READ_BYTES_MAX);
+        return ww_ops_push_error(lua, WW_ETOOBIG, reason);
+    }
     return 1;
 }
 

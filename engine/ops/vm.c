@@ -355,6 +355,7 @@ static int open_all(lua_State *lua)
     ww_ops_open_fs(lua);
     ww_ops_open_ledger(lua);
     ww_ops_open_control(lua);
+    ww_ops_open_net(lua);
     return 0;
 }
 

@@ -54,4 +54,5 @@ void ww_ops_open_crypto(lua_State *lua);
 void ww_ops_open_fs(lua_State *lua);
 void ww_ops_open_ledger(lua_State *lua);
 void ww_ops_open_control(lua_State *lua);
+void ww_ops_open_net(lua_State *lua);
 void ww_ops_open_process(lua_State *lua);

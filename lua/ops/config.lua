@@ -343,6 +343,16 @@ local function choose(key, options, file_values, problems)
     return kind.is_list and value and setmetatable(value, ww.list) or value, "default"
 end
 
+--- Whether only flags are wrong, which is a matter of the command line.
+local function is_usage(problems)
+    for _, problem in ipairs(problems) do
+        if problem:sub(1, 2) ~= "--" then
+            return false
+        end
+    end
+    return true
+end
+
 --- Reads everything and puts it together.
 ---@param role string "arbiter", "provider" or "client"
 ---@param options {file: string?, flags: table<string, any>?, env: (fun(name: string): string?)?}
@@ -372,6 +382,7 @@ function M.load(role, options)
     if #problems > 0 then
         local err = config_error(table.concat(problems, "\n"))
         err.problems = setmetatable(problems, ww.list)
+        err.exit = is_usage(problems) and 2 or nil
         return nil, err
     end
     return config, origins

@@ -7,6 +7,7 @@ local text = require("ops.text")
 local M = {}
 
 local UNITS_MAX = 2 ^ 53
+local RATE_MAX = 2 ^ 53 - 1 -- policies see rates as numbers (WW_HOOK_NUMBER_MAX)
 
 --- A type has `check(value, key)` for values of a file and `parse(text, key)` for flags and the
 -- environment; each gives the value, or nil and what is wrong. `shape` is for people.
@@ -95,53 +96,49 @@ TYPES.choice = of_text("text", function(value, key)
     return nil, "must be " .. text.either(key.choices) .. text.suggestion(value, key.choices)
 end)
 
-local function split_address(value)
+--- The host of "host:port" or "[IPv6]:port"; nil when it is neither.
+local function host_of(value)
     local host, port = value:match("^%[([%x:.]+)%]:(%d+)$")
-    if not host then
+    if host and not (host:find(":", 1, true) and ww.net.is_address(host)) then
+        return nil
+    elseif not host then
         host, port = value:match("^([^:%[%]%s]+):(%d+)$")
     end
-    if not host or tonumber(port) > 65535 then
-        return nil
-    end
-    return host, tonumber(port)
+    return host and tonumber(port) <= 65535 and host or nil
 end
 
-local function is_ipv4(host)
-    local parts = { host:match("^(%d+)%.(%d+)%.(%d+)%.(%d+)$") }
-    for _, part in ipairs(parts) do
-        if tonumber(part) > 255 then
-            return false
-        end
-    end
-    return #parts == 4
+--- "https://host" or "https://host:port", with a slash at most.
+local function is_url(value)
+    local authority = value:match("^https://([%w%.%-%[%]:]+)/?$")
+    return authority and (host_of(authority) or host_of(authority .. ":443")) ~= nil
 end
 
 TYPES.listen = of_text("address:port", function(value)
-    local host = split_address(value)
-    if not host or not (is_ipv4(host) or host:find(":", 1, true)) then
+    local host = host_of(value)
+    if not host or not ww.net.is_address(host) then
         return nil, "must be an address and a port, such as 127.0.0.1:8443 or [::1]:8443"
     end
     return value
 end)
 
 TYPES.server = of_text("host:port", function(value)
-    if not split_address(value) then
+    if not host_of(value) then
         return nil, "must be a host and a port, such as stun.example.net:3478"
     end
     return value
 end)
 
 TYPES.url = of_text("https URL", function(value)
-    if not value:find("^https://[%w%.%-%[%]:]+/?$") then
+    if not is_url(value) then
         return nil, "must be https://HOST or https://HOST:PORT"
     end
     return value
 end)
 
 TYPES.join_line = of_text("URL#PIN", function(value)
-    local pin = value:match("^https://[%w%.%-%[%]:]+/?#([a-z2-7]+)$")
+    local url, pin = value:match("^([^#]+)#([a-z2-7]+)$")
     -- A pin of zeros would mean: none.
-    if not pin or #pin ~= 52 or not pin:find("[^a]") then
+    if not url or not is_url(url) or #pin ~= 52 or not pin:find("[^a]") then
         return nil, "must be the arbiter's join line, https://HOST:PORT#PIN"
     end
     return value
@@ -155,11 +152,8 @@ TYPES.node_id = of_text("node id", function(value)
 end)
 
 TYPES.cidr = of_text("network", function(value)
-    local host, bits = value:match("^([%x:.]+)/(%d+)$")
-    host = host or value:match("^[%x:.]+$")
-    local is_v6 = host and host:find(":", 1, true)
-    if not host or not (is_v6 or is_ipv4(host)) or tonumber(bits or 0) > (is_v6 and 128 or 32) then
-        return nil, "must be networks such as 10.0.0.0/8 or fd00::/8"
+    if not ww.net.is_prefix(value) then
+        return nil, "must be networks such as 10.0.0.0/8 or fd00::/8, zero after their length"
     end
     return value
 end)
@@ -171,8 +165,9 @@ TYPES.loopback = {
         if value == false then
             return false
         end
-        local host = type(value) == "string" and split_address(value)
-        if not host or not (host == "::1" or (is_ipv4(host) and host:find("^127%."))) then
+        local host = type(value) == "string" and host_of(value)
+        local is_loopback = host == "::1" or host and host:find("^127%.")
+        if not is_loopback or not ww.net.is_address(host) then
             return nil, "must be a loopback address and a port, such as 127.0.0.1:9464, or false"
         end
         return value
@@ -196,6 +191,8 @@ TYPES.units = {
         if not amount.is_units(value) or (key.positive and value == "0") then
             return nil, "must be a whole number" .. (key.positive and " above 0" or "")
                 .. ", as text such as \"100000000\""
+        elseif key.max and tonumber(value) > key.max then
+            return nil, ("must be at most %.0f"):format(key.max)
         end
         return value
     end,
@@ -216,7 +213,7 @@ TYPES.rates = {
             if type(asset) ~= "string" or #asset > 15 or not asset:find("^[a-z0-9_-]+$") then
                 return nil, "has an asset that is not 1 to 15 of a-z, 0-9, - and _"
             end
-            local checked, why = TYPES.units.check(units, { positive = true })
+            local checked, why = TYPES.units.check(units, { positive = true, max = RATE_MAX })
             if not checked then
                 return nil, asset .. " " .. why
             end
@@ -345,7 +342,7 @@ local ARBITER = {
     { key = "certificate", type = "path",
         doc = "Certificate chain (PEM) instead of the arbiter's own. With certificate_key." },
     { key = "certificate_key", type = "path", doc = "The certificate's private key (PEM)." },
-    { key = "market.price_nano_usd_per_gib", type = "units", default = "100000000",
+    { key = "market.price_nano_usd_per_gib", type = "units", default = "100000000", max = 1e15,
         doc = "Price of a GiB in 10^-9 dollars." },
     { key = "market.network_fee_ppm", type = "integer", min = 0, max = 1000000, default = 0,
         doc = "Fee on money that enters a market wallet, in parts per million." },

@@ -103,6 +103,10 @@ run 1 client --check-config -c "$config"
 says "$err" "$config"
 run 1 client --check-config -c "$scratch/none.lua"
 run 1 client --check-config -c "$scratch"
+run 1 client --check-config -c /dev/zero
+says "$err" "/dev/zero has more than"
+run 2 client --check-config --ports 5
+says "$err" "--ports: must be two ports"
 check client 'return { log_level = "warn" }' 0
 WW_LOG_LEVEL=error run 0 client --check-config -c "$config" --json
 jq -e '.config.log_level == "error" and .origins.log_level == "environment"' "$out" > /dev/null ||

@@ -110,9 +110,12 @@ return {
         local loaded, err = load_with("arbiter", { metrics = "0.0.0.0:9464" },
             { WW_MARKET_NETWORK_FEE_PPM = "2000000" })
         check.is(loaded == nil and err.code == "ECONFIG")
+        check.is(err.exit == nil, "the environment is not the command line")
         check.contains(err.reason, "--metrics: must be a loopback address")
         check.contains(err.reason, "WW_MARKET_NETWORK_FEE_PPM: must be 0 to 1000000")
         check.same(#err.problems, 2)
+        loaded, err = load_with("arbiter", { metrics = "x" })
+        check.is(loaded == nil and err.exit == 2)
     end },
     { "values that are out of range", function(check)
         for _, case in ipairs({
@@ -122,6 +125,14 @@ return {
                 { "client", "provider = 'x'" },
             { "client", "arbiter = 'https://x'" }, { "client",
                 "allow_private = { '10.0.0.0/33' }" },
+            { "client", "allow_private = { '10.1.2.3/8' }" },
+                { "client", "allow_private = { ':::/4' }" },
+            { "client", "proxy = '[:::]:1'" }, { "client", "proxy = '1.2.3.256:1'" },
+                { "client", "proxy = '01.2.3.4:1'" }, { "client", "stun = '[1:2]:3'" },
+            { "arbiter", "listen = { '[1.2.3.4]:1' }" }, { "arbiter", "url = 'https://:::'" },
+                { "arbiter", "url = 'https://x:70000'" }, { "arbiter", "url = 'https://[::1'" },
+            { "arbiter", "market = { price_nano_usd_per_gib = '%s' }" },
+                { "arbiter", "market = { rates = { usd = '%s' } }" },
             { "client", "stun = 'x:70000'" }, { "provider", "max_contracts = 0" },
                 { "provider", "max_contracts = 1.5" },
             { "provider", "name = ''" }, { "provider", "name = 'a\\nb'" },
@@ -132,7 +143,8 @@ return {
             { "arbiter", "market = { price_nano_usd_per_gib = '-1' }" },
                 { "arbiter", "log_json = 'yes'" },
         }) do
-            local list = problems("return { " .. case[2] .. " }", case[1])
+            local source = case[2]:gsub("%%s", "9007199254740993")
+            local list = problems("return { " .. source .. " }", case[1])
             check.contains(list, "a.lua:1: ")
         end
     end },
@@ -151,6 +163,13 @@ return {
         local loaded, err = config.load("client", { file = "/nowhere/x.lua" })
         check.is(loaded == nil)
         check.contains(err.reason, "/nowhere/x.lua")
+    end },
+    { "addresses as the engine reads them", function(check)
+        check.same(problems([[return { url = "https://[2001:db8::1]:8443",
+            listen = { "[2001:db8::1]:1", "[::ffff:1.2.3.4]:1", "1.2.3.4:0" } }]]), "")
+        check.same(problems([[return { stun = "[::1]:3478", proxy = "[::1]:1",
+            allow_private = { "10.0.0.0/8", "1.2.3.4", "::/0", "::ffff:1.2.3.0/120" },
+            arbiter = "https://a-b.example:1#]] .. ("b"):rep(52) .. '" }', "client"), "")
     end },
     { "every default is a valid value", function(check)
         for role, keys in pairs(schema.ROLES) do
