@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "ww/crypto.h"
+#include "ww/limits.h"
 
 #include "vm.h"
 
@@ -131,13 +132,13 @@ static int lua_verify(lua_State *lua)
 static int lua_authority(lua_State *lua)
 {
     const char *folder = luaL_checkstring(lua, 1);
-    const char *hosts[17] = {0};
+    const char *hosts[WW_CERTIFICATE_HOSTS_MAX + 1] = {0};
     struct ww_hash pin;
     char text[WW_HASH_TEXT_SIZE];
 
     luaL_checktype(lua, 2, LUA_TTABLE);
     size_t count = lua_objlen(lua, 2);
-    luaL_argcheck(lua, count <= 16, 2, "at most 16 hosts");
+    luaL_argcheck(lua, count <= WW_CERTIFICATE_HOSTS_MAX, 2, "too many hosts");
     for (size_t index = 0; index < count; index++) {
         lua_rawgeti(lua, 2, (int)index + 1);
         hosts[index] = luaL_checkstring(lua, -1);

@@ -10,7 +10,7 @@
 #include "bind_http.h"
 
 #define SERVER_CLASS "ww.http.server"
-#define LISTEN_MAX   16
+#define LISTEN_MAX   64 /* items of a list in a configuration: lua/ops/schema.lua */
 
 struct server_box {
     struct ww_ops *ops;
@@ -89,7 +89,7 @@ static int lua_serve(lua_State *lua)
     lua_getfield(lua, 1, "listen");
     luaL_checktype(lua, -1, LUA_TTABLE);
     size_t count = lua_objlen(lua, -1);
-    luaL_argcheck(lua, count >= 1 && count <= LISTEN_MAX, 1, "listen has 1 to 16 addresses");
+    luaL_argcheck(lua, count >= 1 && count <= LISTEN_MAX, 1, "listen has 1 to 64 addresses");
     for (size_t index = 0; index < count; index++) {
         lua_rawgeti(lua, -1, (int)index + 1);
         listen[index] = luaL_checkstring(lua, -1);

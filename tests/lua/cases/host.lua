@@ -29,6 +29,21 @@ return {
         local value, err = async.await(function() end, 0.02)
         check.is(value == nil and err.code == "ETIMEDOUT")
     end },
+    { "as many names and addresses as a configuration may have", function(check)
+        local folder, hosts, listen = ww.fs.temp_dir("ww-lua-test"), {}, {}
+        for index = 1, 64 do
+            hosts[index] = ("host%d.example"):format(index)
+            listen[index] = ("127.0.0.%d:0"):format(index)
+        end
+        local pin, err = ww.crypto.authority(folder .. "/tls", hosts)
+        check.is(pin, err and err.code)
+        local server
+        server, err = ww.http.serve({ listen = listen, on_request = function() end })
+        check.is(server, err and err.code)
+        check.is(server:port(64) > 0)
+        server:close()
+        ww.fs.remove_tree(folder)
+    end },
     { "all waits for all, whatever fails", function(check)
         local seen = 0
         async.all(function() async.sleep(0.02) seen = seen + 1 end, function() seen = seen + 1 end)
