@@ -2,6 +2,7 @@
 -- reports closes. Bytes, keys and checks are the core's (ww.client).
 local async = require("ops.async")
 local edge = require("node.edge")
+local member = require("ops.member")
 local session = require("node.session")
 
 local M = {}
@@ -335,7 +336,7 @@ function M.start(config)
     if not url then
         return nil, ww.error("ECONFIG", pin)
     end
-    local key, err = ww.crypto.key_load(config.key)
+    local key, err = member.key_at(config.key)
     if not key then
         return nil, err
     end

@@ -33,18 +33,25 @@ function M.key_path(args)
     return path
 end
 
---- Loads the key.
+--- Loads a key.
+---@param path string
+---@return table|nil key
+---@return table? err
+function M.key_at(path)
+    local key, err = ww.crypto.key_load(path)
+    if not key and err.code == "ENOTFOUND" then
+        err.what = "There is no key at " .. path
+        err.fix = "Make one: ww key new" .. (path ~= M.key_path({}) and " --key " .. path or "")
+    end
+    return key, err
+end
+
+--- Loads the key that a command uses.
 ---@param args table
 ---@return table|nil key
 ---@return table? err
 function M.key(args)
-    local path = M.key_path(args)
-    local key, err = ww.crypto.key_load(path)
-    if not key and err.code == "ENOTFOUND" then
-        err.what = "There is no key at " .. path
-        err.fix = "Make one: ww key new" .. (args.key and " --key " .. path or "")
-    end
-    return key, err
+    return M.key_at(M.key_path(args))
 end
 
 --- The arbiter's join line: flag, environment, or what `ww join` remembered.

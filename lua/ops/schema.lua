@@ -151,6 +151,15 @@ TYPES.node_id = of_text("node id", function(value)
     return value
 end)
 
+--- A name or address that may stand in a certificate, as engine/crypto/authority.c has it.
+TYPES.host = of_text("host", function(value)
+    local is_name = #value <= 253 and value:find("^[%w_][%w_.-]*$") and not value:find("%.$")
+    if not is_name and not ww.net.is_address(value) then
+        return nil, "must be names or addresses, such as arbiter.example.net or 192.0.2.1"
+    end
+    return value
+end)
+
 TYPES.cidr = of_text("network", function(value)
     if not ww.net.is_prefix(value) then
         return nil, "must be networks such as 10.0.0.0/8 or fd00::/8, zero after their length"
@@ -311,7 +320,7 @@ local function list_of(item)
 end
 
 TYPES.listens = list_of(TYPES.listen)
-TYPES.texts = list_of(TYPES.text)
+TYPES.hosts = list_of(TYPES.host)
 TYPES.cidrs = list_of(TYPES.cidr)
 
 -- key, type, default (a value, or `from` that says where it comes from), doc; range where it has
@@ -334,8 +343,7 @@ local COMMON = {
 local ARBITER = {
     { key = "listen", type = "listens", default = { "127.0.0.1:8443" }, filled = true,
         doc = "Where the API is served (TLS 1.3). Port 0 takes any that is free." },
-    { key = "hosts", type = "texts", default = { "localhost", "127.0.0.1" }, filled = true,
-        max = 253,
+    { key = "hosts", type = "hosts", default = { "localhost", "127.0.0.1" }, filled = true,
         doc = "Names and addresses in the certificate that the arbiter makes for itself." },
     { key = "url", type = "url", from = "listen",
         doc = "How others reach the API: part of the join line." },

@@ -114,6 +114,12 @@ jq -e '.config.log_level == "error" and .origins.log_level == "environment"' "$o
 run 1 client
 says "$err" "ww join"
 
+for role in client provider; do
+    run 1 $role --key "$scratch/nokey" --arbiter "https://127.0.0.1:9#$node" --state "$scratch/nokey.state"
+    says "$err" "There is no key at $scratch/nokey"
+    says "$err" "ww key new --key $scratch/nokey"
+done
+
 step "nobody is there"
 run 69 status
 says "$err" "--state DIR"

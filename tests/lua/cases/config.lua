@@ -140,6 +140,8 @@ return {
             { "arbiter", "market = 5" }, { "arbiter", "market = { rates = {} }" },
             { "arbiter", "market = { rates = { usd = '0' } }" },
                 { "arbiter", "hosts = { 'a', [3] = 'b' }" },
+            { "arbiter", "hosts = { 'a b' }" }, { "arbiter", "hosts = { 'a,DNS:b' }" },
+                { "arbiter", "hosts = { '.a' }" }, { "arbiter", "hosts = { 'https://a' }" },
             { "arbiter", "market = { price_nano_usd_per_gib = '-1' }" },
                 { "arbiter", "log_json = 'yes'" },
         }) do
@@ -166,6 +168,7 @@ return {
     end },
     { "addresses as the engine reads them", function(check)
         check.same(problems([[return { url = "https://[2001:db8::1]:8443",
+            hosts = { "a-1.example", "127.0.0.1", "2001:db8::1" },
             listen = { "[2001:db8::1]:1", "[::ffff:1.2.3.4]:1", "1.2.3.4:0" } }]]), "")
         check.same(problems([[return { stun = "[::1]:3478", proxy = "[::1]:1",
             allow_private = { "10.0.0.0/8", "1.2.3.4", "::/0", "::ffff:1.2.3.0/120" },
