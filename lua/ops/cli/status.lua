@@ -30,6 +30,20 @@ local function count_of(value)
     return value
 end
 
+--- What was carried each way: by contracts that have ended, and by those that are open.
+local function traffic_text(status)
+    if not status.bytes_up then
+        return nil
+    end
+    local up, down = status.bytes_up, status.bytes_down
+    for _, connection in ipairs(status.connections) do
+        for _, contract in ipairs(connection.contracts) do
+            up, down = up + contract.bytes_up, down + contract.bytes_down
+        end
+    end
+    return format.bytes(up) .. ", " .. format.bytes(down)
+end
+
 local function fields_of(status)
     local stat = status.stat or {}
     return {
@@ -54,8 +68,7 @@ local function fields_of(status)
             :format(
             status.streams_opened, status.streams_refused or 0, status.destinations_denied or 0) },
         { "contracts ended", status.contracts_ended },
-        { "up, down", status.bytes_up and bytes_or_nil(status.bytes_up) .. ", "
-            .. bytes_or_nil(status.bytes_down) },
+        { "up, down", traffic_text(status) },
         { "policies", status.policy_generation and format.short(status.policy_generation) },
         { "metrics", status.metrics },
         { "state", status.state },

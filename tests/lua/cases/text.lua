@@ -56,6 +56,18 @@ return {
             check.is(amount.parse(amount.format(units, "usd"), "usd") == units)
         end
     end },
+    { "a status counts what open contracts carry", function(check)
+        local lines = {}
+        local out = { print = function(_, line)
+            lines[#lines + 1] = line
+        end }
+        out.head = out.print
+        require("ops.cli.status").human({ nodes = { { role = "client", ready = true, bytes_up = 1,
+            bytes_down = 1024, connections = { { peer = "x", path = {}, streams = 0, contracts = {
+                { contract = "y", state = "current", bytes_up = 2, bytes_down = 1024 },
+            } } } } } }, {}, out)
+        check.contains(table.concat(lines, "\n"), "3 B, 2 KiB")
+    end },
     { "sums", function(check)
         check.is(amount.add("999", "1") == "1000")
         check.is(amount.add("0", "0") == "0")
