@@ -38,7 +38,7 @@ fi
 
 scratch=$WW_INSIDE
 export TMPDIR=$scratch
-unset XDG_STATE_HOME XDG_RUNTIME_DIR
+unset XDG_STATE_HOME XDG_RUNTIME_DIR "${!WW_@}"
 mount -t tmpfs none /run
 
 say() {

@@ -6,4 +6,6 @@ if ! unshare --user --map-root-user --mount --net true 2>/dev/null &&
     echo "namespaces are not allowed here"
     exit 77
 fi
+# What a user has set for nodes of their own must not reach the example's.
+export WW_LISTEN=127.0.0.1:1 WW_CONTROL=/nowhere
 exec "$(dirname "$0")/../../examples/three-nodes/up.sh" "${SYSTEM_PROGRAM:?the path of ww}"
