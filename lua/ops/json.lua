@@ -24,7 +24,32 @@ local function escape(char)
     return ESCAPES[char] or string.format("\\u%04x", char:byte())
 end
 
+--- The forms of RFC 3629 beyond ASCII: no overlong ones, no surrogates, nothing above U+10FFFF.
+local SEQUENCES = {
+    "^[\194-\223][\128-\191]", "^\224[\160-\191][\128-\191]",
+    "^[\225-\236\238\239][\128-\191][\128-\191]", "^\237[\128-\159][\128-\191]",
+    "^\240[\144-\191][\128-\191][\128-\191]",
+    "^[\241-\243][\128-\191][\128-\191][\128-\191]",
+    "^\244[\128-\143][\128-\191][\128-\191]",
+}
+local REPLACEMENT = "\239\191\189" -- U+FFFD
+
+--- Bytes above 127, with U+FFFD for each that is no UTF-8.
+local function repair(bytes)
+    local parts, at = {}, 1
+    while at <= #bytes do
+        local last
+        for _, sequence in ipairs(SEQUENCES) do
+            last = last or select(2, bytes:find(sequence, at))
+        end
+        parts[#parts + 1] = last and bytes:sub(at, last) or REPLACEMENT
+        at = (last or at) + 1
+    end
+    return table.concat(parts)
+end
+
 local function encode_text(text)
+    text = text:gsub("[\128-\255]+", repair)
     return '"' .. text:gsub('[%z\1-\31"\\\127]', escape) .. '"'
 end
 

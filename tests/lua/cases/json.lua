@@ -6,6 +6,22 @@ local function list(...)
 end
 
 return {
+    { "what is written is UTF-8, whatever it was", function(check)
+        local function written(text)
+            return json.encode(text):sub(2, -2)
+        end
+        for _, text in ipairs({ "é█😀", "\194\128", "\224\160\128", "\237\159\191",
+            "\244\143\191\191" }) do
+            check.is(written(text) == text)
+        end
+        local bad = "\239\191\189"
+        check.is(written("a\255b") == "a" .. bad .. "b")
+        check.is(written("\192\128") == bad .. bad, "overlong")
+        check.is(written("\237\160\128") == bad .. bad .. bad, "a surrogate")
+        check.is(written("\244\144\128\128") == bad .. bad .. bad .. bad, "beyond U+10FFFF")
+        check.is(written("é\195") == "é" .. bad, "cut off")
+        check.is(written("\128é") == bad .. "é")
+    end },
     { "keys are sorted", function(check)
         check.is(json.encode({ b = 1, a = 2, c = { z = 1,
             y = 2 } }) == '{"a":2,"b":1,"c":{"y":2,"z":1}}')
