@@ -39,7 +39,9 @@ struct edge_history {
     struct ww_hash peer;
     uint64_t bytes_up, bytes_down, ended_s;
     bool clean;
-    char state[16];    /* "closing", then what the arbiter said: "settled", "void", … */
+    /* "closing", then what the arbiter said: "settled", "void", …, or "gone": it has ended, and the
+     * arbiter has forgotten how. */
+    char state[16];
     char outcome[512]; /* the arbiter's word as JSON, "" until it comes */
 };
 

@@ -253,6 +253,18 @@ void edge_state_repeat(struct edge *edge)
     ww_store_scan(edge->store, "C", 1, repeat_close, edge);
 }
 
+/* The arbiter has the close; if it doesn't say how the contract ended, nobody will. */
+static void forget_closing(struct edge *edge, const struct ww_id *id)
+{
+    size_t known = WW_MIN(edge->history_count, (size_t)WW_NODE_HISTORY_MAX);
+
+    for (size_t index = 0; index < known; index++) {
+        struct edge_history *entry = &edge->history[index];
+        if (ww_id_equal(&entry->id, id) && strcmp(entry->state, "closing") == 0)
+            snprintf(entry->state, sizeof(entry->state), "gone");
+    }
+}
+
 int edge_close_done(struct edge *edge, struct ww_call *call)
 {
     struct ww_store_batch *batch = NULL;
@@ -266,6 +278,7 @@ int edge_close_done(struct edge *edge, struct ww_call *call)
         return rc;
     make_key('C', &id, key);
     ww_store_batch_delete(batch, key, sizeof(key));
+    forget_closing(edge, &id);
     return ww_committer_submit(edge->committer, batch, NULL, NULL);
 }
 
