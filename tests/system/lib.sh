@@ -212,6 +212,13 @@ traffic() {
     "$tools/system_traffic" "$1" --proxy "$proxy_port" --origin "$origin_port" "${@:2}"
 }
 
+# traffic_start SCENARIO FLAGS…: the same in the background; its own process id is in traffic_pid. In
+# a function that is put there, a signal would end the shell around it, and leave it running.
+traffic_start() {
+    "$tools/system_traffic" "$1" --proxy "$proxy_port" --origin "$origin_port" "${@:2}" &
+    traffic_pid=$!
+}
+
 # Bytes that a process has resident; the most it ever had.
 rss_kib() {
     awk '/^VmRSS:/ { print $2 }' "/proc/${pid[$1]}/status"

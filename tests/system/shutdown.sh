@@ -5,8 +5,7 @@
 
 start_all
 busy() {
-    traffic endless --max 8388608 --total 120 --seed "$1" > /dev/null 2>> "$scratch/endless.log" &
-    traffic_pid=$!
+    traffic_start endless --max 8388608 --total 120 --seed "$1" > /dev/null 2>> "$scratch/endless.log"
     wait_for 15 "traffic" is_busy
 }
 
