@@ -7,6 +7,7 @@ local hub = require("arbiter.hub")
 local M = {}
 
 local SCORE_UNKNOWN_PPM = 500000 -- until validation has measured a provider
+local OFFER_S = 10 -- an offer has its answer long before, if only by the core's clock
 local RANKED_MAX = 256 -- what the match policy looks at (WW_HOOK_PROVIDERS_MAX)
 
 --- Calls a function of the core that answers by `done`.
@@ -52,8 +53,38 @@ function M.request(peer, body)
     })
 end
 
+local offers = {} -- [provider][contract] = when it was pushed, in s: not answered yet
+
+local function note_offer(provider, contract)
+    local now_s = ww.loop.now_us() / 1e6
+    local open = offers[provider] or {}
+    for id, pushed_s in pairs(open) do
+        if now_s - pushed_s > OFFER_S then
+            open[id] = nil
+        end
+    end
+    open[contract] = now_s
+    offers[provider] = open
+end
+
+local function decline(provider, contract)
+    ww.arbiter.answer({ contract = contract, provider = provider, accept = false })
+end
+
+--- A provider that is gone answers nothing: its clients need not wait for that.
+local function decline_all(provider)
+    local open = offers[provider] or {}
+    offers[provider] = nil
+    for id in pairs(open) do
+        decline(provider, id)
+    end
+end
+
 --- POST /v1/contracts/{id}/answer {accept, window_bytes?, reason?}
 function M.answer(peer, body, id)
+    if offers[peer.node] then
+        offers[peer.node][id] = nil
+    end
     return ww.arbiter.answer({
         contract = id,
         provider = peer.node,
@@ -187,15 +218,13 @@ end
 --- Handlers for what the core tells by itself.
 function M.listen()
     ww.on("offer", function(offer)
-        local peer = hub.peer(offer.provider)
-        if not peer or not hub.push(offer.provider, "offer", offer) then
-            ww.arbiter.answer({
-                contract = offer.contract,
-                provider = offer.provider,
-                accept = false,
-            })
+        if hub.push(offer.provider, "offer", offer) then
+            note_offer(offer.provider, offer.contract)
+        else
+            decline(offer.provider, offer.contract)
         end
     end)
+    hub.on_gone = decline_all
     ww.on("contract", function(applied)
         local body = M.public(applied)
         hub.push(applied.client, "contract", body)

@@ -32,6 +32,10 @@ function M.peer(node)
     return sockets[node]
 end
 
+--- Called with the id of a node whose socket has closed and was not replaced; set by contracts.
+---@type fun(node: string)|nil
+M.on_gone = nil
+
 --- Connected providers.
 ---@return table[] peers
 function M.providers()
@@ -99,6 +103,9 @@ function M.accept(server, request, session, api)
             counts.sockets = counts.sockets - 1
             if sockets[peer.node] == peer then
                 sockets[peer.node] = nil
+                if M.on_gone then
+                    M.on_gone(peer.node)
+                end
             end
         end,
     })

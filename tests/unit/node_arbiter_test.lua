@@ -103,6 +103,20 @@ tests["a declined offer answers the client and gives everything back"] = functio
     check_books()
 end
 
+tests["an offer to a provider that goes away is declined at once"] = function()
+    local client, provider = new_member(true), new_provider()
+    local id = client:send("POST", "/v1/contracts", { provider = provider.id, bytes = 1e6 })
+    provider:pushed("offer")
+    local before_us = ww.loop.now_us()
+    provider.handlers.on_closed(1001)
+    expect("EDECLINED", client:answer(id))
+    assert(ww.loop.now_us() - before_us < 1e6, "the client waited for an offer's whole time")
+    assert(wallet(client).market == rig.GRANT)
+    expect("EOFFLINE",
+        client:call("POST", "/v1/contracts", { provider = provider.id, bytes = 1e6 }))
+    check_books()
+end
+
 tests["free contracts of one's own can't fill the books"] = function()
     local client, provider = new_member(false), new_node()
     local code = assert(client:call("POST", "/v1/invitations")).code
