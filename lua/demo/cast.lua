@@ -110,6 +110,9 @@ local function command_of(arguments, role)
 end
 
 local function start(self, name, arguments, role)
+    if self.is_over then
+        return nil, ww.error("ESHUTDOWN")
+    end
     local child = { name = name, log = self:path(name .. ".log"), control = nil }
     local err
     child.process, err = ww.process.spawn({
@@ -258,11 +261,13 @@ function Cast.stop(_, children)
     return err == nil, err
 end
 
---- Stops whatever runs: nodes before the arbiter, so that their contracts can be closed.
+--- Stops whatever runs: nodes before the arbiter, so that their contracts can be closed. Whoever
+--- is still setting up can start nothing any more.
 ---@return boolean clean
 ---@return table? err as for stop
 function Cast:stop_all()
     local nodes, rest = {}, {}
+    self.is_over = true
     for _, child in ipairs(self.children) do
         local list = (child == self.client or child == self.provider) and nodes or rest
         list[#list + 1] = child

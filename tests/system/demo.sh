@@ -155,7 +155,7 @@ grep -q 'the end of .*provider.log' "$folder/dead.err" || fail "the log of the f
 rm -rf "$folder"/ww-demo.*
 
 echo "== interrupted"
-for after_s in 0.3 2; do
+for after_s in 0.3 0.5 0.7 0.8 0.9 1 1.2 2; do
     code=0
     timeout --preserve-status -s INT $after_s "$ww" demo --bytes 4GiB -q --json >"$folder/int.json" || code=$?
     [ "$code" = 130 ] || fail "interrupted after $after_s s: exit code $code"
