@@ -21,7 +21,44 @@ void ww_store_batch_destroy(struct ww_store_batch *batch)
     if (!batch)
         return;
     ww_buf_deinit(&batch->operations);
+    if (batch->secrets)
+        ww_wipe(batch->secrets, WW_STORE_SECRETS * sizeof(*batch->secrets));
+    ww_free(batch->secrets);
     ww_free(batch);
+}
+
+/* What the batch does to the slot, or NULL with its error set. */
+static struct ww_store_secret *secret_of(struct ww_store_batch *batch, unsigned slot)
+{
+    WW_REQUIRE(slot < WW_STORE_SECRETS);
+    if (!batch->secrets)
+        batch->secrets = ww_alloc(WW_STORE_SECRETS, sizeof(*batch->secrets));
+    if (batch->secrets)
+        return &batch->secrets[slot];
+    if (!batch->operations.error)
+        batch->operations.error = WW_ENOMEM;
+    return NULL;
+}
+
+void ww_store_batch_secret_put(struct ww_store_batch *batch, unsigned slot, const void *bytes,
+                               size_t size)
+{
+    struct ww_store_secret *secret = secret_of(batch, slot);
+
+    WW_REQUIRE(size > 0 && size <= WW_STORE_SECRET_BYTES_MAX);
+    if (!secret)
+        return;
+    secret->put = true;
+    secret->size = size;
+    memcpy(secret->bytes, bytes, size);
+}
+
+void ww_store_batch_secret_erase(struct ww_store_batch *batch, unsigned slot)
+{
+    struct ww_store_secret *secret = secret_of(batch, slot);
+
+    if (secret)
+        secret->erase = true;
 }
 
 static void put_head(struct ww_store_batch *batch, size_t key_size, size_t value_mark)

@@ -140,7 +140,7 @@ static void *store_thread(void *arg)
         int rc = committer->failure;
 
         if (!rc)
-            rc = committer->store->kind->write(committer->store, &group, true);
+            rc = ww_store_batches_write(committer->store, &group, true);
         /* After a hole nothing may follow: what comes later may depend on what is missing. */
         committer->failure = rc;
         STAILQ_FOREACH (batch, &group, link)

@@ -23,6 +23,7 @@ struct leveldb_store {
     leveldb_readoptions_t *read_options;
     leveldb_writeoptions_t *write_options;
     leveldb_writeoptions_t *sync_options;
+    char *folder;
     int folder_fd;
     struct timespec names_synced; /* the folder's time of change at its last sync */
 };
@@ -156,10 +157,30 @@ static void db_close(struct ww_store *store)
     leveldb_options_destroy(self->options);
     if (self->folder_fd >= 0)
         close(self->folder_fd);
+    ww_free(self->folder);
     ww_free(self);
 }
 
-static const struct ww_store_kind leveldb_kind = {db_get, db_scan, db_write, db_close};
+static int db_secret_get(struct ww_store *store, unsigned slot,
+                         uint8_t bytes[WW_STORE_SECRET_BYTES_MAX], size_t *size)
+{
+    return ww_secret_file_get(of(store)->folder, slot, bytes, size);
+}
+
+static int db_secret_put(struct ww_store *store, unsigned slot,
+                         const struct ww_store_secret *secret)
+{
+    return ww_secret_file_put(of(store)->folder, slot, secret);
+}
+
+static int db_secret_erase(struct ww_store *store, unsigned slot)
+{
+    return ww_secret_file_erase(of(store)->folder, slot);
+}
+
+static const struct ww_store_kind leveldb_kind = {
+    db_get, db_scan, db_write, db_close, db_secret_get, db_secret_put, db_secret_erase,
+};
 
 /* Makes the folder if it isn't there, so that its name lasts; its fd, or -1. */
 static int open_folder(const char *folder)
@@ -188,10 +209,13 @@ int ww_store_open(const char *folder, struct ww_store **out)
 
     if (!self)
         return WW_ENOMEM;
-    self->folder_fd = open_folder(folder);
+    self->folder = ww_strndup(folder, strlen(folder));
+    self->folder_fd = self->folder ? open_folder(folder) : -1;
     if (self->folder_fd < 0) {
+        rc = self->folder ? WW_EIO : WW_ENOMEM;
+        ww_free(self->folder);
         ww_free(self);
-        return WW_EIO;
+        return rc;
     }
     self->store.kind = &leveldb_kind;
     self->options = leveldb_options_create();

@@ -20,6 +20,8 @@ struct memory_store {
     size_t undo_count;
     size_t undo_capacity;
     uint64_t fail_write; /* writes until one fails, counting it; 0: never */
+    size_t torn_at;      /* operations that the failing write does all the same */
+    struct ww_store_secret secrets[WW_STORE_SECRETS]; /* size 0: none */
 };
 
 static const struct ww_store_kind memory_kind;
@@ -153,8 +155,9 @@ static int make_nodes(const struct ww_store_batch_list *batches, struct ww_memor
     return 0;
 }
 
+/* Does the first `count` operations; nodes keeps those of the others. */
 static void apply(struct memory_store *self, const struct ww_store_batch_list *batches,
-                  struct ww_memory_table *nodes)
+                  struct ww_memory_table *nodes, size_t count)
 {
     const struct ww_store_batch *batch;
     size_t index = 0;
@@ -164,7 +167,7 @@ static void apply(struct memory_store *self, const struct ww_store_batch_list *b
         struct ww_cursor cursor;
 
         ww_store_batch_cursor(batch, &cursor);
-        while (ww_store_operation_next(&cursor, &operation)) {
+        while (index < count && ww_store_operation_next(&cursor, &operation)) {
             struct ww_memory_node *node = nodes->nodes[index++];
             struct undo *undo = &self->undos[self->undo_count++];
 
@@ -175,8 +178,10 @@ static void apply(struct memory_store *self, const struct ww_store_batch_list *b
                                                operation.value ? node : NULL);
         }
     }
-    /* The table or the undos have them now. */
-    nodes->count = 0;
+    /* The table or the undos have those now. */
+    nodes->count -= index;
+    if (nodes->count > 0)
+        memmove(nodes->nodes, nodes->nodes + index, nodes->count * sizeof(*nodes->nodes));
 }
 
 static int memory_write(struct ww_store *store, const struct ww_store_batch_list *batches,
@@ -185,10 +190,13 @@ static int memory_write(struct ww_store *store, const struct ww_store_batch_list
     struct memory_store *self = of(store);
     struct ww_memory_table nodes = {0};
     int rc = ww_store_batches_error(batches);
+    bool fails = false;
 
     pthread_mutex_lock(&self->mutex);
-    if (!rc && self->fail_write && --self->fail_write == 0)
-        rc = WW_EIO;
+    if (!rc && self->fail_write && --self->fail_write == 0) {
+        fails = true;
+        rc = self->torn_at > 0 ? 0 : WW_EIO;
+    }
     if (!rc)
         rc = make_nodes(batches, &nodes);
     if (!rc)
@@ -196,9 +204,10 @@ static int memory_write(struct ww_store *store, const struct ww_store_batch_list
     if (!rc)
         rc = reserve_undos(self, nodes.count);
     if (!rc) {
-        apply(self, batches, &nodes);
+        apply(self, batches, &nodes, fails ? WW_MIN(nodes.count, self->torn_at) : nodes.count);
         if (sync)
             forget_undos(self);
+        rc = fails ? WW_EIO : 0;
     }
     for (size_t i = 0; i < nodes.count; i++)
         ww_memory_node_release(nodes.nodes[i]);
@@ -229,6 +238,17 @@ void ww_store_memory_fail_write(struct ww_store *store, uint64_t n)
 
     pthread_mutex_lock(&self->mutex);
     self->fail_write = n;
+    self->torn_at = 0;
+    pthread_mutex_unlock(&self->mutex);
+}
+
+void ww_store_memory_tear_write(struct ww_store *store, uint64_t n, size_t operations)
+{
+    struct memory_store *self = of(store);
+
+    pthread_mutex_lock(&self->mutex);
+    self->fail_write = n;
+    self->torn_at = operations;
     pthread_mutex_unlock(&self->mutex);
 }
 
@@ -245,8 +265,50 @@ static void memory_close(struct ww_store *store)
     ww_free(self);
 }
 
-static const struct ww_store_kind memory_kind = {memory_get, memory_scan, memory_write,
-                                                 memory_close};
+static int memory_secret_get(struct ww_store *store, unsigned slot,
+                             uint8_t bytes[WW_STORE_SECRET_BYTES_MAX], size_t *size)
+{
+    struct memory_store *self = of(store);
+
+    pthread_mutex_lock(&self->mutex);
+    *size = self->secrets[slot].size;
+    memcpy(bytes, self->secrets[slot].bytes, *size);
+    pthread_mutex_unlock(&self->mutex);
+    return *size > 0 ? 0 : WW_ENOTFOUND;
+}
+
+/* Puts or, with NULL, erases: always as if synced. */
+static int change_secret(struct memory_store *self, unsigned slot,
+                         const struct ww_store_secret *secret)
+{
+    int rc = 0;
+
+    pthread_mutex_lock(&self->mutex);
+    if (self->fail_write && --self->fail_write == 0)
+        rc = WW_EIO;
+    else if (secret)
+        self->secrets[slot] = *secret;
+    else
+        ww_wipe(&self->secrets[slot], sizeof(self->secrets[slot]));
+    pthread_mutex_unlock(&self->mutex);
+    return rc;
+}
+
+static int memory_secret_put(struct ww_store *store, unsigned slot,
+                             const struct ww_store_secret *secret)
+{
+    return change_secret(of(store), slot, secret);
+}
+
+static int memory_secret_erase(struct ww_store *store, unsigned slot)
+{
+    return change_secret(of(store), slot, NULL);
+}
+
+static const struct ww_store_kind memory_kind = {
+    memory_get,        memory_scan,       memory_write,        memory_close,
+    memory_secret_get, memory_secret_put, memory_secret_erase,
+};
 
 int ww_store_memory_create(struct ww_store **out)
 {

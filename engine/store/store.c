@@ -27,5 +27,50 @@ int ww_store_write(struct ww_store *store, const struct ww_store_batch *batch, b
     struct ww_store_batch_list list = STAILQ_HEAD_INITIALIZER(list);
 
     STAILQ_INSERT_TAIL(&list, &view, link);
-    return store->kind->write(store, &list, sync);
+    return ww_store_batches_write(store, &list, sync);
+}
+
+/* --- secrets -------------------------------------------------------------------------------- */
+
+int ww_store_secret_get(struct ww_store *store, unsigned slot,
+                        uint8_t bytes[WW_STORE_SECRET_BYTES_MAX], size_t *size)
+{
+    WW_REQUIRE(slot < WW_STORE_SECRETS);
+    return store->kind->secret_get(store, slot, bytes, size);
+}
+
+static int write_secrets(struct ww_store *store, const struct ww_store_batch_list *batches,
+                         bool erase)
+{
+    const struct ww_store_batch *batch;
+    int rc = 0;
+
+    STAILQ_FOREACH (batch, batches, link) {
+        for (unsigned slot = 0; batch->secrets && slot < WW_STORE_SECRETS && !rc; slot++) {
+            const struct ww_store_secret *secret = &batch->secrets[slot];
+
+            if (erase && secret->erase)
+                rc = store->kind->secret_erase(store, slot);
+            else if (!erase && secret->put)
+                rc = store->kind->secret_put(store, slot, secret);
+        }
+    }
+    return rc;
+}
+
+int ww_store_batches_write(struct ww_store *store, const struct ww_store_batch_list *batches,
+                           bool sync)
+{
+    const struct ww_store_batch *batch;
+    int rc = ww_store_batches_error(batches);
+
+    STAILQ_FOREACH (batch, batches, link)
+        sync |= batch->secrets != NULL;
+    if (!rc)
+        rc = write_secrets(store, batches, false);
+    if (!rc)
+        rc = store->kind->write(store, batches, sync);
+    if (!rc)
+        rc = write_secrets(store, batches, true);
+    return rc;
 }

@@ -15,9 +15,14 @@ struct ww_loop;
  * another process has it open. */
 int ww_store_open(const char *folder, struct ww_store **store);
 /* A store in memory, for tests. fail_write: the n-th write from now (1 = the next; a committer's
- * group counts as one) fails with WW_EIO, the others don't (0 = none). */
+ * group counts as one, and so does each secret that is put or erased) fails with WW_EIO, the
+ * others don't (0 = none). */
 int ww_store_memory_create(struct ww_store **store);
 void ww_store_memory_fail_write(struct ww_store *store, uint64_t n);
+/* As fail_write, but the failing write is torn: its first `operations` puts and deletes are done
+ * and stay. No store on disk does that (LevelDB's records have checksums); what is above it must
+ * notice all the same. */
+void ww_store_memory_tear_write(struct ww_store *store, uint64_t n, size_t operations);
 /* Forgets every batch that was written without sync since the last synced one. */
 void ww_store_memory_drop_unsynced(struct ww_store *store);
 void ww_store_close(struct ww_store *store);
@@ -42,6 +47,26 @@ size_t ww_store_batch_bytes(const struct ww_store_batch *batch);
 void ww_store_batch_destroy(struct ww_store_batch *batch);
 /* Atomically; with sync it is on disk when this returns. The batch is borrowed. */
 int ww_store_write(struct ww_store *store, const struct ww_store_batch *batch, bool sync);
+
+/* --- secrets ---------------------------------------------------------------------------------- */
+
+/* A database keeps what was deleted in its files for as long as it likes. A secret is a small value
+ * outside of it, in a file of its own beside the folder (<folder>-<slot>.key, mode 0600), that is
+ * gone when it is erased: overwritten, synced, removed. A store has WW_STORE_SECRETS of them.
+ *
+ * *size bytes of the slot. WW_ENOTFOUND: none, or an erasing that was cut off by a crash. WW_EIO:
+ * the file can't be read, or is no regular file. */
+#define WW_STORE_SECRETS          2
+#define WW_STORE_SECRET_BYTES_MAX 64
+int ww_store_secret_get(struct ww_store *store, unsigned slot,
+                        uint8_t bytes[WW_STORE_SECRET_BYTES_MAX], size_t *size);
+/* With a batch: the secret is on disk before anything of the batch is written, or erased after the
+ * batch is on disk; such a batch is synced in any case. When the write fails, a secret that was to
+ * be put may be there, one that was to be erased may be there or not. slot < WW_STORE_SECRETS; the
+ * errors are the batch's. Putting replaces. */
+void ww_store_batch_secret_put(struct ww_store_batch *batch, unsigned slot, const void *bytes,
+                               size_t size);
+void ww_store_batch_secret_erase(struct ww_store_batch *batch, unsigned slot);
 
 /* --- group commit ----------------------------------------------------------------------------- */
 struct ww_committer;
