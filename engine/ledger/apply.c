@@ -292,7 +292,28 @@ static int load_asset(struct ww_books *books, const struct ww_asset_image *image
     return 0;
 }
 
-int ww_books_load(struct ww_books *books, const struct ww_object *object)
+/* It was loaded, so it is stored, sealed. WW_EEXIST when it is stored twice. */
+static int load_seal(struct ww_books *books, const struct ww_object *object)
+{
+    unsigned list = object->stale ? 1 - books->epoch : books->epoch;
+    struct ww_entity *entity;
+
+    if (object->kind == WW_OBJECT_CONTRACT)
+        entity = &ww_books_hold(books, &object->contract.contract)->entity;
+    else if (object->kind == WW_OBJECT_REQUEST)
+        entity = &ww_books_request(books, object->request.name)->entity;
+    else
+        entity = &ww_books_fact(books, object->fact.key, object->fact.key_size)->entity;
+    if (entity->sealed)
+        return WW_EEXIST;
+    entity->slot = object->slot;
+    entity->sealed = (uint8_t)(list + 1);
+    TAILQ_INSERT_TAIL(&books->sealed[list], entity, by_epoch);
+    books->last_slot = WW_MAX(books->last_slot, object->slot);
+    return 0;
+}
+
+static int load_object(struct ww_books *books, const struct ww_object *object)
 {
     switch (object->kind) {
     case WW_OBJECT_ACCOUNT:
@@ -301,16 +322,27 @@ int ww_books_load(struct ww_books *books, const struct ww_object *object)
         return load_asset(books, &object->asset);
     case WW_OBJECT_CONTRACT:
         return apply_hold(books, &object->contract);
+    case WW_OBJECT_PRIVATE:
     case WW_OBJECT_FACT:
         return apply_fact(books, &object->fact);
     case WW_OBJECT_REQUEST:
         return apply_request(books, &object->request);
     case WW_OBJECT_FOREIGN:
+    case WW_OBJECT_GUARD:
     case WW_OBJECT_HEAD:
     case WW_OBJECT_JOURNAL:
         break;
     }
     return WW_EINVAL;
+}
+
+int ww_books_load(struct ww_books *books, const struct ww_object *object)
+{
+    int rc = load_object(books, object);
+
+    if (!rc && ww_object_sealed(object->kind))
+        rc = load_seal(books, object);
+    return rc;
 }
 
 static void hold_image(const struct ww_books *books, const struct ww_hold *hold,
@@ -339,6 +371,7 @@ void ww_books_image(const struct ww_books *books, const struct ww_entity *entity
 
     memset(object, 0, sizeof(*object));
     object->kind = entity->kind;
+    object->slot = entity->slot;
     switch (entity->kind) {
     case WW_OBJECT_ACCOUNT:
         object->account.network = account->key.network;
@@ -353,6 +386,7 @@ void ww_books_image(const struct ww_books *books, const struct ww_entity *entity
     case WW_OBJECT_CONTRACT:
         hold_image(books, whole, &object->contract);
         break;
+    case WW_OBJECT_PRIVATE:
     case WW_OBJECT_FACT:
         object->fact = (struct ww_ledger_fact){.key = fact->key,
                                                .key_size = fact->key_size,
@@ -363,6 +397,7 @@ void ww_books_image(const struct ww_books *books, const struct ww_entity *entity
         object->request = request->image;
         break;
     case WW_OBJECT_FOREIGN:
+    case WW_OBJECT_GUARD:
     case WW_OBJECT_HEAD:
     case WW_OBJECT_JOURNAL:
         break;

@@ -16,6 +16,8 @@ int ww_books_create(struct ww_books **out)
     TAILQ_INIT(&books->requests_oldest_first);
     TAILQ_INIT(&books->changed);
     TAILQ_INIT(&books->gone);
+    TAILQ_INIT(&books->sealed[0]);
+    TAILQ_INIT(&books->sealed[1]);
     *out = books;
     return 0;
 }
@@ -25,7 +27,7 @@ static void entity_free(struct ww_entity *entity)
 {
     if (entity->kind == WW_OBJECT_CONTRACT)
         ww_free(WW_CONTAINER_OF(entity, struct ww_hold, entity)->record);
-    if (entity->kind == WW_OBJECT_FACT)
+    if (entity->kind == WW_OBJECT_FACT || entity->kind == WW_OBJECT_PRIVATE)
         ww_free(WW_CONTAINER_OF(entity, struct ww_fact, entity)->value);
     if (entity->kind != WW_OBJECT_ASSET)
         ww_free(entity); /* the first member: the block's own address */
@@ -86,9 +88,20 @@ static void unmark_changed(struct ww_books *books, struct ww_entity *entity)
     books->changed_count--;
 }
 
+/* Onto the list of an epoch (0, 1), off the one that it was on; -1: onto none. */
+static void seal_in(struct ww_books *books, struct ww_entity *entity, int epoch)
+{
+    if (entity->sealed)
+        TAILQ_REMOVE(&books->sealed[entity->sealed - 1], entity, by_epoch);
+    entity->sealed = (uint8_t)(epoch + 1);
+    if (entity->sealed)
+        TAILQ_INSERT_TAIL(&books->sealed[epoch], entity, by_epoch);
+}
+
 void ww_books_mark_gone(struct ww_books *books, struct ww_entity *entity)
 {
     unmark_changed(books, entity);
+    seal_in(books, entity, -1);
     if (!entity->stored) {
         entity_free(entity);
         return;
@@ -97,7 +110,7 @@ void ww_books_mark_gone(struct ww_books *books, struct ww_entity *entity)
     books->gone_count++;
 }
 
-void ww_books_stored(struct ww_books *books)
+void ww_books_loaded(struct ww_books *books)
 {
     struct ww_entity *entity;
 
@@ -105,11 +118,43 @@ void ww_books_stored(struct ww_books *books)
         unmark_changed(books, entity);
         entity->stored = true;
     }
+}
+
+void ww_books_stored(struct ww_books *books)
+{
+    struct ww_entity *entity;
+
+    TAILQ_FOREACH (entity, &books->changed, link)
+        if (ww_object_sealed(entity->kind))
+            seal_in(books, entity, (int)books->epoch);
+    ww_books_loaded(books);
     while ((entity = TAILQ_FIRST(&books->gone))) {
         TAILQ_REMOVE(&books->gone, entity, link);
         entity_free(entity);
     }
     books->gone_count = 0;
+}
+
+void ww_books_place(struct ww_books *books, struct ww_entity *entity)
+{
+    if (!entity->stored)
+        entity->slot = ++books->last_slot;
+}
+
+void ww_books_turn(struct ww_books *books)
+{
+    books->epoch = 1 - books->epoch;
+    WW_REQUIRE(TAILQ_EMPTY(&books->sealed[books->epoch]));
+}
+
+struct ww_entity *ww_books_stale(const struct ww_books *books)
+{
+    return TAILQ_FIRST(&books->sealed[1 - books->epoch]);
+}
+
+void ww_books_resealed(struct ww_books *books, struct ww_entity *entity)
+{
+    seal_in(books, entity, (int)books->epoch);
 }
 
 struct ww_object_counts ww_books_counts(const struct ww_books *books)
@@ -268,7 +313,7 @@ int ww_books_add_fact(struct ww_books *books, const char *key, size_t key_size,
     fact = ww_alloc(1, sizeof(*fact) + key_size + 1);
     if (!fact)
         return WW_ENOMEM;
-    fact->entity.kind = WW_OBJECT_FACT;
+    fact->entity.kind = key[0] == WW_LEDGER_PRIVATE ? WW_OBJECT_PRIVATE : WW_OBJECT_FACT;
     fact->key_size = key_size;
     memcpy(fact->key, key, key_size);
     HASH_ADD_KEYPTR(hh, books->facts, fact->key, key_size, fact);

@@ -19,6 +19,10 @@ struct ww_entity {
     enum ww_object_kind kind;
     bool changed;
     bool stored; /* the stored snapshot has it, perhaps with an older content */
+    /* Of sealed kinds. */
+    uint8_t sealed; /* 1 + which list of books->sealed it is on; 0: none */
+    uint64_t slot;  /* where it is stored, once it is */
+    TAILQ_ENTRY(ww_entity) by_epoch;
 };
 TAILQ_HEAD(ww_entities, ww_entity);
 
@@ -84,6 +88,10 @@ struct ww_books {
     bool holds_sorted, accounts_sorted;
     struct ww_entities changed, gone;
     size_t changed_count, gone_count;
+    /* What the stored snapshot has sealed, by epoch; the other list is what is stale. */
+    struct ww_entities sealed[2];
+    unsigned epoch; /* index of the current one's list */
+    uint64_t last_slot;
 };
 
 int ww_books_create(struct ww_books **books);
@@ -101,8 +109,21 @@ int ww_books_load(struct ww_books *books, const struct ww_object *object);
 /* The object of an entity, for a snapshot; borrows from it. */
 void ww_books_image(const struct ww_books *books, const struct ww_entity *entity,
                     struct ww_object *object);
-/* The stored snapshot is as the books are: nothing is changed, nothing gone. */
+/* The stored snapshot was read: nothing is changed. */
+void ww_books_loaded(struct ww_books *books);
+/* The stored snapshot is as the books are, what had changed is sealed in the current epoch: nothing
+ * is changed, nothing gone. */
 void ww_books_stored(struct ww_books *books);
+/* The place that a sealed entity is to be stored at. */
+void ww_books_place(struct ww_books *books, struct ww_entity *entity);
+
+/* A new epoch: all that is sealed is stale. Nothing may be stale before. */
+void ww_books_turn(struct ww_books *books);
+/* The next one that is stored in the old epoch, or NULL. */
+struct ww_entity *ww_books_stale(const struct ww_books *books);
+/* It is stored in the current epoch from now on (or will be, if it has changed). */
+void ww_books_resealed(struct ww_books *books, struct ww_entity *entity);
+
 struct ww_object_counts ww_books_counts(const struct ww_books *books);
 
 /* NULL if there is none. */

@@ -38,7 +38,7 @@ void ww_flight_destroy(struct ww_flight *flight)
     ww_free(flight);
 }
 
-static int flight_add(struct ww_flight *flight, ww_ledger_commit_fn fn, void *arg)
+int ww_flight_add(struct ww_flight *flight, ww_ledger_commit_fn fn, void *arg)
 {
     if (flight->waiter_count == flight->waiter_capacity) {
         size_t capacity = WW_MAX(flight->waiter_capacity * 2, (size_t)WAITERS_AT_FIRST);
@@ -85,38 +85,60 @@ static void close_soon(struct ww_ledger *ledger, uint64_t delay_us)
 
 static void on_durable(void *arg, int rc);
 
+void ww_ledger_break(struct ww_ledger *ledger)
+{
+    ledger->broken = true;
+    close_soon(ledger, 0);
+}
+
+/* It can't be written: those who wait for it are told in their turn. */
+static void refuse(struct ww_ledger *ledger, struct ww_flight *flight, int rc)
+{
+    ww_log(WW_LOG_ERROR, "ledger", "a batch can't be handed over", "code=%s", ww_error_name(rc));
+    TAILQ_INSERT_TAIL(&ledger->air, flight, link);
+    ledger->air_count++;
+    flight->refused = true;
+    ww_ledger_break(ledger);
+}
+
 void ww_flight_submit(struct ww_ledger *ledger, struct ww_flight *flight)
 {
     struct ww_store_batch *batch = flight->batch;
     int rc;
 
     flight->batch = NULL;
+    rc = ww_committer_submit(ledger->committer, batch, on_durable, flight);
+    if (rc) {
+        refuse(ledger, flight, rc);
+        return;
+    }
     TAILQ_INSERT_TAIL(&ledger->air, flight, link);
     ledger->air_count++;
-    rc = ww_committer_submit(ledger->committer, batch, on_durable, flight);
-    if (!rc)
-        return;
-    ww_log(WW_LOG_ERROR, "ledger", "a batch can't be handed over", "code=%s", ww_error_name(rc));
-    flight->refused = true;
-    ledger->broken = true;
-    close_soon(ledger, 0);
 }
 
-/* The open batch becomes a journal record and leaves with the flight. */
+/* The open batch becomes a journal record and leaves with the flight. Without memory to seal it in
+ * the flight leaves with nothing and the ledger is broken, as after a failed write. */
 static void send_open(struct ww_ledger *ledger, struct ww_flight *flight)
 {
     struct ww_object object = {.kind = WW_OBJECT_JOURNAL};
+    const struct ww_buf *sealed = &ledger->epochs.sealed;
     uint8_t key[WW_OBJECT_KEY_MAX];
     size_t key_size;
+    int rc;
 
     ledger->last.sequence++;
     ledger->last.uptime_ms = ww_ledger_uptime_ms(ledger);
     ledger->last.horizon_ms = ledger->horizon_ms;
-    WW_REQUIRE(ww_journal_end(&ledger->open, &ledger->last, &ledger->chain) == 0);
+    rc = ww_journal_seal(&ledger->epochs, &ledger->open, &ledger->last, &ledger->chain);
+    if (rc) {
+        refuse(ledger, flight, rc);
+        return;
+    }
     object.sequence = ledger->last.sequence;
     key_size = ww_object_key(&object, key);
-    ww_store_batch_put(flight->batch, key, key_size, ledger->open.data, ledger->open.size);
-    ledger->journal_bytes += ledger->open.size;
+    ww_store_batch_put(flight->batch, key, key_size, sealed->data, sealed->size);
+    ledger->journal_bytes += sealed->size;
+    ledger->sealed_any = true;
     ww_buf_clear(&ledger->open);
     ww_flight_submit(ledger, flight);
     if (!ledger->broken && ww_ledger_fold_due(ledger))
@@ -148,6 +170,7 @@ static void try_send(struct ww_ledger *ledger)
 /* Everyone who still waits for something that will not be written. */
 static void fail_waiters(struct ww_ledger *ledger)
 {
+    struct ww_flight **rest[] = {&ledger->next, &ledger->ending, &ledger->waiting};
     struct ww_flight *flight;
 
     while ((flight = TAILQ_FIRST(&ledger->air)) && flight->refused) {
@@ -156,11 +179,16 @@ static void fail_waiters(struct ww_ledger *ledger)
         if (!deliver(ledger, flight, WW_EIO))
             return;
     }
-    if (ledger->air_count > 0 || !ledger->next)
+    if (ledger->air_count > 0)
         return; /* those before come first */
-    flight = ledger->next;
-    ledger->next = NULL;
-    deliver(ledger, flight, WW_EIO);
+    for (size_t index = 0; index < WW_ARRAY_COUNT(rest); index++) {
+        flight = *rest[index];
+        if (!flight)
+            continue;
+        *rest[index] = NULL;
+        if (!deliver(ledger, flight, WW_EIO))
+            return;
+    }
 }
 
 /* The close timer: at the end of a turn, or when something may have come to be possible. */
@@ -199,7 +227,7 @@ static void on_durable(void *arg, int rc)
                "code=%s", ww_error_name(rc));
     }
     try_send(ledger); /* the disk first, then those who wait */
-    if (ledger->next)
+    if (ledger->next || ledger->broken)
         close_soon(ledger, 0);
     deliver(ledger, flight, rc);
 }
@@ -217,7 +245,7 @@ int ww_ledger_commit(struct ww_ledger *ledger, ww_ledger_commit_fn fn, void *arg
         if (rc)
             return rc;
     }
-    rc = flight_add(ledger->next, fn, arg);
+    rc = ww_flight_add(ledger->next, fn, arg);
     if (rc)
         return rc;
     if (ledger->open.size >= WW_LEDGER_BATCH_BYTES_SOON)
@@ -227,33 +255,45 @@ int ww_ledger_commit(struct ww_ledger *ledger, ww_ledger_commit_fn fn, void *arg
     return 0;
 }
 
-int ww_ledger_compact(struct ww_ledger *ledger)
+int ww_ledger_send_open(struct ww_ledger *ledger)
 {
     int rc;
 
     if (ledger->broken)
         return WW_EIO;
-    if (ww_committer_pending(ledger->committer) + 2 > WW_COMMITTER_QUEUE_MAX)
+    if (ww_committer_pending(ledger->committer) + 3 > WW_COMMITTER_QUEUE_MAX)
         return WW_EAGAIN;
-    if (ww_ledger_has_changes(ledger)) {
-        if (!ledger->next) {
-            rc = ww_flight_create(ledger, &ledger->next);
-            if (rc)
-                return rc;
-        }
-        send_next(ledger);
+    if (!ww_ledger_has_changes(ledger))
+        return 0;
+    if (!ledger->next) {
+        rc = ww_flight_create(ledger, &ledger->next);
+        if (rc)
+            return rc;
     }
-    return ledger->broken ? WW_EIO : ww_ledger_fold(ledger);
+    send_next(ledger);
+    return ledger->broken ? WW_EIO : 0;
 }
 
-static void fold_regularly(void *arg)
+int ww_ledger_compact(struct ww_ledger *ledger)
+{
+    int rc = ww_ledger_send_open(ledger);
+
+    return rc ? rc : ww_ledger_fold(ledger);
+}
+
+/* A new epoch every so often, if anything is sealed in this one. */
+static void turn_regularly(void *arg)
 {
     struct ww_ledger *ledger = arg;
+    int rc = 0;
 
-    ww_ledger_forget_requests(ledger, WW_LEDGER_REQUESTS_MAX);
-    if (ledger->journal_first <= ledger->last.sequence || ledger->books->gone_count > 0)
-        ww_ledger_compact(ledger);
-    ww_timer_start(ledger->fold_timer, (uint64_t)WW_LEDGER_FOLD_MS * 1000);
+    ww_ledger_forget_requests(ledger, WW_LEDGER_CHANGED_MAX);
+    if (ledger->sealed_any || ww_ledger_has_changes(ledger) || ledger->books->gone_count > 0)
+        rc = ww_ledger_turn(ledger);
+    if (rc == WW_EAGAIN || rc == WW_ENOMEM)
+        ww_timer_start(ledger->fold_timer, WW_LEDGER_TURN_RETRY_US);
+    else
+        ww_timer_start(ledger->fold_timer, (uint64_t)WW_LEDGER_FOLD_MS * 1000);
 }
 
 int ww_ledger_commit_init(struct ww_ledger *ledger, struct ww_loop *loop)
@@ -261,7 +301,7 @@ int ww_ledger_commit_init(struct ww_ledger *ledger, struct ww_loop *loop)
     int rc = ww_timer_create(loop, turn_end, ledger, &ledger->close_timer);
 
     if (!rc)
-        rc = ww_timer_create(loop, fold_regularly, ledger, &ledger->fold_timer);
+        rc = ww_timer_create(loop, turn_regularly, ledger, &ledger->fold_timer);
     if (!rc)
         ww_timer_start(ledger->fold_timer, (uint64_t)WW_LEDGER_FOLD_MS * 1000);
     return rc;

@@ -45,10 +45,13 @@ int ww_ledger_open(struct ww_store *store, struct ww_loop *loop, struct ww_commi
     ledger->store = store;
     ledger->committer = committer;
     ww_buf_init(&ledger->open, WW_LEDGER_BATCH_BYTES_MAX);
-    ww_buf_init(&ledger->scratch, WW_LEDGER_BATCH_BYTES_MAX);
+    ww_epochs_init(&ledger->epochs);
     TAILQ_INIT(&ledger->air);
     ledger->opened_at_mono_ms = ww_clock_mono_us() / 1000;
     rc = ww_books_create(&ledger->books);
+    if (rc)
+        goto fail;
+    rc = ww_epochs_load(&ledger->epochs, store);
     if (rc)
         goto fail;
     rc = ww_ledger_replay(ledger, why, why_size);
@@ -60,6 +63,9 @@ int ww_ledger_open(struct ww_store *store, struct ww_loop *loop, struct ww_commi
     ledger->uptime_base_ms = ledger->last.uptime_ms;
     ledger->horizon_ms = ledger->last.horizon_ms;
     rc = ww_ledger_commit_init(ledger, loop);
+    if (rc)
+        goto fail;
+    rc = ww_ledger_turn_init(ledger, loop);
     if (rc)
         goto fail;
     *out = ledger;
@@ -74,8 +80,9 @@ void ww_ledger_close(struct ww_ledger *ledger)
     if (!ledger)
         return;
     ww_ledger_commit_deinit(ledger);
+    ww_ledger_turn_deinit(ledger);
     ww_buf_deinit(&ledger->open);
-    ww_buf_deinit(&ledger->scratch);
+    ww_epochs_deinit(&ledger->epochs);
     ww_books_destroy(ledger->books);
     ww_free(ledger);
 }
@@ -107,15 +114,19 @@ static size_t item_bytes_max(const struct ww_ledger_item *item)
     return bytes;
 }
 
-/* Room in the open batch, so that nothing that follows can fail for want of it; the digest's too,
- * so that closing the batch can't. */
+/* Room in the open batch, so that nothing that follows can fail for want of it; and room to seal
+ * it in. */
 static int make_room(struct ww_ledger *ledger, size_t bytes)
 {
     int rc;
 
     if (ledger->broken)
         return WW_EIO;
-    if (ww_buf_reserve(&ledger->open, bytes + WW_JOURNAL_OVERHEAD)) {
+    ww_buf_clear(&ledger->epochs.sealed);
+    if (!ww_buf_reserve(&ledger->epochs.sealed,
+                        ledger->open.size + bytes + 2 * WW_JOURNAL_OVERHEAD))
+        return WW_ENOMEM; /* of twice the limit: never too big */
+    if (ww_buf_reserve(&ledger->open, bytes + WW_JOURNAL_HEAD_SIZE)) {
         if (ledger->open.size == 0)
             ww_journal_begin(&ledger->open);
         return 0;

@@ -27,27 +27,15 @@ __attribute__((format(printf, 2, 3))) static int corrupt(struct ww_replay *repla
     return WW_ECORRUPT;
 }
 
-static const char *kind_name(enum ww_object_kind kind)
+/* A stored pair can't be opened, for rc; `what` names it. */
+static int unreadable(struct ww_replay *replay, const char *what, int rc, const uint8_t *value,
+                      size_t size)
 {
-    switch (kind) {
-    case WW_OBJECT_ACCOUNT:
-        return "account";
-    case WW_OBJECT_ASSET:
-        return "asset";
-    case WW_OBJECT_CONTRACT:
-        return "contract";
-    case WW_OBJECT_FACT:
-        return "fact";
-    case WW_OBJECT_HEAD:
-        return "head";
-    case WW_OBJECT_REQUEST:
-        return "request id";
-    case WW_OBJECT_JOURNAL:
-        return "journal record";
-    case WW_OBJECT_FOREIGN:
-        break;
-    }
-    return "foreign key";
+    char text[160];
+
+    if (rc == WW_ENOMEM)
+        return rc;
+    return corrupt(replay, "%s is %s", what, ww_object_matter(rc, value, size, text));
 }
 
 /* --- snapshot ------------------------------------------------------------------------------- */
@@ -76,11 +64,13 @@ static int take_object(struct ww_replay *replay, const struct ww_object *object)
 
     if (object->kind == WW_OBJECT_HEAD)
         return take_head(replay, &object->head);
+    if (object->kind == WW_OBJECT_GUARD)
+        return corrupt(replay, "the snapshot was written in part");
     rc = ww_books_load(replay->ledger->books, object);
     if (rc == WW_ENOMEM)
         return rc;
     if (rc)
-        return corrupt(replay, "a stored %s can't be taken in (%s)", kind_name(object->kind),
+        return corrupt(replay, "a stored %s can't be taken in (%s)", ww_object_name(object->kind),
                        ww_error_name(rc));
     switch (object->kind) {
     case WW_OBJECT_ACCOUNT:
@@ -92,6 +82,7 @@ static int take_object(struct ww_replay *replay, const struct ww_object *object)
     case WW_OBJECT_CONTRACT:
         replay->found.contracts++;
         break;
+    case WW_OBJECT_PRIVATE:
     case WW_OBJECT_FACT:
         replay->found.facts++;
         break;
@@ -100,6 +91,7 @@ static int take_object(struct ww_replay *replay, const struct ww_object *object)
             return corrupt(replay, "the snapshot has gained a request id");
         break;
     case WW_OBJECT_FOREIGN:
+    case WW_OBJECT_GUARD:
     case WW_OBJECT_HEAD:
     case WW_OBJECT_JOURNAL:
         break;
@@ -116,7 +108,7 @@ static int end_snapshot(struct ww_replay *replay)
         return corrupt(replay, "the snapshot has no head");
     if (found->requests > 0)
         return corrupt(replay, "the snapshot has lost a request id");
-    ww_books_stored(replay->ledger->books);
+    ww_books_loaded(replay->ledger->books);
     return 0;
 }
 
@@ -147,6 +139,7 @@ static int take_record(struct ww_replay *replay, uint64_t sequence, const uint8_
     unsigned long long expected = ledger->last.sequence + 1;
     struct ww_journal_head head;
     struct ww_cursor items;
+    char what[40];
     int rc;
 
     if (sequence < expected)
@@ -155,10 +148,11 @@ static int take_record(struct ww_replay *replay, uint64_t sequence, const uint8_
     if (sequence > expected)
         return corrupt(replay, "journal record %llu is missing: the next one is %llu", expected,
                        (unsigned long long)sequence);
-    rc = ww_journal_open(value, value_size, &ledger->chain, &head, &items);
-    if (rc)
-        return corrupt(replay, "journal record %llu is altered, or belongs elsewhere",
-                       (unsigned long long)sequence);
+    rc = ww_journal_open(&ledger->epochs, value, value_size, &ledger->chain, &head, &items);
+    if (rc) {
+        snprintf(what, sizeof(what), "journal record %llu", (unsigned long long)sequence);
+        return unreadable(replay, what, rc, value, value_size);
+    }
     if (head.sequence != sequence)
         return corrupt(replay, "journal record %llu says that it is %llu",
                        (unsigned long long)sequence, (unsigned long long)head.sequence);
@@ -172,11 +166,13 @@ static int visit(void *arg, const uint8_t *key, size_t key_size, const uint8_t *
 {
     struct ww_replay *replay = arg;
     struct ww_object object;
-    int rc = ww_object_load(key, key_size, value, value_size, &object);
+    int rc = ww_object_load(&replay->ledger->epochs, key, key_size, value, value_size, &object);
+    char what[40];
 
-    if (rc)
-        return corrupt(replay, "a stored %s is %s", kind_name(object.kind),
-                       rc == WW_ECORRUPT ? "altered" : "malformed");
+    if (rc) {
+        snprintf(what, sizeof(what), "a stored %s", ww_object_name(object.kind));
+        return unreadable(replay, what, rc, value, value_size);
+    }
     if (object.kind == WW_OBJECT_FOREIGN)
         return 0;
     if (object.kind != WW_OBJECT_JOURNAL)

@@ -1,7 +1,7 @@
 /* Folding: what has changed since the stored snapshot is written, what is gone is deleted, and
  * the journal that led there is removed, in one atomic write after it. Its cost is that of what
  * changed, not of the working set. Must never write in order of use: the order of the objects in
- * the store's log would tell which accounts met. */
+ * the store's log would tell which accounts met. What is sealed, it seals in the current epoch. */
 #include "internal.h"
 
 #include <stdlib.h>
@@ -29,6 +29,7 @@ static const void *sort_key(const struct ww_entity *entity, size_t *size)
     case WW_OBJECT_REQUEST:
         *size = WW_REQUEST_HASH_SIZE;
         return ((const struct ww_request *)whole)->image.name;
+    case WW_OBJECT_PRIVATE:
     case WW_OBJECT_FACT:
         *size = ((const struct ww_fact *)whole)->key_size;
         return ((const struct ww_fact *)whole)->key;
@@ -36,6 +37,7 @@ static const void *sort_key(const struct ww_entity *entity, size_t *size)
         *size = WW_ASSET_SIZE;
         return ((const struct ww_asset *)whole)->name;
     case WW_OBJECT_FOREIGN:
+    case WW_OBJECT_GUARD:
     case WW_OBJECT_HEAD:
     case WW_OBJECT_JOURNAL:
         break;
@@ -98,7 +100,7 @@ static int delete_gone(struct ww_ledger *ledger, struct ww_store_batch *batch)
 
 static int put_changed(struct ww_ledger *ledger, struct ww_store_batch *batch)
 {
-    const struct ww_books *books = ledger->books;
+    struct ww_books *books = ledger->books;
     struct ww_entity **changed;
     int rc = list_in_order(&books->changed, books->changed_count, &changed);
 
@@ -107,8 +109,12 @@ static int put_changed(struct ww_ledger *ledger, struct ww_store_batch *batch)
     for (size_t index = 0; index < books->changed_count && !rc; index++) {
         struct ww_object object;
 
+        if (ww_object_sealed(changed[index]->kind)) {
+            ww_books_place(books, changed[index]);
+            ledger->sealed_any = true;
+        }
         ww_books_image(books, changed[index], &object);
-        rc = ww_object_store(batch, &ledger->scratch, &object);
+        rc = ww_object_store(batch, &ledger->epochs, &object);
     }
     ww_free(changed);
     return rc;
@@ -122,7 +128,7 @@ static int put_head(struct ww_ledger *ledger, struct ww_store_batch *batch)
     head.head.last.horizon_ms = ledger->horizon_ms;
     head.head.chain = ledger->chain;
     head.head.counts = ww_books_counts(ledger->books);
-    return ww_object_store(batch, &ledger->scratch, &head);
+    return ww_object_store(batch, &ledger->epochs, &head);
 }
 
 static void delete_journal(struct ww_ledger *ledger, struct ww_store_batch *batch)
@@ -135,36 +141,84 @@ static void delete_journal(struct ww_ledger *ledger, struct ww_store_batch *batc
         ww_store_batch_delete(batch, key, ww_object_key(&record, key));
 }
 
-int ww_ledger_fold(struct ww_ledger *ledger)
+/* The guard is the first thing written and deleted last: it stays only if the write is torn. */
+static int put_guard(struct ww_ledger *ledger, struct ww_store_batch *batch)
 {
-    struct ww_flight *flight = NULL;
+    struct ww_object guard = {.kind = WW_OBJECT_GUARD};
+
+    return ww_object_store(batch, &ledger->epochs, &guard);
+}
+
+static void delete_guard(struct ww_store_batch *batch)
+{
+    struct ww_object guard = {.kind = WW_OBJECT_GUARD};
+    uint8_t key[WW_OBJECT_KEY_MAX];
+
+    ww_store_batch_delete(batch, key, ww_object_key(&guard, key));
+}
+
+static int make_snapshot(struct ww_ledger *ledger, struct ww_store_batch **out)
+{
+    struct ww_store_batch *batch = NULL;
     int rc;
 
     WW_REQUIRE(!ww_ledger_has_changes(ledger));
     if (ww_committer_pending(ledger->committer) + 1 > WW_COMMITTER_QUEUE_MAX)
         return WW_EAGAIN;
-    rc = ww_flight_create(ledger, &flight);
-    if (rc)
-        return rc;
+    rc = ww_store_batch_create(&batch);
+    if (!rc)
+        rc = put_guard(ledger, batch);
     /* Deletes first: an id that came again is gone and changed. */
-    rc = delete_gone(ledger, flight->batch);
-    if (rc)
-        goto fail;
-    rc = put_changed(ledger, flight->batch);
-    if (rc)
-        goto fail;
-    rc = put_head(ledger, flight->batch);
-    if (rc)
-        goto fail;
-    delete_journal(ledger, flight->batch);
+    if (!rc)
+        rc = delete_gone(ledger, batch);
+    if (!rc)
+        rc = put_changed(ledger, batch);
+    if (!rc)
+        rc = put_head(ledger, batch);
+    if (rc) {
+        ww_store_batch_destroy(batch);
+        return rc;
+    }
+    delete_journal(ledger, batch);
+    delete_guard(batch);
+    *out = batch;
+    return 0;
+}
+
+static int submit_snapshot(struct ww_ledger *ledger, struct ww_flight *flight,
+                           struct ww_store_batch *batch)
+{
+    ww_store_batch_destroy(flight->batch);
+    flight->batch = batch;
     ww_books_stored(ledger->books);
     ledger->journal_first = ledger->last.sequence + 1;
     ledger->journal_bytes = 0;
     ww_flight_submit(ledger, flight);
     return ledger->broken ? WW_EIO : 0;
-fail:
-    ww_buf_deinit(&ledger->scratch); /* its error is forgotten with its content */
-    ww_buf_init(&ledger->scratch, WW_LEDGER_BATCH_BYTES_MAX);
-    ww_flight_destroy(flight);
-    return rc;
+}
+
+int ww_ledger_fold(struct ww_ledger *ledger)
+{
+    struct ww_flight *flight = NULL;
+    struct ww_store_batch *batch = NULL;
+    int rc = ww_flight_create(ledger, &flight);
+
+    if (!rc)
+        rc = make_snapshot(ledger, &batch);
+    if (rc) {
+        ww_flight_destroy(flight);
+        return rc;
+    }
+    return submit_snapshot(ledger, flight, batch);
+}
+
+int ww_ledger_fold_at_end(struct ww_ledger *ledger, struct ww_flight *flight)
+{
+    struct ww_store_batch *batch = NULL;
+    int rc = make_snapshot(ledger, &batch);
+
+    if (rc)
+        return rc;
+    ww_epochs_erase_old(&ledger->epochs, batch);
+    return submit_snapshot(ledger, flight, batch);
 }

@@ -12,6 +12,9 @@
 #include "table.h"
 #include "ww/store.h"
 
+/* Two, unless epochs of a second follow each other. */
+#define ATTEMPTS 3
+
 /* An account, or with a zero network the system accounts of an asset. */
 struct tally_key {
     struct ww_id network;
@@ -37,6 +40,8 @@ struct held {
 
 struct audit {
     struct ww_ledger_report *report;
+    struct ww_epochs epochs;
+    bool lacks_key; /* it was stopped by one */
     struct tally *tallies;
     struct held *held;
     struct ww_object_counts found;
@@ -57,6 +62,18 @@ __attribute__((format(printf, 2, 3))) static int wrong(struct audit *audit, cons
     vsnprintf(audit->report->why, sizeof(audit->report->why), format, arguments);
     va_end(arguments);
     return WW_ECORRUPT;
+}
+
+/* A stored pair can't be opened, for rc; `what` names it. */
+static int unreadable(struct audit *audit, const char *what, int rc, const uint8_t *value,
+                      size_t size)
+{
+    char text[160];
+
+    if (rc == WW_ENOMEM)
+        return rc;
+    audit->lacks_key = rc == WW_ENOTFOUND;
+    return wrong(audit, "%s is %s", what, ww_object_matter(rc, value, size, text));
 }
 
 /* --- tallies -------------------------------------------------------------------------------- */
@@ -211,13 +228,19 @@ static int audit_record(struct audit *audit, uint64_t sequence, const uint8_t *v
     uint64_t expected = audit->last.sequence + 1;
     struct ww_journal_head head;
     struct ww_cursor items;
+    char what[40];
+    int rc;
 
     if (sequence != expected)
         return wrong(audit, "journal record %llu stands where %llu belongs",
                      (unsigned long long)sequence, (unsigned long long)expected);
-    if (ww_journal_open(value, size, &audit->chain, &head, &items) || head.sequence != sequence)
-        return wrong(audit, "journal record %llu is altered, or belongs elsewhere",
-                     (unsigned long long)sequence);
+    rc = ww_journal_open(&audit->epochs, value, size, &audit->chain, &head, &items);
+    if (!rc && head.sequence != sequence)
+        rc = WW_ECORRUPT;
+    if (rc) {
+        snprintf(what, sizeof(what), "journal record %llu", (unsigned long long)sequence);
+        return unreadable(audit, what, rc, value, size);
+    }
     audit->last = head;
     return audit_items(audit, &items);
 }
@@ -264,9 +287,13 @@ static int visit(void *arg, const uint8_t *key, size_t key_size, const uint8_t *
 {
     struct audit *audit = arg;
     struct ww_object object;
+    int rc = ww_object_load(&audit->epochs, key, key_size, value, size, &object);
+    char what[40];
 
-    if (ww_object_load(key, key_size, value, size, &object))
-        return wrong(audit, "a stored object is altered or malformed");
+    if (rc) {
+        snprintf(what, sizeof(what), "a stored %s", ww_object_name(object.kind));
+        return unreadable(audit, what, rc, value, size);
+    }
     switch (object.kind) {
     case WW_OBJECT_FOREIGN:
         return 0;
@@ -279,9 +306,12 @@ static int visit(void *arg, const uint8_t *key, size_t key_size, const uint8_t *
     case WW_OBJECT_CONTRACT:
         audit->found.contracts++;
         return audit_hold(audit, &object.contract);
+    case WW_OBJECT_PRIVATE:
     case WW_OBJECT_FACT:
         audit->found.facts++;
         return 0;
+    case WW_OBJECT_GUARD:
+        return wrong(audit, "the snapshot was written in part");
     case WW_OBJECT_HEAD:
         return audit_head(audit, &object.head);
     case WW_OBJECT_REQUEST:
@@ -454,25 +484,40 @@ static int audit_counts(struct audit *audit)
     return 0;
 }
 
+static int audit_store(struct audit *audit, struct ww_store *store)
+{
+    int rc = ww_epochs_load(&audit->epochs, store);
+
+    if (!rc)
+        rc = ww_store_scan(store, "", 0, visit, audit);
+    if (!rc)
+        rc = audit_counts(audit);
+    if (!rc)
+        rc = sum_holds(audit);
+    if (!rc)
+        rc = sum_tallies(audit);
+    return rc ? rc : sum_conservation(audit);
+}
+
 int ww_ledger_verify(struct ww_store *store, struct ww_ledger_report *report)
 {
-    struct audit audit = {.report = report};
-    int rc;
+    bool lacks_key = true;
+    int rc = 0;
 
-    memset(report, 0, sizeof(*report));
-    report->ok = true;
-    rc = ww_store_scan(store, "", 0, visit, &audit);
-    if (!rc)
-        rc = audit_counts(&audit);
-    if (!rc)
-        rc = sum_holds(&audit);
-    if (!rc)
-        rc = sum_tallies(&audit);
-    if (!rc)
-        rc = sum_conservation(&audit);
-    report->batches = audit.last.sequence;
-    if (rc)
-        report->ok = false;
-    audit_free(&audit);
+    /* Beside a live ledger, an epoch may begin between the reading of the keys and the scan. */
+    for (unsigned attempt = 0; attempt < ATTEMPTS && lacks_key; attempt++) {
+        struct audit audit = {.report = report};
+
+        memset(report, 0, sizeof(*report));
+        report->ok = true;
+        ww_epochs_init(&audit.epochs);
+        rc = audit_store(&audit, store);
+        report->batches = audit.last.sequence;
+        if (rc)
+            report->ok = false;
+        lacks_key = audit.lacks_key;
+        audit_free(&audit);
+        ww_epochs_deinit(&audit.epochs);
+    }
     return rc;
 }

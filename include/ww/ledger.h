@@ -48,14 +48,19 @@ enum ww_system_account {
 };
 #define WW_SYSTEM_COUNT 7
 
+/* A fact whose key begins with this is private: sealed in the store, as contracts are. For what
+ * names a contract or ties two networks. */
+#define WW_LEDGER_PRIVATE '~'
+
 struct ww_part {
     char asset[WW_ASSET_SIZE]; /* NUL-terminated */
     struct ww_amount amount;
 };
 
 /* Opens (reads the snapshot, replays the journal, checks the dense batch sequence and every
- * invariant). Store, loop and committer are borrowed; *ledger is owned by the caller.
- * WW_ECORRUPT names what is wrong in `why` (which gets "" otherwise); WW_EIO, WW_ENOMEM. */
+ * invariant). The keys of the epochs are secrets of the store; the first one is made here. Store,
+ * loop and committer are borrowed; *ledger is owned by the caller. WW_ECORRUPT names what is wrong
+ * (a missing key, too) in `why` (which gets "" otherwise); WW_EIO, WW_ENOMEM. */
 int ww_ledger_open(struct ww_store *store, struct ww_loop *loop, struct ww_committer *committer,
                    struct ww_ledger **ledger, char *why, size_t why_size);
 /* To be called before the committer is destroyed. What ww_ledger_commit was called for is still
@@ -153,6 +158,13 @@ typedef void (*ww_ledger_commit_fn)(void *arg, int rc);
  * in the open batch. After a failed write fn gets its code and the ledger refuses every change
  * (WW_EIO): the node must stop. fn may be NULL. */
 int ww_ledger_commit(struct ww_ledger *ledger, ww_ledger_commit_fn fn, void *arg);
+/* Forgetting. What names a contract is sealed in the store with the key of an epoch, and a new
+ * epoch begins every WW_LEDGER_FOLD_MS: what is still open is sealed again with a new key, in
+ * small steps, and the old key is erased; then nothing can read what it had sealed. This begins
+ * one now. fn(arg, 0) once every key is gone that anything up to this call was sealed with; calls
+ * during a turn of the epoch wait for the next one. It fails, and fn is called, as with
+ * ww_ledger_commit; it does not wait for changes that were not committed. */
+int ww_ledger_forget(struct ww_ledger *ledger, ww_ledger_commit_fn fn, void *arg);
 /* Closes the open batch, writes what has changed since the last snapshot in order of account and
  * removes the journal before it, in one atomic write. Also done by itself: see
  * WW_LEDGER_JOURNAL_RECORDS_MAX and the limits after it. */

@@ -54,6 +54,7 @@ static void scene_init(struct rig *rig, bool folded)
     assert_int_equal(rig_reserve(rig, 7, 1, "usd", 60), 0);
     assert_int_equal(rig_reserve(rig, 8, 1, "usd", 20), 0);
     assert_int_equal(ww_ledger_put(rig->ledger, "fact", "value", 5), 0);
+    assert_int_equal(ww_ledger_put(rig->ledger, "~private", "value", 5), 0);
     assert_int_equal(rig_commit(rig), 0);
     if (folded)
         assert_int_equal(ww_ledger_compact(rig->ledger), 0);
@@ -103,6 +104,7 @@ static void a_hole(void **state)
 static void an_altered_record(void **state)
 {
     struct rig rig;
+    const char *what;
     size_t size, count;
 
     (void)state;
@@ -117,8 +119,28 @@ static void an_altered_record(void **state)
         value[index] ^= 1;
         put_record(&rig, 2, value, size);
         ww_free(value);
-        expect(&rig, "journal record 2 is altered", "journal record 2 is altered");
+        /* Version, epoch, and what is sealed. */
+        what = index == 0  ? "journal record 2 is malformed"
+               : index < 9 ? "whose key is not beside the store, or is another ledger's"
+                           : "journal record 2 is altered, or belongs elsewhere";
+        expect(&rig, what, what);
     }
+}
+
+static void a_record_in_clear(void **state)
+{
+    struct rig rig;
+    uint8_t *value;
+    size_t size;
+
+    (void)state;
+    scene_init(&rig, false);
+    value = record(&rig, 2, &size);
+    value[0] = 1;
+    put_record(&rig, 2, value, size);
+    ww_free(value);
+    expect(&rig, "journal record 2 is not sealed: it is of a version before sealing",
+           "journal record 2 is not sealed");
 }
 
 static void a_shortened_record(void **state)
@@ -134,7 +156,7 @@ static void a_shortened_record(void **state)
         value = record(&rig, 3, &size);
         put_record(&rig, 3, value, cut < size ? size - cut : 0);
         ww_free(value);
-        expect(&rig, "journal record 3 is altered", "journal record 3 is altered");
+        expect(&rig, "journal record 3 is ", "journal record 3 is ");
     }
 }
 
@@ -175,7 +197,8 @@ static void an_old_record(void **state)
     value = record(&older, 3, &size);
     put_record(&rig, 3, value, size);
     ww_free(value);
-    expect(&rig, "journal record 3 is altered, or belongs elsewhere", "record 3 is altered");
+    expect(&rig, "journal record 3 is sealed in epoch 1, whose key is not beside the store, or is",
+           "journal record 3 is sealed in epoch 1");
     rig_deinit(&older);
 }
 
@@ -186,21 +209,24 @@ static void a_bad_key(void **state)
     (void)state;
     scene_init(&rig, false);
     put(&rig, "J1", 2, "x", 1);
-    expect(&rig, "a stored journal record is malformed", "altered or malformed");
+    expect(&rig, "a stored journal record is malformed", "a stored journal record is malformed");
 }
 
-/* A record with a right digest that says something impossible: only our own bug could write it. */
+/* A whole record that says something impossible: only our own bug could write it. */
 static void an_impossible_item(void **state)
 {
     struct ww_ledger_item item = {.kind = WW_ITEM_ENTRY};
     struct ww_ledger_digest chain = {{0}};
     struct ww_journal_head head = {.sequence = 1};
+    struct ww_epochs epochs;
     struct ww_buf buf;
     struct rig rig;
 
     (void)state;
     rig_init(&rig);
     rig_shut(&rig);
+    ww_epochs_init(&epochs);
+    assert_int_equal(ww_epochs_load(&epochs, rig.store), 0);
     memcpy(item.entry.asset, "usd", 4);
     item.entry.amount = ww_amount_from_u64(1);
     item.entry.debit.network = rig_id(1);
@@ -208,9 +234,10 @@ static void an_impossible_item(void **state)
     ww_buf_init(&buf, 1000);
     ww_journal_begin(&buf);
     ww_ledger_item_put(&buf, &item);
-    assert_int_equal(ww_journal_end(&buf, &head, &chain), 0);
-    put_record(&rig, 1, buf.data, buf.size);
+    assert_int_equal(ww_journal_seal(&epochs, &buf, &head, &chain), 0);
+    put_record(&rig, 1, epochs.sealed.data, epochs.sealed.size);
     ww_buf_deinit(&buf);
+    ww_epochs_deinit(&epochs);
     expect(&rig, "journal record 1: item 0 can't be done (EFUNDS)", "makes a wallet negative");
 }
 
@@ -242,7 +269,7 @@ static void find_object(struct rig *rig, uint8_t letter, struct find *find)
 
 static void an_altered_object(void **state)
 {
-    static const char letters[] = "ABCFHI";
+    static const char letters[] = "ABCEFHI";
     struct rig rig;
     struct find find;
 
@@ -252,7 +279,7 @@ static void an_altered_object(void **state)
         find_object(&rig, (uint8_t)letters[index], &find);
         find.value[find.size / 2] ^= 1;
         put(&rig, find.key, find.key_size, find.value, find.size);
-        expect(&rig, "is altered", "altered or malformed");
+        expect(&rig, "is altered", "is altered");
     }
 }
 
@@ -265,6 +292,7 @@ static void a_lost_object(void **state)
         {'A', "lost or gained an account, contract or fact", "lost or gained an account"},
         {'B', "lost or gained an account, contract or fact", "lost or gained an account"},
         {'C', "lost or gained an account, contract or fact", "lost or gained an account"},
+        {'E', "lost or gained an account, contract or fact", "lost or gained an account"},
         {'F', "lost or gained an account, contract or fact", "lost or gained an account"},
         {'H', "gained a request id", "record 3 stands where 1 belongs"},
         {'I', "lost a request id", "lost or gained a request id"},
@@ -285,21 +313,28 @@ static void a_lost_object(void **state)
 static void put_object(struct rig *rig, const struct ww_object *object)
 {
     struct ww_store_batch *batch;
-    struct ww_buf scratch;
+    struct ww_epochs epochs;
 
-    ww_buf_init(&scratch, 10000);
+    ww_epochs_init(&epochs);
+    assert_int_equal(ww_epochs_load(&epochs, rig->store), 0);
     assert_int_equal(ww_store_batch_create(&batch), 0);
-    assert_int_equal(ww_object_store(batch, &scratch, object), 0);
+    assert_int_equal(ww_object_store(batch, &epochs, object), 0);
     assert_int_equal(ww_store_write(rig->store, batch, true), 0);
     ww_store_batch_destroy(batch);
-    ww_buf_deinit(&scratch);
+    ww_epochs_deinit(&epochs);
 }
 
+/* Of a kind that is not sealed. */
 static void load_object(struct rig *rig, uint8_t letter, struct find *find,
                         struct ww_object *object)
 {
+    struct ww_epochs none;
+
+    ww_epochs_init(&none);
     find_object(rig, letter, find);
-    assert_int_equal(ww_object_load(find->key, find->key_size, find->value, find->size, object), 0);
+    assert_int_equal(
+        ww_object_load(&none, find->key, find->key_size, find->value, find->size, object), 0);
+    ww_epochs_deinit(&none);
 }
 
 static void money_from_nowhere(void **state)
@@ -364,6 +399,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hole),
         cmocka_unit_test(an_altered_record),
+        cmocka_unit_test(a_record_in_clear),
         cmocka_unit_test(a_shortened_record),
         cmocka_unit_test(a_duplicate),
         cmocka_unit_test(an_old_record),

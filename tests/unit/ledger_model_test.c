@@ -14,6 +14,7 @@
 #define COMMIT_EVERY     7
 #define RESTART_EVERY    997
 #define COMPACT_EVERY    61
+#define FORGET_EVERY     83
 #define REQUESTS_OF_LATE 16
 
 static const char *const asset_names[ASSETS] = {"usd", "xch", "sol", "gib", "a-1"};
@@ -338,6 +339,8 @@ static void model_and_ledger_agree(void **state)
             assert_int_equal(rig_commit(&model.rig), 0);
         if (step % COMPACT_EVERY == 0)
             assert_int_equal(ww_ledger_compact(model.rig.ledger), 0);
+        if (step % FORGET_EVERY == 0)
+            assert_int_equal(ww_ledger_forget(model.rig.ledger, NULL, NULL), 0);
         if (step % RESTART_EVERY == 0) {
             assert_int_equal(rig_commit(&model.rig), 0);
             rig_verify(&model.rig);

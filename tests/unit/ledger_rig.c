@@ -84,6 +84,19 @@ int rig_commit(struct rig *rig)
     return result;
 }
 
+int rig_forget(struct rig *rig)
+{
+    int result = 1;
+    int rc = ww_ledger_forget(rig->ledger, note_rc, &result);
+
+    if (rc)
+        return rc;
+    assert_int_equal(result, 1);
+    while (result == 1)
+        ww_loop_turn(rig->loop, 10000);
+    return result;
+}
+
 void rig_settle_down(struct rig *rig)
 {
     do

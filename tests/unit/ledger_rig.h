@@ -25,6 +25,8 @@ void rig_shut(struct rig *rig);
 void rig_restart(struct rig *rig);
 /* Commits and turns the loop until the answer; returns it. */
 int rig_commit(struct rig *rig);
+/* Asks for a new epoch and turns the loop until the answer; returns it. */
+int rig_forget(struct rig *rig);
 /* Turns until nothing is at the committer. */
 void rig_settle_down(struct rig *rig);
 

@@ -5,13 +5,17 @@
  * before it is durable. So many lives are under way at once. Every run is on a fresh store, and
  * ends with ww_ledger_verify; a run whose books are wrong fails the benchmark.
  *
- *   bench_ledger [--json] [--runs 5] [--seconds 3] [--open 0] [OUTSTANDING…]   (default 64 512)
+ *   bench_ledger [--json] [--runs 5] [--seconds 3] [--open 0] [--turn] [OUTSTANDING…]
+ *                                                                             (default 64 512)
  *
- * --open: contracts that are open all the time, besides. */
+ * --open: contracts that are open all the time, besides. --turn: a new epoch begins after a second;
+ * says how long it took, and the most time on the processor that one turn of the loop needed
+ * meanwhile, and otherwise. */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "ww/ledger.h"
@@ -28,7 +32,7 @@
 #define WARM_UP_US   500000
 
 struct options {
-    bool json;
+    bool json, turn;
     unsigned runs, seconds, open;
 };
 
@@ -49,6 +53,11 @@ struct bench {
     uint64_t lives;
     uint32_t *step_us, *life_us;
     size_t step_count, life_count;
+    bool ended; /* all lives are over */
+    /* --turn */
+    bool turning;
+    uint64_t turn_began_us, turn_us;
+    uint64_t longest_us[2]; /* of the loop's turns: usually, while the epoch turns */
 };
 
 struct life {
@@ -103,8 +112,10 @@ static void durable(void *arg, int rc)
         life->step = 0;
     }
     if (life->step == 0 && now_us >= bench->ends_us) {
-        if (--bench->under_way == 0)
+        if (--bench->under_way == 0) {
+            bench->ended = true;
             ww_loop_stop(bench->loop);
+        }
         return;
     }
     step(life);
@@ -175,6 +186,49 @@ static void fund(struct bench *bench, unsigned open)
     commit_and_wait(bench);
 }
 
+static void turned(void *arg, int rc)
+{
+    struct bench *bench = arg;
+
+    must(rc, "forget");
+    bench->turning = false;
+    bench->turn_us = ww_clock_mono_us() - bench->turn_began_us;
+}
+
+static uint64_t processor_us(void)
+{
+    struct timespec used;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (uint64_t)used.tv_sec * 1000000 + (uint64_t)used.tv_nsec / 1000;
+}
+
+/* As ww_loop_run, with a new epoch after a second. */
+static void run_with_turn(struct bench *bench)
+{
+    bool measured;
+
+    while (!bench->ended) {
+        uint64_t before_us = processor_us(), *longest_us = &bench->longest_us[bench->turning];
+
+        if (!bench->turn_began_us && ww_clock_mono_us() > bench->measured_from_us + 1000000) {
+            bench->turn_began_us = ww_clock_mono_us();
+            bench->turning = true;
+            must(ww_ledger_forget(bench->ledger, turned, bench), "forget");
+        }
+        measured = ww_clock_mono_us() > bench->measured_from_us;
+        ww_loop_turn(bench->loop, 10000);
+        if (measured)
+            *longest_us = WW_MAX(*longest_us, processor_us() - before_us);
+    }
+    must(bench->turn_us ? 0 : WW_ETIMEDOUT, "the epoch's end");
+    printf(
+        "     the epoch turned in %.0f ms; longest turn of the loop meanwhile %.1f ms, otherwise "
+        "%.1f ms\n",
+        (double)bench->turn_us / 1e3, (double)bench->longest_us[1] / 1e3,
+        (double)bench->longest_us[0] / 1e3);
+}
+
 static int by_size(const void *a, const void *b)
 {
     uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
@@ -226,7 +280,10 @@ static void run(const struct options *options, size_t outstanding, struct result
         lives[index].bench = &bench;
         step(&lives[index]);
     }
-    ww_loop_run(bench.loop);
+    if (options->turn)
+        run_with_turn(&bench);
+    else
+        ww_loop_run(bench.loop);
     measure(&bench, options->seconds, result);
 
     ww_ledger_close(bench.ledger);
@@ -297,11 +354,9 @@ static unsigned number(const char *text, unsigned most)
 int main(int argc, char **argv)
 {
     static const struct option names[] = {
-        {"json", no_argument, NULL, 'j'},
-        {"runs", required_argument, NULL, 'r'},
-        {"seconds", required_argument, NULL, 's'},
-        {"open", required_argument, NULL, 'o'},
-        {NULL, 0, NULL, 0},
+        {"json", no_argument, NULL, 'j'},          {"runs", required_argument, NULL, 'r'},
+        {"seconds", required_argument, NULL, 's'}, {"open", required_argument, NULL, 'o'},
+        {"turn", no_argument, NULL, 't'},          {NULL, 0, NULL, 0},
     };
     struct options options = {.runs = 5, .seconds = 3};
     int name;
@@ -313,6 +368,8 @@ int main(int argc, char **argv)
             options.runs = WW_MAX(number(optarg, RUNS_MAX), 1U);
         else if (name == 's')
             options.seconds = WW_MAX(number(optarg, 600), 1U);
+        else if (name == 't')
+            options.turn = true;
         else if (name == 'o')
             options.open = number(optarg, 500000);
         else
