@@ -192,6 +192,23 @@ int arbiter_commit(struct arbiter *arbiter, ww_ledger_commit_fn fn, void *arg)
     return rc;
 }
 
+int arbiter_end_epoch(struct arbiter *arbiter, ww_ledger_commit_fn fn, void *arg)
+{
+    struct arbiter_commit_note *note = ww_alloc(1, sizeof(*note));
+    if (!note)
+        return WW_ENOMEM;
+    *note = (struct arbiter_commit_note){.arbiter = arbiter, .fn = fn, .arg = arg};
+    LIST_INSERT_HEAD(&arbiter->commits, note, link);
+    int rc = ww_ledger_forget(arbiter->ledger, note_committed, note);
+    if (rc) {
+        LIST_REMOVE(note, link);
+        ww_free(note);
+    }
+    if (rc == WW_EIO)
+        fail_node(arbiter, rc);
+    return rc;
+}
+
 /* Ends a list of notes that nobody else has; 0 stands for each one's own code. */
 static void end_notes(struct arbiter_commit_note *note, int rc)
 {

@@ -98,6 +98,9 @@ void arbiter_put_applied(struct ww_call *call, const struct arbiter_applied *app
 void arbiter_tell(struct arbiter *arbiter, const struct arbiter_applied *applied);
 /* Commits; a failed write stops the node. */
 int arbiter_commit(struct arbiter *arbiter, ww_ledger_commit_fn fn, void *arg);
+/* A new epoch of the books: fn is called when all that was forgotten before can't be read any more.
+ */
+int arbiter_end_epoch(struct arbiter *arbiter, ww_ledger_commit_fn fn, void *arg);
 /* For a change that can't be taken back: fn is called in any case, and later. When the commit could
  * not be asked for, it gets the code, and the change becomes durable with the next one. */
 void arbiter_commit_or_tell(struct arbiter *arbiter, ww_ledger_commit_fn fn, void *arg);

@@ -2,7 +2,8 @@
  *
  * start{state=, policies=, price_nano_usd_per_gib=, network_fee_ppm=, exchange_fee_ppm=,
  * rates={"usd 1000000000", …}}, stop(), stat{id=}, update_stat{done=}, secret{provider=, done=},
- * request, answer, opened, close, party, contracts, rank, balance{network=}, status().
+ * request, answer, opened, close, party, contracts, rank, balance{network=}, status(),
+ * forget{done=}.
  */
 #include <stdio.h>
 #include <string.h>
@@ -202,6 +203,40 @@ static int bound_update_stat(void *context, struct ww_call *call)
     return rc;
 }
 
+static void epoch_ended(void *arg, int rc)
+{
+    struct reply *reply = arg;
+    struct ww_call call;
+
+    ww_ops_begin(reply->arbiter->ops, &call);
+    if (!rc)
+        ww_call_put_bool(&call, "forgotten", true);
+    ww_ops_finish(&call, reply->done, rc);
+    ww_free(reply);
+}
+
+/* {done=fn({forgotten})}: when the key of the epoch that was current at the call is gone. */
+static int bound_forget(void *context, struct ww_call *call)
+{
+    struct arbiter *arbiter = context;
+    struct reply *reply = ww_alloc(1, sizeof(*reply));
+
+    if (!reply)
+        return WW_ENOMEM;
+    reply->arbiter = arbiter;
+    int rc = ww_call_function(call, "done", &reply->done);
+    if (rc) {
+        ww_free(reply);
+        return rc;
+    }
+    rc = arbiter_end_epoch(arbiter, epoch_ended, reply);
+    if (rc) {
+        ww_ops_forget(arbiter->ops, reply->done);
+        ww_free(reply);
+    }
+    return rc;
+}
+
 /* Every function but start needs open books. */
 static int opened(struct arbiter *arbiter)
 {
@@ -218,6 +253,7 @@ GUARDED(stop, bound_stop)
 GUARDED(stat, bound_stat)
 GUARDED(update_stat, bound_update_stat)
 GUARDED(secret, bound_secret)
+GUARDED(forget, bound_forget)
 GUARDED(balance, bound_balance)
 GUARDED(status, bound_status)
 GUARDED(request, arbiter_request)
@@ -238,6 +274,7 @@ int arbiter_bind(struct ww_ops *ops, struct arbiter **out)
         {"answer", guarded_answer},       {"opened", guarded_opened},
         {"close", guarded_close},         {"party", guarded_party},
         {"contracts", guarded_contracts}, {"rank", guarded_rank},
+        {"forget", guarded_forget},
     };
     struct arbiter *arbiter = ww_alloc(1, sizeof(*arbiter));
     if (!arbiter)

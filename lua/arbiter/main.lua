@@ -103,6 +103,19 @@ local function methods_of(node)
             end
             return ww.ledger.verify()
         end,
+        ["ledger.forget"] = function()
+            -- What has ended so far is to be gone: it must be in the books, and durable, before.
+            local ok, err = accounts.commit()
+            if not ok then
+                return nil, err
+            end
+            return async.await(function(done)
+                local begun, problem = ww.arbiter.forget({ done = done })
+                if not begun then
+                    done(nil, problem)
+                end
+            end)
+        end,
         ["contracts"] = function()
             return ww.arbiter.contracts({})
         end,
