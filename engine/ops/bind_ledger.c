@@ -175,7 +175,7 @@ static int lua_wallets(lua_State *lua)
     return 1;
 }
 
-static void push_report(lua_State *lua, const struct ww_ledger_report *report)
+void ww_ops_push_report(lua_State *lua, const struct ww_ledger_report *report)
 {
     lua_newtable(lua);
     lua_pushboolean(lua, report->ok);
@@ -225,7 +225,7 @@ static int lua_verify(lua_State *lua)
         ww_store_close(store);
     if (rc && !report.why[0])
         return ww_ops_push_error(lua, rc, folder);
-    push_report(lua, &report);
+    ww_ops_push_report(lua, &report);
     return 1;
 }
 
@@ -235,7 +235,7 @@ static int lua_check(lua_State *lua)
     int rc = ww_ledger_check(check_ledger(lua), &report);
     if (rc && !report.why[0])
         return ww_ops_push_error(lua, rc, NULL);
-    push_report(lua, &report);
+    ww_ops_push_report(lua, &report);
     return 1;
 }
 
@@ -248,5 +248,6 @@ void ww_ops_open_ledger(lua_State *lua)
     };
     lua_newtable(lua);
     luaL_register(lua, NULL, functions);
+    ww_ops_add_ledger_files(lua);
     lua_setfield(lua, -2, "ledger");
 }

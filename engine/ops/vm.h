@@ -53,6 +53,10 @@ void ww_ops_open_http_client(lua_State *lua);
 void ww_ops_open_crypto(lua_State *lua);
 void ww_ops_open_fs(lua_State *lua);
 void ww_ops_open_ledger(lua_State *lua);
+/* Adds to the table on the stack what is done to books at rest. */
+void ww_ops_add_ledger_files(lua_State *lua);
+struct ww_ledger_report;
+void ww_ops_push_report(lua_State *lua, const struct ww_ledger_report *report);
 void ww_ops_open_control(lua_State *lua);
 void ww_ops_open_net(lua_State *lua);
 void ww_ops_open_process(lua_State *lua);

@@ -23,7 +23,7 @@ struct leveldb_store {
     leveldb_readoptions_t *read_options;
     leveldb_writeoptions_t *write_options;
     leveldb_writeoptions_t *sync_options;
-    char *folder;
+    char *folder; /* whose secrets it has */
     int folder_fd;
     struct timespec names_synced; /* the folder's time of change at its last sync */
 };
@@ -201,7 +201,8 @@ static int open_folder(const char *folder)
     return fd;
 }
 
-int ww_store_open(const char *folder, struct ww_store **out)
+int ww_store_open_as(const char *folder, const char *secrets_folder, bool damaged,
+                     struct ww_store **out)
 {
     struct leveldb_store *self = ww_alloc(1, sizeof(*self));
     char *error = NULL;
@@ -209,7 +210,7 @@ int ww_store_open(const char *folder, struct ww_store **out)
 
     if (!self)
         return WW_ENOMEM;
-    self->folder = ww_strndup(folder, strlen(folder));
+    self->folder = ww_strndup(secrets_folder, strlen(secrets_folder));
     self->folder_fd = self->folder ? open_folder(folder) : -1;
     if (self->folder_fd < 0) {
         rc = self->folder ? WW_EIO : WW_ENOMEM;
@@ -220,7 +221,7 @@ int ww_store_open(const char *folder, struct ww_store **out)
     self->store.kind = &leveldb_kind;
     self->options = leveldb_options_create();
     leveldb_options_set_create_if_missing(self->options, 1);
-    leveldb_options_set_paranoid_checks(self->options, 1);
+    leveldb_options_set_paranoid_checks(self->options, !damaged);
     leveldb_options_set_write_buffer_size(self->options, WRITE_BUFFER_BYTES);
     leveldb_options_set_max_open_files(self->options, OPEN_FILES_MAX);
     self->read_options = leveldb_readoptions_create();
@@ -238,4 +239,9 @@ int ww_store_open(const char *folder, struct ww_store **out)
     }
     *out = &self->store;
     return 0;
+}
+
+int ww_store_open(const char *folder, struct ww_store **out)
+{
+    return ww_store_open_as(folder, folder, false, out);
 }

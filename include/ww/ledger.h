@@ -193,5 +193,23 @@ int ww_ledger_verify(struct ww_store *store, struct ww_ledger_report *report);
 /* The sums on the working set: for tests after every step, and at open. The same codes. */
 int ww_ledger_check(const struct ww_ledger *ledger, struct ww_ledger_report *report);
 
+/* --- repair --------------------------------------------------------------------------------- */
+
+/* A journal whose last batches are damaged; see docs/operating/backup.md. */
+struct ww_ledger_tail {
+    uint64_t whole;       /* the last batch that is whole */
+    uint64_t first, last; /* batches after it that are damaged or missing; 0: none */
+    size_t records;       /* that are stored of them, … */
+    size_t bytes;         /* … and their size */
+    char why[256];        /* what is wrong with the first of them, or why nothing may be cut */
+    struct ww_ledger_report books; /* without them */
+};
+/* Looks, and changes nothing. 0: the books are right, or would be without the tail (first > 0).
+ * WW_ECORRUPT: something else is damaged, or something after the damage is whole; `why` says it.
+ * WW_EIO, WW_ENOMEM. On a store that nothing else uses. */
+int ww_ledger_tail(struct ww_store *store, struct ww_ledger_tail *tail);
+/* Deletes the batches from tail->first to tail->last, which are lost then, and verifies. */
+int ww_ledger_cut_tail(struct ww_store *store, const struct ww_ledger_tail *tail);
+
 /* Tests: moves the ledger's clocks (wall and up-time) forward. */
 void ww_ledger_advance_clock(struct ww_ledger *ledger, uint64_t ms);

@@ -14,6 +14,19 @@ struct ww_loop;
  * be called from any thread; a batch belongs to one at a time. WW_EIO, WW_ECORRUPT, WW_EAGAIN when
  * another process has it open. */
 int ww_store_open(const char *folder, struct ww_store **store);
+/* The same for a copy, whose secrets are those of `secrets_folder`. damaged: what its files have
+ * lost is skipped, which ww_store_open refuses. */
+int ww_store_open_as(const char *folder, const char *secrets_folder, bool damaged,
+                     struct ww_store **store);
+/* Copies the files of a store that nobody has open, without its secrets, to a new folder, synced.
+ * WW_ENOTFOUND: there is no store; WW_EEXIST: there is something of that name; WW_EAGAIN: another
+ * process has it open; WW_EIO, after which nothing is left of the copy. */
+int ww_store_copy(const char *folder, const char *to);
+/* Removes a copy that was not used; a missing one is fine. WW_EIO. */
+int ww_store_remove(const char *folder);
+/* The store's folder gets the name `aside`, the copy becomes the store. WW_ENOTFOUND, WW_EAGAIN,
+ * WW_EEXIST, WW_EIO. */
+int ww_store_replace(const char *folder, const char *copy, const char *aside);
 /* A store in memory, for tests. fail_write: the n-th write from now (1 = the next; a committer's
  * group counts as one, and so does each secret that is put or erased) fails with WW_EIO, the
  * others don't (0 = none). */

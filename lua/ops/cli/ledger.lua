@@ -1,4 +1,4 @@
---- `ww ledger verify`: are the books whole and balanced?
+--- `ww ledger`: are the books whole and balanced, and what to do when they are not.
 local amount = require("ops.amount")
 local config = require("ops.config")
 local control = require("ops.control")
@@ -6,16 +6,39 @@ local format = require("ops.format")
 
 local LIVE_S = 25
 
+local VERBS, HUMAN = {}, {}
+
+--- The folder of books at rest.
+local function folder_of(state)
+    local folder = state .. "/ledger"
+    if ww.fs.is_dir(folder) then
+        return folder
+    end
+    local err = ww.error("ENOTFOUND", "there are no books in " .. folder)
+    err.what = "There are no books here"
+    err.fix = "Say where the arbiter's state is: --state DIR"
+    return nil, err
+end
+
+--- What is done to books at rest can't be done beside an arbiter that runs.
+local function explain(err)
+    if err.code == "EAGAIN" then
+        err.what = "An arbiter runs with these books"
+        err.fix = "Stop it first"
+    end
+    return nil, err
+end
+
+-- --- verify ----------------------------------------------------------------
+
 --- The books of an arbiter that isn't running, from its store.
 local function verify_folder(state)
-    local folder = state .. "/ledger"
-    if not ww.fs.is_dir(folder) then
-        local err = ww.error("ENOTFOUND", "there are no books in " .. folder)
-        err.what = "There are no books here"
-        err.fix = "Say where the arbiter's state is: --state DIR"
+    local folder, err = folder_of(state)
+    if not folder then
         return nil, err
     end
-    local report, err = ww.ledger.verify(folder)
+    local report
+    report, err = ww.ledger.verify(folder)
     return report, err, "store"
 end
 
@@ -36,50 +59,137 @@ local function verify(args)
     return verify_folder(state)
 end
 
+function VERBS.verify(args)
+    local report, err, source = verify(args)
+    if not report then
+        return nil, err
+    end
+    report.source = source
+    report.assets = setmetatable(report.assets, ww.list)
+    return report, nil, report.ok and 0 or 1
+end
+
+local WALLET_COLUMNS = { "in", "out", "market", "earned", "escrow", "dispute", "transfer" }
+
+function HUMAN.verify(data, out)
+    out:print(data.ok and "the books balance" or "THE BOOKS DO NOT BALANCE: " .. data.why)
+    out:print(("%s batches, %s contracts, %s networks (%s)"):format(format.count(data.batches),
+        format.count(data.contracts), format.count(data.networks), data.source))
+    local rows = {}
+    for _, asset in ipairs(data.assets) do
+        local row = { asset.asset }
+        for _, name in ipairs(WALLET_COLUMNS) do
+            row[#row + 1] = amount.digits(asset[name], asset.asset)
+        end
+        rows[#rows + 1] = row
+    end
+    if #rows > 0 then
+        out:print(format.table({ "ASSET", "IN", "OUT", "MARKET", "EARNED", "ESCROW", "DISPUTE",
+            "TRANSFER" },
+            rows, { [2] = true, [3] = true, [4] = true, [5] = true, [6] = true, [7] = true,
+                [8] = true }))
+    end
+end
+
+-- --- repair ----------------------------------------------------------------
+
+function VERBS.repair(args)
+    if not args.cut_tail then
+        local err = ww.error("EINVAL", "the one repair there is cuts off a damaged tail")
+        err.fix = "To see what it would cut: ww ledger repair --cut-tail"
+        err.exit = 2
+        return nil, err
+    end
+    local state = args.state or config.state_folder("arbiter")
+    local folder, err = folder_of(state)
+    if not folder then
+        return nil, err
+    end
+    local aside = ("%s.damaged-%d"):format(folder, math.floor(ww.loop.wall_ms() / 1000))
+    local report
+    report, err = ww.ledger.repair(folder, args.confirm or false, aside)
+    if not report then
+        return explain(err)
+    end
+    report.books.assets = setmetatable(report.books.assets, ww.list)
+    report.kept = report.cut and aside or nil
+    return report
+end
+
+local function range(first, last)
+    return first == last and "batch " .. format.count(first)
+        or ("batches %s to %s"):format(format.count(first), format.count(last))
+end
+
+function HUMAN.repair(data, out)
+    if not data.needed then
+        out:print(("there is nothing to cut: the books balance, up to batch %s")
+            :format(format.count(data.whole)))
+        return
+    end
+    out:print(("the books are whole up to batch %s"):format(format.count(data.whole)))
+    if data.damaged then
+        out:print("the store's own files are damaged; what followed in them can't be read")
+    end
+    if data.first > 0 then
+        out:print(("%s: %s"):format(data.cut and "cut" or "would be cut",
+            ("%s (%s stored, %s bytes): %s"):format(range(data.first, data.last),
+                format.count(data.records), format.count(data.bytes), data.why)))
+    end
+    out:print(("without them there are %s contracts and %s networks, and the books balance")
+        :format(format.count(data.books.contracts), format.count(data.books.networks)))
+    if data.cut then
+        out:print("the store as it was is in " .. data.kept)
+    else
+        out:print("nothing was changed; whatever came after is lost for good with: "
+            .. "ww ledger repair --cut-tail --confirm")
+    end
+end
+
+-- --- the command -----------------------------------------------------------
+
+local function define_state(verb)
+    verb:option("--state"):argname("DIR"):description("The arbiter's state folder.")
+end
+
+local function define_verify(command)
+    local verb = command:command("verify")
+        :summary("Check that the books are whole and balance.")
+        :description("Check that the books are whole and balance: conservation per asset, no "
+            .. "negative wallet, escrow and dispute equal to the contracts, no gap in the "
+            .. "sequence.")
+    verb:option("--control"):argname("PATH")
+        :description("The arbiter's control socket (WW_CONTROL).")
+    define_state(verb)
+end
+
+local function define_repair(command)
+    local verb = command:command("repair")
+        :summary("Cut off a damaged tail of the journal.")
+        :description("Cut off a damaged tail of the journal of an arbiter that doesn't run. Says "
+            .. "what would be cut; cuts only with --confirm, on a copy, and keeps the store as it "
+            .. "was. Refuses damage anywhere else: then a backup helps.")
+    verb:flag("--cut-tail"):target("cut_tail"):description("The one repair there is.")
+    verb:flag("--confirm"):description("Do it; without, only say what would be done.")
+    define_state(verb)
+end
+
 return {
-    name = "ledger", order = 41, summary = "Verify the arbiter's books.",
+    name = "ledger", order = 41, summary = "Verify and repair the arbiter's books.",
     define = function(command)
         command:command_target("verb")
         command:epilog([[
 Examples:
   ww ledger verify                   a running arbiter, or its store if it doesn't run
-  ww ledger verify --state /var/lib/ww/arbiter --json]])
-        local verb = command:command("verify")
-            :summary("Check that the books are whole and balance.")
-            :description("Check that the books are whole and balance: conservation per asset, no "
-                .. "negative wallet, escrow and dispute equal to the contracts, no gap in the "
-                .. "sequence.")
-        verb:option("--control"):argname("PATH")
-            :description("The arbiter's control socket (WW_CONTROL).")
-        verb:option("--state"):argname("DIR"):description("The arbiter's state folder.")
+  ww ledger verify --state /var/lib/ww/arbiter --json
+  ww ledger repair --cut-tail        what would be cut; then again with --confirm]])
+        define_verify(command)
+        define_repair(command)
     end,
     run = function(args)
-        local report, err, source = verify(args)
-        if not report then
-            return nil, err
-        end
-        report.source = source
-        report.assets = setmetatable(report.assets, ww.list)
-        return report, nil, report.ok and 0 or 1
+        return VERBS[args.verb](args)
     end,
-    human = function(data, _, out)
-        out:print(data.ok and "the books balance" or "THE BOOKS DO NOT BALANCE: " .. data.why)
-        out:print(("%s batches, %s contracts, %s networks (%s)"):format(format.count(data.batches),
-            format.count(data.contracts), format.count(data.networks), data.source))
-        local rows = {}
-        for _, asset in ipairs(data.assets) do
-            local row = { asset.asset }
-            for _, name in ipairs({ "in", "out", "market", "earned", "escrow", "dispute",
-                "transfer" }) do
-                row[#row + 1] = amount.digits(asset[name], asset.asset)
-            end
-            rows[#rows + 1] = row
-        end
-        if #rows > 0 then
-            out:print(format.table({ "ASSET", "IN", "OUT", "MARKET", "EARNED", "ESCROW", "DISPUTE",
-                "TRANSFER" },
-                rows, { [2] = true, [3] = true, [4] = true, [5] = true, [6] = true, [7] = true,
-                    [8] = true }))
-        end
+    human = function(data, args, out)
+        HUMAN[args.verb](data, out)
     end,
 }
