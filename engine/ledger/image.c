@@ -159,27 +159,32 @@ static void put_payload(struct ww_buf *buf, const struct ww_object *object)
     }
 }
 
+int ww_object_value(struct ww_epochs *epochs, const struct ww_object *object,
+                    uint8_t key[WW_OBJECT_KEY_MAX], size_t *key_size)
+{
+    struct ww_buf *value = &epochs->sealed;
+
+    *key_size = ww_object_key(object, key);
+    if (ww_object_sealed(object->kind)) {
+        ww_buf_clear(&epochs->plain);
+        put_payload(&epochs->plain, object);
+        return ww_object_seal(epochs, key, *key_size);
+    }
+    ww_buf_clear(value);
+    ww_object_begin(value);
+    put_payload(value, object);
+    return ww_object_end(value, key, *key_size);
+}
+
 int ww_object_store(struct ww_store_batch *batch, struct ww_epochs *epochs,
                     const struct ww_object *object)
 {
-    bool sealed = ww_object_sealed(object->kind);
-    struct ww_buf *value = &epochs->sealed;
     uint8_t key[WW_OBJECT_KEY_MAX];
-    size_t key_size = ww_object_key(object, key);
-    int rc;
+    size_t key_size;
+    int rc = ww_object_value(epochs, object, key, &key_size);
 
-    if (sealed) {
-        ww_buf_clear(&epochs->plain);
-        put_payload(&epochs->plain, object);
-        rc = ww_object_seal(epochs, key, key_size);
-    } else {
-        ww_buf_clear(value);
-        ww_object_begin(value);
-        put_payload(value, object);
-        rc = ww_object_end(value, key, key_size);
-    }
     if (!rc)
-        ww_store_batch_put(batch, key, key_size, value->data, value->size);
+        ww_store_batch_put(batch, key, key_size, epochs->sealed.data, epochs->sealed.size);
     return rc;
 }
 

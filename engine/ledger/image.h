@@ -72,6 +72,9 @@ size_t ww_object_key(const struct ww_object *object, uint8_t key[WW_OBJECT_KEY_M
  * to be sealed. WW_ENOMEM. */
 int ww_object_store(struct ww_store_batch *batch, struct ww_epochs *epochs,
                     const struct ww_object *object);
+/* The same without a batch: the key, and the value in epochs->sealed. */
+int ww_object_value(struct ww_epochs *epochs, const struct ww_object *object,
+                    uint8_t key[WW_OBJECT_KEY_MAX], size_t *key_size);
 /* From a stored pair; views are borrowed from it or from epochs->plain. A journal record's value is
  * left to ww_journal_open. The codes of ww_journal_open. */
 int ww_object_load(struct ww_epochs *epochs, const uint8_t *key, size_t key_size,

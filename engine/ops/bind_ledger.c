@@ -249,5 +249,6 @@ void ww_ops_open_ledger(lua_State *lua)
     lua_newtable(lua);
     luaL_register(lua, NULL, functions);
     ww_ops_add_ledger_files(lua);
+    ww_ops_add_ledger_backup(lua);
     lua_setfield(lua, -2, "ledger");
 }

@@ -3,13 +3,14 @@
  * ww.process.spawn{argv={…}, stdout="inherit"|"null"|PATH, stderr=…, on_exit=fn(code, signal)}
  *   -> child with :pid(), :kill("TERM"); children die with their parent,
  *   and a Ctrl-C at the terminal does not reach them: it is the parent's to pass on.
- * ww.process.self() -> path of the running program; .env(name); .is_tty(fd); .columns();
+ * ww.process.self() -> path of the running program; .env(name); .cwd(); .is_tty(fd); .columns();
  * .set_limits() tunes the process once (file descriptors, allocator); .notify("READY=1") tells the
  * service manager, if it wants to know (NOTIFY_SOCKET, sd_notify(3)); .exit_now(code) ends the
  * process without tidying up.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -163,6 +164,16 @@ static int lua_pid(lua_State *lua)
     return 1;
 }
 
+static int lua_cwd(lua_State *lua)
+{
+    char path[PATH_MAX];
+
+    if (!getcwd(path, sizeof(path)))
+        return ww_ops_push_system_error(lua, WW_ESYSTEM, "the working folder");
+    lua_pushstring(lua, path);
+    return 1;
+}
+
 static int lua_is_tty(lua_State *lua)
 {
     lua_pushboolean(lua, isatty((int)luaL_checkinteger(lua, 1)));
@@ -233,6 +244,7 @@ void ww_ops_open_process(lua_State *lua)
         {"self", lua_self},
         {"env", lua_env},
         {"pid", lua_pid},
+        {"cwd", lua_cwd},
         {"is_tty", lua_is_tty},
         {"columns", lua_columns},
         {"set_limits", lua_set_limits},

@@ -7,6 +7,7 @@
 #include "ww/ops.h"
 
 struct ww_control;
+struct ww_ops_backup;
 
 struct ww_ops {
     struct ww_loop *loop;
@@ -14,8 +15,9 @@ struct ww_ops {
     char *lua_folder;
     struct ww_ledger *ledger; /* borrowed; arbiter only */
     struct ww_store *store;
-    int depth;    /* nested calls from C into Lua */
-    int handlers; /* registry reference: table of event handlers */
+    struct ww_ops_backup *backup; /* one that is being made, or NULL */
+    int depth;                    /* nested calls from C into Lua */
+    int handlers;                 /* registry reference: table of event handlers */
     bool exited;
     bool closing; /* the VM is being closed: Lua must not be called any more */
     int exit_code;
@@ -55,6 +57,10 @@ void ww_ops_open_fs(lua_State *lua);
 void ww_ops_open_ledger(lua_State *lua);
 /* Adds to the table on the stack what is done to books at rest. */
 void ww_ops_add_ledger_files(lua_State *lua);
+/* … and the backup of live ones. */
+void ww_ops_add_ledger_backup(lua_State *lua);
+/* Waits for the end of a backup that is being made; nobody is told. */
+void ww_ops_end_backup(struct ww_ops *ops);
 struct ww_ledger_report;
 void ww_ops_push_report(lua_State *lua, const struct ww_ledger_report *report);
 void ww_ops_open_control(lua_State *lua);

@@ -152,6 +152,13 @@ int ww_store_copy(const char *folder, const char *to)
     return rc ? rc : sync_parent(to);
 }
 
+int ww_store_rename(const char *folder, const char *to)
+{
+    if (access(to, F_OK) == 0)
+        return WW_EEXIST;
+    return rename(folder, to) == 0 ? sync_parent(to) : failed("A store can't be named", to);
+}
+
 int ww_store_replace(const char *folder, const char *copy, const char *aside)
 {
     int fd, rc = lock(folder, &fd);

@@ -211,5 +211,34 @@ int ww_ledger_tail(struct ww_store *store, struct ww_ledger_tail *tail);
 /* Deletes the batches from tail->first to tail->last, which are lost then, and verifies. */
 int ww_ledger_cut_tail(struct ww_store *store, const struct ww_ledger_tail *tail);
 
+/* --- backup --------------------------------------------------------------------------------- */
+
+/* A backup is one file: balances and facts, and nothing of a contract, a request id or a private
+ * fact. What contracts held is in it as their payers' escrow and dispute wallets, and goes back to
+ * their market wallets at the restore. */
+struct ww_ledger_backup {
+    uint64_t wall_ms; /* when it was made */
+    uint64_t batches; /* sequence of the last batch that is in it */
+    uint64_t accounts, facts;
+    uint64_t contracts; /* open when it was made */
+    uint64_t bytes;     /* of the file */
+    size_t asset_count;
+    struct ww_part held[WW_LEDGER_ASSETS_MAX]; /* escrow and disputes, by asset */
+    char why[256];                             /* the first thing that is wrong; "" when 0 */
+};
+/* Writes the books as they are in the store (one scan of a snapshot, beside a live ledger or
+ * without one; takes time and memory as opening does: not on the loop's thread of a live node, any
+ * other will do). Facts whose key begins with `leave_out` (may be NULL) are not in it. The file is
+ * made whole or not at all, mode 0600. WW_EEXIST: there is something of that name; WW_ECORRUPT: the
+ * books are not right; WW_EIO, WW_ENOMEM, WW_ETOOBIG. */
+int ww_ledger_backup(struct ww_store *store, const char *path, const char *leave_out,
+                     struct ww_ledger_backup *backup);
+/* Fills an empty store from a backup, and verifies. Contracts are gone; `held` says what went back.
+ * No request id that was done before the backup is done again. WW_ENOTFOUND, WW_EIO: the file;
+ * WW_ECORRUPT: it was changed or cut short, or its books are not right; WW_EUNSUPPORTED: it is no
+ * backup of this version; WW_ESTATE: the store is not empty; WW_ENOMEM, WW_ETOOBIG. After a
+ * failure the store is of no use. */
+int ww_ledger_restore(struct ww_store *store, const char *path, struct ww_ledger_backup *backup);
+
 /* Tests: moves the ledger's clocks (wall and up-time) forward. */
 void ww_ledger_advance_clock(struct ww_ledger *ledger, uint64_t ms);

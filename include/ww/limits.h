@@ -39,6 +39,7 @@
 #define WW_LEDGER_JOURNAL_BYTES_MAX (16 << 20) /* … or at this size … */
 #define WW_LEDGER_CHANGED_MAX 4096         /* … or with so many changed objects: folding holds the loop for milliseconds */
 #define WW_LEDGER_FOLD_MS 600000           /* protocol: and at least every 10 minutes, as a new epoch */
+#define WW_LEDGER_BACKUP_BYTES_MAX (2UL << 30) /* a backup: a million accounts and facts of 1 KiB */
 #define WW_LEDGER_TURN_SLICE_US 2000       /* what a new epoch seals again at once: half of the loop's time */
 #define WW_LEDGER_TURN_RETRY_US 100000     /* memory or the committer's queue was in its way */
 

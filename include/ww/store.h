@@ -24,6 +24,8 @@ int ww_store_open_as(const char *folder, const char *secrets_folder, bool damage
 int ww_store_copy(const char *folder, const char *to);
 /* Removes a copy that was not used; a missing one is fine. WW_EIO. */
 int ww_store_remove(const char *folder);
+/* A store that nobody has open gets a name that is free. WW_EEXIST, WW_EIO. */
+int ww_store_rename(const char *folder, const char *to);
 /* The store's folder gets the name `aside`, the copy becomes the store. WW_ENOTFOUND, WW_EAGAIN,
  * WW_EEXIST, WW_EIO. */
 int ww_store_replace(const char *folder, const char *copy, const char *aside);

@@ -9,6 +9,10 @@ local sessions = require("arbiter.sessions")
 
 local M = {}
 
+--- Facts that no backup has: session secrets, which only the key beside the books opens.
+--- Providers are given new ones.
+M.NOT_IN_BACKUPS = "secret/"
+
 local STAT_CHECK_S = 60 -- how often the market policy is asked for the next stat
 -- A stop waits no longer for others' requests and close frames; what is open then is cut. Stopping
 -- has 5 s in all, and nobody outside may use them up.
@@ -111,6 +115,23 @@ local function methods_of(node)
             end
             return async.await(function(done)
                 local begun, problem = ww.arbiter.forget({ done = done })
+                if not begun then
+                    done(nil, problem)
+                end
+            end)
+        end,
+        ["ledger.backup"] = function(params)
+            local ok, err = accounts.commit()
+            if not ok then
+                return nil, err
+            end
+            if type(params.path) ~= "string" or params.path:sub(1, 1) ~= "/" then
+                return nil, ww.error("EINVAL", "path is an absolute path of a file to be made")
+            end
+            return async.await(function(done)
+                local begun, problem = ww.ledger.backup({
+                    path = params.path, leave_out = M.NOT_IN_BACKUPS, done = done,
+                })
                 if not begun then
                     done(nil, problem)
                 end

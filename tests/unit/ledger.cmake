@@ -1,4 +1,4 @@
-foreach(part operation request commit memory corrupt epoch forget tail)
+foreach(part operation request commit memory corrupt epoch forget tail backup)
   ww_unit_test(ledger_${part} SOURCES ledger_${part}_test.c ledger_rig.c
                ROOMS ledger store loop crypto base)
 endforeach()

@@ -5,6 +5,7 @@ local control = require("ops.control")
 local format = require("ops.format")
 
 local LIVE_S = 25
+local BACKUP_S = 600 -- a million accounts are written in less
 
 local VERBS, HUMAN = {}, {}
 
@@ -29,6 +30,11 @@ local function explain(err)
     return nil, err
 end
 
+local function with_list(result)
+    result.held = setmetatable(result.held, ww.list)
+    return result
+end
+
 -- --- verify ----------------------------------------------------------------
 
 --- The books of an arbiter that isn't running, from its store.
@@ -42,18 +48,32 @@ local function verify_folder(state)
     return report, err, "store"
 end
 
---- A live arbiter if there is one, its store otherwise.
-local function verify(args)
+--- Asks a live arbiter if there is one.
+---@return table? result
+---@return table? err nil when none runs
+---@return string state folder
+local function ask(args, method, params, limit_s)
     local state = args.state or config.state_folder("arbiter")
     local named = args.control or (not args.state and ww.process.env("WW_CONTROL")) or nil
     local path = named and named ~= "" and named or state .. "/control.sock"
-    local report, err = control.call(path, "ledger.verify", {}, LIVE_S)
-    if report then
-        return report, nil, "live"
+    local result, err = control.call(path, method, params, limit_s)
+    if result then
+        return result, nil, state
     end
     local absent = err.code == "ENOTFOUND" or err.code == "ECONNREFUSED"
         or err.code == "EUNREACHABLE"
-    if not absent or args.control then
+    if absent and not args.control then
+        err = nil
+    end
+    return nil, err, state
+end
+
+--- A live arbiter if there is one, its store otherwise.
+local function verify(args)
+    local report, err, state = ask(args, "ledger.verify", {}, LIVE_S)
+    if report then
+        return report, nil, "live"
+    elseif err then
         return nil, err
     end
     return verify_folder(state)
@@ -146,6 +166,73 @@ function HUMAN.repair(data, out)
     end
 end
 
+-- --- backup and restore ----------------------------------------------------
+
+local function absolute(path)
+    return path:sub(1, 1) == "/" and path or ww.process.cwd() .. "/" .. path
+end
+
+function VERBS.backup(args)
+    local path = absolute(args.file)
+    local result, err, state = ask(args, "ledger.backup", { path = path }, BACKUP_S)
+    if result or err then
+        return result and with_list(result), err
+    end
+    local folder
+    folder, err = folder_of(state)
+    if not folder then
+        return nil, err
+    end
+    result, err = ww.ledger.backup_folder(folder, path, require("arbiter.main").NOT_IN_BACKUPS)
+    if not result then
+        return explain(err)
+    end
+    return with_list(result)
+end
+
+local function print_held(data, what, out)
+    for _, held in ipairs(data.held) do
+        if held.amount ~= "0" then
+            out:print(("%s %s"):format(amount.format(held.amount, held.asset), what))
+        end
+    end
+end
+
+function HUMAN.backup(data, out)
+    out:print(("backed up to %s: batch %s, %s accounts, %s facts, %s bytes"):format(data.path,
+        format.count(data.batches), format.count(data.accounts), format.count(data.facts),
+        format.count(data.bytes)))
+    print_held(data, ("held by %s contracts, which are not in it: a restore gives it back to who "
+        .. "paid it"):format(format.count(data.contracts)), out)
+end
+
+function VERBS.restore(args)
+    local state = args.state or config.state_folder("arbiter")
+    local folder = state .. "/ledger"
+    local made, err = ww.fs.mkdir(state)
+    if not made then
+        return nil, err
+    end
+    local result
+    result, err = ww.ledger.restore(folder, absolute(args.file))
+    if result then
+        return with_list(result)
+    elseif err.code == "EEXIST" then
+        err.what = "There are books here already"
+        err.fix = "Restore into an empty state folder; no books are ever overwritten"
+    elseif err.code == "EUNSUPPORTED" then
+        err.what = "This is no backup of an arbiter's books"
+    end
+    return explain(err)
+end
+
+function HUMAN.restore(data, out)
+    out:print(("restored %s accounts and %s facts, up to batch %s; the books balance"):format(
+        format.count(data.accounts), format.count(data.facts), format.count(data.batches)))
+    out:print(("%s contracts that were open are gone"):format(format.count(data.contracts)))
+    print_held(data, "that they held is back in the market wallets of who paid it", out)
+end
+
 -- --- the command -----------------------------------------------------------
 
 local function define_state(verb)
@@ -174,16 +261,36 @@ local function define_repair(command)
     define_state(verb)
 end
 
+local function define_backup(command)
+    local verb = command:command("backup")
+        :summary("Write balances and facts to a file.")
+        :description("Write the balances and facts of an arbiter's books to a file, while it runs "
+            .. "or not. No contract is in it.")
+    verb:argument("file"):description("To be made; must not be there.")
+    verb:option("--control"):argname("PATH")
+        :description("The arbiter's control socket (WW_CONTROL).")
+    define_state(verb)
+    verb = command:command("restore")
+        :summary("Fill an empty state folder from a backup.")
+        :description("Fill an empty state folder from a backup. Contracts that were open are gone; "
+            .. "what they held goes back to the market wallets of who paid it.")
+    verb:argument("file"):description("A backup.")
+    define_state(verb)
+end
+
 return {
-    name = "ledger", order = 41, summary = "Verify and repair the arbiter's books.",
+    name = "ledger", order = 41, summary = "Verify, back up and repair the arbiter's books.",
     define = function(command)
         command:command_target("verb")
         command:epilog([[
 Examples:
   ww ledger verify                   a running arbiter, or its store if it doesn't run
   ww ledger verify --state /var/lib/ww/arbiter --json
+  ww ledger backup /var/backups/ww-$(date +%F).books
+  ww ledger restore /var/backups/ww-2031-05-01.books --state /var/lib/ww/arbiter
   ww ledger repair --cut-tail        what would be cut; then again with --confirm]])
         define_verify(command)
+        define_backup(command)
         define_repair(command)
     end,
     run = function(args)
