@@ -31,6 +31,20 @@ static uint64_t load_u64(const uint8_t *bytes)
     return value;
 }
 
+int ww_ledger_hash(const void *first, size_t first_size, const void *second, size_t second_size,
+                   struct ww_hash *out)
+{
+    struct ww_sha256_stream *stream;
+    int rc = ww_sha256_begin(&stream);
+
+    if (rc)
+        return rc;
+    ww_sha256_add(stream, first, first_size);
+    ww_sha256_add(stream, second, second_size);
+    ww_sha256_end(stream, out);
+    return 0;
+}
+
 uint64_t ww_sealed_epoch(const uint8_t *value, size_t size)
 {
     return size < SEALED_HEAD_SIZE ? 0 : load_u64(value + 1);
@@ -187,18 +201,17 @@ int ww_object_unseal(struct ww_epochs *epochs, const uint8_t *key, size_t key_si
 /* --- snapshot objects, in clear ------------------------------------------------------------- */
 
 /* SHA-256(key || SHA-256(data)), cut: the data need not be copied behind the key. */
-static void digest_of(const uint8_t *key, size_t key_size, const void *data, size_t size,
-                      struct ww_ledger_digest *out)
+static int digest_of(const uint8_t *key, size_t key_size, const void *data, size_t size,
+                     struct ww_ledger_digest *out)
 {
-    uint8_t joined[WW_OBJECT_KEY_MAX + sizeof(struct ww_hash)];
     struct ww_hash hash;
+    int rc = ww_ledger_hash(data, size, "", 0, &hash);
 
-    WW_REQUIRE(key_size <= WW_OBJECT_KEY_MAX);
-    ww_sha256(data, size, &hash);
-    memcpy(joined, key, key_size);
-    memcpy(joined + key_size, hash.bytes, sizeof(hash.bytes));
-    ww_sha256(joined, key_size + sizeof(hash.bytes), &hash);
-    memcpy(out->bytes, hash.bytes, sizeof(out->bytes));
+    if (!rc)
+        rc = ww_ledger_hash(key, key_size, hash.bytes, sizeof(hash.bytes), &hash);
+    if (!rc)
+        memcpy(out->bytes, hash.bytes, sizeof(out->bytes));
+    return rc;
 }
 
 void ww_object_begin(struct ww_buf *buf)
@@ -210,9 +223,12 @@ int ww_object_end(struct ww_buf *buf, const uint8_t *key, size_t key_size)
 {
     struct ww_ledger_digest digest;
 
-    if (buf->error)
-        return buf->error;
-    digest_of(key, key_size, buf->data, buf->size, &digest);
+    int rc = buf->error;
+
+    if (!rc)
+        rc = digest_of(key, key_size, buf->data, buf->size, &digest);
+    if (rc)
+        return rc;
     ww_buf_put(buf, digest.bytes, sizeof(digest.bytes));
     return buf->error;
 }
@@ -221,11 +237,14 @@ int ww_object_open(const uint8_t *key, size_t key_size, const uint8_t *value, si
                    struct ww_cursor *payload)
 {
     struct ww_ledger_digest digest;
+    int rc;
 
     if (key_size > WW_OBJECT_KEY_MAX || size < 1 + WW_DIGEST_SIZE || value[0] != VERSION_CLEAR)
         return WW_EMALFORMED;
     size -= WW_DIGEST_SIZE;
-    digest_of(key, key_size, value, size, &digest);
+    rc = digest_of(key, key_size, value, size, &digest);
+    if (rc)
+        return rc;
     if (memcmp(digest.bytes, value + size, sizeof(digest.bytes)) != 0)
         return WW_ECORRUPT;
     ww_cursor_init(payload, value + 1, size - 1);

@@ -8,6 +8,7 @@
  */
 #pragma once
 #include "epoch.h"
+#include "ww/id.h"
 
 #define WW_DIGEST_SIZE 16 /* SHA-256, cut; also an AES-GCM tag */
 /* Up-time and horizon, before the items. */
@@ -38,6 +39,10 @@ int ww_journal_seal(struct ww_epochs *epochs, struct ww_buf *buf,
 int ww_journal_open(struct ww_epochs *epochs, const uint8_t *value, size_t size,
                     struct ww_ledger_digest *chain, struct ww_journal_head *head,
                     struct ww_cursor *items);
+/* SHA-256(first || second), either of which may be empty; unlike ww_sha256 it never aborts.
+ * WW_ENOMEM. */
+int ww_ledger_hash(const void *first, size_t first_size, const void *second, size_t second_size,
+                   struct ww_hash *out);
 /* The epoch that a sealed value names; 0 if it is too short. */
 uint64_t ww_sealed_epoch(const uint8_t *value, size_t size);
 

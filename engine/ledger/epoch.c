@@ -1,10 +1,9 @@
 /* The keys of the epochs: made, read, turned over. Relies on the store's secrets for being there
  * before what they seal and gone after it. Must never copy a key anywhere else. */
-#include "epoch.h"
+#include "envelope.h"
 
 #include <string.h>
 
-#include "ww/crypto.h"
 #include "ww/limits.h"
 #include "ww/store.h"
 
@@ -12,15 +11,15 @@
 #define SECRET_SIZE (8 + WW_EPOCH_KEY_SIZE)
 _Static_assert(SECRET_SIZE <= WW_STORE_SECRET_BYTES_MAX, "a key is a secret of the store");
 
-static uint64_t id_of(uint32_t number, const uint8_t key[WW_EPOCH_KEY_SIZE])
+static int id_of(uint32_t number, const uint8_t key[WW_EPOCH_KEY_SIZE], uint64_t *id)
 {
     struct ww_hash hash;
-    uint64_t id = number;
+    int rc = ww_ledger_hash(key, WW_EPOCH_KEY_SIZE, "", 0, &hash);
 
-    ww_sha256(key, WW_EPOCH_KEY_SIZE, &hash);
-    for (size_t index = 0; index < 4; index++)
-        id = id << 8 | hash.bytes[index];
-    return id;
+    *id = number;
+    for (size_t index = 0; index < 4 && !rc; index++)
+        *id = *id << 8 | hash.bytes[index];
+    return rc;
 }
 
 uint32_t ww_epoch_number(uint64_t id)
@@ -52,6 +51,7 @@ static int load_slot(struct ww_store *store, unsigned slot, struct ww_epoch *epo
 {
     uint8_t bytes[WW_STORE_SECRET_BYTES_MAX];
     struct ww_cursor cursor;
+    uint64_t id = 0;
     size_t size = 0;
     int rc = ww_store_secret_get(store, slot, bytes, &size);
 
@@ -61,11 +61,11 @@ static int load_slot(struct ww_store *store, unsigned slot, struct ww_epoch *epo
     ww_cursor_init(&cursor, bytes, size);
     epoch->id = ww_cursor_u64(&cursor);
     ww_cursor_copy(&cursor, epoch->key, sizeof(epoch->key));
-    if (ww_cursor_end(&cursor) || slot_of(epoch) != slot ||
-        epoch->id != id_of(ww_epoch_number(epoch->id), epoch->key))
+    rc = id_of(ww_epoch_number(epoch->id), epoch->key, &id);
+    if (rc || ww_cursor_end(&cursor) || slot_of(epoch) != slot || epoch->id != id)
         ww_wipe(epoch, sizeof(*epoch));
     ww_wipe(bytes, sizeof(bytes));
-    return 0;
+    return rc;
 }
 
 int ww_epochs_load(struct ww_epochs *epochs, struct ww_store *store)
@@ -85,14 +85,20 @@ int ww_epochs_load(struct ww_epochs *epochs, struct ww_store *store)
     return rc;
 }
 
-void ww_epochs_turn(struct ww_epochs *epochs)
+int ww_epochs_turn(struct ww_epochs *epochs)
 {
-    uint32_t number = ww_epoch_number(epochs->current.id) + 1;
+    struct ww_epoch next;
+    int rc;
 
     WW_REQUIRE(epochs->old.id == 0);
-    epochs->old = epochs->current;
-    ww_random_bytes(epochs->current.key, sizeof(epochs->current.key));
-    epochs->current.id = id_of(number, epochs->current.key);
+    ww_random_bytes(next.key, sizeof(next.key));
+    rc = id_of(ww_epoch_number(epochs->current.id) + 1, next.key, &next.id);
+    if (!rc) {
+        epochs->old = epochs->current;
+        epochs->current = next;
+    }
+    ww_wipe(&next, sizeof(next));
+    return rc;
 }
 
 void ww_epochs_put_current(const struct ww_epochs *epochs, struct ww_store_batch *batch)

@@ -29,10 +29,11 @@ struct ww_epochs {
 void ww_epochs_init(struct ww_epochs *epochs);
 /* Wipes the keys. */
 void ww_epochs_deinit(struct ww_epochs *epochs);
-/* Reads the store's secrets; there may be none. One that was cut short counts as none. WW_EIO. */
+/* Reads the store's secrets; there may be none. One that was cut short counts as none. WW_EIO,
+ * WW_ENOMEM. */
 int ww_epochs_load(struct ww_epochs *epochs, struct ww_store *store);
-/* A new current epoch; the one before becomes old (there must be none). */
-void ww_epochs_turn(struct ww_epochs *epochs);
+/* A new current epoch; the one before becomes old (there must be none). WW_ENOMEM. */
+int ww_epochs_turn(struct ww_epochs *epochs);
 /* The current key is put before, the old one erased after what the batch writes. */
 void ww_epochs_put_current(const struct ww_epochs *epochs, struct ww_store_batch *batch);
 void ww_epochs_erase_old(const struct ww_epochs *epochs, struct ww_store_batch *batch);

@@ -6,25 +6,25 @@
 
 #include <string.h>
 
-#include "ww/crypto.h"
-
 /* Ids from further ahead would be forgotten (after 15 minutes) before they are old (10). */
 #define AHEAD_MS_MAX      (WW_LEDGER_REQUEST_KEPT_MS - WW_LEDGER_REQUEST_FRESH_MS)
 #define CONTENT_BYTES_MAX 4096
 
-static void hash_request(const struct ww_id *id, const void *content, size_t content_size,
-                         struct ww_ledger_request *request)
+static int hash_request(const struct ww_id *id, const void *content, size_t content_size,
+                        struct ww_ledger_request *request)
 {
-    uint8_t joined[sizeof(struct ww_id) + sizeof(struct ww_hash)];
     struct ww_hash hash;
+    int rc = ww_ledger_hash(id->bytes, sizeof(id->bytes), "", 0, &hash);
 
-    ww_sha256(id->bytes, sizeof(id->bytes), &hash);
+    if (rc)
+        return rc;
     memcpy(request->name, hash.bytes, sizeof(request->name));
-    ww_sha256(content_size > 0 ? content : "", content_size, &hash);
-    memcpy(joined, id->bytes, sizeof(id->bytes));
-    memcpy(joined + sizeof(id->bytes), hash.bytes, sizeof(hash.bytes));
-    ww_sha256(joined, sizeof(joined), &hash);
-    memcpy(request->content, hash.bytes, sizeof(request->content));
+    rc = ww_ledger_hash(content_size > 0 ? content : "", content_size, "", 0, &hash);
+    if (!rc)
+        rc = ww_ledger_hash(id->bytes, sizeof(id->bytes), hash.bytes, sizeof(hash.bytes), &hash);
+    if (!rc)
+        memcpy(request->content, hash.bytes, sizeof(request->content));
+    return rc;
 }
 
 int ww_ledger_request_item(const struct ww_ledger *ledger, const struct ww_id *id,
@@ -33,12 +33,15 @@ int ww_ledger_request_item(const struct ww_ledger *ledger, const struct ww_id *i
     struct ww_ledger_request *request = &item->request;
     const struct ww_request *known;
     uint64_t now_ms = ww_ledger_wall_ms(ledger);
+    int rc;
 
     if (ww_ledger_id_zero(id) || content_size > CONTENT_BYTES_MAX || (!content && content_size > 0))
         return WW_EINVAL;
     memset(item, 0, sizeof(*item));
     item->kind = WW_ITEM_REQUEST;
-    hash_request(id, content, content_size, request);
+    rc = hash_request(id, content, content_size, request);
+    if (rc)
+        return rc;
     request->wall_ms = ww_id_wall_ms(id);
     request->uptime_ms = ww_ledger_uptime_ms(ledger);
 

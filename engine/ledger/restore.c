@@ -10,8 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "ww/crypto.h"
-
 /* Far below what one batch of the store may have. */
 #define CHUNK_BYTES (4 << 20)
 
@@ -109,7 +107,9 @@ int ww_backup_decode(const uint8_t *data, size_t size, struct ww_ledger *ledger,
     if (size < WW_BACKUP_HEAD_SIZE + WW_BACKUP_END_SIZE)
         return wrong(backup, "it is cut short");
     size -= sizeof(hash.bytes);
-    ww_sha256(data, size, &hash);
+    rc = ww_ledger_hash(data, size, "", 0, &hash);
+    if (rc)
+        return rc;
     if (memcmp(hash.bytes, data + size, sizeof(hash.bytes)) != 0)
         return wrong(backup, "it was changed, or cut short");
     ww_cursor_init(&cursor, data, size);

@@ -117,11 +117,12 @@ static int begin(struct ww_ledger *ledger)
     /* What has happened so far belongs to the old epoch. */
     if (!rc)
         rc = ww_ledger_send_open(ledger);
+    if (!rc)
+        rc = ww_epochs_turn(&ledger->epochs);
     if (rc) {
         ww_flight_destroy(flight);
         return rc;
     }
-    ww_epochs_turn(&ledger->epochs);
     ww_books_turn(ledger->books);
     ww_epochs_put_current(&ledger->epochs, flight->batch);
     ledger->sealed_any = false;
@@ -200,9 +201,11 @@ static int write_first_key(struct ww_ledger *ledger)
 
     if (rc)
         return rc;
-    ww_epochs_turn(&ledger->epochs);
-    ww_epochs_put_current(&ledger->epochs, batch);
-    rc = ww_store_write(ledger->store, batch, true);
+    rc = ww_epochs_turn(&ledger->epochs);
+    if (!rc) {
+        ww_epochs_put_current(&ledger->epochs, batch);
+        rc = ww_store_write(ledger->store, batch, true);
+    }
     ww_store_batch_destroy(batch);
     return rc;
 }

@@ -348,5 +348,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(every_write_fails, set_up, tear_down),
     };
 
+    /* OpenSSL's memory runs out, too. */
+    if (!ww_crypto_init())
+        return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -258,7 +258,7 @@ static void run(const struct options *options, size_t outstanding, struct result
     struct bench bench = {.under_way = outstanding};
     struct life *lives = ww_alloc(outstanding, sizeof(*lives));
     struct ww_ledger_report report;
-    char folder[256], command[300], why[256];
+    char folder[256], command[600], why[256];
     const char *tmp = getenv("TMPDIR");
 
     snprintf(folder, sizeof(folder), "%s/ww-bench-ledger-XXXXXX", tmp ? tmp : "/tmp");
@@ -294,7 +294,7 @@ static void run(const struct options *options, size_t outstanding, struct result
     ww_free(lives);
     ww_free(bench.step_us);
     ww_free(bench.life_us);
-    snprintf(command, sizeof(command), "rm -rf '%s'", folder);
+    snprintf(command, sizeof(command), "rm -rf '%s' '%s'-?.key", folder, folder);
     must(system(command) ? WW_ESYSTEM : 0, command);
 }
 
