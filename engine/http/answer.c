@@ -100,8 +100,9 @@ static bool send_head(struct ww_http_request *connection, const struct ww_http_r
     } else if (code == WW_EINVAL || code == WW_ETOOBIG) {
         static const char bare[] = "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n"
                                    "Connection: close\r\n\r\n";
-        ww_log(WW_LOG_ERROR, "http", "bad answer", "path=%s code=%s", connection->head.path,
-               ww_error_name(code));
+        /* Not the path: it may name a contract, which must be forgotten. */
+        ww_log(WW_LOG_ERROR, "http", "bad answer", "connection=%llu code=%s",
+               (unsigned long long)connection->id, ww_error_name(code));
         (void)ww_http_link_write(connection->link, bare, sizeof(bare) - 1);
         connection->close = true;
         ww_http_connection_next(connection);
