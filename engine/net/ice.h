@@ -1,7 +1,7 @@
 /* ICE on libnice, behind one thread. The functions belong to the loop's thread and never wait for
  * the other one: what they ask for is queued to it, what it finds comes back as events, on the
- * loop. Every agent is known by its peer's id; an event may come after its agent was destroyed, so
- * the handler looks the id up.
+ * loop. Every agent is known by an id; an event may come after its agent was destroyed, so the
+ * handler looks the id up.
  */
 #pragma once
 #include <sys/queue.h>
@@ -30,15 +30,17 @@ struct ww_ice_pair {
     int fd; /* a duplicate of libnice's socket, or -1; closed with the event */
 };
 
+struct ww_ice_local {
+    char ufrag[WW_UFRAG_BYTES_MAX + 1];
+    char password[WW_PASSWORD_BYTES_MAX + 1];
+};
+
 struct ww_ice_event {
     STAILQ_ENTRY(ww_ice_event) entry;
     enum ww_ice_event_kind kind;
     uint64_t id;
     union {
-        struct {
-            char ufrag[WW_UFRAG_BYTES_MAX + 1];
-            char password[WW_PASSWORD_BYTES_MAX + 1];
-        } local;
+        struct ww_ice_local local;
         struct ww_candidate candidate;
         struct ww_ice_pair pair;
     };

@@ -1,5 +1,6 @@
 /* The room's own structures: net.c (the room, ids, turns), peer.c (life of a peer), peer_signal.c
- * (its signalling), transport.c (its datagrams), channel.c (its channels).
+ * (its signalling), route.c (agents and their paths), change.c (from one path to another),
+ * transport.c (datagrams), channel.c (channels).
  *
  * Callbacks to the user run in two places only, both called by the loop: ww_peer_turn and the
  * handler of ICE events. What user code destroys there is emptied at once, but its memory stays
@@ -51,6 +52,38 @@ struct ww_net {
     uint8_t read_buffer[WW_SCTP_READ_BYTES];
 };
 
+/* One ICE agent and the path that it found. A peer has one in use; while its path changes, a
+ * second; and for a moment the one that it has left. */
+struct ww_route {
+    struct ww_peer *peer;
+    struct ww_ice *ice;
+    uint64_t id;         /* of the agent: place in net->peers, and a generation of its own */
+    uint32_t generation; /* 1 for the first */
+    struct ww_lane *lane;
+    bool has_pair;
+    struct ww_ice_pair pair; /* its fd is not ours */
+    union ww_address source; /* what this machine sends from to pair.remote: see addresses.c */
+    struct ww_ice_local local;
+    char *remote_ufrag;
+    char *remote_password;
+    unsigned remote_candidates;
+};
+
+/* A change of path, see change.c. Times are the loop's, 0: not. */
+struct ww_change {
+    uint64_t lost_us;    /* consent is gone: nothing may be sent */
+    uint64_t wanted_us;  /* another path is wanted */
+    uint64_t attempt_us; /* the last attempt began, or the client was asked for one */
+    uint64_t left_us;    /* the last move */
+    uint64_t offers_us;  /* server: attempts that may begin, and since when */
+    unsigned offers_left;
+    bool again;          /* the attempt that is under way is of no use */
+    uint32_t generation; /* the newest attempt */
+    uint32_t changes;
+    struct ww_timer *timer;
+    char tag[WW_UFRAG_BYTES_MAX + 1]; /* of the association; "" until the client's ufrag is known */
+};
+
 struct ww_early_datagram {
     size_t size;
     uint8_t *data;
@@ -70,20 +103,19 @@ struct ww_peer {
     bool connected;
     bool sctp_ready; /* something to receive, or room to send */
     int fail_code;
-    struct ww_ice *ice;
     struct ww_dtls *dtls;
     struct ww_sctp *sctp;
-    struct ww_lane *lane;
+    struct ww_route *route; /* in use */
+    struct ww_route *next;  /* an attempt */
+    struct ww_route *left;
+    struct ww_change change;
     struct ww_timer *connect_timer;
     struct ww_timer *dtls_timer;
-    /* signalling */
+    /* signalling: the first credentials, for other ones are another association */
     char *remote_ufrag;
     char *remote_password;
-    unsigned remote_candidates;
     uint32_t remote_datagram_bytes;
     /* path */
-    bool has_pair;
-    struct ww_ice_pair pair; /* its fd is not ours */
     size_t datagram_bytes;
     unsigned early_count;
     struct ww_early_datagram early[WW_PEER_EARLY_DATAGRAMS_MAX];
@@ -97,6 +129,8 @@ struct ww_peer {
 
 /* --- net.c */
 struct ww_peer *ww_net_find(struct ww_net *net, uint64_t id);
+/* A new id in the same place, for an agent. */
+uint64_t ww_net_next_id(struct ww_net *net, const struct ww_peer *peer);
 int ww_net_add(struct ww_net *net, struct ww_peer *peer);     /* gives it its id */
 void ww_net_remove(struct ww_net *net, struct ww_peer *peer); /* its memory goes after the turn */
 /* Has ww_peer_turn called at the end of this turn of the loop. */
@@ -110,13 +144,40 @@ void ww_peer_fail(struct ww_peer *peer, int code);
 int ww_peer_make_dtls(struct ww_peer *peer, const uint8_t *fingerprint);
 void ww_peer_arm_dtls_timer(struct ww_peer *peer);
 
-/* --- peer_signal.c */
-void ww_peer_on_ice(struct ww_peer *peer, struct ww_ice_event *event);
+/* --- peer_signal.c: each may destroy the peer, nothing may follow in the caller */
+void ww_peer_on_ice(struct ww_peer *peer, struct ww_route *route, struct ww_ice_event *event);
+/* WW_CHANGE_LOST or WW_CHANGE_GONE, to the other side. */
+void ww_peer_send_change(struct ww_peer *peer, enum ww_signal_change change);
+
+/* --- route.c */
+int ww_route_create(struct ww_peer *peer, uint32_t generation, struct ww_route **route);
+void ww_route_destroy(struct ww_route *route);
+/* The one with this agent, or this generation; NULL. */
+struct ww_route *ww_route_find(struct ww_peer *peer, uint64_t id);
+struct ww_route *ww_route_of(struct ww_peer *peer, uint32_t generation);
+/* Adds what went over its lane; NULL is nothing. */
+void ww_route_add_counters(const struct ww_route *route, struct ww_lane_counters *sum);
+/* True when it is not the pair that it had. */
+bool ww_route_set_pair(struct ww_route *route, const struct ww_ice_pair *pair);
+
+/* --- change.c */
+void ww_change_pair(struct ww_peer *peer, struct ww_route *route, const struct ww_ice_pair *pair);
+/* The agent has no path, or no consent any more. */
+void ww_change_failed(struct ww_peer *peer, struct ww_route *route);
+/* Server: a newer attempt of the client's. NULL: not now. */
+struct ww_route *ww_change_offered(struct ww_peer *peer, uint32_t generation);
+/* Client: the server wants another path; it knows attempts up to `generation`. */
+void ww_change_asked(struct ww_peer *peer, uint32_t generation);
+bool ww_change_is_wanted(const struct ww_peer *peer);
+void ww_change_signals_again(struct ww_peer *peer);
+/* A timer's callback; arg is the peer. */
+void ww_change_tick(void *arg);
 
 /* --- transport.c */
 void ww_transport_output(struct ww_peer *peer, const uint8_t *datagram, size_t size);
 void ww_transport_input(struct ww_peer *peer, const uint8_t *datagram, size_t size);
-void ww_transport_set_pair(struct ww_peer *peer, const struct ww_ice_pair *pair);
+/* The first path: what waited for it goes. */
+void ww_transport_start(struct ww_peer *peer);
 void ww_transport_flush(struct ww_peer *peer);
 void ww_transport_close(struct ww_peer *peer);
 

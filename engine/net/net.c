@@ -23,6 +23,19 @@ struct ww_peer *ww_net_find(struct ww_net *net, uint64_t id)
     return peer && peer->id == id ? peer : NULL;
 }
 
+uint64_t ww_net_next_id(struct ww_net *net, const struct ww_peer *peer)
+{
+    return (uint64_t)++net->generation << 32 | (uint32_t)peer->id;
+}
+
+/* An agent's id has its peer's place. */
+static struct ww_route *find_route(struct ww_net *net, uint64_t id)
+{
+    uint32_t index = (uint32_t)id - 1;
+    struct ww_peer *peer = index < WW_PEERS_MAX ? net->peers[index] : NULL;
+    return peer ? ww_route_find(peer, id) : NULL;
+}
+
 int ww_net_add(struct ww_net *net, struct ww_peer *peer)
 {
     if (net->peer_count == WW_PEERS_MAX)
@@ -135,9 +148,9 @@ static void on_tick(void *arg)
 
 static void on_ice_event(void *arg, struct ww_ice_event *event)
 {
-    struct ww_peer *peer = ww_net_find(arg, event->id);
-    if (peer && !peer->closed && !peer->fail_code)
-        ww_peer_on_ice(peer, event);
+    struct ww_route *route = find_route(arg, event->id);
+    if (route && !route->peer->closed && !route->peer->fail_code)
+        ww_peer_on_ice(route->peer, route, event);
 }
 
 static void on_sctp_output(void *arg, uint64_t id, const uint8_t *packet, size_t size)
@@ -228,6 +241,14 @@ int ww_net_create(struct ww_loop *loop, const struct ww_net_config *config, stru
     ww_timer_start(made->tick, IDLE_TICK_US);
     *net = made;
     return 0;
+}
+
+void ww_net_signals_again(struct ww_net *net)
+{
+    for (unsigned i = 0; i < WW_PEERS_MAX; i++) {
+        if (net->peers[i])
+            ww_change_signals_again(net->peers[i]);
+    }
 }
 
 void ww_net_destroy(struct ww_net *net)

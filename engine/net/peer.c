@@ -73,7 +73,7 @@ static void on_dtls_timer(void *arg)
 static void on_connect_timer(void *arg)
 {
     struct ww_peer *peer = arg;
-    ww_peer_fail(peer, peer->has_pair ? WW_ETIMEDOUT : WW_EICE);
+    ww_peer_fail(peer, peer->route->has_pair ? WW_ETIMEDOUT : WW_EICE);
 }
 
 /* --- turns ------------------------------------------------------------------------------------ */
@@ -149,14 +149,14 @@ static void shut(struct ww_peer *peer)
     peer->connect_timer = NULL;
     ww_timer_destroy(peer->dtls_timer);
     peer->dtls_timer = NULL;
+    ww_timer_destroy(peer->change.timer);
+    peer->change.timer = NULL;
     /* From the top: each says goodbye through the next. */
     ww_sctp_destroy(peer->sctp);
     peer->sctp = NULL;
     ww_dtls_destroy(peer->dtls);
     peer->dtls = NULL;
     ww_transport_close(peer);
-    ww_ice_destroy(peer->ice);
-    peer->ice = NULL;
     ww_free(peer->remote_ufrag);
     peer->remote_ufrag = NULL;
     ww_free(peer->remote_password);
@@ -211,8 +211,11 @@ static int start(struct ww_peer *peer)
         if (code)
             return code;
     }
-    code = ww_ice_create(peer->net->ice_thread, peer->id, peer->config.role == WW_PEER_CLIENT,
-                         &peer->ice);
+    code = ww_timer_create(peer->net->loop, ww_change_tick, peer, &peer->change.timer);
+    if (code)
+        return code;
+    peer->change.generation = 1;
+    code = ww_route_create(peer, 1, &peer->route);
     if (code)
         return code;
     uint64_t connect_ms = peer->config.connect_ms ? peer->config.connect_ms : WW_PEER_CONNECT_MS;
@@ -294,21 +297,27 @@ const char *ww_path_kind_name(enum ww_path_kind kind)
 
 void ww_peer_path(struct ww_peer *peer, struct ww_path *path)
 {
-    struct ww_lane_counters lane = {0};
+    const struct ww_route *route = peer->route;
+    struct ww_lane_counters sum = peer->counters;
     memset(path, 0, sizeof *path);
-    if (peer->lane)
-        ww_lane_counters(peer->lane, &lane);
-    path->datagrams_sent = peer->counters.datagrams_sent + lane.datagrams_sent;
-    path->datagrams_received = peer->counters.datagrams_received + lane.datagrams_received;
-    path->bytes_sent = peer->counters.bytes_sent + lane.bytes_sent;
-    path->bytes_received = peer->counters.bytes_received + lane.bytes_received;
-    path->datagrams_dropped = peer->counters.dropped + lane.dropped;
-    if (!peer->has_pair)
+    ww_route_add_counters(peer->route, &sum);
+    ww_route_add_counters(peer->left, &sum);
+    path->datagrams_sent = sum.datagrams_sent;
+    path->datagrams_received = sum.datagrams_received;
+    path->bytes_sent = sum.bytes_sent;
+    path->bytes_received = sum.bytes_received;
+    path->datagrams_dropped = sum.dropped;
+    path->changes = peer->change.changes;
+    path->changing = ww_change_is_wanted(peer);
+    if (peer->change.lost_us)
+        path->lost_ms =
+            (uint32_t)((ww_loop_now_us(peer->net->loop) - peer->change.lost_us) / 1000 + 1);
+    if (!route || !route->has_pair)
         return;
-    path->kind = peer->pair.kind;
-    ww_address_format(&peer->pair.local, path->local);
-    ww_address_format(&peer->pair.remote, path->remote);
-    path->direct = peer->lane != NULL;
+    path->kind = route->pair.kind;
+    ww_address_format(&route->pair.local, path->local);
+    ww_address_format(&route->pair.remote, path->remote);
+    path->direct = route->lane != NULL;
     path->mtu = (uint32_t)peer->datagram_bytes;
     if (peer->sctp)
         path->rtt_us = ww_sctp_rtt_us(peer->sctp);

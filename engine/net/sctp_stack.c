@@ -11,6 +11,9 @@
 /* How often a finish is tried: closed sockets wait for timers of theirs. */
 #define FINISH_TRIES 64
 
+/* Of one packet, at 3 s each after the first: 50 minutes. */
+#define RETRANSMISSIONS_MAX 1000
+
 static struct {
     bool started;
     bool open;
@@ -49,7 +52,13 @@ static void tune(void)
     usrsctp_sysctl_set_sctp_sack_freq_default(32);
     usrsctp_sysctl_set_sctp_delayed_sack_time_default(20);
     usrsctp_sysctl_set_sctp_rto_min_default(200);
-    usrsctp_sysctl_set_sctp_rto_max_default(10000);
+    /* How long a path that is back after minutes lies idle at most. */
+    usrsctp_sysctl_set_sctp_rto_max_default(3000);
+    /* Consent checks and WW_PATH_GIVE_UP_MS say when a peer is gone: retransmissions never do, and
+     * a path is never taken for a failed one. */
+    usrsctp_sysctl_set_sctp_assoc_rtx_max_default(RETRANSMISSIONS_MAX);
+    usrsctp_sysctl_set_sctp_path_rtx_max_default(RETRANSMISSIONS_MAX);
+    usrsctp_sysctl_set_sctp_path_pf_threshold(RETRANSMISSIONS_MAX);
     usrsctp_sysctl_set_sctp_rto_initial_default(1000);
     usrsctp_sysctl_set_sctp_init_rto_max_default(10000);
     usrsctp_sysctl_set_sctp_heartbeat_interval_default(30000);

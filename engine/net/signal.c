@@ -81,6 +81,23 @@ static int parse_candidate(struct token value, struct ww_signal *signal)
     return 0;
 }
 
+/* "TAG N" */
+static int parse_change(struct token value, enum ww_signal_change change, struct ww_signal *signal)
+{
+    struct token tag;
+    uint64_t generation = 0;
+    if (!token_word(&value, &tag) || parse_ice_text(tag, 4, signal->tag, sizeof signal->tag))
+        return WW_EMALFORMED;
+    uint64_t least = change == WW_CHANGE_ATTEMPT ? 2 : change == WW_CHANGE_LOST ? 1 : 0;
+    if (least && (!token_number(value, UINT32_MAX, &generation) || generation < least))
+        return WW_EMALFORMED;
+    if (signal->change != WW_CHANGE_NONE)
+        return WW_EMALFORMED;
+    signal->change = change;
+    signal->generation = (uint32_t)generation;
+    return 0;
+}
+
 static int parse_attribute(struct token line, struct ww_signal *signal)
 {
     uint64_t number;
@@ -100,6 +117,12 @@ static int parse_attribute(struct token line, struct ww_signal *signal)
         signal->datagram_bytes = (uint32_t)number;
         return 0;
     }
+    if (token_skip(&line, "x-ww-path:"))
+        return parse_change(line, WW_CHANGE_ATTEMPT, signal);
+    if (token_skip(&line, "x-ww-path-lost:"))
+        return parse_change(line, WW_CHANGE_LOST, signal);
+    if (token_skip(&line, "x-ww-path-gone:"))
+        return parse_change(line, WW_CHANGE_GONE, signal);
     if (token_is(line, "end-of-candidates"))
         signal->end_of_candidates = true;
     return 0;
@@ -130,7 +153,40 @@ int ww_signal_parse(const char *text, size_t size, struct ww_signal *signal)
         if (code)
             return code;
     }
+    /* Texts of an attempt may overtake each other: each says whose it is. */
+    if (signal->change == WW_CHANGE_ATTEMPT && signal->ufrag[0] == '\0')
+        return WW_EMALFORMED;
     return (signal->ufrag[0] != '\0') == (signal->password[0] != '\0') ? 0 : WW_EMALFORMED;
+}
+
+static void write_change(const struct ww_signal *signal, struct ww_buf *out)
+{
+    switch (signal->change) {
+    case WW_CHANGE_NONE:
+        break;
+    case WW_CHANGE_ATTEMPT:
+        ww_buf_printf(out, "a=x-ww-path:%s %u\n", signal->tag, signal->generation);
+        break;
+    case WW_CHANGE_LOST:
+        ww_buf_printf(out, "a=x-ww-path-lost:%s %u\n", signal->tag, signal->generation);
+        break;
+    case WW_CHANGE_GONE:
+        ww_buf_printf(out, "a=x-ww-path-gone:%s\n", signal->tag);
+        break;
+    }
+}
+
+bool ww_signal_answer_gone(const char *text, struct ww_buf *out)
+{
+    struct ww_signal signal, answer;
+    if (ww_signal_parse(text, strnlen(text, WW_SIGNAL_BYTES_MAX + 1), &signal) ||
+        signal.change != WW_CHANGE_ATTEMPT)
+        return false;
+    memset(&answer, 0, sizeof answer);
+    answer.change = WW_CHANGE_GONE;
+    memcpy(answer.tag, signal.tag, sizeof answer.tag);
+    ww_signal_write(&answer, out);
+    return true;
 }
 
 void ww_signal_write(const struct ww_signal *signal, struct ww_buf *out)
@@ -154,6 +210,7 @@ void ww_signal_write(const struct ww_signal *signal, struct ww_buf *out)
         ww_buf_printf(out, "a=setup:%s\n", SETUP_NAMES[signal->setup]);
     if (signal->datagram_bytes)
         ww_buf_printf(out, "a=x-ww-datagram:%u\n", signal->datagram_bytes);
+    write_change(signal, out);
     for (unsigned i = 0; i < signal->candidate_count; i++) {
         ww_buf_put_text(out, "a=candidate:");
         ww_candidate_write(&signal->candidates[i], out);

@@ -24,7 +24,7 @@ static void hold(struct ww_peer *peer, const uint8_t *datagram, size_t size)
 
 static void send_by_ice(struct ww_peer *peer, const uint8_t *datagram, size_t size)
 {
-    if (!ww_ice_send(peer->ice, datagram, size)) {
+    if (!ww_ice_send(peer->route->ice, datagram, size)) {
         peer->counters.dropped++;
         return;
     }
@@ -34,10 +34,13 @@ static void send_by_ice(struct ww_peer *peer, const uint8_t *datagram, size_t si
 
 void ww_transport_output(struct ww_peer *peer, const uint8_t *datagram, size_t size)
 {
-    if (peer->lane) {
-        ww_lane_send(peer->lane, datagram, size);
+    struct ww_route *route = peer->route;
+    if (!route || peer->change.lost_us) {
+        peer->counters.dropped++; /* RFC 7675 5.1: not without consent. SCTP sends it again. */
+    } else if (route->lane) {
+        ww_lane_send(route->lane, datagram, size);
         ww_net_touch(peer);
-    } else if (peer->has_pair) {
+    } else if (route->has_pair) {
         send_by_ice(peer, datagram, size);
     } else {
         hold(peer, datagram, size);
@@ -46,8 +49,8 @@ void ww_transport_output(struct ww_peer *peer, const uint8_t *datagram, size_t s
 
 void ww_transport_flush(struct ww_peer *peer)
 {
-    if (peer->lane)
-        ww_lane_flush(peer->lane);
+    if (peer->route && peer->route->lane)
+        ww_lane_flush(peer->route->lane);
 }
 
 static void send_early(struct ww_peer *peer)
@@ -73,69 +76,20 @@ void ww_transport_input(struct ww_peer *peer, const uint8_t *datagram, size_t si
         ww_peer_arm_dtls_timer(peer);
 }
 
-static void on_lane_datagram(void *arg, uint8_t *data, size_t size)
-{
-    ww_transport_input(arg, data, size);
-}
-
-static void on_lane_batch_end(void *arg)
-{
-    struct ww_peer *peer = arg;
-    /* Acknowledgements go before the user is called, who may take his time. */
-    ww_transport_flush(peer);
-}
-
 /* --- path ----------------------------------------------------------------------------------------
  */
-
-static void close_lane(struct ww_peer *peer)
-{
-    struct ww_lane_counters counters;
-    if (!peer->lane)
-        return;
-    ww_lane_flush(peer->lane);
-    ww_lane_counters(peer->lane, &counters);
-    peer->counters.datagrams_sent += counters.datagrams_sent;
-    peer->counters.datagrams_received += counters.datagrams_received;
-    peer->counters.bytes_sent += counters.bytes_sent;
-    peer->counters.bytes_received += counters.bytes_received;
-    peer->counters.dropped += counters.dropped;
-    ww_lane_destroy(peer->lane);
-    peer->lane = NULL;
-}
-
-static bool is_same_pair(const struct ww_ice_pair *a, const struct ww_ice_pair *b)
-{
-    return a->ready == b->ready && memcmp(&a->local, &b->local, sizeof a->local) == 0 &&
-           memcmp(&a->remote, &b->remote, sizeof a->remote) == 0;
-}
 
 static size_t choose_datagram_bytes(const struct ww_peer *peer)
 {
     if (peer->net->config.allow_jumbo && peer->remote_datagram_bytes > WW_DATAGRAM_BYTES &&
-        ww_address_is_loopback(&peer->pair.local) && ww_address_is_loopback(&peer->pair.remote))
+        ww_address_is_loopback(&peer->route->pair.local) &&
+        ww_address_is_loopback(&peer->route->pair.remote))
         return WW_MIN(peer->remote_datagram_bytes, WW_JUMBO_DATAGRAM_BYTES);
     return WW_DATAGRAM_BYTES;
 }
 
-void ww_transport_set_pair(struct ww_peer *peer, const struct ww_ice_pair *pair)
+void ww_transport_start(struct ww_peer *peer)
 {
-    static const struct ww_lane_callbacks LANE = {.datagram = on_lane_datagram,
-                                                  .batch_end = on_lane_batch_end};
-    bool first = !peer->has_pair;
-    if (!first && is_same_pair(&peer->pair, pair))
-        return;
-    peer->pair = *pair;
-    peer->pair.fd = -1;
-    peer->has_pair = true;
-    if (pair->fd >= 0)
-        ww_lane_raise_buffers(pair->fd);
-    close_lane(peer);
-    if (peer->net->config.allow_bypass && pair->ready && pair->is_udp && pair->fd >= 0 &&
-        pair->kind != WW_PATH_RELAY)
-        ww_lane_create(peer->net->loop, pair->fd, &pair->remote, &LANE, peer, &peer->lane);
-    if (!first)
-        return;
     peer->datagram_bytes = choose_datagram_bytes(peer);
     send_early(peer);
     if (!peer->is_dtls_server) {
@@ -148,9 +102,11 @@ void ww_transport_set_pair(struct ww_peer *peer, const struct ww_ice_pair *pair)
 
 void ww_transport_close(struct ww_peer *peer)
 {
-    close_lane(peer);
+    ww_route_destroy(peer->route);
+    ww_route_destroy(peer->next);
+    ww_route_destroy(peer->left);
+    peer->route = peer->next = peer->left = NULL;
     for (unsigned i = 0; i < peer->early_count; i++)
         ww_free(peer->early[i].data);
     peer->early_count = 0;
-    peer->has_pair = false;
 }

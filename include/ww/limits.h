@@ -117,6 +117,12 @@
 #define WW_SCTP_RECEIVE_BYTES (4 << 20)    /* one peer's receive window */
 #define WW_PEER_CONNECT_MS 30000           /* from creation to a verified association */
 #define WW_PEER_EARLY_DATAGRAMS_MAX 16     /* DTLS datagrams held until there is a path: two flights */
+#define WW_PATH_GIVE_UP_MS 120000          /* a peer without a path: protocol, so long peers try for another */
+#define WW_PATH_ATTEMPT_MS 15000           /* one try for another path: signals wait so long for the arbiter */
+#define WW_PATH_RETRY_MS 1000              /* between the starts of two tries: gathering costs sockets */
+#define WW_PATH_ASK_MS 10000               /* a server asks its client again: the signal may have been lost */
+#define WW_PATH_LEAVE_MS 3000              /* the old path after a change: what is on its way still comes in */
+#define WW_ADDRESS_QUIET_MS 500            /* after the last change of addresses or routes: a new lease is several */
 
 /* --- packet --- */
 #define WW_PROXY_CLIENTS_MAX 1024          /* connections to the local proxy */

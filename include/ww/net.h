@@ -57,7 +57,7 @@ struct ww_peer_callbacks {
     /* The other side opened a channel: give it callbacks with ww_channel_accept before this
      * returns, or it is closed. May be NULL (all are closed). */
     void (*channel)(void *arg, struct ww_channel *channel);
-    /* It is over, nothing follows: WW_EICE (no path, or the path was lost), WW_EPEERKEY,
+    /* It is over, nothing follows: WW_EICE (no path, or lost for WW_PATH_GIVE_UP_MS), WW_EPEERKEY,
      * WW_ECLOSED (by the other side), WW_EPROTOCOL, WW_ETIMEDOUT, WW_ENOMEM. The peer stays to be
      * destroyed by the caller; its channels are gone, each was told by its own `closed`. */
     void (*closed)(void *arg, int code);
@@ -70,6 +70,7 @@ struct ww_peer_config {
                                    has to match the fingerprint that was signalled */
     bool dtls_reversed;         /* interop tests: DTLS client and server swapped against ICE */
     uint32_t connect_ms;        /* until `connected`, else closed; 0: WW_PEER_CONNECT_MS */
+    uint32_t path_ms;           /* without a path, then closed; 0: WW_PATH_GIVE_UP_MS */
 };
 
 /* Starts gathering; `signal` follows from the loop. *callbacks is copied. WW_EINVAL, WW_ENOMEM,
@@ -78,8 +79,10 @@ int ww_peer_create(struct ww_net *net, const struct ww_peer_config *config,
                    const struct ww_peer_callbacks *callbacks, void *arg, struct ww_peer **peer);
 /* Takes a text of the other side's `signal`. WW_EMALFORMED (nothing of it was used), WW_ETOOBIG,
  * WW_ELIMIT (more than WW_CANDIDATES_MAX candidates: the rest is ignored), WW_ECONFLICT (other
- * credentials than before), WW_ECLOSED. Candidates that can't be used (TCP, .local names,
- * addresses that no peer may have) are skipped without an error. */
+ * credentials than before), WW_ENOTFOUND (about a change of path of another association: answer
+ * with ww_signal_answer_gone), WW_ECLOSED. Candidates that can't be used (TCP, .local names,
+ * addresses that no peer may have) are skipped without an error, and so is what belongs to a path
+ * that was left or given up. */
 int ww_peer_signal(struct ww_peer *peer, const char *text);
 /* Says goodbye (SCTP ABORT, DTLS close_notify) if it is connected, and frees; its channels go
  * without a call. NULL is fine. */
@@ -98,6 +101,9 @@ struct ww_path {
     char local[WW_ADDRESS_TEXT_SIZE]; /* "1.2.3.4:5" or "[::1]:5"; "" when there is none */
     char remote[WW_ADDRESS_TEXT_SIZE];
     bool direct;                                 /* data past libnice; else by nice_agent_send */
+    bool changing;                               /* another path is being looked for */
+    uint32_t lost_ms;                            /* without a path for so long; 0: there is one */
+    uint32_t changes;                            /* how often the peer has moved to another path */
     uint32_t rtt_us;                             /* SCTP's smoothed round trip, in steps of 1 ms */
     uint32_t mtu;                                /* largest UDP payload that is sent, in bytes */
     uint64_t datagrams_sent, datagrams_received; /* UDP payloads, STUN not counted */
@@ -105,6 +111,11 @@ struct ww_path {
     uint64_t datagrams_dropped;                  /* not sent: the socket's queue was full */
 };
 void ww_peer_path(struct ww_peer *peer, struct ww_path *path);
+/* Looks for another path while the one in use stays, as a lost one makes it do by itself: a client
+ * starts a second agent, a server asks its client for that. Nothing before `connected`. */
+void ww_peer_change_path(struct ww_peer *peer);
+/* Signals get through again after they did not: what is under way is signalled anew. */
+void ww_net_signals_again(struct ww_net *net);
 /* "none", "host", "srflx", "prflx", "relay". */
 const char *ww_path_kind_name(enum ww_path_kind kind);
 

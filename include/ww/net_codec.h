@@ -37,6 +37,15 @@ struct ww_candidate {
     union ww_address address; /* never an IPv4-mapped IPv6 address */
 };
 
+/* What a text says about a change of path (docs/internals/net.md). The tag names the association:
+ * it is the first ufrag that its client signalled. */
+enum ww_signal_change {
+    WW_CHANGE_NONE,    /* the first path, or another implementation */
+    WW_CHANGE_ATTEMPT, /* a=x-ww-path:TAG N: the rest of the text belongs to the N-th agent */
+    WW_CHANGE_LOST,    /* a=x-ww-path-lost:TAG N: another path is wanted; N is the newest known */
+    WW_CHANGE_GONE,    /* a=x-ww-path-gone:TAG: there is no such association here any more */
+};
+
 enum ww_setup { WW_SETUP_NONE, WW_SETUP_ACTIVE, WW_SETUP_PASSIVE, WW_SETUP_ACTPASS };
 
 struct ww_signal {
@@ -46,6 +55,9 @@ struct ww_signal {
     uint8_t fingerprint[WW_FINGERPRINT_SIZE];
     enum ww_setup setup;
     uint32_t datagram_bytes; /* a=x-ww-datagram: largest UDP payload that is taken; 0: not given */
+    enum ww_signal_change change;
+    uint32_t generation; /* of an attempt, 2 or more; of WW_CHANGE_LOST, 1 or more */
+    char tag[WW_UFRAG_BYTES_MAX + 1];
     bool end_of_candidates;
     unsigned candidate_count;
     unsigned candidates_skipped; /* unusable (TCP, names, component 2, …) */
@@ -57,6 +69,9 @@ struct ww_signal {
 int ww_signal_parse(const char *text, size_t size, struct ww_signal *signal);
 /* Appends every field that is set, a line each. */
 void ww_signal_write(const struct ww_signal *signal, struct ww_buf *out);
+/* For a node that has no peer for `text`: when that text is about a change of path, appends the
+ * answer, WW_CHANGE_GONE, and returns true. */
+bool ww_signal_answer_gone(const char *text, struct ww_buf *out);
 
 /* The value of one a=candidate line, without "candidate:". WW_EMALFORMED when it breaks RFC 8839's
  * grammar, WW_EUNSUPPORTED when it is sound but of no use to us (see above). */

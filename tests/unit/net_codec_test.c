@@ -208,13 +208,78 @@ static void browser_sdp(void **state)
     assert_int_equal(ww_sdp_parse("v=0\r\n", 5, &parsed, NULL, 0), WW_EMALFORMED);
 }
 
+static void changes_of_path_go_round(void **state)
+{
+    static const char ATTEMPT[] = "a=ice-ufrag:efgh\na=ice-pwd:abcdefghijklmnopqrstuv\n"
+                                  "a=ice-options:trickle\na=x-ww-path:abcd+/ 7\n"
+                                  "a=end-of-candidates\n";
+    static const char *const OTHERS[] = {"a=x-ww-path-lost:abcd 1\n",
+                                         "a=x-ww-path-lost:abcd 4294967295\n",
+                                         "a=x-ww-path-gone:abcd\n"};
+    struct ww_signal parsed;
+    struct ww_buf text;
+    (void)state;
+    ww_buf_init(&text, WW_SIGNAL_BYTES_MAX);
+    assert_int_equal(ww_signal_parse(ATTEMPT, sizeof ATTEMPT - 1, &parsed), 0);
+    assert_int_equal(parsed.change, WW_CHANGE_ATTEMPT);
+    assert_int_equal(parsed.generation, 7);
+    assert_string_equal(parsed.tag, "abcd+/");
+    ww_signal_write(&parsed, &text);
+    assert_string_equal(ww_buf_text(&text), ATTEMPT);
+    for (size_t i = 0; i < WW_ARRAY_COUNT(OTHERS); i++) {
+        ww_buf_clear(&text);
+        assert_int_equal(ww_signal_parse(OTHERS[i], strlen(OTHERS[i]), &parsed), 0);
+        ww_signal_write(&parsed, &text);
+        assert_string_equal(ww_buf_text(&text), OTHERS[i]);
+        assert_false(ww_signal_answer_gone(OTHERS[i], &text));
+    }
+    ww_buf_clear(&text);
+    assert_true(ww_signal_answer_gone(ATTEMPT, &text));
+    assert_string_equal(ww_buf_text(&text), "a=x-ww-path-gone:abcd+/\n");
+    assert_false(
+        ww_signal_answer_gone("a=ice-ufrag:efgh\na=ice-pwd:abcdefghijklmnopqrstuv\n", &text));
+    assert_false(ww_signal_answer_gone("no signal", &text));
+    ww_buf_deinit(&text);
+}
+
+static void bad_changes_of_path(void **state)
+{
+#define CREDENTIALS "a=ice-ufrag:efgh\na=ice-pwd:abcdefghijklmnopqrstuv\n"
+    static const char *const MALFORMED[] = {
+        "a=x-ww-path:abcd 2\n", /* whose? */
+        CREDENTIALS "a=x-ww-path:abcd 1\n",
+        CREDENTIALS "a=x-ww-path:abcd 0\n",
+        CREDENTIALS "a=x-ww-path:abcd\n",
+        CREDENTIALS "a=x-ww-path:abcd \n",
+        CREDENTIALS "a=x-ww-path:abcd x\n",
+        CREDENTIALS "a=x-ww-path:abcd -2\n",
+        CREDENTIALS "a=x-ww-path:abcd 4294967296\n",
+        CREDENTIALS "a=x-ww-path:abc 2\n",
+        CREDENTIALS "a=x-ww-path:ab:d 2\n",
+        CREDENTIALS "a=x-ww-path: 2\n",
+        CREDENTIALS "a=x-ww-path:abcd 2\na=x-ww-path:abcd 3\n",
+        CREDENTIALS "a=x-ww-path:abcd 2\na=x-ww-path-gone:abcd\n",
+        "a=x-ww-path-lost:abcd 0\n",
+        "a=x-ww-path-lost:abcd\n",
+        "a=x-ww-path-gone:\n",
+        "a=x-ww-path-gone:a!cd\n",
+    };
+#undef CREDENTIALS
+    struct ww_signal parsed;
+    (void)state;
+    for (size_t i = 0; i < WW_ARRAY_COUNT(MALFORMED); i++)
+        assert_int_equal(ww_signal_parse(MALFORMED[i], strlen(MALFORMED[i]), &parsed),
+                         WW_EMALFORMED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(candidates_are_parsed), cmocka_unit_test(bad_candidates),
         cmocka_unit_test(candidates_are_judged), cmocka_unit_test(signals_go_round),
         cmocka_unit_test(too_many_candidates),   cmocka_unit_test(sdp_goes_round),
-        cmocka_unit_test(browser_sdp),
+        cmocka_unit_test(browser_sdp),           cmocka_unit_test(changes_of_path_go_round),
+        cmocka_unit_test(bad_changes_of_path),
     };
     return cmocka_run_group_tests_name("net_codec", tests, NULL, NULL);
 }

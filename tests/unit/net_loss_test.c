@@ -171,6 +171,52 @@ static void unreliable_channel_gives_up(void **state)
     stop(&relay, &pair);
 }
 
+/* The path dies in mid-transfer, and signals do not get through for a while either: consent is
+ * lost, a second agent finds another path, and every message comes once, in order. */
+static void lost_path_is_replaced(void **state)
+{
+    static const struct ww_channel_config RELIABLE = {.max_retransmits = -1};
+    struct relay relay;
+    struct pair pair;
+    struct ww_path path;
+    (void)state;
+    start(&relay, &pair, true);
+    pair_connect(&pair);
+    struct ww_channel *channel = pair_open(&pair, A, &RELIABLE);
+    for (unsigned i = 0; i < 200; i++) {
+        if (i == 100) {
+            pair_turn_for(&pair, 50);
+            relay.cut = pair.hold = true;
+            pair.alter = NULL;
+        }
+        assert_int_equal(
+            ww_channel_send(channel, WW_CHANNEL_BINARY, payload + i, sizeof payload - i), 0);
+    }
+    uint64_t until_us = ww_clock_mono_us() + 60000000;
+    do {
+        pair_turn_for(&pair, 50);
+        ww_peer_path(pair.ends[A].peer, &path);
+    } while (!path.lost_ms && ww_clock_mono_us() < until_us);
+    assert_true(path.changing);
+    assert_int_equal(path.changes, 0);
+    pair_turn_for(&pair, 2500);
+    pair.hold = false;
+    assert_true(pair_wait_count(&pair, &pair.ends[B].message_count, 200, 40000));
+    pair_turn_for(&pair, 500);
+    assert_int_equal(pair.ends[B].message_count, 200);
+    for (unsigned i = 0; i < 200; i++) {
+        assert_int_equal(pair.ends[B].log[i].size, sizeof payload - i);
+        assert_int_equal(pair.ends[B].log[i].sum, pair_sum(payload + i, sizeof payload - i));
+    }
+    for (int end = A; end <= B; end++) {
+        ww_peer_path(pair.ends[end].peer, &path);
+        assert_in_range(path.changes, 1, 3);
+        assert_int_equal(path.lost_ms, 0);
+        assert_false(pair.ends[end].closed);
+    }
+    stop(&relay, &pair);
+}
+
 /* Without answers to its checks an agent must stop sending (RFC 7675). */
 static void consent_is_lost(void **state)
 {
@@ -178,6 +224,7 @@ static void consent_is_lost(void **state)
     struct pair pair;
     (void)state;
     start(&relay, &pair, true);
+    pair.path_ms = 3000;
     pair_connect(&pair);
     pair_turn_for(&pair, 300);
     relay.cut = true;
@@ -194,6 +241,7 @@ int main(void)
         cmocka_unit_test(lost_first_flights),
         cmocka_unit_test(transfer_under_loss),
         cmocka_unit_test(unreliable_channel_gives_up),
+        cmocka_unit_test(lost_path_is_replaced),
         cmocka_unit_test(consent_is_lost),
     };
     return cmocka_run_group_tests_name("net_loss", tests, NULL, NULL);

@@ -32,6 +32,7 @@ struct pair_end {
     bool destroy_when_connected, destroy_when_closed, destroy_on_signal, destroy_on_message;
     bool echo;                   /* send messages back */
     bool refuse;                 /* don't accept channels */
+    bool expects_signal_errors;  /* what it is told may be refused */
     struct ww_channel *accepted; /* the last one */
     unsigned accepted_count;
     unsigned opened, writable, channel_closed;
@@ -48,6 +49,7 @@ struct pair {
     struct ww_net *net;
     struct pair_end ends[2];
     uint32_t connect_ms;     /* 0: the default */
+    uint32_t path_ms;        /* 0: the default */
     bool hold;               /* keep signals in the queue */
     const char *only_prefix; /* carry only candidates whose line contains this ("::1") */
     /* May replace a signal to an end; the answer is ww_free'd. */

@@ -1,0 +1,243 @@
+/* A change of path: a second ICE agent is signalled while DTLS, SCTP and the channels stay; when it
+ * has a pair, datagrams go over it, and the first agent is taken down a moment later.
+ *
+ * Only the client (ICE-controlling) starts an attempt; a server whose path is lost asks for one.
+ * Attempts are numbered, and each text of theirs carries association, number and credentials, so
+ * texts may come late, twice, out of order or not at all. A timer runs only while something is
+ * under way. It must never send without consent, and never end a peer before WW_PATH_GIVE_UP_MS.
+ */
+#include "internal.h"
+
+#define TICK_US    100000
+#define OFFERS_MAX 8
+#define US(ms)     ((uint64_t)(ms)*1000)
+
+static bool is_client(const struct ww_peer *peer)
+{
+    return peer->config.role == WW_PEER_CLIENT;
+}
+
+/* Another implementation would not understand. */
+static bool can_change(const struct ww_peer *peer)
+{
+    return peer->connected && !peer->fail_code && !peer->closed && !peer->destroyed &&
+           !peer->config.allow_any_fingerprint && peer->change.tag[0] != '\0';
+}
+
+static uint64_t age_us(const struct ww_peer *peer, uint64_t since_us)
+{
+    uint64_t now_us = ww_loop_now_us(peer->net->loop);
+    return now_us > since_us ? now_us - since_us : 0;
+}
+
+static bool is_looking(const struct ww_peer *peer)
+{
+    return peer->change.lost_us || peer->change.wanted_us;
+}
+
+bool ww_change_is_wanted(const struct ww_peer *peer)
+{
+    return is_looking(peer) || peer->next;
+}
+
+static void drop_attempt(struct ww_peer *peer)
+{
+    ww_route_destroy(peer->next);
+    peer->next = NULL;
+}
+
+/* --- the clock ------------------------------------------------------------------------------ */
+
+static void start_attempt(struct ww_peer *peer)
+{
+    struct ww_change *change = &peer->change;
+    drop_attempt(peer);
+    change->again = false;
+    change->attempt_us = ww_loop_now_us(peer->net->loop);
+    if (change->generation == UINT32_MAX)
+        return;
+    int code = ww_route_create(peer, change->generation + 1, &peer->next);
+    if (code)
+        ww_log(WW_LOG_WARN, "net", "no second agent for now", "code=%s", ww_error_name(code));
+    else
+        change->generation++;
+}
+
+static bool is_attempt_due(const struct ww_peer *peer)
+{
+    const struct ww_change *change = &peer->change;
+    uint64_t least_us = US(is_client(peer) || change->again ? WW_PATH_RETRY_MS : WW_PATH_ASK_MS);
+    return is_looking(peer) && (!peer->next || change->again) &&
+           age_us(peer, change->attempt_us) >= least_us;
+}
+
+/* What is over by now. False when the peer is. */
+static bool expire(struct ww_peer *peer)
+{
+    struct ww_change *change = &peer->change;
+    uint64_t give_up_us = US(peer->config.path_ms ? peer->config.path_ms : WW_PATH_GIVE_UP_MS);
+    if (change->lost_us && age_us(peer, change->lost_us) >= give_up_us) {
+        ww_peer_fail(peer, WW_EICE);
+        return false;
+    }
+    if (!change->lost_us && change->wanted_us && age_us(peer, change->wanted_us) >= give_up_us) {
+        ww_log(WW_LOG_INFO, "net", "no other path was found", "attempts=%u", change->generation);
+        change->wanted_us = 0;
+    }
+    if (peer->left && age_us(peer, change->left_us) >= US(WW_PATH_LEAVE_MS)) {
+        ww_route_destroy(peer->left);
+        peer->left = NULL;
+    }
+    if (peer->next && age_us(peer, change->attempt_us) >= US(WW_PATH_ATTEMPT_MS))
+        drop_attempt(peer);
+    return true;
+}
+
+void ww_change_tick(void *arg)
+{
+    struct ww_peer *peer = arg;
+    if (peer->fail_code || !expire(peer))
+        return;
+    bool due = is_attempt_due(peer);
+    if (due && is_client(peer))
+        start_attempt(peer);
+    if (ww_change_is_wanted(peer) || peer->left)
+        ww_timer_start(peer->change.timer, TICK_US);
+    if (due && !is_client(peer)) {
+        peer->change.again = false;
+        peer->change.attempt_us = ww_loop_now_us(peer->net->loop);
+        ww_peer_send_change(peer, WW_CHANGE_LOST); /* last: it may destroy the peer */
+    }
+}
+
+static void look_soon(struct ww_peer *peer)
+{
+    ww_timer_start(peer->change.timer, 0);
+}
+
+static void want(struct ww_peer *peer, bool again)
+{
+    if (!peer->change.wanted_us)
+        peer->change.wanted_us = ww_loop_now_us(peer->net->loop);
+    peer->change.again |= again;
+    look_soon(peer);
+}
+
+/* --- what the agents report ------------------------------------------------------------------- */
+
+static void move(struct ww_peer *peer)
+{
+    struct ww_change *change = &peer->change;
+    char local[WW_SOCKADDR_TEXT_SIZE], remote[WW_SOCKADDR_TEXT_SIZE];
+    uint64_t lost_us = change->lost_us ? age_us(peer, change->lost_us) : 0;
+    ww_route_destroy(peer->left);
+    peer->left = peer->route;
+    peer->route = peer->next;
+    peer->next = NULL;
+    change->left_us = ww_loop_now_us(peer->net->loop);
+    change->lost_us = change->wanted_us = 0;
+    change->again = false;
+    change->changes++;
+    ww_address_format(&peer->route->pair.local, local);
+    ww_address_format(&peer->route->pair.remote, remote);
+    ww_log(WW_LOG_INFO, "net", "a peer's path has changed",
+           "attempt=%u local=%s remote=%s lost_ms=%llu", peer->route->generation, local, remote,
+           (unsigned long long)(lost_us / 1000));
+    look_soon(peer);
+}
+
+void ww_change_pair(struct ww_peer *peer, struct ww_route *route, const struct ww_ice_pair *pair)
+{
+    bool is_first = !route->has_pair;
+    if (route == peer->left || !ww_route_set_pair(route, pair))
+        return;
+    if (route == peer->next)
+        move(peer);
+    else if (is_first)
+        ww_transport_start(peer);
+}
+
+void ww_change_failed(struct ww_peer *peer, struct ww_route *route)
+{
+    if (route == peer->next) {
+        drop_attempt(peer);
+        peer->change.again = true;
+        look_soon(peer);
+        return;
+    }
+    if (route != peer->route || peer->change.lost_us)
+        return;
+    if (!can_change(peer)) {
+        ww_peer_fail(peer, WW_EICE);
+        return;
+    }
+    peer->change.lost_us = ww_loop_now_us(peer->net->loop);
+    ww_log(WW_LOG_INFO, "net", "a peer's path is lost", "attempt=%u", route->generation);
+    /* The client has mostly lost it, too, and its attempt is on the way: ask a little later. */
+    if (!is_client(peer))
+        peer->change.attempt_us = peer->change.lost_us;
+    want(peer, !is_client(peer));
+}
+
+/* --- what the other side says -------------------------------------------------------------------
+ */
+
+/* Each agent costs sockets: a client gets one a second, and a few at once, as they come when
+ * signals were held up. */
+static bool may_offer(struct ww_peer *peer)
+{
+    struct ww_change *change = &peer->change;
+    uint64_t refills = age_us(peer, change->offers_us) / US(WW_PATH_RETRY_MS);
+    if (refills > 0) {
+        change->offers_left = (unsigned)WW_MIN(change->offers_left + refills, OFFERS_MAX);
+        change->offers_us = ww_loop_now_us(peer->net->loop);
+    }
+    if (change->offers_left == 0)
+        return false;
+    change->offers_left--;
+    return true;
+}
+
+struct ww_route *ww_change_offered(struct ww_peer *peer, uint32_t generation)
+{
+    struct ww_change *change = &peer->change;
+    if (is_client(peer) || !can_change(peer) || generation <= change->generation)
+        return NULL;
+    if (!may_offer(peer))
+        return NULL;
+    drop_attempt(peer);
+    if (ww_route_create(peer, generation, &peer->next))
+        return NULL;
+    change->generation = generation;
+    change->again = false;
+    change->attempt_us = ww_loop_now_us(peer->net->loop);
+    look_soon(peer);
+    return peer->next;
+}
+
+void ww_change_asked(struct ww_peer *peer, uint32_t generation)
+{
+    const struct ww_change *change = &peer->change;
+    if (!is_client(peer) || !can_change(peer) || generation < peer->route->generation ||
+        generation > change->generation)
+        return;
+    /* The question and the attempt have met on the way. */
+    if (peer->next && age_us(peer, change->attempt_us) < US(2 * WW_PATH_RETRY_MS))
+        return;
+    want(peer, true);
+}
+
+/* --- what the user says -------------------------------------------------------------------------
+ */
+
+void ww_peer_change_path(struct ww_peer *peer)
+{
+    if (can_change(peer))
+        want(peer, true);
+}
+
+void ww_change_signals_again(struct ww_peer *peer)
+{
+    if (can_change(peer) && is_looking(peer))
+        want(peer, true);
+}
