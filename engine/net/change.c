@@ -6,6 +6,8 @@
  * texts may come late, twice, out of order or not at all. A timer runs only while something is
  * under way. It must never send without consent, and never end a peer before WW_PATH_GIVE_UP_MS.
  */
+#include <string.h>
+
 #include "internal.h"
 
 #define TICK_US    100000
@@ -138,6 +140,10 @@ static void move(struct ww_peer *peer)
     change->lost_us = change->wanted_us = 0;
     change->again = false;
     change->changes++;
+    change->tell_lost = false;
+    change->tell_changed = true;
+    memset(&change->source, 0, sizeof change->source);
+    ww_net_touch(peer);
     ww_address_format(&peer->route->pair.local, local);
     ww_address_format(&peer->route->pair.remote, remote);
     ww_log(WW_LOG_INFO, "net", "a peer's path has changed",
@@ -172,11 +178,40 @@ void ww_change_failed(struct ww_peer *peer, struct ww_route *route)
         return;
     }
     peer->change.lost_us = ww_loop_now_us(peer->net->loop);
+    peer->change.tell_lost = true;
+    ww_net_touch(peer);
     ww_log(WW_LOG_INFO, "net", "a peer's path is lost", "attempt=%u", route->generation);
     /* The client has mostly lost it, too, and its attempt is on the way: ask a little later. */
     if (!is_client(peer))
         peer->change.attempt_us = peer->change.lost_us;
     want(peer, !is_client(peer));
+}
+
+void ww_change_addresses(struct ww_peer *peer)
+{
+    struct ww_change *change = &peer->change;
+    union ww_address source;
+    if (!can_change(peer) || !ww_addresses_source(&peer->route->pair.remote, &source))
+        return; /* nowhere to go: another change will come, or consent is lost */
+    if (memcmp(&source, &change->source, sizeof source) == 0)
+        return; /* it is wanted already */
+    if (!change->lost_us && memcmp(&source, &peer->route->source, sizeof source) == 0)
+        return;
+    change->source = source;
+    ww_log(WW_LOG_INFO, "net", "this machine's address has changed", "attempt=%u",
+           change->generation);
+    want(peer, true);
+}
+
+void ww_change_turn(struct ww_peer *peer)
+{
+    struct ww_change *change = &peer->change;
+    bool lost = change->tell_lost, changed = change->tell_changed;
+    change->tell_lost = change->tell_changed = false;
+    if (lost && peer->callbacks.path)
+        peer->callbacks.path(peer->arg, WW_PATH_IS_LOST);
+    if (changed && peer->callbacks.path && !peer->destroyed)
+        peer->callbacks.path(peer->arg, WW_PATH_HAS_CHANGED);
 }
 
 /* --- what the other side says -------------------------------------------------------------------

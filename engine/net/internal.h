@@ -9,6 +9,7 @@
 #pragma once
 #include <sys/queue.h>
 
+#include "addresses.h"
 #include "dtls.h"
 #include "ice.h"
 #include "lane.h"
@@ -34,7 +35,8 @@ struct ww_net {
     char *stun_server;
     struct ww_ice_thread *ice_thread;
     struct ww_dtls_context *dtls_context;
-    struct event *turn; /* runs at the end of the loop's turn, when somebody is dirty */
+    struct ww_addresses *addresses; /* NULL: not watched */
+    struct event *turn;             /* runs at the end of the loop's turn, when somebody is dirty */
     struct ww_timer *again;
     struct ww_timer *tick; /* SCTP's clock */
     uint64_t ticked_us;
@@ -62,7 +64,7 @@ struct ww_route {
     struct ww_lane *lane;
     bool has_pair;
     struct ww_ice_pair pair; /* its fd is not ours */
-    union ww_address source; /* what this machine sends from to pair.remote: see addresses.c */
+    union ww_address source; /* what this machine sends from to pair.remote; or all 0 */
     struct ww_ice_local local;
     char *remote_ufrag;
     char *remote_password;
@@ -77,8 +79,10 @@ struct ww_change {
     uint64_t left_us;    /* the last move */
     uint64_t offers_us;  /* server: attempts that may begin, and since when */
     unsigned offers_left;
-    bool again;          /* the attempt that is under way is of no use */
-    uint32_t generation; /* the newest attempt */
+    bool again;                   /* the attempt that is under way is of no use */
+    union ww_address source;      /* for which the last attempt was wanted, as route->source */
+    bool tell_lost, tell_changed; /* the user, in the next turn */
+    uint32_t generation;          /* the newest attempt */
     uint32_t changes;
     struct ww_timer *timer;
     char tag[WW_UFRAG_BYTES_MAX + 1]; /* of the association; "" until the client's ufrag is known */
@@ -170,6 +174,10 @@ struct ww_route *ww_change_offered(struct ww_peer *peer, uint32_t generation);
 void ww_change_asked(struct ww_peer *peer, uint32_t generation);
 bool ww_change_is_wanted(const struct ww_peer *peer);
 void ww_change_signals_again(struct ww_peer *peer);
+/* Whether what this machine sends from is another address than when the path was found. */
+void ww_change_addresses(struct ww_peer *peer);
+/* Calls the user; look at peer->destroyed afterwards. */
+void ww_change_turn(struct ww_peer *peer);
 /* A timer's callback; arg is the peer. */
 void ww_change_tick(void *arg);
 

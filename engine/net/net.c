@@ -172,6 +172,17 @@ static void on_sctp_ready(void *arg, uint64_t id)
     ww_net_touch(peer);
 }
 
+static void on_addresses(void *arg)
+{
+    struct ww_net *net = arg;
+    for (unsigned i = 0; i < WW_PEERS_MAX; i++) {
+        if (net->peers[i])
+            ww_change_addresses(net->peers[i]);
+    }
+    if (net->config.addresses_changed)
+        net->config.addresses_changed(net->config.arg);
+}
+
 /* --- life ----------------------------------------------------------------------------------------
  */
 
@@ -203,6 +214,14 @@ static int start(struct ww_net *net)
                                   &net->dtls_context);
     if (code)
         return code;
+    if (!net->config.loopback_only) {
+        code = ww_addresses_watch(net->loop, on_addresses, net, &net->addresses);
+        if (code == WW_ENOMEM)
+            return code;
+        if (code)
+            ww_log(WW_LOG_INFO, "net", "changes of address are not watched", "code=%s",
+                   ww_error_name(code));
+    }
     code = ww_ice_thread_create(net->loop, &net->config, on_ice_event, net, &net->ice_thread);
     if (code)
         return code;
@@ -261,6 +280,7 @@ void ww_net_destroy(struct ww_net *net)
     ww_sctp_stack_close(net);
     ww_ice_thread_destroy(net->ice_thread);
     ww_dtls_context_destroy(net->dtls_context);
+    ww_addresses_destroy(net->addresses);
     ww_timer_destroy(net->tick);
     ww_timer_destroy(net->again);
     if (net->turn)

@@ -184,6 +184,8 @@ bool ww_peer_turn(struct ww_peer *peer)
         has_more = receive(peer);
     if (!peer->destroyed && peer->connected)
         ww_channels_turn(peer);
+    if (!peer->destroyed && peer->connected)
+        ww_change_turn(peer);
     if (peer->destroyed)
         return false;
     ww_transport_flush(peer);

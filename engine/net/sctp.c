@@ -13,6 +13,9 @@
 /* usrsctp adds it to the path's size that it is given. */
 #define COMMON_HEADER_BYTES 12
 
+#define MARKER_US          100000
+#define MARKER_RETRANSMITS 65535 /* two days at RTO's 3 s: a peer ends long before */
+
 /* In usrsctp's netinet/sctp.h, but missing from its public header. */
 #define GET_SNDBUF_USE 0x00001101
 struct send_buffer_use {
@@ -25,6 +28,7 @@ struct ww_sctp {
     struct socket *socket;
     uint64_t id;
     bool up;
+    uint64_t marker_us; /* when the last marker was sent */
 };
 
 static void *address_of(uint64_t id)
@@ -124,6 +128,19 @@ void ww_sctp_destroy(struct ww_sctp *sctp)
     ww_free(sctp);
 }
 
+/* usrsctp 0.9.5 takes a short cut for SACKs without gaps while no message with a limit is out, and
+ * as it seems never leaves fast recovery there: after losses the window stayed at two packets (230
+ * kB/s) until the next loss. A message with a limit that is never reached, now and then, closes the
+ * short cut, and the window grows again (tests/system/path.sh has it). */
+static bool is_marker_due(struct ww_sctp *sctp)
+{
+    uint64_t now_us = ww_clock_mono_us();
+    if (now_us - sctp->marker_us < MARKER_US)
+        return false;
+    sctp->marker_us = now_us;
+    return true;
+}
+
 int ww_sctp_send(struct ww_sctp *sctp, const struct ww_sctp_message *message, const void *data,
                  size_t size)
 {
@@ -133,10 +150,12 @@ int ww_sctp_send(struct ww_sctp *sctp, const struct ww_sctp_message *message, co
     info.sendv_sndinfo.snd_sid = message->stream;
     info.sendv_sndinfo.snd_ppid = htonl(message->ppid);
     info.sendv_sndinfo.snd_flags = SCTP_EOR | (message->unordered ? SCTP_UNORDERED : 0);
-    if (message->max_retransmits >= 0) {
+    bool reliable = message->max_retransmits < 0;
+    if (!reliable || is_marker_due(sctp)) {
         info.sendv_flags |= SCTP_SEND_PRINFO_VALID;
         info.sendv_prinfo.pr_policy = SCTP_PR_SCTP_RTX;
-        info.sendv_prinfo.pr_value = (uint32_t)message->max_retransmits;
+        info.sendv_prinfo.pr_value =
+            reliable ? MARKER_RETRANSMITS : (uint32_t)message->max_retransmits;
     }
     if (usrsctp_sendv(sctp->socket, data, size, NULL, 0, &info, sizeof info, SCTP_SENDV_SPA, 0) >=
         0)

@@ -59,6 +59,8 @@ static void tune(void)
     usrsctp_sysctl_set_sctp_assoc_rtx_max_default(RETRANSMISSIONS_MAX);
     usrsctp_sysctl_set_sctp_path_rtx_max_default(RETRANSMISSIONS_MAX);
     usrsctp_sysctl_set_sctp_path_pf_threshold(RETRANSMISSIONS_MAX);
+    /* Or it aborts when one chunk was sent 30 times: 84 s. */
+    usrsctp_sysctl_set_sctp_max_retran_chunk(0);
     usrsctp_sysctl_set_sctp_rto_initial_default(1000);
     usrsctp_sysctl_set_sctp_init_rto_max_default(10000);
     usrsctp_sysctl_set_sctp_heartbeat_interval_default(30000);

@@ -120,7 +120,7 @@
 #define WW_PATH_GIVE_UP_MS 120000          /* a peer without a path: protocol, so long peers try for another */
 #define WW_PATH_ATTEMPT_MS 15000           /* one try for another path: signals wait so long for the arbiter */
 #define WW_PATH_RETRY_MS 1000              /* between the starts of two tries: gathering costs sockets */
-#define WW_PATH_ASK_MS 10000               /* a server asks its client again: the signal may have been lost */
+#define WW_PATH_ASK_MS 3000                /* a server asks its client again: the signal may have been lost */
 #define WW_PATH_LEAVE_MS 3000              /* the old path after a change: what is on its way still comes in */
 #define WW_ADDRESS_QUIET_MS 500            /* after the last change of addresses or routes: a new lease is several */
 

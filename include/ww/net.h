@@ -32,6 +32,10 @@ struct ww_net_config {
                           the other side wants them too (a link of 65,536 carries them) */
     uint16_t port_min; /* UDP ports of host candidates; 0 and 0: any */
     uint16_t port_max;
+    /* This machine's addresses or routes have changed, a moment ago; peers that this concerns have
+     * begun to look for another path. Never with loopback_only. May be NULL. */
+    void (*addresses_changed)(void *arg);
+    void *arg;
 };
 
 /* One per process (usrsctp has one stack per process): WW_EEXIST if there is one.
@@ -48,6 +52,8 @@ enum ww_peer_role {
     WW_PEER_SERVER, /* ICE-controlled, DTLS server, odd channel numbers */
 };
 
+enum ww_path_event { WW_PATH_IS_LOST, WW_PATH_HAS_CHANGED };
+
 struct ww_peer_callbacks {
     /* Carry `text` (printable ASCII and LF, at most WW_SIGNAL_BYTES_MAX, borrowed) to the other
      * side, in order. First credentials and fingerprint, then candidates as they are found. */
@@ -57,6 +63,9 @@ struct ww_peer_callbacks {
     /* The other side opened a channel: give it callbacks with ww_channel_accept before this
      * returns, or it is closed. May be NULL (all are closed). */
     void (*channel)(void *arg, struct ww_channel *channel);
+    /* Its path was lost (peers try for WW_PATH_GIVE_UP_MS), or it has moved to another one. May be
+     * NULL. */
+    void (*path)(void *arg, enum ww_path_event event);
     /* It is over, nothing follows: WW_EICE (no path, or lost for WW_PATH_GIVE_UP_MS), WW_EPEERKEY,
      * WW_ECLOSED (by the other side), WW_EPROTOCOL, WW_ETIMEDOUT, WW_ENOMEM. The peer stays to be
      * destroyed by the caller; its channels are gone, each was told by its own `closed`. */
