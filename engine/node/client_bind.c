@@ -3,7 +3,8 @@
  * start{key=, state=, proxy="127.0.0.1:1080", proxy_remote=, stun=, loopback=, bypass=, policies=,
  * allow_private={…}} -> {proxy}; connect{peer=, contract=}; signal{peer=, text=}; offer{peer=,
  * token=}; disconnect{peer=}; never_opened{peer=, contract=}; renew{…} and choose_path{failures=}
- * ask the policies; end_contracts{}; close_done, outcome, status. Events: see edge.h.
+ * ask the policies; end_contracts{}; signals_again, close_done, outcome, status. Events: see
+ * edge.h.
  */
 #include <arpa/inet.h>
 #include <string.h>
@@ -111,6 +112,7 @@ static void conn_ready(struct conn *conn)
 static const struct conn_callbacks CONN_CALLBACKS = {
     .signal = edge_conn_signal,
     .ready = conn_ready,
+    .path = edge_conn_path,
     .closed = conn_closed,
     .transfer =
         {
@@ -345,6 +347,11 @@ static int shared_signal(void *context, struct ww_call *call)
     return edge_signal(context, call);
 }
 
+static int shared_signals_again(void *context, struct ww_call *call)
+{
+    return edge_signals_again(context, call);
+}
+
 static int shared_close_done(void *context, struct ww_call *call)
 {
     return edge_close_done(context, call);
@@ -368,6 +375,7 @@ int client_bind(struct ww_ops *ops, struct client **out)
         {"status", bound_status},
         {"disconnect", bound_disconnect},
         {"never_opened", bound_never_opened},
+        {"signals_again", shared_signals_again},
         {"close_done", shared_close_done},
         {"outcome", shared_outcome},
     };

@@ -152,6 +152,13 @@ static void peer_signal(void *arg, const char *text)
     conn->callbacks->signal(conn, text);
 }
 
+static void peer_path(void *arg, enum ww_path_event event)
+{
+    struct conn *conn = arg;
+    if (!conn->closing_code)
+        conn->callbacks->path(conn, event);
+}
+
 static void peer_connected_client(void *arg)
 {
     static const struct ww_channel_config reliable = {.label = LABEL_RELIABLE,
@@ -205,6 +212,7 @@ int conn_create(const struct conn_config *config, struct conn **out)
         .signal = peer_signal,
         .connected = client ? peer_connected_client : peer_connected_provider,
         .channel = client ? NULL : peer_channel,
+        .path = peer_path,
         .closed = peer_closed,
     };
     struct ww_peer_config peer = {.role = client ? WW_PEER_CLIENT : WW_PEER_SERVER,

@@ -12,6 +12,7 @@ struct conn;
 struct conn_callbacks {
     void (*signal)(struct conn *conn, const char *text);
     void (*ready)(struct conn *conn); /* transfer may be used from now on */
+    void (*path)(struct conn *conn, enum ww_path_event event);
     void (*closed)(struct conn *conn,
                    int code);              /* contracts have been told; the owner destroys it */
     struct ww_transfer_callbacks transfer; /* arg is the conn; `send` and `failed` are ours */

@@ -21,6 +21,12 @@ static int load_key(struct edge *edge, struct ww_call *call)
     return rc;
 }
 
+static void addresses_changed(void *arg)
+{
+    struct edge_note note = {.edge = arg, .event = EDGE_NETWORK};
+    edge_tell(&note);
+}
+
 static int start_net(struct edge *edge, struct ww_call *call)
 {
     struct ww_net_config config = {.key = edge->key, .allow_bypass = true};
@@ -34,6 +40,8 @@ static int start_net(struct edge *edge, struct ww_call *call)
     ww_call_u64(call, "port_max", &port_max);
     if (port_min > port_max || port_max > 65535)
         return WW_ECONFIG;
+    config.addresses_changed = addresses_changed;
+    config.arg = edge;
     config.port_min = (uint16_t)port_min;
     config.port_max = (uint16_t)port_max;
     return ww_net_create(edge->loop, &config, &edge->net);
@@ -132,6 +140,15 @@ int edge_signal(struct edge *edge, struct ww_call *call)
     return conn ? ww_peer_signal(conn->peer, text) : WW_ENOTFOUND;
 }
 
+int edge_signals_again(struct edge *edge, struct ww_call *call)
+{
+    (void)call;
+    if (!edge->started)
+        return WW_ESTATE;
+    ww_net_signals_again(edge->net);
+    return 0;
+}
+
 /* What the arbiter said of a contract that has ended here. */
 int edge_outcome(struct edge *edge, struct ww_call *call)
 {
@@ -193,6 +210,9 @@ static void put_conn(struct ww_call *call, struct conn *conn)
     ww_call_put_text(call, "data", path.direct ? "direct" : "libnice");
     ww_call_put_u64(call, "rtt_us", path.rtt_us);
     ww_call_put_u64(call, "mtu", path.mtu);
+    ww_call_put_u64(call, "changes", path.changes);
+    ww_call_put_bool(call, "changing", path.changing);
+    ww_call_put_u64(call, "lost_ms", path.lost_ms);
     ww_call_end(call);
     ww_call_put_u64(call, "streams", stats.streams);
     ww_call_put_u64(call, "bytes_sent", stats.bytes_sent);

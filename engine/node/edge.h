@@ -23,6 +23,8 @@ enum edge_event {
     EDGE_REFUSED, /* "refused" {contract, peer, error} */
     EDGE_WANTED,  /* "wanted" {peer, bytes_left} */
     EDGE_DEMAND,  /* "demand" {}: a request waits and there is no connection */
+    EDGE_PATH,    /* "path" {peer, text}: its path is "lost", or has "changed" */
+    EDGE_NETWORK, /* "network" {}: this machine's addresses or routes have changed */
 };
 
 struct edge_note;
@@ -74,9 +76,11 @@ struct conn *edge_find(struct edge *edge, const struct ww_hash *remote);
 int edge_connect(struct edge *edge, const struct ww_hash *remote,
                  const struct conn_callbacks *callbacks, struct conn **conn);
 void edge_drop(struct edge *edge, struct conn *conn);
-/* Shared bound functions: signal{peer, text}, close_done{contract}, outcome{contract, state, json}.
- */
+/* Shared bound functions: signal{peer, text}, signals_again{}, close_done{contract},
+ * outcome{contract, state, json}. */
 int edge_signal(struct edge *edge, struct ww_call *call);
+/* Signals get through again: signals_again{}. */
+int edge_signals_again(struct edge *edge, struct ww_call *call);
 int edge_close_done(struct edge *edge, struct ww_call *call);
 int edge_outcome(struct edge *edge, struct ww_call *call);
 void edge_put_status(struct edge *edge, struct ww_call *call);
@@ -99,6 +103,11 @@ void edge_forget_notes(struct edge *edge);
 void edge_tell(const struct edge_note *note);
 void edge_conn_signal(struct conn *conn, const char *text);
 void edge_conn_ready(struct conn *conn);
+void edge_conn_path(struct conn *conn, enum ww_path_event event);
+/* Answers a text about a change of path of a connection that isn't here; false: it is no such text.
+ */
+bool edge_answer_gone(struct edge *edge, const struct ww_hash *peer, const struct ww_id *contract,
+                      const char *text);
 
 /* edge_state.c */
 int edge_state_open(struct edge *edge, const char *folder);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "ww/net_codec.h"
+
 static const char *event_name(enum edge_event event)
 {
     switch (event) {
@@ -22,6 +24,10 @@ static const char *event_name(enum edge_event event)
         return "wanted";
     case EDGE_DEMAND:
         return "demand";
+    case EDGE_PATH:
+        return "path";
+    case EDGE_NETWORK:
+        return "network";
     }
     return "unknown";
 }
@@ -109,4 +115,33 @@ void edge_conn_ready(struct conn *conn)
 {
     struct edge_note note = {.edge = conn->owner, .event = EDGE_READY, .peer = conn->remote};
     edge_tell(&note);
+}
+
+void edge_conn_path(struct conn *conn, enum ww_path_event event)
+{
+    char text[] = "changed", lost[] = "lost";
+    struct edge_note note = {.edge = conn->owner,
+                             .event = EDGE_PATH,
+                             .peer = conn->remote,
+                             .text = event == WW_PATH_IS_LOST ? lost : text};
+    edge_tell(&note);
+}
+
+bool edge_answer_gone(struct edge *edge, const struct ww_hash *peer, const struct ww_id *contract,
+                      const char *text)
+{
+    struct edge_note note = {.edge = edge,
+                             .event = EDGE_SIGNAL,
+                             .peer = *peer,
+                             .contract = *contract,
+                             .has_contract = true};
+    struct ww_buf answer;
+
+    ww_buf_init(&answer, WW_SIGNAL_BYTES_MAX);
+    bool is_about_path = ww_signal_answer_gone(text, &answer);
+    if (is_about_path && (note.text = ww_strdup(ww_buf_text(&answer))))
+        edge_tell(&note);
+    ww_free(note.text);
+    ww_buf_deinit(&answer);
+    return is_about_path;
 }

@@ -10,7 +10,7 @@
 #include "load.h"
 
 #define HASH_STEP_BYTES ((size_t)4 << 20) /* between two looks at the loop: about 3 ms */
-#define IDLE_MS         120000            /* a tunnel may stall while contracts are made */
+#define IDLE_MS         300000 /* a tunnel stalls while contracts are made, or its path changes */
 
 struct load_origin {
     struct ww_loop *loop;

@@ -3,7 +3,7 @@
  * start{key=, state=, stun=, loopback=, bypass=, policies=, allow_private={…}, max_contracts=};
  * secret{key_id=, secret=}; accept{contract=, bytes=, …} asks the policy; signal{peer=, contract=,
  * text=} makes the connection at the first one; confirmed{peer=, contract=}; never_opened{…};
- * end_contracts{}; close_done, outcome, status. Events: see edge.h.
+ * end_contracts{}; signals_again, close_done, outcome, status. Events: see edge.h.
  */
 #include <string.h>
 
@@ -23,6 +23,7 @@ static void conn_closed(struct conn *conn, int code)
 static const struct conn_callbacks CONN_CALLBACKS = {
     .signal = edge_conn_signal,
     .ready = edge_conn_ready,
+    .path = edge_conn_path,
     .closed = conn_closed,
     .transfer =
         {
@@ -83,15 +84,20 @@ static int bound_signal(void *context, struct ww_call *call)
 {
     struct provider *provider = context;
     struct conn *conn = NULL;
+    const char *text = NULL;
     struct ww_hash peer;
     struct ww_id contract;
 
     int rc = ww_call_hash(call, "peer", &peer);
     if (!rc)
         rc = ww_call_id(call, "contract", &contract);
+    if (!rc)
+        rc = ww_call_text(call, "text", &text, NULL);
     if (rc)
         return rc;
     conn = edge_find(&provider->edge, &peer);
+    if (!conn && edge_answer_gone(&provider->edge, &peer, &contract, text))
+        return 0;
     if (!conn)
         rc = edge_connect(&provider->edge, &peer, &CONN_CALLBACKS, &conn);
     if (rc)
@@ -103,6 +109,8 @@ static int bound_signal(void *context, struct ww_call *call)
         /* Other credentials: the client has started anew and the old connection is dead. */
         conn_lose(conn, WW_ECLOSED);
     }
+    if (rc == WW_ENOTFOUND && edge_answer_gone(&provider->edge, &peer, &contract, text))
+        rc = 0;
     return rc;
 }
 
@@ -183,6 +191,11 @@ static int bound_never_opened(void *context, struct ww_call *call)
     return provider_never_opened(context, call);
 }
 
+static int shared_signals_again(void *context, struct ww_call *call)
+{
+    return edge_signals_again(context, call);
+}
+
 static int shared_close_done(void *context, struct ww_call *call)
 {
     return edge_close_done(context, call);
@@ -204,6 +217,7 @@ int provider_bind(struct ww_ops *ops, struct provider **out)
         {"never_opened", bound_never_opened},
         {"end_contracts", bound_end_contracts},
         {"status", bound_status},
+        {"signals_again", shared_signals_again},
         {"close_done", shared_close_done},
         {"outcome", shared_outcome},
     };

@@ -357,11 +357,13 @@ function M.start(config)
         end,
         on_up = function()
             keep_connected(node)
+            ww.client.signals_again({})
             -- Answers may have been lost with the last connection, or the last run.
             node.has_strays = true
             give_back_strays(node)
         end,
     })
+    edge.watch_paths(node.session)
     node.reporter = edge.reporter(ww.client, node.session, function(close)
         -- The provider, or the clock, ended it: go on under another one.
         local left, has_next = position(close.peer)

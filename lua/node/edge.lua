@@ -71,6 +71,22 @@ function M.send_signal(session, event)
     end
 end
 
+--- What both do when a path is lost, or this machine's address has changed: it takes the arbiter to
+-- signal for another path, and the connection to it may be as dead as the path.
+---@param session table
+function M.watch_paths(session)
+    ww.on("path", function(event)
+        local details = ("peer=%s state=%s"):format(event.peer, event.text)
+        ww.log("info", "node", "a connection's path", details)
+        if event.text == "lost" then
+            session:check()
+        end
+    end)
+    ww.on("network", function()
+        session:check()
+    end)
+end
+
 --- How many contracts the core still has on its connections.
 ---@param core table
 ---@return integer

@@ -151,6 +151,7 @@ local function on_up(node)
     ok, err = ww.provider.secret(secret)
     node.registered = ok ~= nil
     node.why = err and err.what
+    ww.provider.signals_again({})
 end
 
 local function listen(node)
@@ -201,6 +202,7 @@ function M.start(config)
             node.why = why and why.what or "the arbiter can't be reached"
         end,
     })
+    edge.watch_paths(node.session)
     node.reporter = edge.reporter(ww.provider, node.session)
     local status
     status, err = ww.provider.start(core_options(config))

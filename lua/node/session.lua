@@ -10,6 +10,7 @@ Session.__index = Session
 local CONTEXT = "ww sign-in 1"
 local CALL_S = 15 -- an offer takes up to 5 s at the arbiter
 local BACKOFF_MIN_S, BACKOFF_MAX_S = 0.2, 15
+local CHECK_S = 2 -- an arbiter answers a status in milliseconds
 
 --- "https://host:port#pin" -> url, pin.
 ---@param line string
@@ -154,14 +155,13 @@ function Session:_retry(err)
     if self.closed or self.retrying then
         return
     end
-    self.retrying = true
     if self.options.on_down then
         self.options.on_down(err)
     end
     local details = ("code=%s"):format(err and err.code or "ECLOSED")
     ww.log("warn", "node", "the arbiter can't be reached; trying again", details)
-    ww.loop.after(self.backoff_s, function()
-        self.retrying = false
+    self.retrying = ww.loop.after(self.backoff_s, function()
+        self.retrying = nil
         if not self.closed then
             async.run(function()
                 self:_connect()
@@ -185,6 +185,9 @@ function Session:_connect()
     end
     self.account = account
     local ws
+    local function is_current()
+        return ws ~= nil and self.ws == ws
+    end
     ws, err = ww.http.ws({
         url = options.url,
         pin = options.pin,
@@ -197,7 +200,9 @@ function Session:_connect()
             self:_message(text)
         end,
         on_closed = function(_, why)
-            self:_down(why)
+            if is_current() then
+                self:_down(why)
+            end
         end,
     })
     if not ws then
@@ -235,6 +240,34 @@ function Session:_down(err)
         done(nil, err or ww.error("ECLOSED"))
     end
     self:_retry(err)
+end
+
+--- Looks whether the connection still carries anything, and makes a new one if it does not: after a
+-- change of address it lies dead for a minute before its silence ends it, and nobody says so.
+function Session:check()
+    local ws = self.ws
+    if self.retrying then
+        self.retrying:cancel()
+        self.retrying = nil
+        self.backoff_s = BACKOFF_MIN_S
+        return self:_retry(self.last_error)
+    end
+    if not ws or not self.up or self.checking then
+        return
+    end
+    self.checking = true
+    local answered = false
+    async.run(function()
+        answered = self:call("GET", "/v1/status") ~= nil
+    end)
+    ww.loop.after(CHECK_S, function()
+        self.checking = false
+        if not answered and self.ws == ws then
+            self.backoff_s = BACKOFF_MIN_S
+            self:_down(ww.error("ETIMEDOUT", "no answer"))
+            ws:close(1000)
+        end
+    end)
 end
 
 function Session:_message(text)

@@ -75,6 +75,17 @@ local function fields_of(status)
     }
 end
 
+--- In a word, for a table's cell.
+local function state_of(connection, path)
+    if not connection.ready then
+        return "connecting"
+    end
+    if (path.lost_ms or 0) > 0 then
+        return ("no path for %d s"):format(math.floor(path.lost_ms / 1000))
+    end
+    return path.changing and "changing path" or "ready"
+end
+
 local function print_connections(status, out)
     if type(status.connections) ~= "table" or #status.connections == 0 then
         return
@@ -83,17 +94,17 @@ local function print_connections(status, out)
     for index, connection in ipairs(status.connections) do
         local path = connection.path or connection
         rows[index] = {
-            format.short(connection.peer), connection.ready and "ready" or "connecting", path.kind,
+            format.short(connection.peer), state_of(connection, path), path.kind,
             path["local"], path.remote, path.data,
-            path.rtt_us and ("%.1f ms"):format(path.rtt_us / 1000) or nil,
+            path.changes, path.rtt_us and ("%.1f ms"):format(path.rtt_us / 1000) or nil,
             connection.streams, bytes_or_nil(connection.bytes_sent),
                 bytes_or_nil(connection.bytes_received),
         }
     end
     out:print("")
-    out:print(format.table({ "PEER", "STATE", "PATH", "LOCAL", "REMOTE", "DATA", "RTT", "STREAMS",
-        "SENT", "RECEIVED" },
-        rows, { [7] = true, [8] = true, [9] = true, [10] = true }))
+    out:print(format.table({ "PEER", "STATE", "PATH", "LOCAL", "REMOTE", "DATA", "CHANGES", "RTT",
+        "STREAMS", "SENT", "RECEIVED" },
+        rows, { [7] = true, [8] = true, [9] = true, [10] = true, [11] = true }))
 end
 
 local function print_contracts(status, out)
