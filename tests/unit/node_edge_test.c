@@ -198,6 +198,41 @@ static void test_opening_is_limited(void **state)
     rig_destroy(rig);
 }
 
+/* A text about a change of path of a connection that isn't here is answered, and makes none. */
+static void test_unknown_path_is_answered(void **state)
+{
+    static const char ATTEMPT[] = "a=ice-ufrag:wxyz\na=ice-pwd:abcdefghijklmnopqrstuv\n"
+                                  "a=x-ww-path:abcd 3\na=end-of-candidates\n";
+    struct provider_open open = {.id = {{1}}, .expires_s = UINT64_MAX};
+    struct rig *rig = rig_create(&open);
+    struct edge *edge = &rig->provider.edge;
+    struct ww_hash peer = {{7}};
+
+    (void)state;
+    edge->loop = rig->loop;
+    assert_false(edge_answer_gone(edge, &peer, &open.id,
+                                  "a=ice-ufrag:wxyz\na=ice-pwd:abcdefghijklmnopqrstuv\n"));
+    assert_false(edge_answer_gone(edge, &peer, &open.id, "no signal"));
+    assert_null(LIST_FIRST(&edge->pending_notes));
+    assert_true(edge_answer_gone(edge, &peer, &open.id, ATTEMPT));
+    struct edge_note *note = LIST_FIRST(&edge->pending_notes);
+    assert_non_null(note);
+    assert_int_equal(note->event, EDGE_SIGNAL);
+    assert_true(ww_hash_equal(&note->peer, &peer));
+    assert_true(note->has_contract && ww_id_equal(&note->contract, &open.id));
+    assert_string_equal(note->text, "a=x-ww-path-gone:abcd\n");
+    edge_forget_notes(edge);
+    ww_loop_turn(rig->loop, 1000); /* the mailbox is emptied */
+    for (uint64_t n = 1; n < 5; n++) {
+        ww_alloc_fail_after(n);
+        edge_answer_gone(edge, &peer, &open.id, ATTEMPT);
+        ww_alloc_fail_after(0);
+        edge_forget_notes(edge);
+        ww_loop_turn(rig->loop, 1000);
+    }
+    rig_destroy(rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +240,7 @@ int main(void)
         cmocka_unit_test(test_times),
         cmocka_unit_test(test_connection_without_a_contract),
         cmocka_unit_test(test_opening_is_limited),
+        cmocka_unit_test(test_unknown_path_is_answered),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
