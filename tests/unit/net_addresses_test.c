@@ -34,7 +34,7 @@ static void set_address(const char *text)
     assert_true(fd >= 0);
     memset(&request, 0, sizeof request);
     memset(&address, 0, sizeof address);
-    strcpy(request.ifr_name, "lo");
+    memcpy(request.ifr_name, "lo", sizeof "lo");
     address.v4.sin_family = AF_INET;
     assert_int_equal(inet_pton(AF_INET, text, &address.v4.sin_addr), 1);
     memcpy(&request.ifr_addr, &address.any, sizeof request.ifr_addr);
