@@ -125,6 +125,8 @@ static const struct conn_callbacks CONN_CALLBACKS = {
             .contract_refused = contract_refused,
             .contract_wanted = contract_wanted,
             .contract_ended = contract_ended,
+            .receipt_due = edge_receipt_due,
+            .receipt_came = edge_receipt_came,
         },
 };
 

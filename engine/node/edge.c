@@ -62,6 +62,8 @@ int edge_start(struct edge *edge, struct ww_call *call)
     if (!rc && (rc = edge_state_open(edge, state)))
         ww_call_reason(call, "the state in %s can't be opened", state);
     if (!rc)
+        rc = ww_pool_create(edge->loop, WW_NODE_POOL_THREADS, WW_NODE_POOL_JOBS_MAX, &edge->pool);
+    if (!rc)
         rc = start_net(edge, call);
     if (rc) {
         edge_stop(edge);
@@ -80,6 +82,8 @@ void edge_stop(struct edge *edge)
     edge_drop(edge, conn);
     ww_net_destroy(edge->net);
     edge->net = NULL;
+    ww_pool_destroy(edge->pool); /* waits for its jobs, which use the key */
+    edge->pool = NULL;
     edge_state_close(edge);
     edge_forget_notes(edge);
     ww_policy_set_release(edge->policies);
@@ -217,6 +221,9 @@ static void put_conn(struct ww_call *call, struct conn *conn)
     ww_call_put_u64(call, "streams", stats.streams);
     ww_call_put_u64(call, "bytes_sent", stats.bytes_sent);
     ww_call_put_u64(call, "bytes_received", stats.bytes_received);
+    ww_call_put_u64(call, "bandwidth_delay_bytes", stats.bandwidth_delay_bytes);
+    ww_call_put_u64(call, "unreceipted_bytes", stats.unreceipted_bytes);
+    ww_call_put_u64(call, "window_bytes", stats.window_bytes);
     ww_call_put_u64(call, "datagrams_lost", stats.datagrams_lost);
     ww_call_put_u64(call, "datagrams_dropped", stats.datagrams_dropped);
     ww_call_put_u64(call, "beyond_allowance", stats.beyond_allowance);
@@ -247,6 +254,8 @@ static void put_history(struct edge *edge, struct ww_call *call)
         ww_call_put_u64(call, "bytes_up", entry->bytes_up);
         ww_call_put_u64(call, "bytes_down", entry->bytes_down);
         ww_call_put_u64(call, "ended_s", entry->ended_s);
+        ww_call_put_u64(call, "proven_up", entry->proven_up);
+        ww_call_put_u64(call, "proven_down", entry->proven_down);
         ww_call_put_bool(call, "clean", entry->clean);
         ww_call_put_text(call, "state", entry->state);
         if (entry->outcome[0])

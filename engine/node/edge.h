@@ -40,6 +40,7 @@ struct edge_history {
     struct ww_id id;
     struct ww_hash peer;
     uint64_t bytes_up, bytes_down, ended_s;
+    uint64_t proven_up, proven_down; /* by the other side's last receipt */
     bool clean;
     /* "closing", then what the arbiter said: "settled", "void", …, or "gone": it has ended, and the
      * arbiter has forgotten how. */
@@ -58,6 +59,7 @@ struct edge {
     struct ww_policy_set *policies;
     struct ww_store *store;
     struct ww_committer *committer;
+    struct ww_pool *pool; /* for signatures */
     struct edge_used *used;
     struct conn *conns; /* by remote */
     uint64_t conn_serial;
@@ -108,6 +110,10 @@ void edge_conn_path(struct conn *conn, enum ww_path_event event);
  */
 bool edge_answer_gone(struct edge *edge, const struct ww_hash *peer, const struct ww_id *contract,
                       const char *text);
+
+/* edge_receipt.c: transfer's callbacks; arg is the conn. */
+void edge_receipt_due(void *arg, const struct ww_receipt *receipt);
+void edge_receipt_came(void *arg, const struct ww_id *id, const uint8_t *bytes, size_t size);
 
 /* edge_state.c */
 int edge_state_open(struct edge *edge, const char *folder);

@@ -166,11 +166,18 @@ static void remember_history(struct edge *edge, const struct ww_hash *peer,
                              const struct ww_close *record, bool clean)
 {
     struct edge_history *entry = &edge->history[edge->history_count++ % WW_NODE_HISTORY_MAX];
+    struct ww_receipt receipt;
     memset(entry, 0, sizeof(*entry));
     entry->id = record->contract_id;
     entry->peer = *peer;
     entry->bytes_up = record->bytes_up;
     entry->bytes_down = record->bytes_down;
+    if (record->receipt_size &&
+        !ww_wire_receipt_decode(record->receipt, record->receipt_size, &receipt, NULL)) {
+        bool by_client = edge->role == WW_TRANSFER_PROVIDER;
+        entry->proven_up = by_client ? receipt.bytes_acknowledged : receipt.bytes_received;
+        entry->proven_down = by_client ? receipt.bytes_received : receipt.bytes_acknowledged;
+    }
     entry->ended_s = ww_clock_wall_ms() / 1000;
     entry->clean = clean;
     snprintf(entry->state, sizeof(entry->state), "closing");
@@ -211,6 +218,8 @@ void edge_state_end(struct edge *edge, const struct ww_hash *peer, const struct 
         write->record.bytes_up = counts->bytes_up;
         write->record.bytes_down = counts->bytes_down;
         write->record.reason = reason;
+        write->record.receipt_size = counts->receipt_size;
+        memcpy(write->record.receipt, counts->receipt, counts->receipt_size);
         write->record.first_ms = counts->first_us ? counts->first_us / 1000 + offset_ms : 0;
         write->record.last_ms = counts->last_us ? counts->last_us / 1000 + offset_ms : 0;
         rc = sign_close(edge, write);

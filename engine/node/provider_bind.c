@@ -34,6 +34,8 @@ static const struct conn_callbacks CONN_CALLBACKS = {
             .datagram = provider_datagram,
             .contract_open = provider_contract_open,
             .contract_ended = provider_contract_ended,
+            .receipt_due = edge_receipt_due,
+            .receipt_came = edge_receipt_came,
         },
 };
 

@@ -162,6 +162,8 @@ static struct transfer_contract *add_contract(struct ww_transfer *t, const struc
     contract->in_use = true;
     contract->id = terms->contract_id;
     contract->bytes_max = terms->bytes;
+    contract->window_max = terms->window_bytes ? terms->window_bytes : WW_CONTRACT_WINDOW_BYTES;
+    contract->window_max = WW_MAX(contract->window_max, (uint64_t)WW_WINDOW_FIRST_BYTES);
     contract->serial = ++t->serial ? t->serial : ++t->serial;
     contract->receive_end = WW_TRANSFER_NO_INDEX;
     t->contracts[t->contract_count++] = contract;
@@ -232,6 +234,7 @@ void ww_transfer_contract_on_opened(struct ww_transfer *t, const struct ww_frame
     }
     contract->is_opened = true;
     contract->is_confirmed = true;
+    memcpy(contract->peer_epoch, frame->opened.epoch, WW_EPOCH_SIZE);
     t->is_ping_due = true;
     t->is_control_due = true;
     t->callbacks.contract_opened(t->arg, &frame->opened.contract_id, frame->opened.epoch,
@@ -303,6 +306,7 @@ void ww_transfer_contract_on_open(struct ww_transfer *t, const struct ww_frame *
         return;
     }
     t->is_open_pending = true;
+    memcpy(t->open_epoch, frame->open.epoch, WW_EPOCH_SIZE);
     t->callbacks.contract_open(t->arg, frame->open.token, frame->open.token_size,
                                frame->open.epoch);
 }
@@ -336,8 +340,7 @@ int ww_transfer_contract_accept(struct ww_transfer *t, const struct ww_token *te
     if (contract) {
         t->is_open_pending = false;
         contract->is_opened = true;
-        t->window_max = terms->window_bytes ? terms->window_bytes : WW_CONTRACT_WINDOW_BYTES;
-        t->window_max = WW_MAX(t->window_max, (uint64_t)WW_WINDOW_FIRST_BYTES);
+        memcpy(contract->peer_epoch, t->open_epoch, WW_EPOCH_SIZE);
         memcpy(contract->signature, signature, WW_SIGNATURE_BYTES);
         /* Later ones wait until they are confirmed: by then the client holds stream credit that
          * is far above what may be served unconfirmed. */
@@ -451,7 +454,9 @@ void ww_transfer_contract_counts(const struct ww_transfer *t,
         .bytes_down = t->is_client ? contract->bytes_received : sent,
         .first_us = contract->first_us,
         .last_us = contract->last_us,
+        .receipt_size = contract->proven.size,
     };
+    memcpy(counts->receipt, contract->proven.bytes, contract->proven.size);
 }
 
 size_t ww_transfer_contracts(const struct ww_transfer *t, struct ww_transfer_contract_info *out,

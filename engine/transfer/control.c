@@ -182,6 +182,23 @@ static bool send_streams(struct ww_transfer *t)
 
 /* --- contracts -------------------------------------------------------------------------------- */
 
+static bool put_receipt(struct ww_transfer *t, const struct transfer_contract *contract)
+{
+    struct ww_frame frame = {.type = WW_FRAME_RECEIPT,
+                             .proof = {contract->receipt, contract->receipt_size}};
+
+    return ww_transfer_control_put(t, &frame);
+}
+
+static bool send_receipt(struct ww_transfer *t, struct transfer_contract *contract)
+{
+    ww_buf_clear(&t->frame_bytes);
+    if (!put_receipt(t, contract) || !send_put(t))
+        return false;
+    contract->is_receipt_unsent = false;
+    return true;
+}
+
 static bool send_ended(struct ww_transfer *t, struct transfer_contract *contract)
 {
     struct ww_frame ended = {.type = WW_FRAME_ENDED,
@@ -190,11 +207,13 @@ static bool send_ended(struct ww_transfer *t, struct transfer_contract *contract
 
     /* The answer to the PING says that this message was read. */
     ww_buf_clear(&t->frame_bytes);
-    if (!ww_transfer_control_put(t, &ended) || !ww_transfer_control_put(t, &ping) || !send_put(t))
+    if ((contract->is_receipt_unsent && !put_receipt(t, contract)) ||
+        !ww_transfer_control_put(t, &ended) || !ww_transfer_control_put(t, &ping) || !send_put(t))
         return false;
     note_ping(t);
     if (!contract->is_ended_sent)
         contract->ended_nonce = t->ping_nonce;
+    contract->is_receipt_unsent = false;
     contract->is_ended_sent = true;
     contract->ended_due = false;
     contract->repeat_interval_us =
@@ -283,6 +302,7 @@ static bool send_contracts(struct ww_transfer *t)
         if ((contract->opened_due && !send_opened(t, contract)) ||
             (contract->end_due && !send_end(t, contract)) ||
             (contract->open_due && !send_open(t, contract)) ||
+            (contract->is_receipt_unsent && !send_receipt(t, contract)) ||
             (contract->allowance_due && !send_allowance(t, contract)))
             return false;
     }

@@ -48,17 +48,9 @@ static void set_bit(uint64_t bits[WW_TRANSFER_WORDS], uint64_t index, bool value
         bits[slot / 64] &= ~bit;
 }
 
-/* Protocol: what a provider carries unproven is little at first, then as much as was proven. */
-static bool has_window(const struct ww_transfer *t)
-{
-    return t->is_client ||
-           t->unacknowledged <
-               WW_MIN(t->window_max, WW_WINDOW_FIRST_BYTES + t->stats.bytes_acknowledged);
-}
-
 bool ww_transfer_index_has_room(struct ww_transfer *t)
 {
-    if (!has_window(t))
+    if (!ww_transfer_receipt_has_window(t))
         return false;
     /* The receiver's window begins at what it knows, which is what we announced. */
     if (t->send_next - t->send_announced >= WW_SENT_RECORDS_MAX)
@@ -79,7 +71,6 @@ void ww_transfer_index_sent(struct ww_transfer *t, struct transfer_contract *con
     };
     set_bit(t->acknowledged_bits, t->send_next, false);
     t->send_next++;
-    t->unacknowledged += cost;
     contract->bytes_sent += cost;
     if (!is_datagram)
         contract->stream_bytes_sent += cost;
@@ -98,7 +89,6 @@ static void acknowledge_one(struct ww_transfer *t, uint64_t index)
         return;
     record->is_acknowledged = 1;
     set_bit(t->acknowledged_bits, index, true);
-    t->unacknowledged -= record->cost;
     t->stats.bytes_acknowledged += record->cost;
     contract = ww_transfer_contract_serial(t, record->serial);
     if (contract && !contract->has_peer_ended)
@@ -164,6 +154,15 @@ int ww_transfer_index_acknowledge(struct ww_transfer *t, const struct ww_frame *
     return 0;
 }
 
+static void give_up(struct ww_transfer *t, const struct transfer_record *record)
+{
+    struct transfer_contract *contract = ww_transfer_contract_serial(t, record->serial);
+
+    t->stats.datagrams_lost++;
+    if (contract)
+        contract->bytes_lost += record->cost;
+}
+
 void ww_transfer_index_expire(struct ww_transfer *t, uint32_t serial)
 {
     uint64_t lowest = t->send_lowest;
@@ -177,8 +176,7 @@ void ww_transfer_index_expire(struct ww_transfer *t, uint32_t serial)
         if (!record->is_acknowledged) {
             if (!record->is_datagram || !is_over)
                 break;
-            t->stats.datagrams_lost++;
-            t->unacknowledged -= record->cost;
+            give_up(t, record);
         }
         t->send_lowest++;
     }

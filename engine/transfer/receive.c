@@ -275,8 +275,10 @@ static void receive_frame(struct ww_transfer *t, enum ww_lane lane, const struct
         ww_transfer_settle_on_ended(t, frame);
         break;
     case WW_FRAME_RECEIPT:
+        ww_transfer_receipt_came(t, frame);
+        break;
     case WW_FRAME_DECLARATION:
-        break; /* this version neither sends nor needs them */
+        break; /* this version neither sends nor needs it */
     }
 }
 

@@ -14,6 +14,13 @@
 #define WW_TRANSFER_WORDS       (WW_SENT_RECORDS_MAX / 64)
 #define WW_TRANSFER_NO_INDEX    UINT64_MAX
 
+/* A receipt of the peer's: what it says, and the bytes that were signed. */
+struct transfer_proof {
+    struct ww_receipt says;
+    size_t size; /* 0: none */
+    uint8_t bytes[WW_RECEIPT_BYTES_MAX];
+};
+
 struct transfer_contract {
     struct ww_id id;
     uint32_t serial; /* never 0, names it in sent records */
@@ -26,7 +33,9 @@ struct transfer_contract {
     uint8_t token[WW_TOKEN_BYTES_MAX];
     size_t token_size;
     uint8_t signature[WW_SIGNATURE_BYTES];
+    uint8_t peer_epoch[WW_EPOCH_SIZE];
     uint64_t bytes_max;
+    uint64_t window_max; /* cap on what the provider carries unreceipted */
     uint64_t allowance;
     uint64_t awaited_us; /* client: since when everything waits for OPENED; 0: it does not */
 
@@ -34,6 +43,7 @@ struct transfer_contract {
     bool is_ended_here; /* our END is decided: nothing more is sent under it */
     uint64_t send_end;  /* first index of ours that is no longer under it */
     uint64_t bytes_sent, bytes_acknowledged;
+    uint64_t bytes_lost;        /* of bytes_sent: datagrams that were given up */
     uint64_t stream_bytes_sent; /* those of bytes_sent that can't be lost */
     uint64_t end_us;
 
@@ -50,6 +60,23 @@ struct transfer_contract {
     uint64_t repeat_us, repeat_interval_us;
     bool has_peer_ended;
     uint64_t peer_ended_bytes;
+
+    /* our receipts */
+    uint64_t receipt_sequence;                       /* of the last one that was begun … */
+    uint64_t receipt_received, receipt_acknowledged; /* … and what it says */
+    uint64_t receipt_us;                             /* the next is due by then; 0: nothing new */
+    uint64_t sign_retry_us;
+    bool is_signing;
+    bool is_last_word; /* no receipt follows that one */
+    bool is_receipt_unsent;
+    uint8_t receipt[WW_RECEIPT_BYTES_MAX];
+    size_t receipt_size;
+
+    /* the peer's */
+    struct transfer_proof came, proven; /* the newest that came; the newest that was verified */
+    uint64_t verify_retry_us;
+    bool is_verifying;
+
     uint64_t first_us, last_us;
 };
 
@@ -106,8 +133,8 @@ struct ww_transfer {
     size_t record_capacity; /* a power of two, at most WW_SENT_RECORDS_MAX */
     uint64_t send_lowest, send_next, send_announced;
     uint64_t acknowledged_bits[WW_TRANSFER_WORDS]; /* so that a repeat costs no walk */
-    uint64_t unacknowledged;                       /* bytes sent, neither acknowledged nor lost */
-    uint64_t window_max;                           /* provider: the newest contract's cap on them */
+    uint64_t proven_bytes;                         /* by the peer's receipts, all contracts */
+    uint64_t receipted_bytes;                      /* by ours, likewise */
 
     /* received direction */
     uint64_t receive_floor;    /* every index below it is received or forgotten */
@@ -132,7 +159,8 @@ struct ww_transfer {
     size_t contract_count;
     uint32_t serial;
     bool is_open_pending; /* provider: its owner has an OPEN to answer */
-    bool had_contract;    /* provider: one was announced before */
+    uint8_t open_epoch[WW_EPOCH_SIZE];
+    bool had_contract; /* provider: one was announced before */
     struct transfer_refusal refusals[WW_TRANSFER_REFUSALS];
     size_t refusal_count;
 
@@ -221,6 +249,21 @@ void ww_transfer_settle_grant_first(struct ww_transfer *t, struct transfer_contr
 /* Upper estimate of what the peer sent under the contract, lost datagrams included. */
 uint64_t ww_transfer_settle_estimate(const struct ww_transfer *t,
                                      const struct transfer_contract *contract);
+
+/* --- receipt.c -------------------------------------------------------------------------------- */
+/* Provider: what it carries without a receipt is below its window. A client needs none. */
+void ww_transfer_receipt_window(const struct ww_transfer *t, uint64_t *carried, uint64_t *window);
+bool ww_transfer_receipt_has_window(const struct ww_transfer *t);
+void ww_transfer_receipt_came(struct ww_transfer *t, const struct ww_frame *frame);
+/* What is wrong with an ENDED of so many bytes, by the receipts that came; NULL: nothing. */
+const char *ww_transfer_receipt_fault_of_end(const struct ww_transfer *t,
+                                             const struct transfer_contract *contract,
+                                             uint64_t bytes);
+/* The newest that came was not verified yet. */
+bool ww_transfer_receipt_is_pending(const struct transfer_contract *contract);
+/* Calls receipt_due and receipt_came as due. */
+void ww_transfer_receipt_step(struct ww_transfer *t);
+uint64_t ww_transfer_receipt_next_us(const struct ww_transfer *t);
 
 /* --- stream.c --------------------------------------------------------------------------------- */
 struct transfer_stream *ww_transfer_stream_find(const struct ww_transfer *t, uint64_t id);

@@ -102,6 +102,7 @@ void ww_transfer_settle_on_ended(struct ww_transfer *t, const struct ww_frame *f
 {
     struct transfer_contract *contract = ww_transfer_contract_find(t, &frame->ended.contract_id);
     uint64_t bytes = frame->ended.bytes_received;
+    const char *fault;
 
     if (!contract)
         return;
@@ -116,6 +117,11 @@ void ww_transfer_settle_on_ended(struct ww_transfer *t, const struct ww_frame *f
     }
     if (bytes < contract->bytes_acknowledged || bytes > contract->bytes_sent) {
         ww_transfer_fail(t, WW_EPROTOCOL, "ENDED is not between acknowledged and sent");
+        return;
+    }
+    fault = ww_transfer_receipt_fault_of_end(t, contract, bytes);
+    if (fault) {
+        ww_transfer_fail(t, WW_EPROTOCOL, fault);
         return;
     }
     /* It comes after our END was read, and with END every stream's bytes had come. */
@@ -189,7 +195,7 @@ void ww_transfer_settle_grant_first(struct ww_transfer *t, struct transfer_contr
 static bool is_over(const struct transfer_contract *contract)
 {
     return contract->is_ended_here && contract->is_ended_sent && contract->is_confirmed_ended &&
-           contract->has_peer_ended;
+           contract->has_peer_ended && !ww_transfer_receipt_is_pending(contract);
 }
 
 static void freeze_if_drained(struct ww_transfer *t, struct transfer_contract *contract)
@@ -198,9 +204,7 @@ static void freeze_if_drained(struct ww_transfer *t, struct transfer_contract *c
         return;
     if (t->receive_floor < contract->receive_end && t->now_us < contract->drain_us)
         return;
-    contract->is_frozen = true;
-    contract->ended_due = true;
-    t->is_control_due = true;
+    contract->is_frozen = true; /* ENDED follows with the last receipt */
 }
 
 /* Client: whether nothing can be sent until this contract is answered. */

@@ -80,6 +80,8 @@ static void pump(struct ww_transfer *t, bool may_run)
         t->is_again = false;
         ww_transfer_settle_step(t);
         if (!t->is_dead)
+            ww_transfer_receipt_step(t);
+        if (!t->is_dead)
             ww_transfer_control_flush(t);
         if (may_run && !t->is_dead)
             ww_transfer_waiting_run(t);
@@ -135,6 +137,7 @@ uint64_t ww_transfer_tick(struct ww_transfer *t, uint64_t now_us)
     if (t->has_traffic && !t->is_ping_due)
         next_us = WW_MIN(next_us, t->ping_us);
     next_us = WW_MIN(next_us, ww_transfer_index_expires_us(t));
+    next_us = WW_MIN(next_us, ww_transfer_receipt_next_us(t));
     return WW_MIN(next_us, ww_transfer_settle_next_us(t));
 }
 
@@ -194,6 +197,7 @@ void ww_transfer_stats(const struct ww_transfer *t, struct ww_transfer_stats *st
     stats->rtt_us = t->rtt_us;
     stats->streams = t->stream_count;
     stats->bandwidth_delay_bytes = t->bandwidth_delay;
+    ww_transfer_receipt_window(t, &stats->unreceipted_bytes, &stats->window_bytes);
 }
 
 size_t ww_transfer_stream_count(const struct ww_transfer *t)

@@ -81,6 +81,8 @@
 #define WW_ALLOWANCE_MIN_BYTES (8 << 20)   /* protocol: the client keeps at least 8 MiB granted */
 #define WW_CONTRACT_WINDOW_BYTES (8 << 20) /* protocol: default window cap */
 #define WW_WINDOW_FIRST_BYTES 65536        /* protocol: a provider's window before anything is proven */
+#define WW_RECEIPT_INTERVAL_US 5000000     /* protocol: a receipt every half window or 5 s */
+#define WW_RECEIPT_RETRY_US 100000         /* after one could not be signed or verified: memory or threads are short */
 #define WW_ACK_DELAY_US 10000              /* protocol: acknowledge after 10 ms … */
 #define WW_ACK_MESSAGES 64                 /* … or 64 messages */
 
@@ -192,4 +194,6 @@
 #define WW_NODE_OPENS_PER_S 256             /* streams that a client may open at a provider: opening is not paid for … */
 #define WW_NODE_OPENS_BURST 1024           /* … and at once: as many as may be open */
 #define WW_NODE_FLOWS_MAX 256              /* UDP destinations of one association */
+#define WW_NODE_POOL_THREADS 2              /* for signatures: one costs some 0.1 ms with its check, and there is one each 4 MiB */
+#define WW_NODE_POOL_JOBS_MAX 32768         /* a signature and a check for each contract of each of 4,096 peers */
 #define WW_NODE_HISTORY_MAX 256            /* finished contracts that a node remembers for its own status */

@@ -30,6 +30,8 @@ enum ww_lane { WW_LANE_RELIABLE, WW_LANE_DATAGRAM };
 struct ww_transfer_counts {
     uint64_t bytes_up, bytes_down; /* client → provider, provider → client */
     uint64_t first_us, last_us;    /* of the first and last message, the caller's clock; 0 none */
+    size_t receipt_size;           /* the peer's newest verified receipt, 0: none */
+    uint8_t receipt[WW_RECEIPT_BYTES_MAX];
 };
 
 struct ww_transfer_callbacks {
@@ -72,6 +74,13 @@ struct ww_transfer_callbacks {
      * connection was lost: counts are what is known here. */
     void (*contract_ended)(void *arg, const struct ww_id *id,
                            const struct ww_transfer_counts *counts, bool clean);
+    /* Both: sign this (all but its signature is set), and hand the encoded receipt to
+     * ww_transfer_receipt_signed, now or later; there is one under way per contract. */
+    void (*receipt_due)(void *arg, const struct ww_receipt *receipt);
+    /* Both: the peer's receipt, whose numbers are plausible: verify its signature against the
+     * peer's key (context "ww receipt 1") and hand it to ww_transfer_receipt_verified, now or
+     * later; likewise. `bytes` are borrowed. */
+    void (*receipt_came)(void *arg, const struct ww_id *id, const uint8_t *bytes, size_t size);
     /* The peer broke the protocol (or the lane failed): nothing more is sent or delivered, the
      * owner closes the connection: ww_transfer_lost, then destroy, outside of callbacks. Once. */
     void (*failed)(void *arg, int code, const char *why);
@@ -161,6 +170,15 @@ int ww_transfer_contract_end(struct ww_transfer *transfer, uint64_t now_us);
 int ww_transfer_contract_expire(struct ww_transfer *transfer, const struct ww_id *id,
                                 uint64_t now_us);
 
+/* The answer to receipt_due. Size 0: it could not be signed; transfer asks again. Ignored if the
+ * contract is over, or no answer is due. */
+void ww_transfer_receipt_signed(struct ww_transfer *transfer, const struct ww_id *id,
+                                const uint8_t *bytes, size_t size, uint64_t now_us);
+/* The answer to receipt_came, with the bytes that it gave. rc: 0 the signature is right; WW_EAUTH
+ * it is wrong (the connection fails); anything else: transfer asks again, for the newest. */
+void ww_transfer_receipt_verified(struct ww_transfer *transfer, const struct ww_id *id,
+                                  const uint8_t *bytes, size_t size, int rc, uint64_t now_us);
+
 enum ww_transfer_contract_state { WW_TC_OFFERED, WW_TC_READY, WW_TC_CURRENT, WW_TC_ENDING };
 struct ww_transfer_contract_info {
     struct ww_id id;
@@ -180,6 +198,8 @@ struct ww_transfer_stats {
     size_t streams;
     uint64_t foreign_messages; /* client: of streams that it never opened; never acknowledged */
     uint64_t bytes_acknowledged;
+    uint64_t unreceipted_bytes;     /* provider: sent, neither receipted nor given up … */
+    uint64_t window_bytes;          /* … and how much of that it carries; a client: 0 */
     uint64_t bandwidth_delay_bytes; /* client: measured, 0 while unknown */
 };
 void ww_transfer_stats(const struct ww_transfer *transfer, struct ww_transfer_stats *stats);

@@ -11,6 +11,8 @@ local STOP_S = 4
 local RETRY_MIN_S, RETRY_MAX_S = 0.5, 30
 local RENEW_BEFORE_S = 3600 -- protocol: the next contract is asked for when an hour is left
 local GIVE_UP = 3 -- refusals in a row, with nothing left to send under, before another provider
+local WINDOW_PRODUCTS = 4 -- protocol: the client asks for four bandwidth-delay products
+local WINDOW_LEAST, WINDOW_MOST = 8388608, 67108864 -- the arbiter's default and its largest
 local CLOCK_S = 30 -- how often the time left is looked at
 --- Errors of a request after which the arbiter may have made the contract all the same.
 local UNKNOWN_OUTCOME = { ECLOSED = true, ETIMEDOUT = true }
@@ -54,6 +56,17 @@ local function candidates(node)
     return order
 end
 
+--- What the provider shall carry unreceipted: four bandwidth-delay products, once they are known.
+local function window_for(provider)
+    for _, connection in ipairs((ww.client.status({}) or { connections = {} }).connections) do
+        if connection.peer == provider then
+            local wanted = WINDOW_PRODUCTS * connection.bandwidth_delay_bytes
+            return math.min(math.max(wanted, WINDOW_LEAST), WINDOW_MOST)
+        end
+    end
+    return WINDOW_LEAST
+end
+
 --- Asks the arbiter for a contract. While it is asked, contracts may exist that this node doesn't
 -- know of yet; a node that stops waits for the answer, to give back what it got.
 local function request(node, provider, bytes)
@@ -63,6 +76,7 @@ local function request(node, provider, bytes)
     local contract, err = node.session:call("POST", "/v1/contracts", {
         provider = provider,
         bytes = bytes,
+        window_bytes = window_for(provider),
     })
     if contract and node.stopping then
         ww.client.never_opened({ peer = provider, contract = contract.contract })

@@ -17,6 +17,10 @@ struct owner {
     uint64_t sends;
     uint64_t last_stream;
     bool has_open;
+    struct ww_receipt due; /* sequence 0: none */
+    struct ww_id came_id;
+    uint8_t came[WW_RECEIPT_BYTES_MAX];
+    size_t came_size; /* 0: none */
 };
 
 static void check(bool condition)
@@ -166,6 +170,46 @@ static void on_contract_ended(void *arg, const struct ww_id *id,
     check(counts->bytes_up + counts->bytes_down <= CONTRACT_BYTES);
 }
 
+static void on_receipt_due(void *arg, const struct ww_receipt *receipt)
+{
+    struct owner *owner = arg;
+
+    owner->due = *receipt;
+}
+
+static void on_receipt_came(void *arg, const struct ww_id *id, const uint8_t *bytes, size_t size)
+{
+    struct owner *owner = arg;
+    struct ww_receipt receipt;
+
+    check(ww_wire_receipt_decode(bytes, size, &receipt, NULL) == 0);
+    owner->came_id = *id;
+    owner->came_size = size;
+    memcpy(owner->came, bytes, size);
+}
+
+static void sign(struct owner *owner, bool can)
+{
+    uint8_t bytes[WW_RECEIPT_BYTES_MAX];
+    struct ww_buf out = {.data = bytes, .capacity = sizeof(bytes), .limit = sizeof(bytes)};
+
+    if (owner->due.sequence)
+        check(ww_wire_receipt_encode(&owner->due, &out) == 0);
+    owner->due.sequence = 0;
+    ww_transfer_receipt_signed(owner->transfer, &owner->due.contract_id, bytes, can ? out.size : 0,
+                               owner->now_us);
+}
+
+static void verify(struct owner *owner, int rc)
+{
+    uint8_t bytes[WW_RECEIPT_BYTES_MAX];
+    size_t size = owner->came_size;
+
+    memcpy(bytes, owner->came, size);
+    owner->came_size = 0;
+    ww_transfer_receipt_verified(owner->transfer, &owner->came_id, bytes, size, rc, owner->now_us);
+}
+
 static void on_failed(void *arg, int code, const char *why)
 {
     (void)arg;
@@ -185,6 +229,8 @@ static const struct ww_transfer_callbacks callbacks = {
     .contract_refused = on_contract_refused,
     .contract_wanted = on_contract_wanted,
     .contract_ended = on_contract_ended,
+    .receipt_due = on_receipt_due,
+    .receipt_came = on_receipt_came,
     .failed = on_failed,
 };
 
@@ -300,6 +346,12 @@ static void act(struct owner *owner, uint8_t command)
         break;
     case 8:
         ww_transfer_contract_confirmed(owner->transfer, &id);
+        break;
+    case 9:
+        sign(owner, command & 1);
+        break;
+    case 10:
+        verify(owner, command & 1 ? 0 : command & 2 ? WW_EAUTH : WW_ENOMEM);
         break;
     default:
         (void)ww_transfer_tick(owner->transfer, owner->now_us);

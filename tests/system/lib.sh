@@ -245,7 +245,8 @@ check_books_offline() {
     [[ $(jq -r .ok <<< "$report") == true ]] || fail "the books do not balance: $report"
 }
 
-# Ends all contracts of the client; then both sides' counts are equal to the byte, and each is paid
+# Ends all contracts of the client; then both sides' counts are equal to the byte, proven by the
+# other side's receipts in both closes, and each is paid
 # at its price: floor(escrow * used / bytes), where contracts had $1 bytes and cost ceil(bytes * price).
 # With $2 = untold, an arbiter that died may have owed a side the news of its last settlements.
 check_counts() {
@@ -265,17 +266,18 @@ check_counts() {
            | (.bytes_up + .bytes_down) as $used
            | {contract, state, used: $used, peer_state: $peer.state,
               equal: ($peer != null and .bytes_up == $peer.bytes_up and .bytes_down == $peer.bytes_down),
+              proven: (.proven_up == .bytes_up and $peer.proven_up == .bytes_up and $peer.proven_down == .bytes_down),
               settled_bytes: $outcome.bytes,
               paid: ([$outcome.paid[]? | .amount | tonumber] | add // 0),
               due: ($escrow * $used / $bytes | floor)}] as $all
-        | ($all | map(select((.equal and ((.state == "settled" and .settled_bytes == .used and .paid == .due)
+        | ($all | map(select((.equal and .proven and ((.state == "settled" and .settled_bytes == .used and .paid == .due)
                               or ($untold != "" and (.state == "open" or .state == "gone"))))
                              or (.state == "void" and .used == 0 and .paid == 0) | not))) as $bad
         | if ($bad | length) == 0 and ($all | length) > 0
           then {contracts: ($all | length), used: ($all | map(.used) | add), paid: ($all | map(.paid) | add)}
           else ($bad | tostring | halt_error(1)) end' > "$scratch/counts.json" ||
         fail "counts or payments differ"
-    step "counts equal to the byte, paid at their price: $(jq -c . "$scratch/counts.json")"
+    step "counts equal to the byte, proven by receipts, paid at their price: $(jq -c . "$scratch/counts.json")"
     check_books
 }
 

@@ -149,11 +149,19 @@ static void test_ended_leaves_out_a_stream(void **state)
     for (size_t i = 0; i < WW_ARRAY_COUNT(cases); i++) {
         struct sim *sim = start();
         struct ww_frame ended = {.type = WW_FRAME_ENDED};
+        struct ww_frame end = {.type = WW_FRAME_END, .end = {.next_index = 1}};
+        struct ww_receipt receipt = sim_receipt(SIM_CLIENT, 1, 1, 0, 100);
         struct ww_transfer_contract_info info;
 
         sim_send(sim, SIM_PROVIDER, 0, 1000, false);
         assert_int_equal(ww_transfer_contracts(sim->ends[1].transfer, &info, 1), 1);
         assert_int_equal(ww_transfer_contract_end(sim->ends[1].transfer, sim->now_us), 0);
+        sim->pool_us = 0;
+        end.end.contract_id = info.id;
+        sim_inject(sim, SIM_CLIENT, WW_LANE_RELIABLE, &end);
+        receipt.contract_id = info.id;
+        receipt.bytes_received = cases[i].bytes;
+        sim_inject_receipt(sim, SIM_CLIENT, &receipt);
         ended.ended.contract_id = info.id;
         ended.ended.bytes_received = cases[i].bytes;
         sim_inject(sim, SIM_CLIENT, WW_LANE_RELIABLE, &ended);
@@ -170,12 +178,14 @@ static uint64_t sent_by_provider(const struct sim *sim)
     return stats.bytes_sent;
 }
 
-/* A client that grants and gives credit without end, and acknowledges nothing. */
-static void test_a_client_that_acknowledges_nothing(void **state)
+/* A client that grants and gives credit without end, acknowledges everything and proves nothing. */
+static void test_a_client_without_receipts(void **state)
 {
     struct sim *sim = start();
     struct ww_frame credit = {.type = WW_FRAME_STREAM_CREDIT};
     struct ww_frame ack = {.type = WW_FRAME_ACK};
+    struct ww_receipt receipt = sim_receipt(SIM_CLIENT, 1, 4, 65536, 0);
+    struct ww_transfer_contract_info info;
 
     (void)state;
     sim->lane_bytes = SIZE_MAX;
@@ -184,10 +194,19 @@ static void test_a_client_that_acknowledges_nothing(void **state)
     sim_send(sim, SIM_PROVIDER, 0, 7 << 20, false);
     assert_in_range(sent_by_provider(sim), WW_WINDOW_FIRST_BYTES,
                     WW_WINDOW_FIRST_BYTES + WW_MESSAGE_BYTES_MAX);
-    /* What it proves, it gets again and as much more. */
     ack.ack.cumulative = 4;
     sim_inject(sim, SIM_CLIENT, WW_LANE_RELIABLE, &ack);
-    assert_in_range(sent_by_provider(sim), 2 * WW_WINDOW_FIRST_BYTES, 4 * WW_WINDOW_FIRST_BYTES);
+    assert_in_range(sent_by_provider(sim), WW_WINDOW_FIRST_BYTES,
+                    WW_WINDOW_FIRST_BYTES + WW_MESSAGE_BYTES_MAX);
+    /* What it proves, it gets again. */
+    assert_int_equal(ww_transfer_contracts(sim->ends[1].transfer, &info, 1), 1);
+    receipt.contract_id = info.id;
+    receipt.bytes_received = 4 * 16296 - 100;
+    sim->pool_us = 0;
+    sim_inject_receipt(sim, SIM_CLIENT, &receipt);
+    assert_int_equal(sim->ends[1].failed_code, 0);
+    assert_in_range(sent_by_provider(sim), 2 * WW_WINDOW_FIRST_BYTES - WW_MESSAGE_BYTES_MAX,
+                    2 * WW_WINDOW_FIRST_BYTES + WW_MESSAGE_BYTES_MAX);
     sim_destroy(sim);
 }
 
@@ -384,7 +403,7 @@ int main(void)
         cmocka_unit_test(test_junk_for_an_abandoned_flow),
         cmocka_unit_test(test_data_before_the_stream_is_accepted),
         cmocka_unit_test(test_ended_leaves_out_a_stream),
-        cmocka_unit_test(test_a_client_that_acknowledges_nothing),
+        cmocka_unit_test(test_a_client_without_receipts),
         cmocka_unit_test(test_slow_readers_are_bounded_together),
         cmocka_unit_test(test_unread_ends_are_bounded_together),
         cmocka_unit_test(test_lost_datagrams_leave_the_window),

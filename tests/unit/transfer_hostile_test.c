@@ -230,10 +230,14 @@ static void test_ended_must_be_possible(void **state)
     for (size_t i = 0; i < WW_ARRAY_COUNT(cases); i++) {
         struct sim *sim = start();
         struct ww_frame ended = {.type = WW_FRAME_ENDED};
+        struct ww_receipt receipt = sim_receipt(SIM_PROVIDER, 1, 1, 0, 0);
 
         ended.ended.contract_id = contract_of(sim);
         ended.ended.bytes_received = cases[i].bytes;
         assert_int_equal(ww_transfer_contract_end(sim->ends[0].transfer, sim->now_us), 0);
+        receipt.contract_id = contract_of(sim);
+        receipt.bytes_received = WW_MIN(cases[i].bytes, (uint64_t)100);
+        sim_inject_receipt(sim, SIM_PROVIDER, &receipt);
         sim_inject(sim, SIM_PROVIDER, WW_LANE_RELIABLE, &ended);
         assert_int_equal(sim->ends[0].failed_code, cases[i].code);
         if (cases[i].code == 0) { /* two numbers */

@@ -47,13 +47,17 @@ struct ww_dest sim_dest(bool is_flow)
     return dest;
 }
 
+void sim_add_action(struct sim *sim, uint64_t after_us, const struct sim_action *action)
+{
+    assert_true(sim->action_count < WW_ARRAY_COUNT(sim->actions));
+    sim->actions[sim->action_count] = *action;
+    sim->actions[sim->action_count++].at_us = sim->now_us + after_us;
+}
+
 static void add_action(struct sim *sim, uint64_t after_us, struct sim_action action)
 {
-    if (after_us == UINT64_MAX)
-        return;
-    assert_true(sim->action_count < WW_ARRAY_COUNT(sim->actions));
-    action.at_us = sim->now_us + after_us;
-    sim->actions[sim->action_count++] = action;
+    if (after_us != UINT64_MAX)
+        sim_add_action(sim, after_us, &action);
 }
 
 /* --- lanes ------------------------------------------------------------------------------------ */
@@ -345,6 +349,8 @@ static const struct ww_transfer_callbacks callbacks = {
     .contract_refused = on_contract_refused,
     .contract_wanted = on_contract_wanted,
     .contract_ended = on_contract_ended,
+    .receipt_due = sim_on_receipt_due,
+    .receipt_came = sim_on_receipt_came,
     .failed = on_failed,
 };
 
@@ -415,6 +421,10 @@ void sim_act(struct sim *sim, const struct sim_action *action)
     case SIM_CONNECT:
         connect_stream(sim, action->stream_id);
         break;
+    case SIM_SIGN:
+    case SIM_VERIFY:
+        sim_act_receipt(sim, action);
+        break;
     }
 }
 
@@ -434,6 +444,7 @@ struct sim *sim_try_create(uint64_t seed)
     sim->contract_bytes = 64 << 20;
     sim->offer_us = 2000;
     sim->connect_us = 1000;
+    sim->pool_us = 200;
     sim->is_renewing = true;
     for (int side = 0; side < 2; side++) {
         struct ww_transfer_config config = {.role = side == SIM_CLIENT ? WW_TRANSFER_CLIENT

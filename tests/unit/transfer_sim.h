@@ -56,16 +56,20 @@ struct sim_end {
     int failed_code;
     char failed_why[128];
     unsigned wanted_count, opened_count, refused_count, open_count;
+    unsigned receipts_signed;
     int refused_code;
     uint64_t bytes_delivered; /* payload handed to this side's application, by cost */
 };
 
-enum sim_action_kind { SIM_ACCEPT, SIM_CONFIRM, SIM_OFFER, SIM_CONNECT };
+enum sim_action_kind { SIM_ACCEPT, SIM_CONFIRM, SIM_OFFER, SIM_CONNECT, SIM_SIGN, SIM_VERIFY };
 struct sim_action {
     uint64_t at_us;
     enum sim_action_kind kind;
     struct ww_token terms;
     uint64_t stream_id;
+    enum sim_side side; /* SIM_SIGN, SIM_VERIFY: of the owner, and the receipt */
+    size_t size;
+    uint8_t bytes[WW_RECEIPT_BYTES_MAX];
 };
 
 struct sim {
@@ -84,6 +88,8 @@ struct sim {
     uint64_t contract_bytes;
     uint64_t offer_us, accept_us, confirm_us; /* how long owners take; UINT64_MAX: never */
     uint64_t connect_us;
+    uint64_t pool_us;        /* how long a signature takes, or its check */
+    unsigned pool_faults;    /* so many of the next ones fail for lack of memory */
     bool is_renewing;        /* the client buys the next contract when it is wanted */
     int send_code;           /* what every send answers, unless 0 */
     int refuse_code;         /* the provider refuses with it */
@@ -118,7 +124,22 @@ void sim_assert_equal_counts(const struct sim *sim);
 /* Puts bytes of a frame on the lane as if `side` had sent them. */
 void sim_inject(struct sim *sim, enum sim_side side, enum ww_lane lane,
                 const struct ww_frame *frame);
-/* Between the two files: hands over the first message of a lane; does what an owner meant to do. */
+/* A receipt with the signature that `side` would give it; and as a frame of that side's. */
+size_t sim_sign_receipt(enum sim_side side, const struct ww_receipt *receipt,
+                        uint8_t bytes[WW_RECEIPT_BYTES_MAX]);
+void sim_inject_receipt(struct sim *sim, enum sim_side side, const struct ww_receipt *receipt);
+/* What that side would say: sequence, next index, received, acknowledged; the contract is not set.
+ */
+struct ww_receipt sim_receipt(enum sim_side side, uint64_t sequence, uint64_t next_index,
+                              uint64_t received, uint64_t acknowledged);
+/* Each contract that ended has the receipt that proves its counts. */
+void sim_assert_receipts(const struct sim *sim);
+/* Between the files: the owners' callbacks for receipts, and what they meant to do. */
+void sim_on_receipt_due(void *arg, const struct ww_receipt *receipt);
+void sim_on_receipt_came(void *arg, const struct ww_id *id, const uint8_t *bytes, size_t size);
+void sim_act_receipt(struct sim *sim, const struct sim_action *action);
+void sim_add_action(struct sim *sim, uint64_t after_us, const struct sim_action *action);
+/* Likewise: hands over the first message of a lane; does what an owner meant to do. */
 void sim_deliver(struct sim_end *end, enum ww_lane kind);
 void sim_act(struct sim *sim, const struct sim_action *action);
 uint64_t sim_random(struct sim *sim, uint64_t low, uint64_t high);

@@ -14,6 +14,7 @@ static void check_budgets(const struct sim *sim)
 {
     for (int side = 0; side < 2; side++) {
         struct ww_transfer_contract_info info[8];
+        struct ww_transfer_stats stats;
         size_t count = ww_transfer_contracts(sim->ends[side].transfer, info, 8);
 
         assert_true(count <= 4);
@@ -23,6 +24,9 @@ static void check_budgets(const struct sim *sim)
             else
                 assert_true(info[i].sent_bytes <= info[i].allowance_bytes);
         }
+        ww_transfer_stats(sim->ends[side].transfer, &stats);
+        assert_true(side == SIM_CLIENT || !count ||
+                    stats.unreceipted_bytes < stats.window_bytes + WW_MESSAGE_BYTES_MAX);
     }
 }
 
@@ -145,6 +149,7 @@ void sim_assert_equal_counts(const struct sim *sim)
         assert_true(client->ended[i].counts.bytes_up + client->ended[i].counts.bytes_down <=
                     sim->contract_bytes);
     }
+    sim_assert_receipts(sim);
 }
 
 void sim_finish(struct sim *sim)
