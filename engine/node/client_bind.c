@@ -55,6 +55,7 @@ static void contract_opened(void *arg, const struct ww_id *id, const uint8_t epo
         conn_lose(conn, WW_EAUTH);
         return;
     }
+    edge_open_opened(conn->owner, id);
     edge_tell(&note);
 }
 
@@ -182,6 +183,8 @@ static int bound_offer(void *context, struct ww_call *call)
     conn->has_contract = true;
     rc =
         ww_transfer_contract_offer(conn->transfer, token, size, &terms, ww_loop_now_us(conn->loop));
+    if (!rc)
+        rc = edge_open_add(&client->edge, &peer, &terms.contract_id, NULL);
     if (rc)
         return rc;
     client_retry(client);

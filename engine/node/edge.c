@@ -65,12 +65,21 @@ int edge_start(struct edge *edge, struct ww_call *call)
         rc = ww_pool_create(edge->loop, WW_NODE_POOL_THREADS, WW_NODE_POOL_JOBS_MAX, &edge->pool);
     if (!rc)
         rc = start_net(edge, call);
+    if (!rc)
+        rc = ww_timer_create(edge->loop, edge_open_save, edge, &edge->save_timer);
     if (rc) {
         edge_stop(edge);
         return rc;
     }
     edge->started = true;
     edge_state_repeat(edge);
+    rc = edge_open_close_all(edge);
+    if (rc) {
+        ww_call_reason(call, "contracts of the last run can't be closed");
+        edge_stop(edge);
+        return rc;
+    }
+    edge_open_save(edge);
     return 0;
 }
 
@@ -80,6 +89,8 @@ void edge_stop(struct edge *edge)
 
     HASH_ITER(hh, edge->conns, conn, next)
     edge_drop(edge, conn);
+    ww_timer_destroy(edge->save_timer);
+    edge->save_timer = NULL;
     ww_net_destroy(edge->net);
     edge->net = NULL;
     ww_pool_destroy(edge->pool); /* waits for its jobs, which use the key */

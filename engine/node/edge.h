@@ -48,6 +48,15 @@ struct edge_history {
     char outcome[512]; /* the arbiter's word as JSON, "" until it comes */
 };
 
+/* A contract under which bytes may flow, as it was last stored. */
+struct edge_open {
+    UT_hash_handle hh;
+    struct ww_id id; /* key */
+    struct ww_hash peer;
+    bool is_opened; /* a client: OPENED came */
+    struct ww_transfer_counts counts;
+};
+
 struct edge {
     struct ww_ops *ops;
     struct ww_loop *loop;
@@ -61,6 +70,8 @@ struct edge {
     struct ww_committer *committer;
     struct ww_pool *pool; /* for signatures */
     struct edge_used *used;
+    struct edge_open *open;
+    struct ww_timer *save_timer;
     struct conn *conns; /* by remote */
     uint64_t conn_serial;
     struct edge_history history[WW_NODE_HISTORY_MAX];
@@ -115,16 +126,43 @@ bool edge_answer_gone(struct edge *edge, const struct ww_hash *peer, const struc
 void edge_receipt_due(void *arg, const struct ww_receipt *receipt);
 void edge_receipt_came(void *arg, const struct ww_id *id, const uint8_t *bytes, size_t size);
 
+/* edge_open.c */
+/* The contract is open from now on: its record goes into the batch, or (NULL) is written at once.
+ * WW_ENOMEM. */
+int edge_open_add(struct edge *edge, const struct ww_hash *peer, const struct ww_id *id,
+                  struct ww_store_batch *batch);
+/* A client: OPENED came. */
+void edge_open_opened(struct edge *edge, const struct ww_id *id);
+/* It was not opened after all. */
+void edge_open_forget(struct edge *edge, const struct ww_id *id);
+/* Its close takes its place. */
+void edge_open_remove(struct edge *edge, const struct ww_id *id, struct ww_store_batch *batch);
+/* A receipt was verified: a contract's first one is stored at once. */
+void edge_open_first_receipt(struct edge *edge, const struct conn *conn);
+/* A timer's callback: stores what has changed. */
+void edge_open_save(void *arg);
+/* At start: closes what was open when the process ended. */
+int edge_open_close_all(struct edge *edge);
+void edge_open_forget_all(struct edge *edge);
+
 /* edge_state.c */
+#define EDGE_KEY_SIZE (1 + sizeof(struct ww_id))
+void edge_state_key(char kind, const struct ww_id *id, uint8_t key[EDGE_KEY_SIZE]);
+/* Monotonic microseconds as milliseconds since 1970; 0 stays 0. */
+uint64_t edge_wall_ms(uint64_t mono_us);
 int edge_state_open(struct edge *edge, const char *folder);
 void edge_state_close(struct edge *edge);
 /* WW_EREPLAYED, or fn(arg, rc) once the id is durable as used until `until_s`. */
-int edge_state_use(struct edge *edge, const struct ww_id *id, uint64_t until_s, ww_commit_fn fn,
-                   void *arg);
+/* With `peer`, as open too. */
+int edge_state_use(struct edge *edge, const struct ww_id *id, const struct ww_hash *peer,
+                   uint64_t until_s, ww_commit_fn fn, void *arg);
 /* Signs and stores a close; event "close" once it is durable. */
 void edge_state_end(struct edge *edge, const struct ww_hash *peer, const struct ww_id *id,
                     const struct ww_transfer_counts *counts, enum ww_close_reason reason,
                     bool clean);
+/* Likewise with all but party, epoch and signature of the claim set. 0, or why it is not stored. */
+int edge_state_claim(struct edge *edge, const struct ww_hash *peer, const struct ww_close *claim,
+                     bool clean);
 /* Whether a close of this contract was made, as far as this node remembers: another one must not
  * take its place. */
 bool edge_state_has_ended(struct edge *edge, const struct ww_id *id);

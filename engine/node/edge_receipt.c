@@ -68,6 +68,8 @@ static void hand_over(struct conn *conn, const struct receipt_job *job)
     else
         ww_transfer_receipt_verified(conn->transfer, &job->id, job->bytes, job->size, job->rc,
                                      now_us);
+    if (!job->is_ours && !job->rc)
+        edge_open_first_receipt(conn->owner, conn);
 }
 
 static void done(void *arg)

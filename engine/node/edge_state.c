@@ -1,5 +1,5 @@
 /* The durable state of a client or provider: contract ids that were used, and closes that the
- * arbiter has not confirmed.
+ * arbiter has not confirmed. Those that are open are edge_open.c's.
  *
  * Relies on store. Keys: 'U' + id -> until_s(8); 'C' + id -> peer(32) || flags(1) || close record.
  * A close is signed and durable before anybody hears of it.
@@ -10,9 +10,8 @@
 #include "edge.h"
 
 #define USED_GRACE_S 240 /* protocol: used ids are kept until expiry plus 4 minutes */
-#define KEY_SIZE     (1 + sizeof(struct ww_id))
 
-static void make_key(char kind, const struct ww_id *id, uint8_t key[KEY_SIZE])
+void edge_state_key(char kind, const struct ww_id *id, uint8_t key[EDGE_KEY_SIZE])
 {
     key[0] = (uint8_t)kind;
     memcpy(key + 1, id->bytes, sizeof(id->bytes));
@@ -46,24 +45,24 @@ static void prune_used(struct edge *edge, struct ww_store_batch *batch)
 {
     uint64_t now_s = ww_clock_wall_ms() / 1000;
     struct edge_used *used, *next;
-    uint8_t key[KEY_SIZE];
+    uint8_t key[EDGE_KEY_SIZE];
 
     HASH_ITER(hh, edge->used, used, next)
     {
         if (used->until_s + USED_GRACE_S >= now_s)
             continue;
-        make_key('U', &used->id, key);
+        edge_state_key('U', &used->id, key);
         ww_store_batch_delete(batch, key, sizeof(key));
         drop_used(edge, used);
     }
 }
 
-int edge_state_use(struct edge *edge, const struct ww_id *id, uint64_t until_s, ww_commit_fn fn,
-                   void *arg)
+int edge_state_use(struct edge *edge, const struct ww_id *id, const struct ww_hash *peer,
+                   uint64_t until_s, ww_commit_fn fn, void *arg)
 {
     struct ww_store_batch *batch = NULL;
     struct edge_used *used = NULL;
-    uint8_t key[KEY_SIZE], value[8];
+    uint8_t key[EDGE_KEY_SIZE], value[8];
     struct ww_buf out = {.data = value, .capacity = sizeof(value), .limit = sizeof(value)};
 
     HASH_FIND(hh, edge->used, id, sizeof(*id), used);
@@ -73,15 +72,20 @@ int edge_state_use(struct edge *edge, const struct ww_id *id, uint64_t until_s, 
     if (rc)
         return rc;
     rc = remember_used(edge, id, until_s);
+    if (!rc && peer)
+        rc = edge_open_add(edge, peer, id, batch);
     if (rc) {
         ww_store_batch_destroy(batch);
         return rc;
     }
-    make_key('U', id, key);
+    edge_state_key('U', id, key);
     ww_buf_put_u64(&out, until_s);
     ww_store_batch_put(batch, key, sizeof(key), value, sizeof(value));
     prune_used(edge, batch);
-    return ww_committer_submit(edge->committer, batch, fn, arg);
+    rc = ww_committer_submit(edge->committer, batch, fn, arg);
+    if (rc)
+        edge_open_forget(edge, id);
+    return rc;
 }
 
 /* --- closes ----------------------------------------------------------------------------------- */
@@ -149,16 +153,17 @@ static int sign_close(struct edge *edge, struct close_write *write)
 static int store_close(struct close_write *write)
 {
     struct ww_store_batch *batch = NULL;
-    uint8_t key[KEY_SIZE], value[sizeof(struct ww_hash) + 1 + WW_CLOSE_BYTES_MAX];
+    uint8_t key[EDGE_KEY_SIZE], value[sizeof(struct ww_hash) + 1 + WW_CLOSE_BYTES_MAX];
 
     int rc = ww_store_batch_create(&batch);
     if (rc)
         return rc;
-    make_key('C', &write->record.contract_id, key);
+    edge_state_key('C', &write->record.contract_id, key);
     memcpy(value, write->peer.bytes, sizeof(write->peer.bytes));
     value[sizeof(write->peer.bytes)] = write->clean;
     memcpy(value + sizeof(write->peer.bytes) + 1, write->bytes, write->size);
     ww_store_batch_put(batch, key, sizeof(key), value, sizeof(write->peer.bytes) + 1 + write->size);
+    edge_open_remove(write->edge, &write->record.contract_id, batch);
     return ww_committer_submit(write->edge->committer, batch, close_durable, write);
 }
 
@@ -186,7 +191,7 @@ static void remember_history(struct edge *edge, const struct ww_hash *peer,
 bool edge_state_has_ended(struct edge *edge, const struct ww_id *id)
 {
     size_t known = WW_MIN(edge->history_count, (size_t)WW_NODE_HISTORY_MAX);
-    uint8_t key[KEY_SIZE];
+    uint8_t key[EDGE_KEY_SIZE];
     uint8_t *value = NULL;
     size_t size = 0;
 
@@ -194,41 +199,32 @@ bool edge_state_has_ended(struct edge *edge, const struct ww_id *id)
         if (ww_id_equal(&edge->history[index].id, id))
             return true;
     }
-    make_key('C', id, key);
+    edge_state_key('C', id, key);
     int rc = ww_store_get(edge->store, key, sizeof(key), &value, &size);
     ww_free(value);
     return rc != WW_ENOTFOUND;
 }
 
-void edge_state_end(struct edge *edge, const struct ww_hash *peer, const struct ww_id *id,
-                    const struct ww_transfer_counts *counts, enum ww_close_reason reason,
-                    bool clean)
+int edge_state_claim(struct edge *edge, const struct ww_hash *peer, const struct ww_close *claim,
+                     bool clean)
 {
     struct close_write *write = ww_alloc(1, sizeof(*write));
-    uint64_t offset_ms = ww_clock_wall_ms() - ww_clock_mono_us() / 1000;
     int rc = WW_ENOMEM;
 
     if (write) {
         write->edge = edge;
         write->peer = *peer;
         write->clean = clean;
-        write->record.contract_id = *id;
+        write->record = *claim;
         write->record.party = edge->node_id;
         memcpy(write->record.epoch, edge->epoch, sizeof(edge->epoch));
-        write->record.bytes_up = counts->bytes_up;
-        write->record.bytes_down = counts->bytes_down;
-        write->record.reason = reason;
-        write->record.receipt_size = counts->receipt_size;
-        memcpy(write->record.receipt, counts->receipt, counts->receipt_size);
-        write->record.first_ms = counts->first_us ? counts->first_us / 1000 + offset_ms : 0;
-        write->record.last_ms = counts->last_us ? counts->last_us / 1000 + offset_ms : 0;
         rc = sign_close(edge, write);
     }
     if (!rc) {
         remember_history(edge, &write->peer, &write->record, write->clean);
         edge->contracts_ended++;
-        edge->bytes_up += counts->bytes_up;
-        edge->bytes_down += counts->bytes_down;
+        edge->bytes_up += claim->bytes_up;
+        edge->bytes_down += claim->bytes_down;
         rc = store_close(write);
     }
     if (rc) {
@@ -236,6 +232,30 @@ void edge_state_end(struct edge *edge, const struct ww_hash *peer, const struct 
                ww_error_name(rc));
         ww_free(write);
     }
+    return rc;
+}
+
+uint64_t edge_wall_ms(uint64_t mono_us)
+{
+    return mono_us ? mono_us / 1000 + ww_clock_wall_ms() - ww_clock_mono_us() / 1000 : 0;
+}
+
+void edge_state_end(struct edge *edge, const struct ww_hash *peer, const struct ww_id *id,
+                    const struct ww_transfer_counts *counts, enum ww_close_reason reason,
+                    bool clean)
+{
+    struct ww_close claim = {
+        .contract_id = *id,
+        .bytes_up = counts->bytes_up,
+        .bytes_down = counts->bytes_down,
+        .reason = reason,
+        .first_ms = edge_wall_ms(counts->first_us),
+        .receipt_size = counts->receipt_size,
+    };
+
+    claim.last_ms = WW_MAX(edge_wall_ms(counts->last_us), claim.first_ms);
+    memcpy(claim.receipt, counts->receipt, counts->receipt_size);
+    edge_state_claim(edge, peer, &claim, clean);
 }
 
 static int repeat_close(void *arg, const uint8_t *key, size_t key_size, const uint8_t *value,
@@ -278,14 +298,14 @@ int edge_close_done(struct edge *edge, struct ww_call *call)
 {
     struct ww_store_batch *batch = NULL;
     struct ww_id id;
-    uint8_t key[KEY_SIZE];
+    uint8_t key[EDGE_KEY_SIZE];
 
     int rc = ww_call_id(call, "contract", &id);
     if (!rc)
         rc = ww_store_batch_create(&batch);
     if (rc)
         return rc;
-    make_key('C', &id, key);
+    edge_state_key('C', &id, key);
     ww_store_batch_delete(batch, key, sizeof(key));
     forget_closing(edge, &id);
     return ww_committer_submit(edge->committer, batch, NULL, NULL);
@@ -300,7 +320,7 @@ static int load_used(void *arg, const uint8_t *key, size_t key_size, const uint8
     struct ww_cursor in;
     struct ww_id id;
 
-    if (key_size != KEY_SIZE || value_size != sizeof(uint64_t))
+    if (key_size != EDGE_KEY_SIZE || value_size != sizeof(uint64_t))
         return WW_ECORRUPT;
     memcpy(&id, key + 1, sizeof(id));
     ww_cursor_init(&in, value, value_size);
@@ -333,4 +353,5 @@ void edge_state_close(struct edge *edge)
     edge->store = NULL;
     HASH_ITER(hh, edge->used, used, next)
     drop_used(edge, used);
+    edge_open_forget_all(edge);
 }

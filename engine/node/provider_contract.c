@@ -266,6 +266,8 @@ static void used_durable(void *arg, int rc)
         opened = rc == 0;
         conn_touch(conn);
     }
+    if (!stored)
+        edge_open_forget(&opening->provider->edge, &opening->token.contract_id);
     /* Nobody can open it any more: saying so gives the client its escrow back at once. */
     if (stored && !opened)
         edge_state_end(&opening->provider->edge, &opening->remote, &opening->token.contract_id,
@@ -290,8 +292,8 @@ void provider_contract_open(void *arg, const uint8_t *bytes, size_t size,
         opening->serial = conn->serial;
         opening->token = token;
         memcpy(opening->client_epoch, epoch, WW_EPOCH_SIZE);
-        rc = edge_state_use(&provider->edge, &token.contract_id, token.expires_s, used_durable,
-                            opening);
+        rc = edge_state_use(&provider->edge, &token.contract_id, &conn->remote, token.expires_s,
+                            used_durable, opening);
         if (rc)
             ww_free(opening);
     }
@@ -342,7 +344,8 @@ int provider_never_opened(struct provider *provider, struct ww_call *call)
     if (!rc)
         rc = ww_call_hash(call, "peer", &unopened->peer);
     if (!rc)
-        rc = edge_state_use(&provider->edge, &unopened->id, until_s, unopened_durable, unopened);
+        rc = edge_state_use(&provider->edge, &unopened->id, NULL, until_s, unopened_durable,
+                            unopened);
     if (rc)
         ww_free(unopened);
     return rc;
