@@ -17,6 +17,8 @@ struct provider_stream {
 struct provider_secret {
     UT_hash_handle hh;
     struct ww_id key_id; /* key */
+    uint64_t until_s;    /* UINT64_MAX: it is the present one */
+    uint8_t secret[32];
     struct ww_hmac *hmac;
 };
 
@@ -40,6 +42,7 @@ struct provider {
     struct ww_egress *egress;
     LIST_HEAD(, provider_stream) streams; /* all: those too whose connection has gone */
     struct provider_secret *secrets;
+    uint8_t seal_key[EDGE_SEAL_KEY_SIZE];
     uint64_t max_contracts;
     uint64_t opened_count, refused_count, denied_count, contracts_refused;
     bool stopping;
@@ -54,6 +57,14 @@ void provider_stream_reset(void *arg, uint64_t stream_id, int code);
 void provider_datagram(void *arg, uint64_t stream_id, const uint8_t *data, size_t size);
 void provider_detach(struct conn *conn);
 
+/* provider_secret.c */
+int provider_load_secrets(struct provider *provider, const char *folder);
+void provider_forget_secrets(struct provider *provider);
+int provider_set_secret(struct provider *provider, const struct ww_id *key_id,
+                        const uint8_t secret[32]);
+/* {key_id, secret}: the present one; the one before is kept for the contracts under it. */
+int provider_add_secret(struct provider *provider, struct ww_call *call);
+
 /* provider_contract.c */
 void provider_contract_open(void *arg, const uint8_t *token, size_t token_size,
                             const uint8_t epoch[WW_EPOCH_SIZE]);
@@ -63,6 +74,5 @@ void provider_contract_ended(void *arg, const struct ww_id *id,
 void provider_check_times(void *arg);
 void provider_confirm(struct provider *provider, const struct ww_id *id);
 void provider_forget(struct provider *provider, struct provider_open *open);
-int provider_add_secret(struct provider *provider, struct ww_call *call);
 /* {contract, peer}: signs that it was never opened, with its id stored as used. */
 int provider_never_opened(struct provider *provider, struct ww_call *call);

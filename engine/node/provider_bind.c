@@ -170,8 +170,13 @@ static int bound_status(void *context, struct ww_call *call)
 static int bound_start(void *context, struct ww_call *call)
 {
     struct provider *provider = context;
+    const char *state = NULL;
     int rc = edge_start(&provider->edge, call);
 
+    if (!rc)
+        rc = ww_call_text(call, "state", &state, NULL);
+    if (!rc && (rc = provider_load_secrets(provider, state)))
+        ww_call_reason(call, "the session secrets in %s can't be read", state);
     provider->max_contracts = 256;
     ww_call_u64(call, "max_contracts", &provider->max_contracts);
     if (!rc)
@@ -243,7 +248,6 @@ int provider_bind(struct ww_ops *ops, struct provider **out)
 
 void provider_destroy(struct provider *provider)
 {
-    struct provider_secret *secret, *next_secret;
     struct provider_open *open, *next_open;
     struct provider_stream *table, *stream;
     struct conn *conn, *next;
@@ -266,11 +270,6 @@ void provider_destroy(struct provider *provider)
     ww_address_rules_destroy(provider->rules);
     HASH_ITER(hh, provider->open, open, next_open)
     provider_forget(provider, open);
-    HASH_ITER(hh, provider->secrets, secret, next_secret)
-    {
-        HASH_DEL(provider->secrets, secret);
-        ww_hmac_destroy(secret->hmac);
-        ww_free(secret);
-    }
+    provider_forget_secrets(provider);
     ww_free(provider);
 }

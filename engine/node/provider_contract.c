@@ -24,42 +24,6 @@ static struct edge_note note_of(struct conn *conn, enum edge_event event, const 
                               .has_contract = true};
 }
 
-/* --- secrets ---------------------------------------------------------------------------------- */
-
-int provider_add_secret(struct provider *provider, struct ww_call *call)
-{
-    struct provider_secret *entry = NULL;
-    const char *text = NULL;
-    uint8_t secret[32];
-    struct ww_id key_id;
-
-    int rc = ww_call_id(call, "key_id", &key_id);
-    if (!rc)
-        rc = ww_call_text(call, "secret", &text, NULL);
-    if (!rc)
-        rc = ww_hex_parse(text, secret, sizeof(secret));
-    if (rc)
-        return rc;
-    HASH_FIND(hh, provider->secrets, &key_id, sizeof(key_id), entry);
-    if (entry)
-        return 0;
-    entry = ww_alloc(1, sizeof(*entry));
-    if (!entry)
-        return WW_ENOMEM;
-    entry->key_id = key_id;
-    rc = ww_hmac_create(secret, sizeof(secret), &entry->hmac);
-    ww_wipe(secret, sizeof(secret));
-    if (!rc) {
-        HASH_ADD(hh, provider->secrets, key_id, sizeof(entry->key_id), entry);
-        if (entry->hh.tbl)
-            return 0;
-        ww_hmac_destroy(entry->hmac);
-        rc = WW_ENOMEM;
-    }
-    ww_free(entry);
-    return rc;
-}
-
 /* --- OPEN ------------------------------------------------------------------------------------- */
 
 static int check_token(struct provider *provider, const struct conn *conn, const uint8_t *bytes,

@@ -194,6 +194,7 @@
 #define WW_NODE_OPENS_PER_S 256             /* streams that a client may open at a provider: opening is not paid for … */
 #define WW_NODE_OPENS_BURST 1024           /* … and at once: as many as may be open */
 #define WW_NODE_FLOWS_MAX 256              /* UDP destinations of one association */
+#define WW_NODE_SECRETS_MAX 16              /* session secrets of a provider: the present one, and those of contracts that still run */
 #define WW_NODE_SAVE_MS 1000                /* counts and receipts of open contracts are stored so often: what a crash may cost */
 #define WW_NODE_POOL_THREADS 2              /* for signatures: one costs some 0.1 ms with its check, and there is one each 4 MiB */
 #define WW_NODE_POOL_JOBS_MAX 32768         /* a signature and a check for each contract of each of 4,096 peers */

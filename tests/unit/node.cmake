@@ -12,9 +12,11 @@ add_test(NAME unit.node_arbiter_disk_gone COMMAND unit_node_arbiter disk gone)
 set_tests_properties(unit.node_arbiter_disk unit.node_arbiter_disk_gone
                      PROPERTIES LABELS unit TIMEOUT 60)
 
-ww_unit_test(node_open SOURCES node_open_test.c
-             ROOMS node ops policy net packet transfer wire crypto store loop base)
-target_include_directories(unit_node_open PRIVATE ${CMAKE_SOURCE_DIR}/engine/node)
+foreach(part open secret)
+  ww_unit_test(node_${part} SOURCES node_${part}_test.c
+               ROOMS node ops policy net packet transfer wire crypto store loop base)
+  target_include_directories(unit_node_${part} PRIVATE ${CMAKE_SOURCE_DIR}/engine/node)
+endforeach()
 
 ww_unit_test(node_edge SOURCES node_edge_test.c
              ROOMS node ops policy net packet transfer wire crypto store loop base)
