@@ -68,6 +68,8 @@ int provider_add_secret(struct provider *provider, struct ww_call *call);
 /* provider_contract.c */
 void provider_contract_open(void *arg, const uint8_t *token, size_t token_size,
                             const uint8_t epoch[WW_EPOCH_SIZE]);
+/* WW_ECLOCK: issued in the future. WW_EEXPIRED. */
+int provider_check_token_times(const struct ww_token *token, uint64_t now_s);
 void provider_contract_ended(void *arg, const struct ww_id *id,
                              const struct ww_transfer_counts *counts, bool clean);
 /* Ends contracts whose time is over; a timer's callback. */

@@ -16,7 +16,7 @@ local ROUTES = {
         if not request then
             return nil, ww.error("EINVAL", "sign in over HTTPS")
         end
-        return { nonce = sessions.nonce(request.connection) }
+        return { nonce = sessions.nonce(request.connection), time_ms = ww.loop.wall_ms() }
     end },
     { "POST", "^/v1/session$", "open", function(_, body, _, request)
         if not request then

@@ -8,6 +8,7 @@ local Session = {}
 Session.__index = Session
 
 local CONTEXT = "ww sign-in 1"
+local CLOCK_SKEW_MS = 120000 -- protocol: up to 2 minutes are harmless
 local CALL_S = 15 -- an offer takes up to 5 s at the arbiter
 local BACKOFF_MIN_S, BACKOFF_MAX_S = 0.2, 15
 local CHECK_S = 2 -- an arbiter answers a status in milliseconds
@@ -70,6 +71,21 @@ local function call_https(client, method, path, body, bearer)
     return result_of(response.status, json.decode(response.body))
 end
 
+--- Why a node with this clock can't work with an arbiter that has the other one, or nil. Contracts
+-- have times, which both go by.
+---@param their_ms number? nil: it did not say
+---@param our_ms number
+---@return table? error
+function M.check_clock(their_ms, our_ms)
+    if type(their_ms) ~= "number" or math.abs(their_ms - our_ms) <= CLOCK_SKEW_MS then
+        return nil
+    end
+    local seconds = math.floor(math.abs(their_ms - our_ms) / 1000)
+    local direction = our_ms > their_ms and "ahead of" or "behind"
+    local why = ("this host's clock is %d s %s the arbiter's"):format(seconds, direction)
+    return ww.error("ECLOCK", why)
+end
+
 --- Signs in over HTTPS: nonce and signature on one TLS connection.
 ---@param client table
 ---@param key table
@@ -78,6 +94,10 @@ end
 function M.sign_in(client, key)
     local nonce, err = call_https(client, "POST", "/v1/nonce", {})
     if not nonce then
+        return nil, err
+    end
+    err = M.check_clock(nonce.time_ms, ww.loop.wall_ms())
+    if err then
         return nil, err
     end
     local exporter
@@ -159,6 +179,9 @@ function Session:_retry(err)
         self.options.on_down(err)
     end
     local details = ("code=%s"):format(err and err.code or "ECLOSED")
+    if err and err.reason then
+        details = details .. (' why="%s"'):format(err.reason)
+    end
     ww.log("warn", "node", "the arbiter can't be reached; trying again", details)
     self.retrying = ww.loop.after(self.backoff_s, function()
         self.retrying = nil

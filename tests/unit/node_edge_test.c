@@ -160,6 +160,20 @@ static void test_times(void **state)
     }
 }
 
+/* Two minutes of difference are harmless either way; more has a clear code. */
+static void test_clock_skew(void **state)
+{
+    const struct ww_token token = {.issued_s = 10000, .open_by_s = 10600, .expires_s = 96400};
+    const struct {
+        uint64_t now_s;
+        int code;
+    } cases[] = {{10000, 0}, {9880, 0}, {9879, WW_ECLOCK}, {10720, 0}, {10721, WW_EEXPIRED}};
+
+    (void)state;
+    for (size_t i = 0; i < WW_ARRAY_COUNT(cases); i++)
+        assert_int_equal(provider_check_token_times(&token, cases[i].now_s), cases[i].code);
+}
+
 static void test_connection_without_a_contract(void **state)
 {
     struct provider_open open = {.id = {{1}}, .expires_s = UINT64_MAX};
@@ -238,6 +252,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_judge),
         cmocka_unit_test(test_times),
+        cmocka_unit_test(test_clock_skew),
         cmocka_unit_test(test_connection_without_a_contract),
         cmocka_unit_test(test_opening_is_limited),
         cmocka_unit_test(test_unknown_path_is_answered),

@@ -17,6 +17,16 @@ local function with_server(answer, fn)
 end
 
 return {
+    { "a clock may differ by two minutes, not more", function(check)
+        local session = require("node.session")
+        check.is(session.check_clock(nil, 5) == nil)
+        check.is(session.check_clock(1000000, 1120000) == nil)
+        check.is(session.check_clock(1120000, 1000000) == nil)
+        local err = session.check_clock(1000000, 1121000)
+        check.is(err.code == "ECLOCK")
+        check.contains(err.reason, "121 s ahead of")
+        check.contains(session.check_clock(1121000, 1000000).reason, "121 s behind")
+    end },
     { "await gives what done was called with, once", function(check)
         local a, b, c = async.await(function(done)
             done(1, nil, 3)
