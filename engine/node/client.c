@@ -133,6 +133,8 @@ static int stream_open(struct client_stream *stream)
         return WW_ENOCONTRACT;
     client_dest(&stream->target, WW_DEST_TCP, &dest);
     int rc = ww_transfer_stream_open(conn->transfer, &dest, &stream->pipe.stream_id);
+    if (!rc && (rc = client_declare(conn, &dest)))
+        ww_transfer_stream_reset(conn->transfer, stream->pipe.stream_id, rc);
     if (rc)
         return rc;
     stream->conn = conn;
@@ -366,6 +368,7 @@ void client_detach(struct conn *conn)
 {
     struct client_stream *table = conn->streams, *stream, *next;
 
+    client_declare_stop(conn);
     /* Transfer has told the end of its streams; what is left had ended on both sides. */
     HASH_ITER(hh, table, stream, next)
     {

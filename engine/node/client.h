@@ -64,6 +64,12 @@ void client_dest(const struct ww_target *target, enum ww_dest_protocol protocol,
                  struct ww_dest *dest);
 struct client_stream *client_stream_find(struct conn *conn, uint64_t stream_id);
 
+/* client_declare.c */
+/* The destination will be declared on this connection, if it was not before. WW_ENOMEM, WW_ELIMIT:
+ * no stream may be opened to it now. */
+int client_declare(struct conn *conn, const struct ww_dest *dest);
+void client_declare_stop(struct conn *conn);
+
 /* client_udp.c */
 void client_associated(void *arg, struct ww_proxy_association *association);
 void client_proxy_datagram(void *arg, struct ww_proxy_association *association,

@@ -419,6 +419,7 @@ void client_destroy(struct client *client)
         table = conn->streams;
         HASH_CLEAR(hh, table);
         conn->streams = NULL;
+        client_declare_stop(conn);
     }
     while ((association = LIST_FIRST(&client->associations))) {
         HASH_CLEAR(by_target, association->flows);

@@ -57,7 +57,7 @@ static struct client_stream *flow_open(struct client_association *association,
     snprintf(flow->target_text, sizeof(flow->target_text), "%s", text);
     client_dest(target, WW_DEST_UDP, &dest);
     int rc = ww_transfer_stream_open(conn->transfer, &dest, &flow->pipe.stream_id);
-    if (!rc && (rc = flow_add(flow)))
+    if (!rc && ((rc = client_declare(conn, &dest)) || (rc = flow_add(flow))))
         ww_transfer_stream_reset(conn->transfer, flow->pipe.stream_id, rc);
     if (rc) {
         ww_free(flow);

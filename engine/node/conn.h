@@ -29,8 +29,9 @@ struct conn {
     struct ww_timer *timer;
     uint64_t timer_due_us; /* UINT64_MAX: not set */
     const struct conn_callbacks *callbacks;
-    void *owner;   /* the client or provider */
-    void *streams; /* the owner's table of this connection's streams */
+    void *owner;     /* the client or provider */
+    void *streams;   /* the owner's table of this connection's streams */
+    void *declaring; /* the owner's state of declarations; NULL until a stream is opened */
     bool is_ready, is_closed;
     int closing_code;              /* set: closed will be told by the timer */
     uint64_t opens_left, opens_us; /* provider: streams that may be opened now, and since when */

@@ -252,6 +252,25 @@ static void put_conn(struct ww_call *call, struct conn *conn)
     ww_call_end(call);
 }
 
+static const char *reason_text(enum ww_close_reason reason)
+{
+    switch (reason) {
+    case WW_CLOSE_DONE:
+        return "done";
+    case WW_CLOSE_EXPIRED:
+        return "expired";
+    case WW_CLOSE_LOST:
+        return "lost";
+    case WW_CLOSE_NEVER_OPENED:
+        return "never opened";
+    case WW_CLOSE_LOSSY:
+        return "lossy";
+    case WW_CLOSE_DENIED:
+        return "denied";
+    }
+    return "unknown";
+}
+
 static void put_history(struct edge *edge, struct ww_call *call)
 {
     size_t known = WW_MIN(edge->history_count, (size_t)WW_NODE_HISTORY_MAX);
@@ -268,6 +287,7 @@ static void put_history(struct edge *edge, struct ww_call *call)
         ww_call_put_u64(call, "proven_up", entry->proven_up);
         ww_call_put_u64(call, "proven_down", entry->proven_down);
         ww_call_put_bool(call, "clean", entry->clean);
+        ww_call_put_text(call, "reason", reason_text(entry->reason));
         ww_call_put_text(call, "state", entry->state);
         if (entry->outcome[0])
             ww_call_put_text(call, "outcome", entry->outcome);

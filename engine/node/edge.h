@@ -42,6 +42,7 @@ struct edge_history {
     uint64_t bytes_up, bytes_down, ended_s;
     uint64_t proven_up, proven_down; /* by the other side's last receipt */
     bool clean;
+    enum ww_close_reason reason;
     /* "closing", then what the arbiter said: "settled", "void", …, or "gone": it has ended, and the
      * arbiter has forgotten how. */
     char state[16];
@@ -165,6 +166,9 @@ int edge_state_use(struct edge *edge, const struct ww_id *id, const struct ww_ha
 void edge_state_end(struct edge *edge, const struct ww_hash *peer, const struct ww_id *id,
                     const struct ww_transfer_counts *counts, enum ww_close_reason reason,
                     bool clean);
+/* Counts, times and receipt of a claim; the rest of it is zero. */
+void edge_state_fill(struct ww_close *claim, const struct ww_id *id,
+                     const struct ww_transfer_counts *counts);
 /* Likewise with all but party, epoch and signature of the claim set. 0, or why it is not stored. */
 int edge_state_claim(struct edge *edge, const struct ww_hash *peer, const struct ww_close *claim,
                      bool clean);

@@ -185,6 +185,7 @@ static void remember_history(struct edge *edge, const struct ww_hash *peer,
     }
     entry->ended_s = ww_clock_wall_ms() / 1000;
     entry->clean = clean;
+    entry->reason = record->reason;
     snprintf(entry->state, sizeof(entry->state), "closing");
 }
 
@@ -240,21 +241,27 @@ uint64_t edge_wall_ms(uint64_t mono_us)
     return mono_us ? mono_us / 1000 + ww_clock_wall_ms() - ww_clock_mono_us() / 1000 : 0;
 }
 
+void edge_state_fill(struct ww_close *claim, const struct ww_id *id,
+                     const struct ww_transfer_counts *counts)
+{
+    memset(claim, 0, sizeof(*claim));
+    claim->contract_id = *id;
+    claim->bytes_up = counts->bytes_up;
+    claim->bytes_down = counts->bytes_down;
+    claim->first_ms = edge_wall_ms(counts->first_us);
+    claim->last_ms = WW_MAX(edge_wall_ms(counts->last_us), claim->first_ms);
+    claim->receipt_size = counts->receipt_size;
+    memcpy(claim->receipt, counts->receipt, counts->receipt_size);
+}
+
 void edge_state_end(struct edge *edge, const struct ww_hash *peer, const struct ww_id *id,
                     const struct ww_transfer_counts *counts, enum ww_close_reason reason,
                     bool clean)
 {
-    struct ww_close claim = {
-        .contract_id = *id,
-        .bytes_up = counts->bytes_up,
-        .bytes_down = counts->bytes_down,
-        .reason = reason,
-        .first_ms = edge_wall_ms(counts->first_us),
-        .receipt_size = counts->receipt_size,
-    };
+    struct ww_close claim;
 
-    claim.last_ms = WW_MAX(edge_wall_ms(counts->last_us), claim.first_ms);
-    memcpy(claim.receipt, counts->receipt, counts->receipt_size);
+    edge_state_fill(&claim, id, counts);
+    claim.reason = reason;
     edge_state_claim(edge, peer, &claim, clean);
 }
 

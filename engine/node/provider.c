@@ -256,8 +256,10 @@ void provider_stream_opened(void *arg, uint64_t stream_id, const struct ww_dest 
         stream->conn = NULL;
     } else {
         conn->streams = table;
-        rc = open_egress(provider, stream, dest);
+        rc = provider_owe(conn, dest, stream->digest);
     }
+    if (!rc)
+        rc = open_egress(provider, stream, dest);
     if (rc) {
         provider->refused_count++;
         provider->denied_count += rc == WW_EDESTINATION;
@@ -305,10 +307,30 @@ void provider_datagram(void *arg, uint64_t stream_id, const uint8_t *data, size_
         ww_egress_flow_send(stream->flow, data, size);
 }
 
+void provider_reset_overdue(struct conn *conn)
+{
+    struct provider_stream *table = conn->streams, *stream, *next;
+
+    HASH_ITER(hh, table, stream, next)
+    {
+        if (!provider_is_overdue(conn, stream->digest))
+            continue;
+        ww_transfer_stream_reset(conn->transfer, stream->pipe.stream_id, WW_EUNDECLARED);
+        if (stream->is_flow)
+            ww_egress_flow_close(stream->flow);
+        else
+            pipe_stream_closed(&stream->pipe);
+        stream_free(stream);
+        ((struct provider *)conn->owner)->refused_count++;
+    }
+    conn_touch(conn);
+}
+
 void provider_detach(struct conn *conn)
 {
     struct provider_stream *table = conn->streams, *stream, *next;
 
+    provider_declare_stop(conn);
     /* What is left had ended on both sides and only empties its queue. */
     HASH_ITER(hh, table, stream, next)
     {

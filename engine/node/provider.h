@@ -2,6 +2,7 @@
 #pragma once
 #include "ww/packet.h"
 
+#include "declared.h"
 #include "edge.h"
 #include "pipe.h"
 
@@ -12,6 +13,7 @@ struct provider_stream {
     struct pipe pipe;                 /* TCP; pipe.stream_id for both */
     struct ww_egress_flow *flow;      /* UDP; NULL for TCP */
     bool is_flow;
+    uint8_t digest[DECLARED_DIGEST]; /* of its destination */
 };
 
 struct provider_secret {
@@ -30,6 +32,8 @@ struct provider_open {
     uint64_t expires_s;
     uint64_t confirm_by_s; /* until then the arbiter must have confirmed it; 0: it has */
     bool is_ending, is_given_up;
+    uint8_t *proof; /* a declaration that proves malice; NULL: none */
+    size_t proof_size;
 };
 
 struct provider {
@@ -44,7 +48,7 @@ struct provider {
     struct provider_secret *secrets;
     uint8_t seal_key[EDGE_SEAL_KEY_SIZE];
     uint64_t max_contracts;
-    uint64_t opened_count, refused_count, denied_count, contracts_refused;
+    uint64_t opened_count, refused_count, denied_count, contracts_refused, denied_contracts;
     bool stopping;
 };
 
@@ -56,6 +60,19 @@ void provider_stream_writable(void *arg, uint64_t stream_id);
 void provider_stream_reset(void *arg, uint64_t stream_id, int code);
 void provider_datagram(void *arg, uint64_t stream_id, const uint8_t *data, size_t size);
 void provider_detach(struct conn *conn);
+/* Resets the streams to destinations that should have been declared long ago. */
+void provider_reset_overdue(struct conn *conn);
+
+/* provider_declare.c */
+/* The client owes a declaration of it, unless it was declared. WW_EUNDECLARED: it owes too much, or
+ * for too long; WW_ENOMEM. Fills the digest. */
+int provider_owe(struct conn *conn, const struct ww_dest *dest, uint8_t digest[DECLARED_DIGEST]);
+bool provider_is_overdue(struct conn *conn, const uint8_t digest[DECLARED_DIGEST]);
+void provider_declaration(void *arg, const struct ww_declaration *declaration, const uint8_t *bytes,
+                          size_t size);
+void provider_declare_stop(struct conn *conn);
+/* Tests: as if so much time had passed. */
+void provider_declare_age(struct conn *conn, uint64_t us);
 
 /* provider_secret.c */
 int provider_load_secrets(struct provider *provider, const char *folder);
@@ -72,6 +89,9 @@ void provider_contract_open(void *arg, const uint8_t *token, size_t token_size,
 int provider_check_token_times(const struct ww_token *token, uint64_t now_s);
 void provider_contract_ended(void *arg, const struct ww_id *id,
                              const struct ww_transfer_counts *counts, bool clean);
+/* The contract's close will say that the client declared a denied destination, with the proof. */
+void provider_prove(struct provider *provider, const struct ww_id *contract, const uint8_t *proof,
+                    size_t size);
 /* Ends contracts whose time is over; a timer's callback. */
 void provider_check_times(void *arg);
 void provider_confirm(struct provider *provider, const struct ww_id *id);

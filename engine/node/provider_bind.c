@@ -34,6 +34,7 @@ static const struct conn_callbacks CONN_CALLBACKS = {
             .datagram = provider_datagram,
             .contract_open = provider_contract_open,
             .contract_ended = provider_contract_ended,
+            .declaration = provider_declaration,
             .receipt_due = edge_receipt_due,
             .receipt_came = edge_receipt_came,
         },
@@ -161,6 +162,7 @@ static int bound_status(void *context, struct ww_call *call)
     ww_call_put_u64(call, "streams_refused", provider->refused_count);
     ww_call_put_u64(call, "destinations_denied", provider->denied_count);
     ww_call_put_u64(call, "contracts_refused", provider->contracts_refused);
+    ww_call_put_u64(call, "contracts_denied", provider->denied_contracts);
     ww_call_put_u64(call, "contracts_max", provider->max_contracts);
     ww_call_put_u64(call, "egress", ww_egress_count(provider->egress));
     edge_put_status(&provider->edge, call);
@@ -260,6 +262,7 @@ void provider_destroy(struct provider *provider)
         table = conn->streams;
         HASH_CLEAR(hh, table);
         conn->streams = NULL;
+        provider_declare_stop(conn);
     }
     while ((stream = LIST_FIRST(&provider->streams))) {
         LIST_REMOVE(stream, link);

@@ -89,6 +89,7 @@ static struct provider_open *find_open(struct provider *provider, const struct w
 void provider_forget(struct provider *provider, struct provider_open *open)
 {
     HASH_DEL(provider->open, open);
+    ww_free(open->proof);
     ww_free(open);
 }
 
@@ -123,8 +124,9 @@ static struct provider_open *take_due(struct provider *provider, uint64_t now_s)
     return NULL;
 }
 
-/* A connection without a contract costs memory and sockets, and is paid by nobody. */
-static void drop_bare(struct provider *provider)
+/* Flows that were never declared go. A connection without a contract costs memory and sockets, and
+ * is paid by nobody. */
+static void check_connections(struct provider *provider)
 {
     struct ww_transfer_contract_info info;
     struct conn *conn, *next;
@@ -139,6 +141,8 @@ static void drop_bare(struct provider *provider)
             conn->bare_since_us = now_us;
         else if (now_us - conn->bare_since_us >= WW_OPEN_BY_S * 1000000ULL)
             conn_lose(conn, WW_ENOCONTRACT);
+        if (!conn->closing_code)
+            provider_reset_overdue(conn);
     }
 }
 
@@ -161,7 +165,7 @@ void provider_check_times(void *arg)
         ww_transfer_contract_expire(conn->transfer, &open->id, ww_loop_now_us(conn->loop));
         conn_touch(conn);
     }
-    drop_bare(provider);
+    check_connections(provider);
     /* This host's own addresses may have changed; if they can't be read, the last ones stay. */
     if (++provider->clock_ticks % RULES_TICKS == 0 && ww_address_rules_refresh(provider->rules))
         ww_log(WW_LOG_WARN, "provider", "this host's addresses can't be read again");
@@ -280,11 +284,32 @@ void provider_contract_ended(void *arg, const struct ww_id *id,
     struct conn *conn = arg;
     struct provider *provider = conn->owner;
     struct provider_open *open = find_open(provider, id);
+    struct ww_close claim;
 
+    edge_state_fill(&claim, id, counts);
+    claim.reason = counts->is_lossy ? WW_CLOSE_LOSSY : clean ? WW_CLOSE_DONE : WW_CLOSE_LOST;
+    if (open && open->proof) {
+        claim.reason = WW_CLOSE_DENIED;
+        claim.declaration_size = open->proof_size;
+        memcpy(claim.declaration, open->proof, open->proof_size);
+    }
     if (open)
         provider_forget(provider, open);
-    edge_state_end(conn->owner, &conn->remote, id, counts, clean ? WW_CLOSE_DONE : WW_CLOSE_LOST,
-                   clean);
+    edge_state_claim(conn->owner, &conn->remote, &claim, clean);
+}
+
+void provider_prove(struct provider *provider, const struct ww_id *contract, const uint8_t *proof,
+                    size_t size)
+{
+    struct provider_open *open = find_open(provider, contract);
+
+    if (!open || open->proof)
+        return;
+    open->proof = ww_alloc(1, size);
+    if (!open->proof)
+        return; /* then it is closed without */
+    memcpy(open->proof, proof, size);
+    open->proof_size = size;
 }
 
 struct unopened {

@@ -454,6 +454,7 @@ void ww_transfer_contract_counts(const struct ww_transfer *t,
         .bytes_down = t->is_client ? contract->bytes_received : sent,
         .first_us = contract->first_us,
         .last_us = contract->last_us,
+        .is_lossy = contract->is_lossy,
         .receipt_size = contract->proven.size,
     };
     memcpy(counts->receipt, contract->proven.bytes, contract->proven.size);

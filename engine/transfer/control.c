@@ -318,6 +318,17 @@ static bool send_endeds(struct ww_transfer *t)
     return true;
 }
 
+static bool send_declaration(struct ww_transfer *t)
+{
+    struct ww_frame frame = {.type = WW_FRAME_DECLARATION,
+                             .proof = {t->declaration, t->declaration_size}};
+
+    if (!send_one(t, &frame))
+        return false;
+    t->declaration_size = 0;
+    return true;
+}
+
 bool ww_transfer_control_flush(struct ww_transfer *t)
 {
     if (t->is_dead)
@@ -325,7 +336,8 @@ bool ww_transfer_control_flush(struct ww_transfer *t)
     if (!t->is_control_due)
         return true;
     if ((t->is_pong_due && !send_pong(t)) || !send_endeds(t) || (t->is_ack_due && !send_ack(t)) ||
-        !send_contracts(t) || !send_streams(t) || (t->is_ping_due && !send_ping(t)))
+        !send_contracts(t) || !send_streams(t) || (t->declaration_size && !send_declaration(t)) ||
+        (t->is_ping_due && !send_ping(t)))
         return false;
     t->is_control_due = false;
     return true;

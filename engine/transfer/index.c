@@ -58,6 +58,22 @@ bool ww_transfer_index_has_room(struct ww_transfer *t)
     return t->send_next - t->send_lowest < t->record_capacity || grow_records(t);
 }
 
+/* Looked at each time that half of the span has been sent. */
+static void count_for_loss(struct ww_transfer *t, uint64_t cost)
+{
+    uint64_t sent, lost;
+
+    t->loss.sent += cost;
+    if (t->loss.sent < WW_LOSSY_BYTES / 2)
+        return;
+    sent = t->loss.sent + t->loss_before.sent;
+    lost = t->loss.lost + t->loss_before.lost;
+    if (t->loss_before.sent && lost > sent / 100 * WW_LOSSY_PERCENT)
+        t->is_lossy = true;
+    t->loss_before = t->loss;
+    t->loss = (struct transfer_loss){0, 0};
+}
+
 void ww_transfer_index_sent(struct ww_transfer *t, struct transfer_contract *contract, size_t size,
                             bool is_datagram)
 {
@@ -71,6 +87,7 @@ void ww_transfer_index_sent(struct ww_transfer *t, struct transfer_contract *con
     };
     set_bit(t->acknowledged_bits, t->send_next, false);
     t->send_next++;
+    count_for_loss(t, cost);
     contract->bytes_sent += cost;
     if (!is_datagram)
         contract->stream_bytes_sent += cost;
@@ -159,6 +176,7 @@ static void give_up(struct ww_transfer *t, const struct transfer_record *record)
     struct transfer_contract *contract = ww_transfer_contract_serial(t, record->serial);
 
     t->stats.datagrams_lost++;
+    t->loss.lost += record->cost;
     if (contract)
         contract->bytes_lost += record->cost;
 }

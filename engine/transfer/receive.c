@@ -278,7 +278,8 @@ static void receive_frame(struct ww_transfer *t, enum ww_lane lane, const struct
         ww_transfer_receipt_came(t, frame);
         break;
     case WW_FRAME_DECLARATION:
-        break; /* this version neither sends nor needs it */
+        ww_transfer_declaration_came(t, frame);
+        break;
     }
 }
 

@@ -40,6 +40,7 @@ struct transfer_contract {
     uint64_t awaited_us; /* client: since when everything waits for OPENED; 0: it does not */
 
     bool is_closing;    /* to be ended as soon as it is open */
+    bool is_lossy;      /* ... since too much of what was sent under it was lost */
     bool is_ended_here; /* our END is decided: nothing more is sent under it */
     uint64_t send_end;  /* first index of ours that is no longer under it */
     uint64_t bytes_sent, bytes_acknowledged;
@@ -164,6 +165,18 @@ struct ww_transfer {
     struct transfer_refusal refusals[WW_TRANSFER_REFUSALS];
     size_t refusal_count;
 
+    /* declarations */
+    uint8_t declaration[WW_DECLARATION_BYTES_MAX]; /* client: one that waits for the lane */
+    size_t declaration_size;                       /* 0: none */
+    uint64_t declaration_batch;                    /* provider: of the newest that came */
+    struct ww_id last_contract;                    /* that was removed */
+
+    /* provider: what was sent lately, and of it given up: the last half and the one before */
+    struct transfer_loss {
+        uint64_t sent, lost;
+    } loss, loss_before;
+    bool is_lossy; /* too much of it: the current contract is to be ended */
+
     /* streams */
     struct transfer_bucket buckets[WW_TRANSFER_BUCKETS];
     struct transfer_queue control;      /* streams with a control frame to send */
@@ -264,6 +277,9 @@ bool ww_transfer_receipt_is_pending(const struct transfer_contract *contract);
 /* Calls receipt_due and receipt_came as due. */
 void ww_transfer_receipt_step(struct ww_transfer *t);
 uint64_t ww_transfer_receipt_next_us(const struct ww_transfer *t);
+
+/* --- declaration.c ---------------------------------------------------------------------------- */
+void ww_transfer_declaration_came(struct ww_transfer *t, const struct ww_frame *frame);
 
 /* --- stream.c --------------------------------------------------------------------------------- */
 struct transfer_stream *ww_transfer_stream_find(const struct ww_transfer *t, uint64_t id);

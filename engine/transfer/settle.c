@@ -27,6 +27,7 @@ void ww_transfer_settle_remove(struct ww_transfer *t, struct transfer_contract *
     for (; i + 1 < t->contract_count; i++)
         t->contracts[i] = t->contracts[i + 1];
     t->contract_count--;
+    t->last_contract = contract->id;
     contract->in_use = false;
     contract->serial = 0;
     t->is_again = true;
@@ -213,6 +214,18 @@ static bool is_awaited(const struct ww_transfer *t, const struct transfer_contra
     return t->is_client && !contract->is_opened && contract == t->contracts[0];
 }
 
+/* Protocol: a client that acknowledges less than it gets, or can't be reached well enough. */
+static void end_if_lossy(struct ww_transfer *t, struct transfer_contract *contract)
+{
+    if (!t->is_lossy || contract->is_ended_here || !contract->is_announced)
+        return;
+    contract->is_lossy = true;
+    contract->is_closing = true;
+    t->is_lossy = false;
+    t->loss = (struct transfer_loss){0, 0};
+    t->loss_before = t->loss;
+}
+
 static void step_contract(struct ww_transfer *t, struct transfer_contract *contract)
 {
     if (is_awaited(t, contract)) {
@@ -221,6 +234,8 @@ static void step_contract(struct ww_transfer *t, struct transfer_contract *contr
         if (t->now_us >= contract->awaited_us + WW_END_TIMEOUT_US)
             ww_transfer_fail(t, WW_ETIMEDOUT, "The provider does not answer OPEN");
     }
+    if (!t->is_client)
+        end_if_lossy(t, contract);
     if (contract->is_announced && !contract->is_ended_here &&
         (contract->is_closing || contract->is_ended_there))
         ww_transfer_settle_end(t, contract);

@@ -6,7 +6,8 @@
 
 #include "room.h"
 
-#define FRAME_BYTES_RESERVED 2048 /* an acknowledgement with 64 ranges is the largest frame */
+/* A declaration is the largest frame. */
+#define FRAME_BYTES_RESERVED (WW_DECLARATION_BYTES_MAX + 64)
 #define SEED_DEFAULT         0x9e3779b97f4a7c15U /* the golden ratio: spreads what nobody chose */
 #define PUMP_ROUNDS_MAX      16 /* what callbacks add is done in a few rounds; the rest on tick */
 

@@ -81,6 +81,8 @@
 #define WW_ALLOWANCE_MIN_BYTES (8 << 20)   /* protocol: the client keeps at least 8 MiB granted */
 #define WW_CONTRACT_WINDOW_BYTES (8 << 20) /* protocol: default window cap */
 #define WW_WINDOW_FIRST_BYTES 65536        /* protocol: a provider's window before anything is proven */
+#define WW_LOSSY_BYTES (16 << 20)          /* protocol: of the last 16 MiB that a provider sent … */
+#define WW_LOSSY_PERCENT 10                /* … so much may be lost, else it ends the contract */
 #define WW_RECEIPT_INTERVAL_US 5000000     /* protocol: a receipt every half window or 5 s */
 #define WW_RECEIPT_RETRY_US 100000         /* after one could not be signed or verified: memory or threads are short */
 #define WW_ACK_DELAY_US 10000              /* protocol: acknowledge after 10 ms … */
@@ -194,6 +196,10 @@
 #define WW_NODE_OPENS_PER_S 256             /* streams that a client may open at a provider: opening is not paid for … */
 #define WW_NODE_OPENS_BURST 1024           /* … and at once: as many as may be open */
 #define WW_NODE_FLOWS_MAX 256              /* UDP destinations of one association */
+#define WW_DECLARED_MAX 1024                /* destinations that count as declared on a connection: as many as may be open */
+#define WW_NODE_UNDECLARED_US 5000000       /* a flow is served undeclared so long: batches take 10 ms and half a round trip */
+#define WW_NODE_DENIED_FLOWS 1              /* protocol: signed destinations of the fixed list until the contract is closed */
+#define WW_NODE_DECLARATION_SAMPLE 16       /* one declaration in so many is verified: who signs wrongly is found in a second */
 #define WW_NODE_SECRETS_MAX 16              /* session secrets of a provider: the present one, and those of contracts that still run */
 #define WW_NODE_SAVE_MS 1000                /* counts and receipts of open contracts are stored so often: what a crash may cost */
 #define WW_NODE_POOL_THREADS 2              /* for signatures: one costs some 0.1 ms with its check, and there is one each 4 MiB */

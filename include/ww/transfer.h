@@ -30,6 +30,7 @@ enum ww_lane { WW_LANE_RELIABLE, WW_LANE_DATAGRAM };
 struct ww_transfer_counts {
     uint64_t bytes_up, bytes_down; /* client → provider, provider → client */
     uint64_t first_us, last_us;    /* of the first and last message, the caller's clock; 0 none */
+    bool is_lossy;                 /* the provider ended it since too much was lost */
     size_t receipt_size;           /* the peer's newest verified receipt, 0: none */
     uint8_t receipt[WW_RECEIPT_BYTES_MAX];
 };
@@ -81,6 +82,10 @@ struct ww_transfer_callbacks {
      * peer's key (context "ww receipt 1") and hand it to ww_transfer_receipt_verified, now or
      * later; likewise. `bytes` are borrowed. */
     void (*receipt_came)(void *arg, const struct ww_id *id, const uint8_t *bytes, size_t size);
+    /* Provider: a declaration of the client's came, of a contract of this connection and newer than
+     * the last; its signature is not verified. Both are borrowed. */
+    void (*declaration)(void *arg, const struct ww_declaration *declaration, const uint8_t *bytes,
+                        size_t size);
     /* The peer broke the protocol (or the lane failed): nothing more is sent or delivered, the
      * owner closes the connection: ww_transfer_lost, then destroy, outside of callbacks. Once. */
     void (*failed)(void *arg, int code, const char *why);
@@ -178,6 +183,13 @@ void ww_transfer_receipt_signed(struct ww_transfer *transfer, const struct ww_id
  * it is wrong (the connection fails); anything else: transfer asks again, for the newest. */
 void ww_transfer_receipt_verified(struct ww_transfer *transfer, const struct ww_id *id,
                                   const uint8_t *bytes, size_t size, int rc, uint64_t now_us);
+
+/* Client: sends a signed, encoded declaration (copied), behind the STREAM_OPENs that wait; streams
+ * don't wait for it. Batches must rise on a connection. WW_EAGAIN: one waits for the lane already;
+ * WW_ESTATE (a provider), WW_ETOOBIG, WW_ECLOSED. */
+int ww_transfer_declare(struct ww_transfer *transfer, const uint8_t *bytes, size_t size,
+                        uint64_t now_us);
+bool ww_transfer_declaration_is_waiting(const struct ww_transfer *transfer);
 
 enum ww_transfer_contract_state { WW_TC_OFFERED, WW_TC_READY, WW_TC_CURRENT, WW_TC_ENDING };
 struct ww_transfer_contract_info {

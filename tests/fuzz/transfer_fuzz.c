@@ -210,6 +210,15 @@ static void verify(struct owner *owner, int rc)
     ww_transfer_receipt_verified(owner->transfer, &owner->came_id, bytes, size, rc, owner->now_us);
 }
 
+static void on_declaration(void *arg, const struct ww_declaration *declaration,
+                           const uint8_t *bytes, size_t size)
+{
+    const struct owner *owner = arg;
+
+    check(owner->is_provider && bytes && size <= WW_DECLARATION_BYTES_MAX);
+    check(declaration->dest_count >= 1 && declaration->dest_count <= WW_DECLARATION_DESTS_MAX);
+}
+
 static void on_failed(void *arg, int code, const char *why)
 {
     (void)arg;
@@ -229,6 +238,7 @@ static const struct ww_transfer_callbacks callbacks = {
     .contract_refused = on_contract_refused,
     .contract_wanted = on_contract_wanted,
     .contract_ended = on_contract_ended,
+    .declaration = on_declaration,
     .receipt_due = on_receipt_due,
     .receipt_came = on_receipt_came,
     .failed = on_failed,
@@ -349,6 +359,9 @@ static void act(struct owner *owner, uint8_t command)
         break;
     case 9:
         sign(owner, command & 1);
+        break;
+    case 11:
+        (void)ww_transfer_declare(owner->transfer, owner->came, sizeof(owner->came), owner->now_us);
         break;
     case 10:
         verify(owner, command & 1 ? 0 : command & 2 ? WW_EAUTH : WW_ENOMEM);

@@ -124,6 +124,7 @@ static struct rig *rig_create(const struct provider_open *open)
 static void rig_destroy(struct rig *rig)
 {
     provider_forget(&rig->provider, rig->provider.open);
+    provider_declare_stop(&rig->conn);
     HASH_DELETE(hh, rig->provider.edge.conns, &rig->conn);
     ww_transfer_destroy(rig->conn.transfer);
     ww_timer_destroy(rig->conn.timer);
@@ -194,6 +195,88 @@ static void test_connection_without_a_contract(void **state)
     rig_destroy(rig);
 }
 
+static struct ww_dest dest_of(uint8_t number)
+{
+    return (struct ww_dest){
+        .protocol = WW_DEST_TCP, .kind = WW_DEST_IPV4, .address = {8, 8, 8, number}, .port = 25};
+}
+
+/* A flow is served before its declaration, but not for long, and not after one that never came. */
+static void test_undeclared(void **state)
+{
+    struct provider_open open = {.id = {{1}}, .expires_s = UINT64_MAX};
+    struct rig *rig = rig_create(&open);
+    uint8_t first[DECLARED_DIGEST], digest[DECLARED_DIGEST];
+    struct ww_declaration declaration = {.dest_count = 1};
+    uint8_t bytes[WW_SIGNATURE_BYTES + 1] = {0};
+    struct ww_dest dest = dest_of(1);
+
+    (void)state;
+    assert_int_equal(provider_owe(&rig->conn, &dest, first), 0);
+    assert_int_equal(provider_owe(&rig->conn, &dest, digest), 0);
+    assert_memory_equal(first, digest, DECLARED_DIGEST);
+    assert_false(provider_is_overdue(&rig->conn, first));
+    dest = dest_of(2);
+    assert_int_equal(provider_owe(&rig->conn, &dest, digest), 0);
+    provider_declare_age(&rig->conn, WW_NODE_UNDECLARED_US);
+    assert_true(provider_is_overdue(&rig->conn, first));
+    dest = dest_of(3);
+    assert_int_equal(provider_owe(&rig->conn, &dest, digest), WW_EUNDECLARED);
+    /* It is paid by declaring; one destination covers all flows there. */
+    for (uint8_t number = 1; number <= 2; number++) {
+        declaration.dests[0] = dest_of(number);
+        provider_declaration(&rig->conn, &declaration, bytes, sizeof(bytes));
+    }
+    assert_false(provider_is_overdue(&rig->conn, first));
+    assert_int_equal(provider_owe(&rig->conn, &dest, digest), 0);
+    provider_declare_age(&rig->conn, WW_NODE_UNDECLARED_US);
+    dest = dest_of(1);
+    assert_int_equal(provider_owe(&rig->conn, &dest, digest), 0);
+    rig_destroy(rig);
+}
+
+static void test_too_much_undeclared(void **state)
+{
+    struct provider_open open = {.id = {{1}}, .expires_s = UINT64_MAX};
+    struct rig *rig = rig_create(&open);
+    uint8_t digest[DECLARED_DIGEST];
+    struct ww_dest dest = dest_of(1);
+
+    (void)state;
+    for (uint16_t port = 1; port <= WW_STREAMS_MAX; port++) {
+        dest.port = port;
+        assert_int_equal(provider_owe(&rig->conn, &dest, digest), 0);
+    }
+    dest.port++;
+    assert_int_equal(provider_owe(&rig->conn, &dest, digest), WW_EUNDECLARED);
+    rig_destroy(rig);
+}
+
+static void test_declared_set(void **state)
+{
+    struct declared *set = calloc(1, sizeof(*set));
+    uint8_t first[DECLARED_DIGEST], digest[DECLARED_DIGEST];
+    struct ww_dest dest = dest_of(1);
+
+    (void)state;
+    declared_digest(&dest, first);
+    for (uint32_t number = 0; number < 3 * WW_DECLARED_MAX; number++) {
+        dest.port = (uint16_t)(25 + number);
+        declared_digest(&dest, digest);
+        assert_false(declared_has(set, digest));
+        declared_add(set, digest);
+        declared_add(set, digest);
+        assert_true(declared_has(set, digest));
+        assert_int_equal(set->count, number + 1);
+        assert_true(declared_has(set, first) == (number < WW_DECLARED_MAX));
+    }
+    /* Protocol and kind tell destinations apart. */
+    dest.protocol = WW_DEST_UDP;
+    declared_digest(&dest, digest);
+    assert_false(declared_has(set, digest));
+    free(set);
+}
+
 static void test_opening_is_limited(void **state)
 {
     struct provider_open open = {.id = {{1}}, .expires_s = UINT64_MAX};
@@ -256,6 +339,9 @@ int main(void)
         cmocka_unit_test(test_connection_without_a_contract),
         cmocka_unit_test(test_opening_is_limited),
         cmocka_unit_test(test_unknown_path_is_answered),
+        cmocka_unit_test(test_undeclared),
+        cmocka_unit_test(test_too_much_undeclared),
+        cmocka_unit_test(test_declared_set),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -517,8 +517,9 @@ static void test_first_datagram_arrives(void **state)
     sim_destroy(sim);
 }
 
-/* An outage eats more datagrams than the allowance: the client learns that they are gone. */
-static void test_allowance_survives_an_outage(void **state)
+/* An outage eats more datagrams than the allowance: the contract ends as lossy, in order, as both
+ * sides learn what is gone; the next one serves the same flow. */
+static void test_an_outage(void **state)
 {
     struct sim *sim = start(19, 64 << 20);
     uint64_t stream, flow, before;
@@ -537,6 +538,11 @@ static void test_allowance_survives_an_outage(void **state)
             sim_run(sim, 10000);
     }
     sim->loss_ppm = 0;
+    sim_run(sim, SECOND);
+    assert_int_equal(sim->ends[1].ended_count, 1);
+    assert_true(sim->ends[1].ended[0].counts.is_lossy);
+    sim_assert_equal_counts(sim);
+    assert_int_equal(sim_offer(sim), 0);
     sim_run(sim, SECOND);
     before = sim->ends[0].bytes_delivered;
     for (int i = 0; i < 100; i++)
@@ -592,7 +598,7 @@ int main(void)
         cmocka_unit_test(test_both_end_at_once),
         cmocka_unit_test(test_datagrams_are_counted_alike),
         cmocka_unit_test(test_first_datagram_arrives),
-        cmocka_unit_test(test_allowance_survives_an_outage),
+        cmocka_unit_test(test_an_outage),
         cmocka_unit_test(test_bandwidth_grows_the_allowance),
     };
 

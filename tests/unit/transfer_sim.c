@@ -327,6 +327,18 @@ static void on_contract_ended(void *arg, const struct ww_id *id,
     end->ended[end->ended_count++] = (struct sim_contract){*id, *counts, clean};
 }
 
+static void on_declaration(void *arg, const struct ww_declaration *declaration,
+                           const uint8_t *bytes, size_t size)
+{
+    struct sim_end *end = arg;
+
+    assert_int_equal(end->side, SIM_PROVIDER);
+    assert_true(size > WW_SIGNATURE_BYTES && bytes);
+    assert_true(declaration->batch > end->last_batch);
+    end->last_batch = declaration->batch;
+    end->declarations++;
+}
+
 static void on_failed(void *arg, int code, const char *why)
 {
     struct sim_end *end = arg;
@@ -349,6 +361,7 @@ static const struct ww_transfer_callbacks callbacks = {
     .contract_refused = on_contract_refused,
     .contract_wanted = on_contract_wanted,
     .contract_ended = on_contract_ended,
+    .declaration = on_declaration,
     .receipt_due = sim_on_receipt_due,
     .receipt_came = sim_on_receipt_came,
     .failed = on_failed,

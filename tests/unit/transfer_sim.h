@@ -57,6 +57,8 @@ struct sim_end {
     char failed_why[128];
     unsigned wanted_count, opened_count, refused_count, open_count;
     unsigned receipts_signed;
+    unsigned declarations;
+    uint64_t last_batch;
     int refused_code;
     uint64_t bytes_delivered; /* payload handed to this side's application, by cost */
 };

@@ -1,0 +1,262 @@
+/* What the provider makes of declarations: which flows they cover, whether their signature is
+ * right, and whether they prove malice.
+ *
+ * Relies on the fixed address list for the last: a signed destination that it denies closes the
+ * contract, with the declaration in the close. A flow is served before it is declared, but for a
+ * bounded time and number: each destination that was opened and not declared is a debt. */
+#include <string.h>
+
+#include "provider.h"
+
+#define CONTEXT "ww declaration 1"
+
+struct debt {
+    UT_hash_handle hh;
+    uint8_t digest[DECLARED_DIGEST]; /* key */
+    uint64_t since_us;
+};
+
+struct provider_declaring {
+    struct debt *debts;
+    bool is_sampling, is_proving; /* a job of that kind is under way */
+    uint64_t denied;              /* signed destinations that the fixed list denies */
+    uint64_t declarations;
+    struct declared set;
+};
+
+struct verify_job {
+    struct ww_pool_job job;
+    struct edge *edge;
+    struct ww_hash remote;
+    uint64_t serial; /* of the connection */
+    struct ww_id contract;
+    uint64_t denied; /* destinations in it that the fixed list denies */
+    uint8_t spki[WW_PUBLIC_KEY_SIZE];
+    uint8_t bytes[WW_DECLARATION_BYTES_MAX];
+    size_t size;
+    int rc;
+};
+
+static struct provider_declaring *of(struct conn *conn)
+{
+    if (!conn->declaring)
+        conn->declaring = ww_alloc(1, sizeof(struct provider_declaring));
+    return conn->declaring;
+}
+
+static void pay(struct provider_declaring *declaring, struct debt *debt)
+{
+    HASH_DEL(declaring->debts, debt);
+    ww_free(debt);
+}
+
+void provider_declare_stop(struct conn *conn)
+{
+    struct provider_declaring *declaring = conn->declaring;
+    struct debt *debt, *next;
+
+    if (!declaring)
+        return;
+    HASH_ITER(hh, declaring->debts, debt, next)
+    pay(declaring, debt);
+    ww_free(declaring);
+    conn->declaring = NULL;
+}
+
+/* --- what is owed ----------------------------------------------------------------------------- */
+
+static bool is_overdue(const struct conn *conn, const struct debt *debt)
+{
+    return ww_loop_now_us(conn->loop) - debt->since_us >= WW_NODE_UNDECLARED_US;
+}
+
+static struct debt *find_debt(const struct provider_declaring *declaring,
+                              const uint8_t digest[DECLARED_DIGEST])
+{
+    struct debt *debt = NULL;
+    HASH_FIND(hh, declaring->debts, digest, DECLARED_DIGEST, debt);
+    return debt;
+}
+
+int provider_owe(struct conn *conn, const struct ww_dest *dest, uint8_t digest[DECLARED_DIGEST])
+{
+    struct provider_declaring *declaring = of(conn);
+    struct debt *debt;
+
+    if (!declaring)
+        return WW_ENOMEM;
+    declared_digest(dest, digest);
+    if (declared_has(&declaring->set, digest))
+        return 0;
+    /* uthash keeps the order of adding: the first is the oldest. */
+    if ((declaring->debts && is_overdue(conn, declaring->debts)) ||
+        HASH_COUNT(declaring->debts) >= WW_STREAMS_MAX)
+        return WW_EUNDECLARED;
+    if (find_debt(declaring, digest))
+        return 0;
+    debt = ww_alloc(1, sizeof(*debt));
+    if (!debt)
+        return WW_ENOMEM;
+    memcpy(debt->digest, digest, DECLARED_DIGEST);
+    debt->since_us = ww_loop_now_us(conn->loop);
+    HASH_ADD(hh, declaring->debts, digest, DECLARED_DIGEST, debt);
+    if (debt->hh.tbl)
+        return 0;
+    ww_free(debt);
+    return WW_ENOMEM;
+}
+
+bool provider_is_overdue(struct conn *conn, const uint8_t digest[DECLARED_DIGEST])
+{
+    const struct provider_declaring *declaring = conn->declaring;
+    const struct debt *debt = declaring ? find_debt(declaring, digest) : NULL;
+
+    return debt && is_overdue(conn, debt);
+}
+
+void provider_declare_age(struct conn *conn, uint64_t us)
+{
+    struct provider_declaring *declaring = conn->declaring;
+    struct debt *debt, *next;
+
+    HASH_ITER(hh, declaring->debts, debt, next)
+    debt->since_us -= us;
+}
+
+/* --- proof ------------------------------------------------------------------------------------ */
+
+/* A name is never proof, and neither is what this provider alone denies, or excepts. */
+static bool is_denied(const struct provider *provider, const struct ww_dest *dest)
+{
+    uint8_t address[16];
+    bool is_v4 = dest->kind == WW_DEST_IPV4;
+
+    if (dest->kind == WW_DEST_NAME)
+        return false;
+    if (is_v4)
+        ww_address_map(dest->address, address);
+    else
+        memcpy(address, dest->address, sizeof(address));
+    return ww_address_judge(NULL, address, is_v4, NULL) != 0 &&
+           ww_address_judge(provider->rules, address, is_v4, NULL) != 0;
+}
+
+static void work(void *arg)
+{
+    struct verify_job *job = arg;
+    size_t signed_size = job->size - WW_SIGNATURE_BYTES; /* transfer has decoded it */
+    struct ww_public_key *key = NULL;
+
+    job->rc = ww_public_key_parse(job->spki, sizeof(job->spki), &key);
+    if (!job->rc)
+        job->rc = ww_verify(key, CONTEXT, job->bytes, signed_size, job->bytes + signed_size);
+    ww_public_key_destroy(key);
+}
+
+static void judge(struct conn *conn, const struct verify_job *job)
+{
+    struct provider *provider = conn->owner;
+    struct provider_declaring *declaring = conn->declaring;
+
+    if (job->denied)
+        declaring->is_proving = false;
+    else
+        declaring->is_sampling = false;
+    if (job->rc == WW_EAUTH) {
+        ww_log(WW_LOG_WARN, "provider", "a declaration's signature is wrong");
+        ww_transfer_abort(conn->transfer, WW_EAUTH);
+        conn_lose(conn, WW_EAUTH);
+        return;
+    }
+    if (job->rc || !job->denied)
+        return;
+    declaring->denied += job->denied;
+    if (declaring->denied < WW_NODE_DENIED_FLOWS)
+        return;
+    ww_log(WW_LOG_WARN, "provider", "a client has signed a destination that the fixed list denies");
+    provider->denied_contracts++;
+    provider_prove(provider, &job->contract, job->bytes, job->size);
+    ww_transfer_abort(conn->transfer, WW_EDESTINATION);
+    conn_lose(conn, WW_EDESTINATION);
+}
+
+static void done(void *arg)
+{
+    struct verify_job *job = arg;
+    struct conn *conn = edge_find(job->edge, &job->remote);
+
+    if (conn && conn->serial == job->serial && !conn->closing_code && conn->declaring)
+        judge(conn, job);
+    ww_free(job);
+}
+
+static int verify(struct conn *conn, const struct ww_declaration *declaration, const uint8_t *bytes,
+                  size_t size, uint64_t denied)
+{
+    struct verify_job *job = ww_alloc(1, sizeof(*job));
+
+    if (!job)
+        return WW_ENOMEM;
+    job->edge = conn->owner;
+    job->remote = conn->remote;
+    job->serial = conn->serial;
+    job->contract = declaration->contract_id;
+    job->denied = denied;
+    job->job = (struct ww_pool_job){.work = work, .done = done, .arg = job};
+    memcpy(job->bytes, bytes, size);
+    job->size = size;
+    int rc = conn->peer && ww_peer_public_key(conn->peer, job->spki) ? 0 : WW_EPEERKEY;
+    if (!rc)
+        rc = ww_pool_submit(job->edge->pool, &job->job);
+    if (rc)
+        ww_free(job);
+    return rc;
+}
+
+static bool is_sampled(const struct provider_declaring *declaring)
+{
+    uint8_t number;
+
+    if (declaring->is_sampling)
+        return false;
+    ww_random_bytes(&number, sizeof(number));
+    return declaring->declarations == 1 || number % WW_NODE_DECLARATION_SAMPLE == 0;
+}
+
+void provider_declaration(void *arg, const struct ww_declaration *declaration, const uint8_t *bytes,
+                          size_t size)
+{
+    struct conn *conn = arg;
+    const struct provider *provider = conn->owner;
+    struct provider_declaring *declaring = of(conn);
+    uint64_t denied = 0;
+    int rc = 0;
+
+    if (!declaring) {
+        /* The two ends would not agree any more on what is declared. */
+        conn_lose(conn, WW_ENOMEM);
+        return;
+    }
+    declaring->declarations++;
+    for (size_t index = 0; index < declaration->dest_count; index++) {
+        uint8_t digest[DECLARED_DIGEST];
+        struct debt *debt;
+
+        declared_digest(&declaration->dests[index], digest);
+        declared_add(&declaring->set, digest);
+        debt = find_debt(declaring, digest);
+        if (debt)
+            pay(declaring, debt);
+        denied += is_denied(provider, &declaration->dests[index]);
+    }
+    if (denied && !declaring->is_proving) {
+        rc = verify(conn, declaration, bytes, size, denied);
+        declaring->is_proving = !rc;
+    } else if (!denied && is_sampled(declaring)) {
+        rc = verify(conn, declaration, bytes, size, 0);
+        declaring->is_sampling = !rc;
+    }
+    if (rc)
+        ww_log(WW_LOG_WARN, "provider", "a declaration could not be verified", "code=%s",
+               ww_error_name(rc));
+}
