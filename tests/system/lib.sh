@@ -250,14 +250,16 @@ check_books_offline() {
 # at its price: floor(escrow * used / bytes), where contracts had $1 bytes and cost ceil(bytes * price).
 # With $2 = untold, an arbiter that died may have owed a side the news of its last settlements.
 check_counts() {
-    local bytes=$1 untold=${2:-} ours theirs
+    local bytes=$1 untold=${2:-}
     call client contracts.end > /dev/null || fail "contracts.end"
     wait_for 15 "the end of all contracts" all_closed
     [[ -n $untold ]] || wait_for 5 "the news of the last settlements" all_told
-    ours=$(status client)
-    theirs=$(status provider)
-    jq -n -e --argjson ours "$ours" --argjson theirs "$theirs" --argjson bytes "$bytes" \
-        --arg untold "$untold" '
+    # In files: a long history is more than an argument may have.
+    status client > "$scratch/ours.json"
+    status provider > "$scratch/theirs.json"
+    jq -n -e --slurpfile our "$scratch/ours.json" --slurpfile their "$scratch/theirs.json" \
+        --argjson bytes "$bytes" --arg untold "$untold" '
+        $our[0] as $ours | $their[0] as $theirs |
         ($theirs.history | map({key: .contract, value: .}) | from_entries) as $other
         | (($bytes * 100000000 / 1073741824) | ceil) as $escrow
         | [$ours.history[]
