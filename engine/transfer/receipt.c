@@ -94,6 +94,15 @@ static void ask(struct ww_transfer *t, struct transfer_contract *contract)
     t->callbacks.receipt_due(t->arg, &receipt);
 }
 
+/* What makes a receipt due before its time. The client's proves both directions, since it pays for
+ * both; the provider's is about what it received. */
+static uint64_t weight_of(const struct ww_transfer *t, const struct transfer_contract *contract)
+{
+    if (t->is_client)
+        return unsaid(contract);
+    return left_of(contract->bytes_received, contract->receipt_received);
+}
+
 /* The client's last word is the whole of it: it waits for the provider's, which waits for nobody.
  */
 static bool is_last_word_due(const struct ww_transfer *t, const struct transfer_contract *contract)
@@ -119,7 +128,7 @@ static bool step_ours(struct ww_transfer *t, struct transfer_contract *contract)
         }
     } else if (!bytes || contract->is_frozen) {
         return false;
-    } else if (bytes < window_of(contract, t->receipted_bytes) / 2) {
+    } else if (weight_of(t, contract) < window_of(contract, t->receipted_bytes) / 2) {
         if (!contract->receipt_us)
             contract->receipt_us = t->now_us + WW_RECEIPT_INTERVAL_US;
         if (t->now_us < contract->receipt_us)
