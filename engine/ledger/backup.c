@@ -174,12 +174,11 @@ static int write_books(struct writer *writer, struct ww_ledger *ledger, const ch
 
     write_head(writer, ledger, backup);
     ww_books_sort_accounts(books);
-    ww_books_sort_facts(books);
     for (struct ww_account *account = books->accounts; account && !rc; account = account->hh.next)
         rc = write_object(writer, ledger, &account->entity);
     for (size_t index = 0; index < books->asset_count && !rc; index++)
         rc = write_object(writer, ledger, &books->assets[index].entity);
-    for (struct ww_fact *fact = books->facts; fact && !rc; fact = fact->hh.next)
+    for (struct ww_fact *fact = ww_books_list_facts(books, ""); fact && !rc; fact = fact->listed)
         if (is_kept(fact, leave_out))
             rc = write_object(writer, ledger, &fact->entity);
     write_number(writer, 0, 2);
