@@ -147,7 +147,7 @@ local function watch_nodes(cast, out, state, done)
 end
 
 --- The first signal ends everything in order, a second one at once: children die with us.
-local function watch_signals(cast, out, state, done)
+local function watch_signals(out, state)
     for name, code in pairs({ INT = 130, TERM = 143 }) do
         ww.loop.on_signal(name, function()
             if state.interrupted or state.released then
@@ -161,9 +161,9 @@ local function watch_signals(cast, out, state, done)
             state.interrupted = true
             out:note("\nww demo: interrupted, ending the nodes")
             async.run(function()
-                cast:stop_all()
-                cast:clean()
-                done(code)
+                state.cast:stop_all()
+                state.cast:clean()
+                state.done(code)
             end)
         end)
     end
@@ -191,14 +191,16 @@ local function conclude(cast, result, err, out, state)
 end
 
 function M.run(args, out)
+    local state = {}
+    watch_signals(out, state) -- before there is anything that could be left behind
     local cast, err = cast_module.open(args.state)
     if not cast then
         return nil, err
     end
+    state.cast = cast
     ww.process.set_limits()
-    local state = {}
     local data, problem, code = async.await(function(done)
-        watch_signals(cast, out, state, done)
+        state.done = done
         watch_nodes(cast, out, state, done)
         async.run(function()
             local result, failure = perform_safely(cast, args, out, state)
