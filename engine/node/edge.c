@@ -206,6 +206,13 @@ static const char *contract_state(enum ww_transfer_contract_state state)
     return "unknown";
 }
 
+/* What a client may still send or grant; at a provider, what the client has not granted. */
+static uint64_t unpromised(const struct ww_transfer_contract_info *contract)
+{
+    uint64_t promised = contract->sent_bytes + contract->allowance_bytes;
+    return contract->bytes_max > promised ? contract->bytes_max - promised : 0;
+}
+
 static void put_conn(struct ww_call *call, struct conn *conn)
 {
     struct ww_transfer_contract_info contracts[4];
@@ -244,6 +251,7 @@ static void put_conn(struct ww_call *call, struct conn *conn)
         ww_call_put_id(call, "contract", &contracts[index].id);
         ww_call_put_text(call, "state", contract_state(contracts[index].state));
         ww_call_put_u64(call, "bytes", contracts[index].bytes_max);
+        ww_call_put_u64(call, "bytes_unpromised", unpromised(&contracts[index]));
         ww_call_put_u64(call, "bytes_up", contracts[index].counts.bytes_up);
         ww_call_put_u64(call, "bytes_down", contracts[index].counts.bytes_down);
         ww_call_end(call);

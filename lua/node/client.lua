@@ -214,19 +214,21 @@ local function keep_connected(node)
     end)
 end
 
---- What is left of the current contract, and whether the next one is there already.
+--- What is left of the current contract to send or to grant, whether the next one is there already,
+-- and the bytes that the connection has carried. What the provider was granted is not left: it may
+-- never use it, and what this side has to send would wait for ever.
 local function position(peer)
     for _, connection in ipairs((ww.client.status({}) or { connections = {} }).connections) do
         if connection.peer == peer then
             local left, has_next = 0, false
             for _, contract in ipairs(connection.contracts) do
                 if contract.state == "current" then
-                    left = contract.bytes - contract.bytes_up - contract.bytes_down
+                    left = contract.bytes_unpromised
                 elseif contract.state ~= "ending" then
                     has_next = true
                 end
             end
-            return left, has_next
+            return left, has_next, connection.bytes_sent + connection.bytes_received
         end
     end
     return nil
@@ -235,7 +237,7 @@ end
 --- Buys the next contract for a connection: asks the policy until it wants one, tries again when
 -- it is refused, and gives the connection up when there is nothing left to send under.
 local function buy_next(node, peer, bytes_left)
-    local failures = 0
+    local failures, carried_before = 0, nil
     while not node.stopping and node.provider == peer do
         local contract, err = buy(node, peer, {
             bytes_total = node.bytes_total,
@@ -256,15 +258,15 @@ local function buy_next(node, peer, bytes_left)
             ww.log("warn", "client", "no next contract", "code=" .. err.code)
         end
         async.sleep(math.min(RETRY_MIN_S * 2 ^ failures, RETRY_MAX_S))
-        local left, has_next = position(peer)
+        local left, has_next, carried = position(peer)
         if not left or has_next then
             return
         end
-        if failures >= GIVE_UP and left == 0 then
+        if failures >= GIVE_UP and left == 0 and carried == carried_before then
             ww.client.disconnect({ peer = peer })
             return
         end
-        bytes_left = left
+        bytes_left, carried_before = left, carried
     end
 end
 
