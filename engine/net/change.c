@@ -12,7 +12,9 @@
 
 #define TICK_US    100000
 #define OFFERS_MAX 8
-#define US(ms)     ((uint64_t)(ms)*1000)
+/* One that was lost is no silence, however long ago it was. */
+#define UNANSWERED_MIN 3
+#define US(ms)         ((uint64_t)(ms)*1000)
 
 static bool is_client(const struct ww_peer *peer)
 {
@@ -140,8 +142,9 @@ static void move(struct ww_peer *peer)
     change->lost_us = change->wanted_us = 0;
     change->again = false;
     change->changes++;
-    change->tell_lost = false;
+    change->tell_lost = change->tell_silent = false;
     change->tell_changed = true;
+    ww_change_heard(peer);
     memset(&change->source, 0, sizeof change->source);
     ww_net_touch(peer);
     ww_address_format(&peer->route->pair.local, local);
@@ -206,12 +209,38 @@ void ww_change_addresses(struct ww_peer *peer)
 void ww_change_turn(struct ww_peer *peer)
 {
     struct ww_change *change = &peer->change;
-    bool lost = change->tell_lost, changed = change->tell_changed;
-    change->tell_lost = change->tell_changed = false;
-    if (lost && peer->callbacks.path)
-        peer->callbacks.path(peer->arg, WW_PATH_IS_LOST);
-    if (changed && peer->callbacks.path && !peer->destroyed)
-        peer->callbacks.path(peer->arg, WW_PATH_HAS_CHANGED);
+    const bool told[] = {[WW_PATH_IS_LOST] = change->tell_lost,
+                         [WW_PATH_IS_SILENT] = change->tell_silent,
+                         [WW_PATH_HAS_CHANGED] = change->tell_changed};
+    change->tell_lost = change->tell_silent = change->tell_changed = false;
+    for (size_t i = 0; i < WW_ARRAY_COUNT(told); i++) {
+        if (told[i] && peer->callbacks.path && !peer->destroyed)
+            peer->callbacks.path(peer->arg, (enum ww_path_event)i);
+    }
+}
+
+void ww_change_heard(struct ww_peer *peer)
+{
+    peer->change.unanswered_us = 0;
+    peer->change.unanswered = 0;
+}
+
+/* A NAT that has given the client another port answers its checks, so consent holds at the client,
+ * while nothing of the server's gets through. SCTP sends again every few seconds: this is called.
+ */
+void ww_change_sent(struct ww_peer *peer)
+{
+    struct ww_change *change = &peer->change;
+    if (change->unanswered++ == 0)
+        change->unanswered_us = ww_loop_now_us(peer->net->loop);
+    if (change->unanswered < UNANSWERED_MIN || is_looking(peer) || !can_change(peer) ||
+        age_us(peer, change->unanswered_us) < US(WW_PATH_SILENCE_MS))
+        return;
+    ww_change_heard(peer); /* from now on anew */
+    change->tell_silent = true;
+    ww_net_touch(peer);
+    ww_log(WW_LOG_INFO, "net", "a peer's path is silent", "attempt=%u", peer->route->generation);
+    want(peer, true);
 }
 
 /* --- what the other side says -------------------------------------------------------------------

@@ -79,10 +79,12 @@ struct ww_change {
     uint64_t left_us;    /* the last move */
     uint64_t offers_us;  /* server: attempts that may begin, and since when */
     unsigned offers_left;
-    bool again;                   /* the attempt that is under way is of no use */
-    union ww_address source;      /* for which the last attempt was wanted, as route->source */
-    bool tell_lost, tell_changed; /* the user, in the next turn */
-    uint32_t generation;          /* the newest attempt */
+    bool again;              /* the attempt that is under way is of no use */
+    union ww_address source; /* for which the last attempt was wanted, as route->source */
+    uint64_t unanswered_us; /* when the first datagram went after the last that came; 0: none did */
+    unsigned unanswered;    /* how many have gone since */
+    bool tell_lost, tell_silent, tell_changed; /* the user, in the next turn */
+    uint32_t generation;                       /* the newest attempt */
     uint32_t changes;
     struct ww_timer *timer;
     char tag[WW_UFRAG_BYTES_MAX + 1]; /* of the association; "" until the client's ufrag is known */
@@ -172,6 +174,9 @@ void ww_change_failed(struct ww_peer *peer, struct ww_route *route);
 struct ww_route *ww_change_offered(struct ww_peer *peer, uint32_t generation);
 /* Client: the server wants another path; it knows attempts up to `generation`. */
 void ww_change_asked(struct ww_peer *peer, uint32_t generation);
+/* A datagram has gone, or one has come that was sound. */
+void ww_change_sent(struct ww_peer *peer);
+void ww_change_heard(struct ww_peer *peer);
 bool ww_change_is_wanted(const struct ww_peer *peer);
 void ww_change_signals_again(struct ww_peer *peer);
 /* Whether what this machine sends from is another address than when the path was found. */

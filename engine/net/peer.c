@@ -31,6 +31,7 @@ static void on_dtls_established(void *arg)
 static void on_dtls_plaintext(void *arg, uint8_t *data, size_t size)
 {
     struct ww_peer *peer = arg;
+    ww_change_heard(peer);
     if (peer->sctp && !peer->fail_code)
         ww_sctp_stack_input(peer->id, data, size);
 }

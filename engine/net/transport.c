@@ -35,6 +35,7 @@ static void send_by_ice(struct ww_peer *peer, const uint8_t *datagram, size_t si
 void ww_transport_output(struct ww_peer *peer, const uint8_t *datagram, size_t size)
 {
     struct ww_route *route = peer->route;
+    ww_change_sent(peer);
     if (!route || peer->change.lost_us) {
         peer->counters.dropped++; /* RFC 7675 5.1: not without consent. SCTP sends it again. */
     } else if (route->lane) {

@@ -119,11 +119,13 @@ void edge_conn_ready(struct conn *conn)
 
 void edge_conn_path(struct conn *conn, enum ww_path_event event)
 {
-    char text[] = "changed", lost[] = "lost";
+    char lost[] = "lost", silent[] = "silent", changed[] = "changed";
     struct edge_note note = {.edge = conn->owner,
                              .event = EDGE_PATH,
                              .peer = conn->remote,
-                             .text = event == WW_PATH_IS_LOST ? lost : text};
+                             .text = event == WW_PATH_IS_LOST     ? lost
+                                     : event == WW_PATH_IS_SILENT ? silent
+                                                                  : changed};
     edge_tell(&note);
 }
 

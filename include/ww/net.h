@@ -52,7 +52,11 @@ enum ww_peer_role {
     WW_PEER_SERVER, /* ICE-controlled, DTLS server, odd channel numbers */
 };
 
-enum ww_path_event { WW_PATH_IS_LOST, WW_PATH_HAS_CHANGED };
+enum ww_path_event {
+    WW_PATH_IS_LOST,
+    WW_PATH_IS_SILENT, /* nothing comes back, though consent holds; another one is looked for */
+    WW_PATH_HAS_CHANGED,
+};
 
 struct ww_peer_callbacks {
     /* Carry `text` (printable ASCII and LF, at most WW_SIGNAL_BYTES_MAX, borrowed) to the other

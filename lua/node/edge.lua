@@ -78,7 +78,7 @@ function M.watch_paths(session)
     ww.on("path", function(event)
         local details = ("peer=%s state=%s"):format(event.peer, event.text)
         ww.log("info", "node", "a connection's path", details)
-        if event.text == "lost" then
+        if event.text ~= "changed" then
             session:check()
         end
     end)

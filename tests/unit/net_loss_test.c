@@ -20,6 +20,7 @@ struct relay {
     unsigned lose_first[2]; /* data to that end that is lost before anything passes */
     unsigned lose_ppm;
     bool cut;
+    bool cut_data[2]; /* to that end; STUN passes */
     unsigned lost, passed;
 };
 
@@ -31,6 +32,8 @@ static bool is_lost(struct relay *relay, int to, uint8_t first)
         return true;
     if (first <= 3)
         return false;
+    if (relay->cut_data[to])
+        return true;
     if (relay->lose_first[to] > 0) {
         relay->lose_first[to]--;
         return true;
@@ -217,6 +220,36 @@ static void lost_path_is_replaced(void **state)
     stop(&relay, &pair);
 }
 
+/* One direction is dead though consent holds, as behind a NAT that has changed its mind. */
+static void silent_path_is_replaced(void **state)
+{
+    static const struct ww_channel_config RELIABLE = {.max_retransmits = -1};
+    (void)state;
+    for (int dead = A; dead <= B; dead++) {
+        struct relay relay;
+        struct pair pair;
+        struct ww_path path;
+        start(&relay, &pair, true);
+        pair_connect(&pair);
+        struct ww_channel *channel = pair_open(&pair, A, &RELIABLE);
+        pair.alter = NULL;
+        relay.cut_data[dead] = true;
+        for (unsigned i = 0; i < 20; i++)
+            assert_int_equal(ww_channel_send(channel, WW_CHANNEL_BINARY, payload, sizeof payload),
+                             0);
+        uint64_t begin_us = ww_clock_mono_us();
+        do {
+            pair_turn_for(&pair, 50);
+            ww_peer_path(pair.ends[B].peer, &path);
+        } while (!path.changes && ww_clock_mono_us() - begin_us < 15000000);
+        assert_in_range(ww_clock_mono_us() - begin_us, 3000000, 14500000);
+        assert_true(pair_wait_count(&pair, &pair.ends[B].message_count, 20, 10000));
+        pair_turn_for(&pair, 300);
+        assert_int_equal(pair.ends[B].message_count, 20);
+        stop(&relay, &pair);
+    }
+}
+
 /* Without answers to its checks an agent must stop sending (RFC 7675). */
 static void consent_is_lost(void **state)
 {
@@ -238,11 +271,9 @@ static void consent_is_lost(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lost_first_flights),
-        cmocka_unit_test(transfer_under_loss),
-        cmocka_unit_test(unreliable_channel_gives_up),
-        cmocka_unit_test(lost_path_is_replaced),
-        cmocka_unit_test(consent_is_lost),
+        cmocka_unit_test(lost_first_flights),          cmocka_unit_test(transfer_under_loss),
+        cmocka_unit_test(unreliable_channel_gives_up), cmocka_unit_test(lost_path_is_replaced),
+        cmocka_unit_test(silent_path_is_replaced),     cmocka_unit_test(consent_is_lost),
     };
     return cmocka_run_group_tests_name("net_loss", tests, NULL, NULL);
 }
