@@ -231,8 +231,13 @@ void ww_change_heard(struct ww_peer *peer)
 void ww_change_sent(struct ww_peer *peer)
 {
     struct ww_change *change = &peer->change;
+    uint64_t now_us = ww_loop_now_us(peer->net->loop);
+    /* The last acknowledgements of a talk are never answered: after a pause it counts anew. */
+    if (now_us - change->sent_us >= US(WW_PATH_SILENCE_MS) - TICK_US)
+        ww_change_heard(peer);
+    change->sent_us = now_us;
     if (change->unanswered++ == 0)
-        change->unanswered_us = ww_loop_now_us(peer->net->loop);
+        change->unanswered_us = now_us;
     if (change->unanswered < UNANSWERED_MIN || is_looking(peer) || !can_change(peer) ||
         age_us(peer, change->unanswered_us) < US(WW_PATH_SILENCE_MS))
         return;

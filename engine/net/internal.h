@@ -82,6 +82,7 @@ struct ww_change {
     bool again;              /* the attempt that is under way is of no use */
     union ww_address source; /* for which the last attempt was wanted, as route->source */
     uint64_t unanswered_us; /* when the first datagram went after the last that came; 0: none did */
+    uint64_t sent_us;       /* when the last one went */
     unsigned unanswered;    /* how many have gone since */
     bool tell_lost, tell_silent, tell_changed; /* the user, in the next turn */
     uint32_t generation;                       /* the newest attempt */

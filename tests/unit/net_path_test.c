@@ -137,6 +137,24 @@ static void moves_many_times(void **state)
     pair_stop(&pair);
 }
 
+/* What ends a talk (acknowledgements) is not answered, and a pause is no silence. */
+static void pause_is_no_silence(void **state)
+{
+    struct pair pair;
+    (void)state;
+    start(&pair, true);
+    struct ww_channel *channel = pair_open(&pair, A, &RELIABLE);
+    assert_int_equal(ww_channel_send(channel, WW_CHANNEL_BINARY, payload, 100), 0);
+    pair_turn_for(&pair, WW_PATH_SILENCE_MS + 500);
+    /* Many datagrams at once, from whom the last word was. */
+    assert_int_equal(
+        ww_channel_send(pair.ends[B].accepted, WW_CHANNEL_BINARY, payload, MESSAGE_BYTES), 0);
+    pair_turn_for(&pair, 300);
+    assert_int_equal(changes(&pair, A), 0);
+    assert_int_equal(changes(&pair, B), 0);
+    pair_stop(&pair);
+}
+
 /* --- attempts that come to nothing -------------------------------------------------------------
  */
 
@@ -395,11 +413,17 @@ static void memory_runs_out(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(moves_in_mid_transfer),   cmocka_unit_test(moves_many_times),
-        cmocka_unit_test(third_attempt_works),     cmocka_unit_test(lost_question),
-        cmocka_unit_test(stale_and_foreign_texts), cmocka_unit_test(attempt_without_candidates),
-        cmocka_unit_test(attempts_are_rationed),   cmocka_unit_test(other_side_is_gone),
-        cmocka_unit_test(destroy_at_any_moment),   cmocka_unit_test(memory_runs_out),
+        cmocka_unit_test(moves_in_mid_transfer),
+        cmocka_unit_test(moves_many_times),
+        cmocka_unit_test(pause_is_no_silence),
+        cmocka_unit_test(third_attempt_works),
+        cmocka_unit_test(lost_question),
+        cmocka_unit_test(stale_and_foreign_texts),
+        cmocka_unit_test(attempt_without_candidates),
+        cmocka_unit_test(attempts_are_rationed),
+        cmocka_unit_test(other_side_is_gone),
+        cmocka_unit_test(destroy_at_any_moment),
+        cmocka_unit_test(memory_runs_out),
     };
     fill();
     return cmocka_run_group_tests_name("net_path", tests, NULL, NULL);
