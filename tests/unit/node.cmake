@@ -12,7 +12,7 @@ add_test(NAME unit.node_arbiter_disk_gone COMMAND unit_node_arbiter disk gone)
 set_tests_properties(unit.node_arbiter_disk unit.node_arbiter_disk_gone
                      PROPERTIES LABELS unit TIMEOUT 60)
 
-foreach(part open secret)
+foreach(part open secret pair)
   ww_unit_test(node_${part} SOURCES node_${part}_test.c
                ROOMS node ops policy net packet transfer wire crypto store loop base)
   target_include_directories(unit_node_${part} PRIVATE ${CMAKE_SOURCE_DIR}/engine/node)
