@@ -48,6 +48,7 @@ struct provider {
     struct provider_secret *secrets;
     uint8_t seal_key[EDGE_SEAL_KEY_SIZE];
     uint64_t max_contracts;
+    uint64_t denied_flows; /* signed destinations of the fixed list until the contract is closed */
     uint64_t opened_count, refused_count, denied_count, contracts_refused, denied_contracts;
     bool stopping;
 };

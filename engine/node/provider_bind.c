@@ -1,6 +1,7 @@
 /* ww.provider: the provider's core for lua/node/provider.lua.
  *
- * start{key=, state=, stun=, loopback=, bypass=, policies=, allow_private={…}, max_contracts=};
+ * start{key=, state=, stun=, loopback=, bypass=, policies=, allow_private={…}, max_contracts=,
+ * denied_flows=};
  * secret{key_id=, secret=}; accept{contract=, bytes=, …} asks the policy; signal{peer=, contract=,
  * text=} makes the connection at the first one; confirmed{peer=, contract=}; never_opened{…};
  * end_contracts{}; signals_again, close_done, outcome, status. Events: see edge.h.
@@ -181,6 +182,8 @@ static int bound_start(void *context, struct ww_call *call)
         ww_call_reason(call, "the session secrets in %s can't be read", state);
     provider->max_contracts = 256;
     ww_call_u64(call, "max_contracts", &provider->max_contracts);
+    provider->denied_flows = WW_NODE_DENIED_FLOWS;
+    ww_call_u64(call, "denied_flows", &provider->denied_flows);
     if (!rc)
         rc = node_address_rules(call, true, &provider->rules);
     if (!rc)

@@ -171,7 +171,7 @@ static void judge(struct conn *conn, const struct verify_job *job)
     if (job->rc || !job->denied)
         return;
     declaring->denied += job->denied;
-    if (declaring->denied < WW_NODE_DENIED_FLOWS)
+    if (declaring->denied < provider->denied_flows)
         return;
     ww_log(WW_LOG_WARN, "provider", "a client has signed a destination that the fixed list denies");
     provider->denied_contracts++;

@@ -199,7 +199,7 @@
 #define WW_NODE_FLOWS_MAX 256              /* UDP destinations of one association */
 #define WW_DECLARED_MAX 1024                /* destinations that count as declared on a connection: as many as may be open */
 #define WW_NODE_UNDECLARED_US 5000000       /* a flow is served undeclared so long: batches take 10 ms and half a round trip */
-#define WW_NODE_DENIED_FLOWS 1              /* protocol: signed destinations of the fixed list until the contract is closed */
+#define WW_NODE_DENIED_FLOWS 1              /* protocol: by default, signed destinations of the fixed list until the contract is closed */
 #define WW_NODE_DECLARATION_SAMPLE 16       /* one declaration in so many is verified: who signs wrongly is found in a second */
 #define WW_NODE_SECRETS_MAX 16              /* session secrets of a provider: the present one, and those of contracts that still run */
 #define WW_NODE_SAVE_MS 1000                /* counts and receipts of open contracts are stored so often: what a crash may cost */

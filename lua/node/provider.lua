@@ -26,6 +26,7 @@ local function core_options(config)
         policies = config.policies,
         allow_private = config.allow_private,
         max_contracts = config.max_contracts,
+        denied_flows = config.denied_flows,
     }
 end
 

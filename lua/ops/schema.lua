@@ -378,6 +378,9 @@ local NETWORK = {
 local PROVIDER = {
     { key = "max_contracts", type = "integer", min = 1, max = 100000, default = 256,
         doc = "How many contracts to serve at once." },
+    { key = "denied_flows", type = "integer", min = 1, max = 1000, default = 1,
+        doc = "How many destinations that the fixed list denies a client may sign before its "
+            .. "contract is closed for it." },
     { key = "name", type = "text", max = 64, doc = "A name for this node in `ww status`." },
 }
 
