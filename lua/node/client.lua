@@ -9,6 +9,7 @@ local M = {}
 
 local STOP_S = 4
 local RETRY_MIN_S, RETRY_MAX_S = 0.5, 30
+local RETRY_STOPPED_MAX_S = 4 -- while nothing is left to send under
 local RENEW_BEFORE_S = 3600 -- protocol: the next contract is asked for when an hour is left
 local GIVE_UP = 3 -- refusals in a row, with nothing left to send under, before another provider
 local WINDOW_PRODUCTS = 4 -- protocol: the client asks for four bandwidth-delay products
@@ -253,11 +254,15 @@ local function buy_next(node, peer, bytes_left)
             return
         end
         if err then
-            failures = failures + 1
+            -- An arbiter that restarts has refused nothing; a call waits until it is back.
+            if not UNKNOWN_OUTCOME[err.code] then
+                failures = failures + 1
+            end
             node.why = err.reason or err.what
             ww.log("warn", "client", "no next contract", "code=" .. err.code)
         end
-        async.sleep(math.min(RETRY_MIN_S * 2 ^ failures, RETRY_MAX_S))
+        local pause_max_s = bytes_left > 0 and RETRY_MAX_S or RETRY_STOPPED_MAX_S
+        async.sleep(math.min(RETRY_MIN_S * 2 ^ failures, pause_max_s))
         local left, has_next, carried = position(peer)
         if not left or has_next then
             return
