@@ -418,6 +418,44 @@ static void test_pool_is_full(void **state)
     stop();
 }
 
+/* Each allocation of the owners' functions fails in turn: refused, or tried again, and then it
+ * works. */
+static void test_no_memory(void **state)
+{
+    struct ww_receipt receipt = {.contract_id = ID, .sequence = 1};
+    struct ww_dest dest = dest_of(8, 1);
+    uint8_t digest[DECLARED_DIGEST];
+    int rc = WW_ENOMEM;
+
+    (void)state;
+    start();
+    for (uint64_t n = 1; rc != 0; n++) {
+        assert_true(n < 10);
+        ww_alloc_fail_after(n);
+        rc = client_declare(rig->ends[0], &dest);
+        ww_alloc_fail_after(0);
+        assert_true(rc == 0 || rc == WW_ENOMEM);
+    }
+    rc = WW_ENOMEM;
+    for (uint64_t n = 1; rc != 0; n++) {
+        assert_true(n < 10);
+        ww_alloc_fail_after(n);
+        rc = provider_owe(rig->ends[1], &dest, digest);
+        ww_alloc_fail_after(0);
+        assert_true(rc == 0 || rc == WW_ENOMEM);
+    }
+    assert_true(owes(8, 1));
+    WAIT_FOR(!owes(8, 1)); /* it was declared all the same */
+    ww_alloc_fail_after(1);
+    edge_receipt_due(rig->ends[0], &receipt);
+    edge_receipt_came(rig->ends[0], &ID, (const uint8_t *)"x", 1);
+    ww_alloc_fail_after(0);
+    ww_transfer_contract_end(rig->ends[0]->transfer, ww_loop_now_us(rig->loop));
+    conn_touch(rig->ends[0]);
+    WAIT_FOR(rig->has_ended[0] && rig->has_ended[1]);
+    stop();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -426,6 +464,7 @@ int main(void)
         cmocka_unit_test(test_excepted_destination),
         cmocka_unit_test(test_forged),
         cmocka_unit_test(test_pool_is_full),
+        cmocka_unit_test(test_no_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
