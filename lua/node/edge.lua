@@ -16,16 +16,6 @@ local FINAL = {
     EAUTH = true,
 }
 
---- What this node's history says of a contract, or nil.
-local function state_of(core, contract)
-    for _, entry in ipairs((core.status({}) or { history = {} }).history) do
-        if entry.contract == contract then
-            return entry.state
-        end
-    end
-    return nil
-end
-
 --- Starts to report. core is ww.client or ww.provider; session as node.session opens it.
 ---@param core table
 ---@param session table
@@ -49,12 +39,7 @@ function M.reporter(core, session, on_close)
                 core.close_done({ contract = close.contract })
                 if result and result.state then
                     self.outcome(result)
-                elseif err and err.code == "EGONE" then
-                    -- It was settled, and the news was lost with a connection or a restart.
-                    if state_of(core, close.contract) == "closing" then
-                        core.outcome({ contract = close.contract, state = "gone" })
-                    end
-                elseif err then
+                elseif err and err.code ~= "EGONE" then
                     ww.log("warn", "node", "the arbiter did not take a close", "code=" .. err.code)
                 end
                 break
