@@ -23,6 +23,8 @@ struct arbiter_contract {
     UT_hash_handle hh;
     struct ww_contract terms; /* key: terms.id */
     int done;                 /* the client's request that waits for the provider's answer */
+    bool verifying;           /* signatures are being looked at … */
+    bool again;               /* … and something came meanwhile */
 };
 
 /* How many contracts a node key or a network has open: what the policies go by. */
@@ -30,6 +32,18 @@ struct arbiter_count {
     UT_hash_handle hh;
     struct ww_hash key; /* node id; a network's id has 16 zero bytes behind it */
     uint64_t as_client, as_provider, disputed;
+    uint64_t owed; /* closes that a node owes: disputes in which it said nothing */
+};
+
+/* What is known of a network as a party to contracts; without names of the others. */
+struct arbiter_account {
+    uint64_t settled_bytes;  /* as a client, ever */
+    uint64_t day;            /* days since 1970, of the next two */
+    uint64_t paid_bytes;     /* settled with other networks that day */
+    uint64_t forgiven_bytes; /* differences forgiven that day */
+    uint64_t halvings;       /* of its window cap */
+    uint64_t calm_bytes;     /* settled without a difference since the last of them */
+    uint64_t disputes;       /* ever */
 };
 
 struct arbiter_secret {
@@ -48,13 +62,18 @@ struct arbiter {
     struct ww_ledger *ledger;
     struct ww_policy_set *policies;
     struct ww_timer *tick;
+    struct ww_pool *pool;     /* for signatures */
+    uint64_t uptime_base_ms;  /* up-time at this start … */
+    uint64_t started_mono_ms; /* … which was then on the monotonic clock */
+    uint64_t uptime_put_ms;   /* when it was last stored */
+    uint64_t advance_s;       /* tests: both clocks are ahead by so much */
     struct ww_market_stat stat;
     struct ww_market_stat configured;
     struct arbiter_contract *contracts;
     struct arbiter_count *counts;
     struct arbiter_secret *secrets;
     uint8_t store_key[32]; /* seals secrets at rest */
-    uint64_t settled_count, void_count, dispute_count, refused_count;
+    uint64_t settled_count, void_count, dispute_count, refused_count, forgiven_count;
     LIST_HEAD(, arbiter_commit_note) commits; /* on their way to the disk */
     bool failed;                              /* a write failed: nothing is changed any more */
 };
@@ -72,11 +91,9 @@ void arbiter_update(struct arbiter *arbiter, struct arbiter_contract *contract,
 /* Open contracts of a node, or (network_key) of a network; zeros when there are none. */
 struct arbiter_count arbiter_count_of(const struct arbiter *arbiter, const struct ww_hash *key);
 struct ww_hash arbiter_network_key(const struct ww_id *network);
-/* WW_EDISPUTED when a dispute between the two networks is open. */
-int arbiter_check_dispute(const struct arbiter *arbiter, const struct ww_id *client_network,
-                          const struct ww_id *provider_network);
-/* Bytes that the network has settled as a client, ever. */
-uint64_t arbiter_settled_bytes(const struct arbiter *arbiter, const struct ww_id *network);
+/* WW_EDISPUTED when a dispute between the two networks is open, or one of silence between the two
+ * nodes; WW_EOWED when the provider owes the close of any contract. */
+int arbiter_check_dispute(const struct arbiter *arbiter, const struct ww_contract *terms);
 struct arbiter_contract *arbiter_find(struct arbiter *arbiter, const struct ww_id *id);
 /* Steps the contract and does what comes out of it, in the ledger, uncommitted. The contract may
  * be gone afterwards (*gone). `outcome` and `paid` say what happened. On error nothing changed. */
@@ -89,9 +106,16 @@ struct arbiter_applied {
 };
 int arbiter_apply(struct arbiter *arbiter, struct arbiter_contract *contract,
                   const struct ww_contract_event *event, struct arbiter_applied *applied);
-/* Now, on both clocks. */
-void arbiter_now(struct ww_contract_event *event);
+/* Now, on both clocks, and the last start. */
+void arbiter_now(const struct arbiter *arbiter, struct ww_contract_event *event);
+/* Applies an event that nobody waits for, commits, and tells both sides what came of it. */
+void arbiter_drive(struct arbiter *arbiter, struct arbiter_contract *contract,
+                   const struct ww_contract_event *event);
 void arbiter_put_applied(struct ww_call *call, const struct arbiter_applied *applied);
+/* True for what both sides are told. */
+bool arbiter_is_news(const struct arbiter_applied *applied);
+/* Up-time so far, for the next start (uncommitted). */
+int arbiter_store_uptime(struct arbiter *arbiter);
 /* Event "contract" to Lua: both sides are told. From the loop only. */
 void arbiter_tell(struct arbiter *arbiter, const struct arbiter_applied *applied);
 /* Commits; a failed write stops the node. */
@@ -113,6 +137,47 @@ int arbiter_fund(struct arbiter *arbiter, const struct ww_id *network, uint64_t 
 /* Bytes that the network's spendable balance buys, over all assets; saturates. */
 uint64_t arbiter_balance_bytes(const struct arbiter *arbiter, const struct ww_id *network);
 
+/* arbiter_account.c: facts about networks. One that could not be written is logged and left out. */
+void arbiter_account(const struct arbiter *arbiter, const struct ww_id *network,
+                     struct arbiter_account *account);
+void arbiter_account_settled(struct arbiter *arbiter, const struct ww_contract *terms,
+                             const struct ww_contract_outcome *outcome);
+void arbiter_account_differed(struct arbiter *arbiter, const struct ww_contract *terms);
+void arbiter_account_disputed(struct arbiter *arbiter, const struct ww_contract *terms);
+/* Below 0.1 % of the day's bytes with other networks, for both. */
+bool arbiter_may_forgive(const struct arbiter *arbiter, const struct ww_contract *terms,
+                         uint64_t bytes);
+/* The cap asked for, halved as often as the two networks' closes differed. */
+uint64_t arbiter_window_cap(const struct arbiter *arbiter, const struct ww_contract *terms,
+                            uint64_t asked);
+void arbiter_strike(struct arbiter *arbiter, const struct ww_id *network);
+uint64_t arbiter_strikes(const struct arbiter *arbiter, const struct ww_id *network);
+
+/* arbiter_case.c: what a contract's record has no room for, as facts, until the contract is gone.
+ */
+void arbiter_case_drop(struct arbiter *arbiter, const struct ww_contract *terms);
+int arbiter_case_put_declaration(struct arbiter *arbiter, const struct ww_close *record);
+/* WW_ENOTFOUND. */
+int arbiter_case_declaration(const struct arbiter *arbiter, const struct ww_id *id,
+                             uint8_t out[WW_DECLARATION_BYTES_MAX], size_t *size);
+/* A second close that differs from the first, as signed. */
+int arbiter_case_put_second(struct arbiter *arbiter, const struct ww_id *id,
+                            enum ww_contract_party party, const uint8_t *bytes, size_t size);
+bool arbiter_case_has_second(const struct arbiter *arbiter, const struct ww_id *id,
+                             enum ww_contract_party party);
+
+/* arbiter_proof.c: signatures, on the pool. */
+/* The key that the node joined with, as DER. WW_ENOTFOUND. */
+int arbiter_public_key(const struct arbiter *arbiter, const struct ww_hash *node,
+                       uint8_t spki[WW_PUBLIC_KEY_SIZE]);
+/* Answers action VERIFY: looks at the receipts in the closes and those held, and at the
+ * declaration, then drives the contract on. What can't be started now is started by a later tick.
+ */
+void arbiter_verify(struct arbiter *arbiter, struct arbiter_contract *contract);
+/* bound: {contract=, party=, public_key=, close=, done=}; done is called once the close is durable
+ * or refused. */
+int arbiter_take_close(void *context, struct ww_call *call);
+
 /* arbiter_secret.c */
 int arbiter_secrets_open(struct arbiter *arbiter, const char *state_folder);
 void arbiter_secrets_close(struct arbiter *arbiter);
@@ -126,7 +191,14 @@ int arbiter_sign_token(struct arbiter *arbiter, const struct ww_contract *contra
 int arbiter_request(void *context, struct ww_call *call);
 int arbiter_answer(void *context, struct ww_call *call);
 int arbiter_opened(void *context, struct ww_call *call);
-int arbiter_take_close(void *context, struct ww_call *call);
+int arbiter_alive(void *context, struct ww_call *call);
+/* Applies a report of one side, and answers `done` when it is durable. On error done is still the
+ * caller's. */
+int arbiter_take_report(struct arbiter *arbiter, int done, struct arbiter_contract *contract,
+                        struct ww_contract_event *event);
+/* "Gone" lets a node drop its signed close, so it is said only when the end is durable. */
+int arbiter_answer_gone(struct arbiter *arbiter, struct ww_call *call);
+void arbiter_finish_error(struct arbiter *arbiter, int done, int rc, const char *reason);
 int arbiter_party(void *context, struct ww_call *call);
 int arbiter_list(void *context, struct ww_call *call);
 /* arbiter_rank.c */

@@ -76,8 +76,10 @@ static int bound_stop(void *context, struct ww_call *call)
 {
     struct arbiter *arbiter = context;
     (void)call;
-    if (arbiter->ledger)
+    if (arbiter->ledger) {
+        arbiter_store_uptime(arbiter);
         arbiter_commit(arbiter, NULL, NULL);
+    }
     return 0; /* the books are closed by main, when Lua is done */
 }
 
@@ -159,8 +161,9 @@ static int bound_balance(void *context, struct ww_call *call)
         return rc;
     uint64_t bytes = arbiter_balance_bytes(arbiter, &network);
     ww_call_put_u64(call, "bytes", WW_MIN(bytes, WW_HOOK_NUMBER_MAX));
-    ww_call_put_u64(call, "settled_bytes",
-                    WW_MIN(arbiter_settled_bytes(arbiter, &network), WW_HOOK_NUMBER_MAX));
+    struct arbiter_account account;
+    arbiter_account(arbiter, &network, &account);
+    ww_call_put_u64(call, "settled_bytes", WW_MIN(account.settled_bytes, WW_HOOK_NUMBER_MAX));
     return 0;
 }
 
@@ -185,6 +188,8 @@ static int bound_status(void *context, struct ww_call *call)
     ww_call_put_u64(call, "void_total", arbiter->void_count);
     ww_call_put_u64(call, "disputed_total", arbiter->dispute_count);
     ww_call_put_u64(call, "refused_total", arbiter->refused_count);
+    ww_call_put_u64(call, "forgiven_total", arbiter->forgiven_count);
+    ww_call_put_u64(call, "proofs_pending", ww_pool_pending(arbiter->pool));
     ww_call_put_u64(call, "commits_pending", ww_committer_pending(arbiter->committer));
     node_put_policies(call, arbiter->policies);
     return 0;
@@ -224,6 +229,7 @@ GUARDED(request, arbiter_request)
 GUARDED(answer, arbiter_answer)
 GUARDED(opened, arbiter_opened)
 GUARDED(close, arbiter_take_close)
+GUARDED(alive, arbiter_alive)
 GUARDED(party, arbiter_party)
 GUARDED(contracts, arbiter_list)
 GUARDED(rank, arbiter_rank)
@@ -238,6 +244,7 @@ int arbiter_bind(struct ww_ops *ops, struct arbiter **out)
         {"answer", guarded_answer},       {"opened", guarded_opened},
         {"close", guarded_close},         {"party", guarded_party},
         {"contracts", guarded_contracts}, {"rank", guarded_rank},
+        {"alive", guarded_alive},
     };
     struct arbiter *arbiter = ww_alloc(1, sizeof(*arbiter));
     if (!arbiter)

@@ -79,6 +79,7 @@ local ROUTES = {
     { "POST", "^/v1/contracts$", "member", contracts.request },
     { "POST", "^/v1/contracts/(%x+)/answer$", "member", contracts.answer },
     { "POST", "^/v1/contracts/(%x+)/opened$", "member", contracts.opened },
+    { "POST", "^/v1/contracts/(%x+)/alive$", "member", contracts.alive },
     { "POST", "^/v1/contracts/(%x+)/close$", "member", contracts.close },
     { "POST", "^/v1/contracts/(%x+)/signal$", "member", contracts.signal },
 }

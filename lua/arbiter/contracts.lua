@@ -67,6 +67,16 @@ function M.opened(peer, _, id)
     return call(ww.arbiter.opened, { contract = id, provider = peer.node })
 end
 
+--- POST /v1/contracts/{id}/alive {receipt?}: the contract goes on, and this is the last receipt.
+function M.alive(peer, body, id)
+    local result, err = call(ww.arbiter.alive, {
+        contract = id,
+        party = peer.node,
+        receipt = body.receipt,
+    })
+    return result and { state = result.state }, err
+end
+
 --- POST /v1/contracts/{id}/close {close}
 function M.close(peer, body, id)
     if type(body.close) ~= "string" then

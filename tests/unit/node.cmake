@@ -7,8 +7,10 @@ ww_unit_test(node_arbiter SOURCES node_arbiter_test.c
 target_include_directories(unit_node_arbiter PRIVATE ${CMAKE_SOURCE_DIR}/engine/node)
 target_compile_definitions(unit_node_arbiter
                            PRIVATE WW_TEST_FOLDER="${CMAKE_CURRENT_SOURCE_DIR}")
-add_test(NAME unit.node_arbiter_disk COMMAND unit_node_arbiter disk)
-set_tests_properties(unit.node_arbiter_disk PROPERTIES LABELS unit TIMEOUT 60)
+foreach(part close disk)
+  add_test(NAME unit.node_arbiter_${part} COMMAND unit_node_arbiter ${part})
+  set_tests_properties(unit.node_arbiter_${part} PROPERTIES LABELS unit TIMEOUT 60)
+endforeach()
 
 ww_unit_test(node_edge SOURCES node_edge_test.c
              ROOMS node ops policy net packet transfer wire crypto store loop base)
