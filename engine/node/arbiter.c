@@ -26,7 +26,7 @@ void arbiter_now(const struct arbiter *arbiter, struct ww_contract_event *event)
 {
     event->now_s = ww_clock_wall_ms() / 1000 + arbiter->advance_s;
     event->now_ms = arbiter->uptime_base_ms + ww_clock_mono_us() / 1000 - arbiter->started_mono_ms +
-                    arbiter->advance_s * 1000;
+                    arbiter->advance_up_s * 1000;
     event->start_ms = arbiter->uptime_base_ms;
 }
 
@@ -108,6 +108,27 @@ static int act(struct arbiter *arbiter, struct arbiter_applied *applied)
     return WW_EINVAL;
 }
 
+/* What follows from a verdict. A ban that could not be written leaves the proof's bearer at large:
+ * the log says so. */
+static void judge(struct arbiter *arbiter, const struct arbiter_applied *applied)
+{
+    const struct ww_contract *terms = &applied->terms;
+    const struct ww_contract_outcome *outcome = &applied->outcome;
+    int rc = 0;
+
+    if (outcome->strike[WW_CONTRACT_CLIENT])
+        arbiter_strike(arbiter, &terms->client_network);
+    if (outcome->strike[WW_CONTRACT_PROVIDER])
+        arbiter_strike(arbiter, &terms->provider_network);
+    if (outcome->ban[WW_CONTRACT_CLIENT])
+        rc = arbiter_ban_node(arbiter, &terms->client, &terms->client_network, outcome->why);
+    if (!rc && outcome->ban[WW_CONTRACT_PROVIDER])
+        rc = arbiter_ban_node(arbiter, &terms->provider, &terms->provider_network, outcome->why);
+    if (rc)
+        ww_log(WW_LOG_ERROR, "arbiter", "a ban by verdict could not be written", "code=%s",
+               ww_error_name(rc));
+}
+
 /* What goes with the action, in the same batch. */
 static void account(struct arbiter *arbiter, const struct arbiter_applied *applied)
 {
@@ -118,6 +139,7 @@ static void account(struct arbiter *arbiter, const struct arbiter_applied *appli
         arbiter_case_drop(arbiter, &applied->terms);
     if (applied->outcome.differed)
         arbiter_account_differed(arbiter, &applied->terms);
+    judge(arbiter, applied);
     if (action == WW_CONTRACT_DISPUTE || action == WW_CONTRACT_SPLIT) {
         arbiter->dispute_count++;
         arbiter_account_disputed(arbiter, &applied->terms);
@@ -175,6 +197,8 @@ void arbiter_put_applied(struct ww_call *call, const struct arbiter_applied *app
     ww_call_put_text(call, "state", state);
     if (applied->outcome.why)
         ww_call_put_text(call, "why", applied->outcome.why);
+    if (applied->outcome.verdict != WW_VERDICT_UNDECIDED)
+        ww_call_put_text(call, "verdict", ww_verdict_name(applied->outcome.verdict));
     if (applied->outcome.action != WW_CONTRACT_SETTLE &&
         applied->outcome.action != WW_CONTRACT_SPLIT)
         return;
@@ -344,6 +368,8 @@ static void tick(void *arg)
     if (event.now_ms - arbiter->uptime_put_ms >= WW_UPTIME_EVERY_S * 1000ULL &&
         !arbiter_store_uptime(arbiter))
         arbiter_commit(arbiter, NULL, NULL);
+    if (arbiter->cut_due)
+        arbiter_cut_banned(arbiter);
     HASH_ITER(hh, arbiter->contracts, contract, next)
     {
         if (!contract->verifying &&
@@ -437,6 +463,7 @@ int arbiter_open(struct arbiter *arbiter, const char *state_folder, char *why, s
         rc = arbiter_commit(arbiter, NULL, NULL);
     if (rc)
         return rc;
+    arbiter->cut_due = true; /* a ban may have come just before the end */
     ww_timer_start(arbiter->tick, TICK_US);
     ww_ops_set_ledger(arbiter->ops, arbiter->ledger, arbiter->store);
     return 0;

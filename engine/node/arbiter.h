@@ -17,6 +17,9 @@
 #include "ww/policy.h"
 #include "ww/store.h"
 
+/* Of one listing: as JSON they fit into one WebSocket message. */
+#define ARBITER_LIST_MAX 128
+
 #define FUNCTION_NONE (-2) /* no Lua function waits (LUA_NOREF) */
 
 struct arbiter_contract {
@@ -62,11 +65,11 @@ struct arbiter {
     struct ww_ledger *ledger;
     struct ww_policy_set *policies;
     struct ww_timer *tick;
-    struct ww_pool *pool;     /* for signatures */
-    uint64_t uptime_base_ms;  /* up-time at this start … */
-    uint64_t started_mono_ms; /* … which was then on the monotonic clock */
-    uint64_t uptime_put_ms;   /* when it was last stored */
-    uint64_t advance_s;       /* tests: both clocks are ahead by so much */
+    struct ww_pool *pool;             /* for signatures */
+    uint64_t uptime_base_ms;          /* up-time at this start … */
+    uint64_t started_mono_ms;         /* … which was then on the monotonic clock */
+    uint64_t uptime_put_ms;           /* when it was last stored */
+    uint64_t advance_s, advance_up_s; /* tests: the wall clock and up-time are ahead by so much */
     struct ww_market_stat stat;
     struct ww_market_stat configured;
     struct arbiter_contract *contracts;
@@ -75,6 +78,7 @@ struct arbiter {
     uint8_t store_key[32]; /* seals secrets at rest */
     uint64_t settled_count, void_count, dispute_count, refused_count, forgiven_count;
     LIST_HEAD(, arbiter_commit_note) commits; /* on their way to the disk */
+    bool cut_due;                             /* a ban came: its contracts are to be cut */
     bool failed;                              /* a write failed: nothing is changed any more */
 };
 
@@ -178,6 +182,27 @@ void arbiter_verify(struct arbiter *arbiter, struct arbiter_contract *contract);
  * or refused. */
 int arbiter_take_close(void *context, struct ww_call *call);
 
+/* arbiter_ban.c */
+/* WW_EBANNED when the node or its network is. */
+int arbiter_check_ban(const struct arbiter *arbiter, const struct ww_hash *node,
+                      const struct ww_id *network);
+/* Uncommitted; fine when they are banned already. Contracts are cut by the next tick. */
+int arbiter_ban_node(struct arbiter *arbiter, const struct ww_hash *node,
+                     const struct ww_id *network, const char *reason);
+int arbiter_ban_network(struct arbiter *arbiter, const struct ww_id *network, const char *reason);
+void arbiter_cut_banned(struct arbiter *arbiter);
+/* bound */
+int arbiter_ban(void *context, struct ww_call *call);
+int arbiter_ban_lift(void *context, struct ww_call *call);
+int arbiter_ban_list(void *context, struct ww_call *call);
+int arbiter_is_banned(void *context, struct ww_call *call);
+
+/* arbiter_dispute.c: bound functions */
+int arbiter_dispute_run(void *context, struct ww_call *call);
+int arbiter_dispute_decide(void *context, struct ww_call *call);
+int arbiter_dispute_list(void *context, struct ww_call *call);
+int arbiter_dispute_show(void *context, struct ww_call *call);
+
 /* arbiter_secret.c */
 int arbiter_secrets_open(struct arbiter *arbiter, const char *state_folder);
 void arbiter_secrets_close(struct arbiter *arbiter);
@@ -192,6 +217,8 @@ int arbiter_request(void *context, struct ww_call *call);
 int arbiter_answer(void *context, struct ww_call *call);
 int arbiter_opened(void *context, struct ww_call *call);
 int arbiter_alive(void *context, struct ww_call *call);
+/* Answers `done` (given up on in any case) with rc when everything so far is durable. */
+int arbiter_answer_later(struct arbiter *arbiter, int done, int rc);
 /* Applies a report of one side, and answers `done` when it is durable. On error done is still the
  * caller's. */
 int arbiter_take_report(struct arbiter *arbiter, int done, struct arbiter_contract *contract,

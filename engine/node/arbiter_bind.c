@@ -230,6 +230,14 @@ GUARDED(answer, arbiter_answer)
 GUARDED(opened, arbiter_opened)
 GUARDED(close, arbiter_take_close)
 GUARDED(alive, arbiter_alive)
+GUARDED(ban, arbiter_ban)
+GUARDED(ban_lift, arbiter_ban_lift)
+GUARDED(ban_list, arbiter_ban_list)
+GUARDED(is_banned, arbiter_is_banned)
+GUARDED(dispute_run, arbiter_dispute_run)
+GUARDED(dispute_decide, arbiter_dispute_decide)
+GUARDED(dispute_list, arbiter_dispute_list)
+GUARDED(dispute_show, arbiter_dispute_show)
 GUARDED(party, arbiter_party)
 GUARDED(contracts, arbiter_list)
 GUARDED(rank, arbiter_rank)
@@ -237,14 +245,29 @@ GUARDED(rank, arbiter_rank)
 int arbiter_bind(struct ww_ops *ops, struct arbiter **out)
 {
     static const struct ww_ops_function functions[] = {
-        {"start", bound_start},           {"stop", guarded_stop},
-        {"stat", guarded_stat},           {"update_stat", guarded_update_stat},
-        {"secret", guarded_secret},       {"balance", guarded_balance},
-        {"status", guarded_status},       {"request", guarded_request},
-        {"answer", guarded_answer},       {"opened", guarded_opened},
-        {"close", guarded_close},         {"party", guarded_party},
-        {"contracts", guarded_contracts}, {"rank", guarded_rank},
+        {"start", bound_start},
+        {"stop", guarded_stop},
+        {"stat", guarded_stat},
+        {"update_stat", guarded_update_stat},
+        {"secret", guarded_secret},
+        {"balance", guarded_balance},
+        {"status", guarded_status},
+        {"request", guarded_request},
+        {"answer", guarded_answer},
+        {"opened", guarded_opened},
+        {"close", guarded_close},
+        {"party", guarded_party},
+        {"contracts", guarded_contracts},
+        {"rank", guarded_rank},
         {"alive", guarded_alive},
+        {"ban", guarded_ban},
+        {"ban_lift", guarded_ban_lift},
+        {"ban_list", guarded_ban_list},
+        {"is_banned", guarded_is_banned},
+        {"dispute_run", guarded_dispute_run},
+        {"dispute_decide", guarded_dispute_decide},
+        {"dispute_list", guarded_dispute_list},
+        {"dispute_show", guarded_dispute_show},
     };
     struct arbiter *arbiter = ww_alloc(1, sizeof(*arbiter));
     if (!arbiter)

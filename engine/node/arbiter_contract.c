@@ -8,9 +8,6 @@
 
 #include "arbiter.h"
 
-/* Of one listing: as JSON they fit into one WebSocket message. */
-#define LIST_MAX 128
-
 /* Carries an answer over the commit. */
 struct waiting {
     struct arbiter *arbiter;
@@ -219,6 +216,10 @@ int arbiter_request(void *context, struct ww_call *call)
 
     int rc = read_request(arbiter, call, &terms, &request);
     if (!rc)
+        rc = arbiter_check_ban(arbiter, &terms.client, &terms.client_network);
+    if (!rc)
+        rc = arbiter_check_ban(arbiter, &terms.provider, &terms.provider_network);
+    if (!rc)
         rc = arbiter_check_dispute(arbiter, &terms);
     if (!rc)
         rc = check_open(arbiter, call, &terms);
@@ -389,27 +390,38 @@ static int take_report(struct arbiter *arbiter, struct ww_call *call,
     return rc;
 }
 
-static void gone_durable(void *arg, int rc)
+struct answer {
+    struct arbiter *arbiter;
+    int done, rc;
+};
+
+static void answer_at_last(void *arg, int rc)
 {
-    struct waiting *waiting = arg;
-    arbiter_finish_error(waiting->arbiter, waiting->done, rc ? rc : WW_EGONE, NULL);
-    ww_free(waiting);
+    struct answer *answer = arg;
+
+    arbiter_finish_error(answer->arbiter, answer->done, rc ? rc : answer->rc, NULL);
+    ww_free(answer);
+}
+
+int arbiter_answer_later(struct arbiter *arbiter, int done, int rc)
+{
+    struct answer *answer = ww_alloc(1, sizeof(*answer));
+
+    if (!answer) {
+        ww_ops_forget(arbiter->ops, done);
+        return WW_ENOMEM;
+    }
+    *answer = (struct answer){.arbiter = arbiter, .done = done, .rc = rc};
+    arbiter_commit_or_tell(arbiter, answer_at_last, answer);
+    return 0;
 }
 
 int arbiter_answer_gone(struct arbiter *arbiter, struct ww_call *call)
 {
     int done = FUNCTION_NONE;
     int rc = ww_call_function(call, "done", &done);
-    struct waiting *waiting = rc ? NULL : wait_for(arbiter, done);
 
-    if (!waiting && !rc) {
-        ww_ops_forget(arbiter->ops, done);
-        rc = WW_ENOMEM;
-    }
-    if (rc)
-        return rc;
-    arbiter_commit_or_tell(arbiter, gone_durable, waiting);
-    return 0;
+    return rc ? rc : arbiter_answer_later(arbiter, done, WW_EGONE);
 }
 
 int arbiter_opened(void *context, struct ww_call *call)
@@ -495,7 +507,7 @@ int arbiter_party(void *context, struct ww_call *call)
     if (rc)
         return rc;
     struct arbiter_contract *contract = arbiter_find(arbiter, &id);
-    if (!contract ||
+    if (!contract || contract->terms.ending == WW_CONTRACT_CUT ||
         (contract->terms.state != WW_CONTRACT_ACTIVE && contract->terms.state != WW_CONTRACT_OPEN))
         return WW_ENOCONTRACT;
     if (ww_hash_equal(&contract->terms.client, &party))
@@ -507,7 +519,8 @@ int arbiter_party(void *context, struct ww_call *call)
     return 0;
 }
 
-/* {network=} -> contracts of the network, or of all, that are open or disputed; at most LIST_MAX.
+/* {network=} -> contracts of the network, or of all, that are open or disputed; at most
+ * ARBITER_LIST_MAX.
  */
 int arbiter_list(void *context, struct ww_call *call)
 {
@@ -524,7 +537,7 @@ int arbiter_list(void *context, struct ww_call *call)
     HASH_ITER(hh, arbiter->contracts, contract, next)
     {
         const struct ww_contract *terms = &contract->terms;
-        if (count == LIST_MAX)
+        if (count == ARBITER_LIST_MAX)
             break;
         if (!all && !ww_id_equal(&terms->client_network, &network) &&
             !ww_id_equal(&terms->provider_network, &network))

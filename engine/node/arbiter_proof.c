@@ -318,31 +318,15 @@ static int take(struct close_job *job)
     return rc ? rc : arbiter_take_report(arbiter, job->done, contract, &event);
 }
 
-struct refused {
-    struct arbiter *arbiter;
-    int done, rc;
-};
-
-static void refused_durable(void *arg, int rc)
-{
-    struct refused *refused = arg;
-    arbiter_finish_error(refused->arbiter, refused->done, rc ? rc : refused->rc, NULL);
-    ww_free(refused);
-}
-
 static void checked(void *arg)
 {
     struct close_job *job = arg;
-    struct arbiter *arbiter = job->arbiter;
     int rc = job->rc ? job->rc : take(job);
-    struct refused *refused = rc == WW_EGONE ? ww_alloc(1, sizeof(*refused)) : NULL;
 
-    if (refused) { /* "gone" is said when the end is durable */
-        *refused = (struct refused){.arbiter = arbiter, .done = job->done, .rc = rc};
-        arbiter_commit_or_tell(arbiter, refused_durable, refused);
-    } else if (rc) {
-        arbiter_finish_error(arbiter, job->done, rc == WW_EGONE ? WW_ENOMEM : rc, NULL);
-    }
+    if (rc == WW_EGONE) /* said when the end is durable; without memory the node asks again */
+        arbiter_answer_later(job->arbiter, job->done, rc);
+    else if (rc)
+        arbiter_finish_error(job->arbiter, job->done, rc, NULL);
     ww_free(job);
 }
 

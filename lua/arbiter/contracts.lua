@@ -3,6 +3,7 @@
 local accounts = require("arbiter.accounts")
 local async = require("ops.async")
 local hub = require("arbiter.hub")
+local sessions = require("arbiter.sessions")
 
 local M = {}
 
@@ -178,6 +179,7 @@ function M.public(applied)
         contract = applied.contract,
         state = applied.state,
         why = applied.why,
+        verdict = applied.verdict,
         bytes = applied.bytes,
     }
     if applied.paid then
@@ -194,6 +196,17 @@ function M.public(applied)
     return result
 end
 
+--- A ban is durable: sockets are closed, tokens dropped.
+local function cut(ban)
+    for _, node in ipairs(ban.node and { ban.node } or hub.nodes()) do
+        local member = accounts.member(node)
+        if ban.node or (member and member.network == ban.network) then
+            sessions.drop(node)
+            hub.drop(node, "banned")
+        end
+    end
+end
+
 --- Handlers for what the core tells by itself.
 function M.listen()
     ww.on("offer", function(offer)
@@ -206,6 +219,7 @@ function M.listen()
             })
         end
     end)
+    ww.on("ban", cut)
     ww.on("contract", function(applied)
         local body = M.public(applied)
         hub.push(applied.client, "contract", body)

@@ -166,6 +166,36 @@ static int advance(void *context, struct ww_call *call)
     int rc = ww_call_u64(call, "seconds", &seconds);
 
     (*arbiter)->advance_s += seconds;
+    (*arbiter)->advance_up_s += seconds;
+    return rc;
+}
+
+/* {seconds=}: as if the arbiter had been down for so long: up-time stood still, and this is a
+ * start.
+ */
+static int outage(void *context, struct ww_call *call)
+{
+    struct arbiter *arbiter = *(struct arbiter **)context;
+    struct ww_contract_event now;
+    uint64_t seconds = 0;
+    int rc = ww_call_u64(call, "seconds", &seconds);
+
+    arbiter_now(arbiter, &now);
+    arbiter->uptime_base_ms = now.now_ms;
+    arbiter->started_mono_ms = ww_clock_mono_us() / 1000;
+    arbiter->advance_s += seconds;
+    arbiter->advance_up_s = 0;
+    return rc;
+}
+
+/* {network=} -> {strikes=} */
+static int strikes(void *context, struct ww_call *call)
+{
+    struct ww_id network;
+    int rc = ww_call_id(call, "network", &network);
+
+    if (!rc)
+        ww_call_put_u64(call, "strikes", arbiter_strikes(*(struct arbiter **)context, &network));
     return rc;
 }
 
@@ -194,13 +224,14 @@ static int break_disk(void *context, struct ww_call *call)
 static const char *script_of(const char *argument)
 {
     return strcmp(argument, "close") == 0   ? "node_close_test"
+           : strcmp(argument, "court") == 0 ? "node_court_test"
            : strcmp(argument, "liars") == 0 ? "node_liars_test"
                                             : "node_arbiter_test";
 }
 
-/* "close", "liars": the tests of that script; a second argument: only those whose name has it.
- * With another argument: only the tests whose name has it. "disk": the node must stop by itself, as
- * it can't write its books any more. */
+/* "close", "court", "liars": the tests of that script; a second argument: only those whose name has
+ * it. With another argument: only the tests whose name has it. "disk": the node must stop by
+ * itself, as it can't write its books any more. */
 int main(int argc, char **argv)
 {
     static const struct ww_ops_function functions[] = {
@@ -208,6 +239,8 @@ int main(int argc, char **argv)
         {"sign_receipt", sign_receipt},
         {"sign_declaration", sign_declaration},
         {"advance", advance},
+        {"outage", outage},
+        {"strikes", strikes},
         {"fail_allocations", fail_allocations},
         {"break_disk", break_disk},
     };
