@@ -244,7 +244,8 @@ function M.run(tests)
             if not arg[2] or test[1]:find(arg[2], 1, true) then
                 local ok, problem = xpcall(test[2], debug.traceback)
                 failed = failed + (ok and 0 or 1)
-                print((ok and "ok     " or "FAILED ") .. test[1] .. (ok and "" or "\n" .. problem))
+                local why = type(problem) == "table" and json.encode(problem) or tostring(problem)
+                print((ok and "ok     " or "FAILED ") .. test[1] .. (ok and "" or "\n" .. why))
             end
         end
         accounts.commit()

@@ -188,6 +188,54 @@ static int outage(void *context, struct ww_call *call)
     return rc;
 }
 
+struct reopening {
+    struct arbiter *arbiter;
+    char state[256];
+    bool crash;
+    int done;
+};
+
+/* Closes the books and opens them again, as another process would. */
+static void reopen_now(void *arg)
+{
+    struct reopening *reopening = arg;
+    struct arbiter *arbiter = reopening->arbiter;
+    struct ww_policy_set *policies = ww_policy_set_retain(arbiter->policies);
+    struct ww_call call;
+    char why[256];
+
+    if (!reopening->crash && !arbiter_store_uptime(arbiter))
+        arbiter_commit(arbiter, NULL, NULL);
+    arbiter_close_books(arbiter);
+    arbiter->advance_up_s = 0; /* the wall clock stays ahead */
+    arbiter->policies = policies;
+    int rc = arbiter_open(arbiter, reopening->state, why, sizeof(why));
+    ww_ops_begin(arbiter->ops, &call);
+    ww_ops_finish(&call, reopening->done, rc);
+    free(reopening);
+}
+
+/* {state=, crash=, done=}: crash: as if it had been killed. */
+static int reopen(void *context, struct ww_call *call)
+{
+    struct reopening *reopening = calloc(1, sizeof(*reopening));
+    const char *state = NULL;
+
+    if (!reopening)
+        return WW_ENOMEM;
+    reopening->arbiter = *(struct arbiter **)context;
+    int rc = ww_call_text(call, "state", &state, NULL);
+    if (!rc)
+        rc = ww_call_function(call, "done", &reopening->done);
+    if (rc) {
+        free(reopening);
+        return rc;
+    }
+    snprintf(reopening->state, sizeof(reopening->state), "%s", state);
+    ww_call_bool(call, "crash", &reopening->crash);
+    return ww_loop_post(reopening->arbiter->loop, reopen_now, reopening);
+}
+
 /* {network=} -> {strikes=} */
 static int strikes(void *context, struct ww_call *call)
 {
@@ -223,15 +271,19 @@ static int break_disk(void *context, struct ww_call *call)
 
 static const char *script_of(const char *argument)
 {
-    return strcmp(argument, "close") == 0   ? "node_close_test"
-           : strcmp(argument, "court") == 0 ? "node_court_test"
-           : strcmp(argument, "liars") == 0 ? "node_liars_test"
-                                            : "node_arbiter_test";
+    static const char *const scripts[][2] = {
+        {"close", "node_close_test"}, {"court", "node_court_test"}, {"liars", "node_liars_test"}};
+
+    for (size_t index = 0; index < WW_ARRAY_COUNT(scripts); index++) {
+        if (strcmp(argument, scripts[index][0]) == 0)
+            return scripts[index][1];
+    }
+    return "node_arbiter_test";
 }
 
-/* "close", "court", "liars": the tests of that script; a second argument: only those whose name has
- * it. With another argument: only the tests whose name has it. "disk": the node must stop by
- * itself, as it can't write its books any more. */
+/* "close", "court", "liars": the tests of that script; a second argument: only those
+ * whose name has it. With another argument: only the tests whose name has it. "disk": the node must
+ * stop by itself, as it can't write its books any more. */
 int main(int argc, char **argv)
 {
     static const struct ww_ops_function functions[] = {
@@ -240,6 +292,7 @@ int main(int argc, char **argv)
         {"sign_declaration", sign_declaration},
         {"advance", advance},
         {"outage", outage},
+        {"reopen", reopen},
         {"strikes", strikes},
         {"fail_allocations", fail_allocations},
         {"break_disk", break_disk},

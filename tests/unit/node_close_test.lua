@@ -221,6 +221,57 @@ test("a declaration that is no proof ends nothing by itself", function()
     end
 end)
 
+local function reopen(params)
+    params = params or {}
+    local ok, err = async.await(function(done)
+        params.done, params.state = done, rig.folder
+        assert(ww.test.reopen(params))
+    end)
+    assert(ok, err and err.what)
+    check_books()
+end
+
+test("a wait goes on over a restart, without the time that the arbiter was down", function()
+    local client, provider = pair()
+    local id = opened(client, provider, MB)
+    assert(client:close_contract(id, 0, 5000))
+    advance(50)
+    reopen()
+    advance(100) -- 60 s of silence, and two minutes in which nodes come back
+    async.sleep(0.4)
+    assert(#client.pushes == 0)
+    advance(40)
+    assert(client:pushed("contract").state == "disputed")
+    reopen()
+    assert(wallet(client).dispute == price(MB, MB))
+    local wanted = { provider = provider.id, bytes = MB }
+    expect("EOWED", client:call("POST", "/v1/contracts", wanted))
+    -- Its late close is taken, by what is on disk.
+    assert(provider:close_contract(id, 0, 5000))
+    assert(client:pushed("contract", 2).bytes == 5000)
+    check_books()
+end)
+
+test("what was to be verified when the arbiter died is verified at its next start", function()
+    local client, provider = pair()
+    local id = opened(client, provider, MB)
+    assert(client:close_contract(id, 0, 1))
+    local close = { close = provider:close_text(id, 0, 7000,
+        { receipt = client:receipt(id, 7000, 0) }) }
+    provider:send("POST", "/v1/contracts/" .. id .. "/close", close)
+    reopen({ crash = true })
+    local result, err = provider:call("POST", "/v1/contracts/" .. id .. "/close", close)
+    assert(result or err.code == "EGONE", err and err.code)
+    for _ = 1, 200 do
+        if wallet(client).escrow == "0" then
+            break
+        end
+        async.sleep(0.01)
+    end
+    assert(wallet(provider).earned == price(7000, MB))
+    check_books()
+end)
+
 test("closes in a crowd are each taken once", function()
     local client, provider = pair()
     local ids, waiting = {}, {}
