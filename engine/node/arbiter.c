@@ -136,7 +136,7 @@ static void account(struct arbiter *arbiter, const struct arbiter_applied *appli
 
     arbiter->void_count += action == WW_CONTRACT_VOID;
     if (applied->gone)
-        arbiter_case_drop(arbiter, &applied->terms);
+        arbiter_case_drop(arbiter, &applied->terms.id);
     if (applied->outcome.differed)
         arbiter_account_differed(arbiter, &applied->terms);
     judge(arbiter, applied);
@@ -455,6 +455,8 @@ int arbiter_open(struct arbiter *arbiter, const char *state_folder, char *why, s
         rc = load_uptime(arbiter);
     if (!rc)
         rc = restart_contracts(arbiter);
+    if (!rc)
+        rc = arbiter_case_sweep(arbiter);
     if (!rc)
         rc = arbiter_market_update(arbiter, &changed);
     if (!rc)

@@ -159,7 +159,9 @@ uint64_t arbiter_strikes(const struct arbiter *arbiter, const struct ww_id *netw
 
 /* arbiter_case.c: what a contract's record has no room for, as facts, until the contract is gone.
  */
-void arbiter_case_drop(struct arbiter *arbiter, const struct ww_contract *terms);
+void arbiter_case_drop(struct arbiter *arbiter, const struct ww_id *id);
+/* At a start: removes what belongs to no contract. */
+int arbiter_case_sweep(struct arbiter *arbiter);
 int arbiter_case_put_declaration(struct arbiter *arbiter, const struct ww_close *record);
 /* WW_ENOTFOUND. */
 int arbiter_case_declaration(const struct arbiter *arbiter, const struct ww_id *id,

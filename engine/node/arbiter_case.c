@@ -9,6 +9,7 @@
 
 #include "arbiter.h"
 
+#define PREFIX     "case/"
 #define PIECES_MAX 2 /* of WW_LEDGER_VALUE_BYTES_MAX: a close has at most WW_CLOSE_BYTES_MAX */
 _Static_assert(WW_CLOSE_BYTES_MAX <= PIECES_MAX * WW_LEDGER_VALUE_BYTES_MAX, "a close fits");
 
@@ -18,18 +19,20 @@ static void key_of(const struct ww_id *id, const char *what, unsigned piece, cha
 {
     char text[WW_ID_TEXT_SIZE];
 
-    snprintf(key, 80, "case/%s/%s/%u", ww_id_format(id, text), what, piece);
+    snprintf(key, 80, PREFIX "%s/%s/%u", ww_id_format(id, text), what, piece);
 }
 
+/* Without room in the batch a part stays, until arbiter_case_sweep finds it. */
 static void drop(struct arbiter *arbiter, const struct ww_id *id, const char *what)
 {
+    const void *value = NULL;
+    size_t size = 0;
     char key[80];
 
     for (unsigned piece = 0; piece < PIECES_MAX; piece++) {
         key_of(id, what, piece, key);
-        /* Without room in the batch it stays: an orphan, noted by the next start. */
-        if (ww_ledger_put(arbiter->ledger, key, NULL, 0))
-            ww_log(WW_LOG_WARN, "arbiter", "a part of a case could not be removed", "%s", "");
+        if (ww_ledger_get(arbiter->ledger, key, &value, &size) == 0)
+            ww_ledger_put(arbiter->ledger, key, NULL, 0);
     }
 }
 
@@ -52,16 +55,49 @@ static int put(struct arbiter *arbiter, const struct ww_id *id, const char *what
     return rc;
 }
 
-void arbiter_case_drop(struct arbiter *arbiter, const struct ww_contract *terms)
+void arbiter_case_drop(struct arbiter *arbiter, const struct ww_id *id)
 {
-    if (terms->closes[WW_CONTRACT_PROVIDER].declaration_size > 0 ||
-        terms->closes[WW_CONTRACT_CLIENT].declaration_size > 0)
-        drop(arbiter, &terms->id, "declaration");
-    for (int party = 0; party < 2; party++) {
-        if (terms->proofs != 0)
-            drop(arbiter, &terms->id, seconds[party]);
-    }
+    drop(arbiter, id, "declaration");
+    drop(arbiter, id, seconds[WW_CONTRACT_CLIENT]);
+    drop(arbiter, id, seconds[WW_CONTRACT_PROVIDER]);
 }
+
+/* --- what was left ---------------------------------------------------------------------------- */
+
+struct sweep {
+    struct arbiter *arbiter;
+    size_t count;
+    char keys[64][80];
+};
+
+static void find_orphan(void *arg, const char *key, const void *value, size_t size)
+{
+    struct sweep *sweep = arg;
+    char text[WW_ID_TEXT_SIZE] = "";
+    struct ww_id id;
+
+    (void)value, (void)size;
+    memcpy(text, key + sizeof(PREFIX) - 1, strnlen(key + sizeof(PREFIX) - 1, sizeof(text) - 1));
+    if (sweep->count < WW_ARRAY_COUNT(sweep->keys) &&
+        (ww_id_parse(text, &id) || !arbiter_find(sweep->arbiter, &id)))
+        snprintf(sweep->keys[sweep->count++], sizeof(sweep->keys[0]), "%s", key);
+}
+
+int arbiter_case_sweep(struct arbiter *arbiter)
+{
+    struct sweep sweep = {.arbiter = arbiter};
+    int rc = 0;
+
+    do {
+        sweep.count = 0;
+        ww_ledger_each_fact(arbiter->ledger, PREFIX, find_orphan, &sweep);
+        for (size_t index = 0; !rc && index < sweep.count; index++)
+            rc = ww_ledger_put(arbiter->ledger, sweep.keys[index], NULL, 0);
+    } while (!rc && sweep.count > 0);
+    return rc;
+}
+
+/* --- putting and getting ---------------------------------------------------------------------- */
 
 int arbiter_case_put_declaration(struct arbiter *arbiter, const struct ww_close *record)
 {

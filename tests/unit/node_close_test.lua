@@ -272,6 +272,37 @@ test("what was to be verified when the arbiter died is verified at its next star
     check_books()
 end)
 
+test("a case's papers go with its verdict, and what a crash left with the next start", function()
+    local function papers(id)
+        local count = 0
+        for _, fact in ipairs(ww.ledger.facts("case/")) do
+            count = count + (fact.key:find(id, 1, true) and 1 or 0)
+        end
+        return count
+    end
+    local client, provider = pair()
+    local id = opened(client, provider, MB)
+    local signed = assert(ww.test.sign_declaration({
+        key = client.path, contract = id, address = "10.0.0.1",
+    })).declaration
+    assert(client:close_contract(id, 0, 5))
+    assert(client:close_contract(id, 0, 4))
+    assert(client:pushed("contract").state == "disputed")
+    assert(provider:close_contract(id, 0, 5, { reason = DENIED, declaration = signed }))
+    assert(papers(id) == 2)
+    local stray = ww.crypto.id()
+    assert(ww.ledger.put("case/" .. stray .. "/client/0", "x"))
+    accounts.commit()
+    reopen()
+    assert(papers(id) == 2 and papers(stray) == 0)
+    async.sleep(0.1)
+    assert(#ww.arbiter.dispute_run({}).verdicts >= 1)
+    accounts.commit()
+    assert(papers(id) == 0)
+    assert(wallet(provider).earned == price(MB, MB))
+    check_books()
+end)
+
 test("closes in a crowd are each taken once", function()
     local client, provider = pair()
     local ids, waiting = {}, {}
