@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "arbiter.h"
+#include "ww/address.h"
 
 /* Carries an answer over the commit. */
 struct waiting {
@@ -85,12 +86,14 @@ static int read_request(struct arbiter *arbiter, struct ww_call *call, struct ww
     if (rc)
         return rc;
     if (request->bytes == 0 || request->bytes > WW_CONTRACT_BYTES_MAX ||
-        window < WW_HOOK_WINDOW_MIN || window > WW_HOOK_WINDOW_MAX || list_version > UINT32_MAX) {
-        ww_call_reason(call, "bytes or window_bytes is out of range");
+        window < WW_HOOK_WINDOW_MIN || window > WW_HOOK_WINDOW_MAX || list_version == 0 ||
+        list_version > UINT32_MAX) {
+        ww_call_reason(call, "bytes, window_bytes or list_version is out of range");
         return WW_ERANGE;
     }
     terms->window_bytes = arbiter_window_cap(arbiter, terms, window);
-    terms->list_version = (uint32_t)list_version;
+    /* The highest that both know: one that the arbiter can't compute could never prove anything. */
+    terms->list_version = WW_ADDRESS_LIST_VERSION;
 
     struct ww_hash client_key = arbiter_network_key(&terms->client_network);
     struct arbiter_count client = arbiter_count_of(arbiter, &client_key);

@@ -270,6 +270,22 @@ liar("client declares a private destination", {
         { reason = DENIED, declaration = case:declare("192.168.1.1") }))
 end)
 
+liar("client asks for another list, then does", {
+    verdict = "client_malicious", paid = SIZE, punished = "client banned", lock = "networks",
+}, function(case)
+    assert(case:close("client", 0) and case:close("provider", 0)) -- the first one is over
+    case:word()
+    case.client.pushes, case.provider.pushes = {}, {}
+    local wanted = { provider = case.provider.id, bytes = SIZE, list_version = 7 }
+    local asked = case.client:send("POST", "/v1/contracts", wanted)
+    case.id = case.provider:pushed("offer").contract
+    local path = "/v1/contracts/" .. case.id
+    assert(case.provider:call("POST", path .. "/answer", { accept = true }))
+    assert(case.client:answer(asked) and case.provider:call("POST", path .. "/opened"))
+    assert(case:close("provider", 5 * MB,
+        { reason = DENIED, declaration = case:declare("fd00::1") }))
+end)
+
 liar("provider invents that declaration", { verdict = "settled", paid = 5 * MB }, function(case)
     assert(case:close("provider", 5 * MB,
         { reason = DENIED, declaration = case:declare("192.168.1.1", case.provider) }))
