@@ -5,6 +5,8 @@
 
 /* Sum of both directions as the side reported it, at most the contract's bytes. */
 uint64_t contract_reported(const struct ww_contract *contract, enum ww_contract_party party);
+/* A close, or a declaration, has come whose signatures were not looked at yet. */
+bool contract_wants_look(const struct ww_contract *contract);
 /* Milliseconds of up-time since the wait began; a wait that began before the last start has
  * WW_RESTART_GRACE_S more. */
 uint64_t contract_waited_ms(uint64_t since_ms, const struct ww_contract_event *now);

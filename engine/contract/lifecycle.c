@@ -62,6 +62,15 @@ static bool both_closed(const struct ww_contract *contract)
            contract->closes[WW_CONTRACT_PROVIDER].present;
 }
 
+bool contract_wants_look(const struct ww_contract *contract)
+{
+    const struct ww_contract_close *provider = &contract->closes[WW_CONTRACT_PROVIDER];
+
+    if (contract->state == WW_CONTRACT_DISPUTED && contract->silent && both_closed(contract))
+        return true;
+    return provider->present && provider->declaration_size > 0 && !contract->examined;
+}
+
 static bool same_counts(const struct ww_contract_close *a, const struct ww_contract_close *b)
 {
     return a->bytes_up == b->bytes_up && a->bytes_down == b->bytes_down;
@@ -281,11 +290,11 @@ static int take_alive(struct ww_contract *contract, const struct ww_contract_eve
 /* Something was found, or said, that only verified signatures can end. */
 static bool wants_proof(const struct ww_contract *contract)
 {
-    const struct ww_contract_close *provider = &contract->closes[WW_CONTRACT_PROVIDER];
-
-    return both_closed(contract) || contract->ending == WW_CONTRACT_CUT ||
-           (contract->proofs & proofs_of_closes) != 0 ||
-           (provider->present && provider->declaration_size > 0 && !contract->examined);
+    if (contract_wants_look(contract))
+        return true;
+    return contract->state != WW_CONTRACT_DISPUTED &&
+           (both_closed(contract) || contract->ending == WW_CONTRACT_CUT ||
+            (contract->proofs & proofs_of_closes) != 0);
 }
 
 static uint64_t unopened_ms(const struct ww_contract *contract)
@@ -332,6 +341,8 @@ static void take_tick(struct ww_contract *contract, const struct ww_contract_eve
         tick_running(contract, event, outcome);
         return;
     case WW_CONTRACT_DISPUTED:
+        if (wants_proof(contract))
+            *outcome = contract_outcome(WW_CONTRACT_VERIFY, NULL);
         return;
     }
 }
@@ -424,7 +435,7 @@ uint64_t ww_contract_deadline_ms(const struct ww_contract *contract,
                                  const struct ww_contract_event *now)
 {
     if (contract->state == WW_CONTRACT_DISPUTED)
-        return UINT64_MAX;
+        return wants_proof(contract) ? now->now_ms : UINT64_MAX;
     if (contract->state == WW_CONTRACT_OFFERED)
         return due_ms(contract->waiting_since_ms, WW_OFFER_TIMEOUT_MS, now);
     if (wants_proof(contract))

@@ -62,7 +62,7 @@ int ww_verdict_parse(const char *name, enum ww_verdict *verdict)
 
 bool ww_contract_is_ripe(const struct ww_contract *contract, const struct ww_contract_event *now)
 {
-    if (contract->state != WW_CONTRACT_DISPUTED)
+    if (contract->state != WW_CONTRACT_DISPUTED || contract_wants_look(contract))
         return false;
     if (contract->closes[WW_CONTRACT_CLIENT].present &&
         contract->closes[WW_CONTRACT_PROVIDER].present)

@@ -336,12 +336,18 @@ static void test_late_close_that_differs(void **state)
     assert_int_equal(verified(&contract, WW_CLOSE_SILENCE_S * 1000), WW_CONTRACT_SPLIT);
     event = close_of(WW_CONTRACT_CLIENT, 50, 40);
     assert_int_equal(step(&contract, &event), WW_CONTRACT_VERIFY);
+    /* Asked again until it is answered, and not judged before. */
+    assert_int_equal(tick(&contract, 0, 0), WW_CONTRACT_VERIFY);
+    event.now_ms += 2 * WW_DISPUTE_LATE_CLOSE_S * 1000ULL;
+    assert_false(ww_contract_is_ripe(&contract, &event));
     event = event_of(WW_CONTRACT_EV_VERIFIED);
     event.evidence = &no_evidence;
     assert_int_equal(ww_contract_step(&contract, &event, &outcome), 0);
     assert_int_equal(outcome.action, WW_CONTRACT_STORE);
     assert_true(outcome.differed); /* once */
     assert_false(contract.silent); /* and now the networks are locked */
+    assert_true(ww_contract_is_ripe(&contract, &event));
+    assert_int_equal(tick(&contract, 0, 0), WW_CONTRACT_NOTHING);
     assert_int_equal(ww_contract_step(&contract, &event, &outcome), 0);
     assert_false(outcome.differed);
 }

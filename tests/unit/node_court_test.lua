@@ -166,6 +166,30 @@ test("the third node within 90 days bans its network, by itself", function()
     assert(not refused_as_banned(root) and refused_as_banned(nodes[1]))
 end)
 
+test("a strike counts for 90 days, and three refuse a client by the built-in policy", function()
+    local client = rig.new_member(true)
+    local function strikes()
+        return ww.test.strikes({ network = client.network }).strikes
+    end
+    for count = 1, 3 do
+        local provider = rig.new_provider()
+        local id = opened(client, provider, MB)
+        assert(client:close_contract(id, 0, 1))
+        assert(provider:close_contract(id, 0, 500000,
+            { receipt = client:receipt(id, 300000, 0) }))
+        assert(client:pushed("contract", 2 * count - 1).state == "disputed")
+        assert(methods["dispute.run"]({}).verdicts[1].verdict == "client_fault")
+        assert(client:pushed("contract", 2 * count).verdict == "client_fault")
+        assert(strikes() == count)
+    end
+    local wanted = { provider = rig.new_provider().id, bytes = MB }
+    expect("EREFUSED", client:call("POST", "/v1/contracts", wanted))
+    assert(ww.test.advance({ seconds = 91 * 86400 }))
+    assert(strikes() == 0)
+    assert(rig.accepted(client, rig.new_provider(), MB))
+    rig.check_books()
+end)
+
 test("bans that are 90 days apart don't add up", function()
     local root = rig.new_member(true)
     for _ = 1, 4 do
