@@ -327,6 +327,36 @@ tests["stats that nothing refers to are dropped"] = function()
     expect("ENOTFOUND", client:call("GET", "/v1/market/stats/" .. kept))
 end
 
+-- disputes ---------------------------------------------------------------------------------------
+
+--- It condemns whoever comes before it.
+local JUDGE = [[
+local M = {}
+function M.judge()
+    return { decision = "both_malicious", reason = "they look like it" }
+end
+return M
+]]
+
+tests["verdicts of malice without proof wait for a month, and ban nobody"] = function()
+    local client, provider = new_member(true), new_provider()
+    local id = accepted(client, provider).contract
+    assert(client:close_contract(id, 0, 4000))
+    assert(provider:close_contract(id, 0, 5000, { receipt = client:receipt(id, 3000, 0) }))
+    assert(client:pushed("contract").state == "disputed")
+    for _, seconds in ipairs({ 0, 29 * 86400 }) do
+        assert(ww.test.advance({ seconds = seconds }))
+        local verdict = assert(ww.arbiter.dispute_run({}).verdicts[1])
+        assert(verdict.verdict == "undecided" and verdict.refused == "both_malicious")
+        assert(wallet(client).dispute ~= "0")
+    end
+    assert(ww.test.advance({ seconds = 86400 }) and ww.arbiter.dispute_run({}))
+    local word = client:pushed("contract", 2)
+    assert(word.state == "settled" and word.bytes == 3000 and not word.verdict)
+    assert(client:call("GET", "/v1/wallet") and provider:call("GET", "/v1/wallet"))
+    check_books()
+end
+
 -- the hub ----------------------------------------------------------------------------------------
 
 tests["an answer that is too large becomes an error, not silence"] = function()
@@ -546,6 +576,8 @@ function M.main()
         assert(ww.fs.mkdir(folder .. "/policies"))
         assert(ww.fs.write(folder .. "/policies/market.lua", MARKET))
         assert(ww.fs.write(folder .. "/policies/market.test.lua", "-- none\n"))
+        assert(ww.fs.write(folder .. "/policies/dispute.lua", JUDGE))
+        assert(ww.fs.write(folder .. "/policies/dispute.test.lua", "-- none\n"))
         local ok, err = ww.arbiter.start({
             state = folder,
             policies = folder .. "/policies",
