@@ -119,16 +119,39 @@ static int set_record(struct ww_hold *hold, const uint8_t *record, size_t size)
     return 0;
 }
 
+/* A contract that is split begins anew, with less of the same in dispute: split.c. */
+static int apply_split(struct ww_books *books, struct ww_hold *hold,
+                       const struct ww_ledger_hold *from)
+{
+    bool fits = from->disputed && !hold->disputed && from->part_count == hold->part_count &&
+                memcmp(&from->payer, &hold->payer, sizeof(hold->payer)) == 0;
+    int rc;
+
+    for (size_t index = 0; fits && index < hold->part_count; index++)
+        fits = strcmp(from->parts[index].asset, books->assets[hold->assets[index]].name) == 0 &&
+               ww_amount_compare(from->parts[index].amount, hold->amounts[index]) <= 0;
+    if (!fits)
+        return WW_EEXIST;
+    rc = set_record(hold, from->record, from->record_size);
+    if (rc)
+        return rc;
+    hold->disputed = true;
+    for (size_t index = 0; index < hold->part_count; index++)
+        hold->amounts[index] = from->parts[index].amount;
+    ww_books_mark_changed(books, &hold->entity);
+    return 0;
+}
+
 static int apply_hold(struct ww_books *books, const struct ww_ledger_hold *from)
 {
-    struct ww_hold *hold;
+    struct ww_hold *hold = ww_books_hold(books, &from->contract);
     struct ww_asset *asset;
     size_t assets_before = books->asset_count;
     bool made;
     int rc;
 
-    if (ww_books_hold(books, &from->contract))
-        return WW_EEXIST;
+    if (hold)
+        return apply_split(books, hold, from);
     rc = ww_books_add_hold(books, &from->contract, &hold);
     if (rc)
         return rc;

@@ -152,12 +152,28 @@ static struct held *held_of(const struct audit *audit, const struct ww_id *contr
     return held;
 }
 
+/* Split: the same contract goes on with less, in dispute. */
+static int audit_split(struct audit *audit, struct held *held, const struct ww_ledger_hold *hold)
+{
+    bool fits = hold->disputed && !held->disputed && hold->part_count == held->part_count &&
+                memcmp(&hold->payer, &held->payer, sizeof(held->payer)) == 0;
+
+    for (size_t index = 0; fits && index < held->part_count; index++)
+        fits = strcmp(hold->parts[index].asset, held->parts[index].asset) == 0 &&
+               ww_amount_compare(hold->parts[index].amount, held->parts[index].amount) <= 0;
+    if (!fits)
+        return wrong(audit, "a contract begins twice");
+    held->disputed = true;
+    memcpy(held->parts, hold->parts, sizeof(held->parts));
+    return 0;
+}
+
 static int audit_hold(struct audit *audit, const struct ww_ledger_hold *hold)
 {
     struct held *held = held_of(audit, &hold->contract);
 
     if (held)
-        return wrong(audit, "a contract begins twice");
+        return audit_split(audit, held, hold);
     held = ww_alloc(1, sizeof(*held));
     if (!held)
         return WW_ENOMEM;

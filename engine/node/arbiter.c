@@ -11,62 +11,23 @@
 
 #include "node.h"
 
-#define TICK_US 250000 /* offers time out after 5 s: a quarter of a second is near enough */
+#define UPTIME_KEY   "uptime"
+#define POOL_THREADS 2
+#define TICK_US      250000 /* offers time out after 5 s: a quarter of a second is near enough */
 
 void arbiter_policy_context(const struct arbiter *arbiter, struct ww_policy_context *context)
 {
-    (void)arbiter;
     memset(context, 0, sizeof(*context));
-    context->now_s = ww_clock_wall_ms() / 1000;
+    context->now_s = ww_clock_wall_ms() / 1000 + arbiter->advance_s;
     ww_random_bytes(&context->seed, sizeof(context->seed));
 }
 
-void arbiter_now(struct ww_contract_event *event)
+void arbiter_now(const struct arbiter *arbiter, struct ww_contract_event *event)
 {
-    event->now_s = ww_clock_wall_ms() / 1000;
-    event->now_ms = ww_clock_mono_us() / 1000;
-}
-
-uint64_t arbiter_settled_bytes(const struct arbiter *arbiter, const struct ww_id *network)
-{
-    char key[64], id[WW_ID_TEXT_SIZE];
-    const void *value = NULL;
-    size_t size = 0;
-    struct ww_cursor in;
-
-    snprintf(key, sizeof(key), "settled/%s", ww_id_format(network, id));
-    if (ww_ledger_get(arbiter->ledger, key, &value, &size))
-        return 0;
-    ww_cursor_init(&in, value, size);
-    return ww_cursor_u64(&in);
-}
-
-/* Bytes that a network has settled so far, as a client: what the `offer` policy goes by. */
-static int add_settled(struct arbiter *arbiter, const struct ww_id *network, uint64_t bytes)
-{
-    char key[64], id[WW_ID_TEXT_SIZE];
-    uint8_t value[8];
-    struct ww_buf out = {.data = value, .capacity = sizeof(value), .limit = sizeof(value)};
-    uint64_t total = arbiter_settled_bytes(arbiter, network);
-
-    snprintf(key, sizeof(key), "settled/%s", ww_id_format(network, id));
-    ww_buf_put_u64(&out, total > UINT64_MAX - bytes ? UINT64_MAX : total + bytes);
-    return ww_ledger_put(arbiter->ledger, key, value, sizeof(value));
-}
-
-static int settle(struct arbiter *arbiter, const struct ww_contract *terms,
-                  struct arbiter_applied *applied)
-{
-    uint64_t used = applied->outcome.used;
-    int rc = ww_ledger_settle(arbiter->ledger, &terms->id, &terms->provider_network, used,
-                              terms->bytes, applied->paid);
-
-    if (!rc && add_settled(arbiter, &terms->client_network, used))
-        ww_log(WW_LOG_WARN, "arbiter", "a network's settled bytes could not be counted", "%s", "");
-    while (!rc && applied->paid_count < WW_CONTRACT_PARTS_MAX &&
-           applied->paid[applied->paid_count].asset[0])
-        applied->paid_count++;
-    return rc;
+    event->now_s = ww_clock_wall_ms() / 1000 + arbiter->advance_s;
+    event->now_ms = arbiter->uptime_base_ms + ww_clock_mono_us() / 1000 - arbiter->started_mono_ms +
+                    arbiter->advance_up_s * 1000;
+    event->start_ms = arbiter->uptime_base_ms;
 }
 
 static void fail_node(struct arbiter *arbiter, int rc)
@@ -79,45 +40,146 @@ static void fail_node(struct arbiter *arbiter, int rc)
     ww_loop_stop(arbiter->loop);
 }
 
+static void count_paid(struct arbiter_applied *applied)
+{
+    while (applied->paid_count < WW_CONTRACT_PARTS_MAX &&
+           applied->paid[applied->paid_count].asset[0])
+        applied->paid_count++;
+}
+
+static int settle(struct arbiter *arbiter, struct arbiter_applied *applied)
+{
+    const struct ww_contract *terms = &applied->terms;
+    int rc = ww_ledger_settle(arbiter->ledger, &terms->id, &terms->provider_network,
+                              applied->outcome.part, applied->outcome.whole, applied->paid);
+
+    if (rc)
+        return rc;
+    count_paid(applied);
+    arbiter_account_settled(arbiter, terms, &applied->outcome);
+    arbiter->settled_count++;
+    arbiter->forgiven_count += applied->outcome.forgiven > 0;
+    return 0;
+}
+
+static int split(struct arbiter *arbiter, struct arbiter_applied *applied, const uint8_t *record,
+                 size_t size)
+{
+    const struct ww_contract *terms = &applied->terms;
+    const struct ww_ledger_split shares = {
+        .payee = terms->provider_network,
+        .used = applied->outcome.used,
+        .tail = terms->disputed_bytes,
+        .total = terms->bytes,
+        .record = record,
+        .record_size = size,
+    };
+    int rc = ww_ledger_split(arbiter->ledger, &terms->id, &shares, applied->paid);
+
+    count_paid(applied);
+    return rc;
+}
+
+/* The action, in the books. */
+static int act(struct arbiter *arbiter, struct arbiter_applied *applied)
+{
+    const struct ww_id *id = &applied->terms.id;
+    uint8_t record[WW_CONTRACT_RECORD_BYTES_MAX];
+    size_t size = ww_contract_encode(&applied->terms, record);
+
+    switch (applied->outcome.action) {
+    case WW_CONTRACT_NOTHING:
+        return 0;
+    case WW_CONTRACT_STORE:
+    case WW_CONTRACT_SIGN:
+    case WW_CONTRACT_VERIFY:
+        return ww_ledger_record(arbiter->ledger, id, record, size);
+    case WW_CONTRACT_VOID:
+        applied->gone = true;
+        return ww_ledger_void(arbiter->ledger, id);
+    case WW_CONTRACT_SETTLE:
+        applied->gone = true;
+        return settle(arbiter, applied);
+    case WW_CONTRACT_DISPUTE:
+        return ww_ledger_dispute(arbiter->ledger, id, record, size);
+    case WW_CONTRACT_SPLIT:
+        return split(arbiter, applied, record, size);
+    }
+    return WW_EINVAL;
+}
+
+/* What follows from a verdict. A ban that could not be written leaves the proof's bearer at large:
+ * the log says so. */
+static void judge(struct arbiter *arbiter, const struct arbiter_applied *applied)
+{
+    const struct ww_contract *terms = &applied->terms;
+    const struct ww_contract_outcome *outcome = &applied->outcome;
+    int rc = 0;
+
+    if (outcome->strike[WW_CONTRACT_CLIENT])
+        arbiter_strike(arbiter, &terms->client_network);
+    if (outcome->strike[WW_CONTRACT_PROVIDER])
+        arbiter_strike(arbiter, &terms->provider_network);
+    if (outcome->ban[WW_CONTRACT_CLIENT])
+        rc = arbiter_ban_node(arbiter, &terms->client, &terms->client_network, outcome->why);
+    if (!rc && outcome->ban[WW_CONTRACT_PROVIDER])
+        rc = arbiter_ban_node(arbiter, &terms->provider, &terms->provider_network, outcome->why);
+    if (rc)
+        ww_log(WW_LOG_ERROR, "arbiter", "a ban by verdict could not be written", "code=%s",
+               ww_error_name(rc));
+}
+
+/* What goes with the action, in the same batch. */
+static void account(struct arbiter *arbiter, const struct arbiter_applied *applied)
+{
+    enum ww_contract_action action = applied->outcome.action;
+
+    arbiter->void_count += action == WW_CONTRACT_VOID;
+    if (applied->gone)
+        arbiter_case_drop(arbiter, &applied->terms.id);
+    if (applied->outcome.differed)
+        arbiter_account_differed(arbiter, &applied->terms);
+    judge(arbiter, applied);
+    if (action == WW_CONTRACT_DISPUTE || action == WW_CONTRACT_SPLIT) {
+        arbiter->dispute_count++;
+        arbiter_account_disputed(arbiter, &applied->terms);
+    }
+}
+
 int arbiter_apply(struct arbiter *arbiter, struct arbiter_contract *contract,
                   const struct ww_contract_event *event, struct arbiter_applied *applied)
 {
-    uint8_t record[WW_CONTRACT_RECORD_SIZE];
-
     memset(applied, 0, sizeof(*applied));
     applied->terms = contract->terms;
     int rc = ww_contract_step(&applied->terms, event, &applied->outcome);
-    if (rc)
-        return rc;
-    const struct ww_id *id = &contract->terms.id;
-    ww_contract_encode(&applied->terms, record);
-    switch (applied->outcome.action) {
-    case WW_CONTRACT_NOTHING:
-        break;
-    case WW_CONTRACT_STORE:
-    case WW_CONTRACT_SIGN:
-        rc = ww_ledger_record(arbiter->ledger, id, record, sizeof(record));
-        break;
-    case WW_CONTRACT_VOID:
-        rc = ww_ledger_void(arbiter->ledger, id);
-        applied->gone = true;
-        arbiter->void_count += rc == 0;
-        break;
-    case WW_CONTRACT_SETTLE:
-        rc = settle(arbiter, &applied->terms, applied);
-        applied->gone = true;
-        arbiter->settled_count += rc == 0;
-        break;
-    case WW_CONTRACT_DISPUTE:
-        rc = ww_ledger_dispute(arbiter->ledger, id, record, sizeof(record));
-        arbiter->dispute_count += rc == 0;
-        break;
-    }
     if (!rc)
-        arbiter_update(arbiter, contract, &applied->terms);
+        rc = act(arbiter, applied);
     if (rc == WW_EIO)
         fail_node(arbiter, rc);
-    return rc;
+    if (rc)
+        return rc;
+    account(arbiter, applied);
+    arbiter_update(arbiter, contract, &applied->terms);
+    if (applied->outcome.action == WW_CONTRACT_VERIFY)
+        arbiter_verify(arbiter, contract);
+    return 0;
+}
+
+bool arbiter_is_news(const struct arbiter_applied *applied)
+{
+    switch (applied->outcome.action) {
+    case WW_CONTRACT_VOID:
+    case WW_CONTRACT_SETTLE:
+    case WW_CONTRACT_DISPUTE:
+    case WW_CONTRACT_SPLIT:
+        return true;
+    case WW_CONTRACT_NOTHING:
+    case WW_CONTRACT_STORE:
+    case WW_CONTRACT_SIGN:
+    case WW_CONTRACT_VERIFY:
+        break;
+    }
+    return false;
 }
 
 void arbiter_put_applied(struct ww_call *call, const struct arbiter_applied *applied)
@@ -135,7 +197,10 @@ void arbiter_put_applied(struct ww_call *call, const struct arbiter_applied *app
     ww_call_put_text(call, "state", state);
     if (applied->outcome.why)
         ww_call_put_text(call, "why", applied->outcome.why);
-    if (applied->outcome.action != WW_CONTRACT_SETTLE)
+    if (applied->outcome.verdict != WW_VERDICT_UNDECIDED)
+        ww_call_put_text(call, "verdict", ww_verdict_name(applied->outcome.verdict));
+    if (applied->outcome.action != WW_CONTRACT_SETTLE &&
+        applied->outcome.action != WW_CONTRACT_SPLIT)
         return;
     ww_call_put_u64(call, "bytes", applied->outcome.used);
     ww_call_begin(call, "paid", true);
@@ -252,10 +317,10 @@ struct told {
     int done;
 };
 
-static void tick_durable(void *arg, int rc)
+static void told_durable(void *arg, int rc)
 {
     struct told *told = arg;
-    if (!rc)
+    if (!rc && arbiter_is_news(&told->applied))
         arbiter_tell(told->arbiter, &told->applied);
     if (told->done != FUNCTION_NONE) {
         struct ww_call call;
@@ -266,8 +331,8 @@ static void tick_durable(void *arg, int rc)
     ww_free(told);
 }
 
-static void tick_contract(struct arbiter *arbiter, struct arbiter_contract *contract,
-                          const struct ww_contract_event *event)
+void arbiter_drive(struct arbiter *arbiter, struct arbiter_contract *contract,
+                   const struct ww_contract_event *event)
 {
     struct told *told = ww_alloc(1, sizeof(*told));
     if (!told)
@@ -284,7 +349,40 @@ static void tick_contract(struct arbiter *arbiter, struct arbiter_contract *cont
         contract->done = FUNCTION_NONE;
         arbiter_forget(arbiter, contract);
     }
-    arbiter_commit_or_tell(arbiter, tick_durable, told);
+    arbiter_commit_or_tell(arbiter, told_durable, told);
+}
+
+/* --- up-time ---------------------------------------------------------------------------------- */
+
+static int load_uptime(struct arbiter *arbiter)
+{
+    const void *value = NULL;
+    size_t size = 0;
+    struct ww_cursor in;
+    int rc = ww_ledger_get(arbiter->ledger, UPTIME_KEY, &value, &size);
+
+    arbiter->started_mono_ms = ww_clock_mono_us() / 1000;
+    arbiter->uptime_base_ms = 0;
+    if (!rc) {
+        ww_cursor_init(&in, value, size);
+        arbiter->uptime_base_ms = ww_cursor_u64(&in);
+    }
+    arbiter->uptime_put_ms = arbiter->uptime_base_ms;
+    return rc == WW_ENOTFOUND ? 0 : rc;
+}
+
+int arbiter_store_uptime(struct arbiter *arbiter)
+{
+    struct ww_contract_event now;
+    uint8_t value[8];
+    struct ww_buf out = {.data = value, .capacity = sizeof(value), .limit = sizeof(value)};
+
+    arbiter_now(arbiter, &now);
+    ww_buf_put_u64(&out, now.now_ms);
+    int rc = ww_ledger_put(arbiter->ledger, UPTIME_KEY, value, sizeof(value));
+    if (!rc)
+        arbiter->uptime_put_ms = now.now_ms;
+    return rc;
 }
 
 static void tick(void *arg)
@@ -293,11 +391,17 @@ static void tick(void *arg)
     struct arbiter_contract *contract, *next;
     struct ww_contract_event event = {.kind = WW_CONTRACT_EV_TICK};
 
-    arbiter_now(&event);
+    arbiter_now(arbiter, &event);
+    if (event.now_ms - arbiter->uptime_put_ms >= WW_UPTIME_EVERY_S * 1000ULL &&
+        !arbiter_store_uptime(arbiter))
+        arbiter_commit(arbiter, NULL, NULL);
+    if (arbiter->cut_due)
+        arbiter_cut_banned(arbiter);
     HASH_ITER(hh, arbiter->contracts, contract, next)
     {
-        if (ww_contract_deadline_ms(&contract->terms, event.now_s, event.now_ms) <= event.now_ms)
-            tick_contract(arbiter, contract, &event);
+        if (!contract->verifying &&
+            ww_contract_deadline_ms(&contract->terms, &event) <= event.now_ms)
+            arbiter_drive(arbiter, contract, &event);
     }
     ww_timer_start(arbiter->tick, TICK_US);
 }
@@ -321,7 +425,7 @@ static void load_contract(void *arg, const struct ww_id *id, const struct ww_id 
     (void)disputed;
     (void)parts;
     (void)part_count;
-    int rc = ww_contract_decode(record, record_size, ww_clock_mono_us() / 1000, &terms);
+    int rc = ww_contract_decode(record, record_size, loading->arbiter->uptime_base_ms, &terms);
     if (!rc && !ww_id_equal(&terms.id, id))
         rc = WW_ECORRUPT;
     if (!rc)
@@ -341,7 +445,7 @@ static int restart_contracts(struct arbiter *arbiter)
     ww_ledger_each_contract(arbiter->ledger, load_contract, &loading);
     if (loading.rc)
         return loading.rc;
-    arbiter_now(&event);
+    arbiter_now(arbiter, &event);
     HASH_ITER(hh, arbiter->contracts, contract, next)
     {
         int rc = arbiter_apply(arbiter, contract, &event, &applied);
@@ -371,9 +475,15 @@ int arbiter_open(struct arbiter *arbiter, const char *state_folder, char *why, s
     if (!rc)
         rc = arbiter_secrets_open(arbiter, state_folder);
     if (!rc)
+        rc = ww_pool_create(arbiter->loop, POOL_THREADS, WW_ARBITER_PROOFS_MAX, &arbiter->pool);
+    if (!rc)
         rc = arbiter_market_open(arbiter);
     if (!rc)
+        rc = load_uptime(arbiter);
+    if (!rc)
         rc = restart_contracts(arbiter);
+    if (!rc)
+        rc = arbiter_case_sweep(arbiter);
     if (!rc)
         rc = arbiter_market_update(arbiter, &changed);
     if (!rc)
@@ -384,6 +494,7 @@ int arbiter_open(struct arbiter *arbiter, const char *state_folder, char *why, s
         rc = arbiter_commit(arbiter, NULL, NULL);
     if (rc)
         return rc;
+    arbiter->cut_due = true; /* a ban may have come just before the end */
     ww_timer_start(arbiter->tick, TICK_US);
     ww_ops_set_ledger(arbiter->ops, arbiter->ledger, arbiter->store);
     return 0;
@@ -398,7 +509,10 @@ void arbiter_close_books(struct arbiter *arbiter)
     arbiter->tick = NULL;
     ww_timer_destroy(arbiter->tell_refused);
     arbiter->tell_refused = NULL;
-    /* The ledger first: from here on it tells nobody of commits that were on their way. */
+    /* What is being verified is still taken, then the ledger: from here on it tells nobody of
+     * commits that were on their way. */
+    ww_pool_destroy(arbiter->pool);
+    arbiter->pool = NULL;
     if (arbiter->ledger)
         ww_ledger_close(arbiter->ledger);
     arbiter->ledger = NULL;

@@ -17,12 +17,17 @@
 #include "ww/policy.h"
 #include "ww/store.h"
 
+/* Of one listing: as JSON they fit into one WebSocket message. */
+#define ARBITER_LIST_MAX 128
+
 #define FUNCTION_NONE (-2) /* no Lua function waits (LUA_NOREF) */
 
 struct arbiter_contract {
     UT_hash_handle hh;
     struct ww_contract terms; /* key: terms.id */
     int done;                 /* the client's request that waits for the provider's answer */
+    bool verifying;           /* signatures are being looked at … */
+    bool again;               /* … and something came meanwhile */
 };
 
 /* How many contracts a node key or a network has open: what the policies go by. */
@@ -30,6 +35,18 @@ struct arbiter_count {
     UT_hash_handle hh;
     struct ww_hash key; /* node id; a network's id has 16 zero bytes behind it */
     uint64_t as_client, as_provider, disputed;
+    uint64_t owed; /* closes that a node owes: disputes in which it said nothing */
+};
+
+/* What is known of a network as a party to contracts; without names of the others. */
+struct arbiter_account {
+    uint64_t settled_bytes;  /* as a client, ever */
+    uint64_t day;            /* days since 1970, of the next two */
+    uint64_t paid_bytes;     /* settled with other networks that day */
+    uint64_t forgiven_bytes; /* differences forgiven that day */
+    uint64_t halvings;       /* of its window cap */
+    uint64_t calm_bytes;     /* settled without a difference since the last of them */
+    uint64_t disputes;       /* ever */
 };
 
 struct arbiter_secret {
@@ -48,16 +65,22 @@ struct arbiter {
     struct ww_ledger *ledger;
     struct ww_policy_set *policies;
     struct ww_timer *tick;
-    struct ww_timer *tell_refused; /* at the end of a turn: those of `refused` */
+    struct ww_timer *tell_refused;    /* at the end of a turn: those of `refused` */
+    struct ww_pool *pool;             /* for signatures */
+    uint64_t uptime_base_ms;          /* up-time at this start … */
+    uint64_t started_mono_ms;         /* … which was then on the monotonic clock */
+    uint64_t uptime_put_ms;           /* when it was last stored */
+    uint64_t advance_s, advance_up_s; /* tests: the wall clock and up-time are ahead by so much */
     struct ww_market_stat stat;
     struct ww_market_stat configured;
     struct arbiter_contract *contracts;
     struct arbiter_count *counts;
     struct arbiter_secret *secrets;
     uint8_t store_key[32]; /* seals secrets at rest */
-    uint64_t settled_count, void_count, dispute_count, refused_count;
+    uint64_t settled_count, void_count, dispute_count, refused_count, forgiven_count;
     LIST_HEAD(, arbiter_commit_note) commits; /* on their way to the disk */
     LIST_HEAD(, arbiter_commit_note) refused; /* that could not be asked for */
+    bool cut_due;                             /* a ban came: its contracts are to be cut */
     bool failed;                              /* a write failed: nothing is changed any more */
 };
 
@@ -74,11 +97,9 @@ void arbiter_update(struct arbiter *arbiter, struct arbiter_contract *contract,
 /* Open contracts of a node, or (network_key) of a network; zeros when there are none. */
 struct arbiter_count arbiter_count_of(const struct arbiter *arbiter, const struct ww_hash *key);
 struct ww_hash arbiter_network_key(const struct ww_id *network);
-/* WW_EDISPUTED when a dispute keeps the terms' two sides apart: their networks when the counts
- * differed, only the two nodes when one was silent. */
+/* WW_EDISPUTED when a dispute between the two networks is open, or one of silence between the two
+ * nodes; WW_EOWED when the provider owes the close of any contract. */
 int arbiter_check_dispute(const struct arbiter *arbiter, const struct ww_contract *terms);
-/* Bytes that the network has settled as a client, ever. */
-uint64_t arbiter_settled_bytes(const struct arbiter *arbiter, const struct ww_id *network);
 struct arbiter_contract *arbiter_find(struct arbiter *arbiter, const struct ww_id *id);
 /* Steps the contract and does what comes out of it, in the ledger, uncommitted. The contract may
  * be gone afterwards (*gone). `outcome` and `paid` say what happened. On error nothing changed. */
@@ -91,9 +112,16 @@ struct arbiter_applied {
 };
 int arbiter_apply(struct arbiter *arbiter, struct arbiter_contract *contract,
                   const struct ww_contract_event *event, struct arbiter_applied *applied);
-/* Now, on both clocks. */
-void arbiter_now(struct ww_contract_event *event);
+/* Now, on both clocks, and the last start. */
+void arbiter_now(const struct arbiter *arbiter, struct ww_contract_event *event);
+/* Applies an event that nobody waits for, commits, and tells both sides what came of it. */
+void arbiter_drive(struct arbiter *arbiter, struct arbiter_contract *contract,
+                   const struct ww_contract_event *event);
 void arbiter_put_applied(struct ww_call *call, const struct arbiter_applied *applied);
+/* True for what both sides are told. */
+bool arbiter_is_news(const struct arbiter_applied *applied);
+/* Up-time so far, for the next start (uncommitted). */
+int arbiter_store_uptime(struct arbiter *arbiter);
 /* Event "contract" to Lua: both sides are told. From the loop only. */
 void arbiter_tell(struct arbiter *arbiter, const struct arbiter_applied *applied);
 /* Commits; a failed write stops the node. */
@@ -118,6 +146,70 @@ int arbiter_fund(struct arbiter *arbiter, const struct ww_id *network, uint64_t 
 /* Bytes that the network's spendable balance buys, over all assets; saturates. */
 uint64_t arbiter_balance_bytes(const struct arbiter *arbiter, const struct ww_id *network);
 
+/* arbiter_account.c: facts about networks. One that could not be written is logged and left out. */
+void arbiter_account(const struct arbiter *arbiter, const struct ww_id *network,
+                     struct arbiter_account *account);
+void arbiter_account_settled(struct arbiter *arbiter, const struct ww_contract *terms,
+                             const struct ww_contract_outcome *outcome);
+void arbiter_account_differed(struct arbiter *arbiter, const struct ww_contract *terms);
+void arbiter_account_disputed(struct arbiter *arbiter, const struct ww_contract *terms);
+/* Below 0.1 % of the day's bytes with other networks, for both. */
+bool arbiter_may_forgive(const struct arbiter *arbiter, const struct ww_contract *terms,
+                         uint64_t bytes);
+/* The cap asked for, halved as often as the two networks' closes differed. */
+uint64_t arbiter_window_cap(const struct arbiter *arbiter, const struct ww_contract *terms,
+                            uint64_t asked);
+void arbiter_strike(struct arbiter *arbiter, const struct ww_id *network);
+uint64_t arbiter_strikes(const struct arbiter *arbiter, const struct ww_id *network);
+
+/* arbiter_case.c: what a contract's record has no room for, as facts, until the contract is gone.
+ */
+void arbiter_case_drop(struct arbiter *arbiter, const struct ww_id *id);
+/* At a start: removes what belongs to no contract. */
+int arbiter_case_sweep(struct arbiter *arbiter);
+int arbiter_case_put_declaration(struct arbiter *arbiter, const struct ww_close *record);
+/* WW_ENOTFOUND. */
+int arbiter_case_declaration(const struct arbiter *arbiter, const struct ww_id *id,
+                             uint8_t out[WW_DECLARATION_BYTES_MAX], size_t *size);
+/* A second close that differs from the first, as signed. */
+int arbiter_case_put_second(struct arbiter *arbiter, const struct ww_id *id,
+                            enum ww_contract_party party, const uint8_t *bytes, size_t size);
+bool arbiter_case_has_second(const struct arbiter *arbiter, const struct ww_id *id,
+                             enum ww_contract_party party);
+
+/* arbiter_proof.c: signatures, on the pool. */
+/* The key that the node joined with, as DER. WW_ENOTFOUND. */
+int arbiter_public_key(const struct arbiter *arbiter, const struct ww_hash *node,
+                       uint8_t spki[WW_PUBLIC_KEY_SIZE]);
+/* Answers action VERIFY: looks at the receipts in the closes and those held, and at the
+ * declaration, then drives the contract on. What can't be started now is started by a later tick.
+ */
+void arbiter_verify(struct arbiter *arbiter, struct arbiter_contract *contract);
+/* bound: {contract=, party=, public_key=, close=, done=}; done is called once the close is durable
+ * or refused. */
+int arbiter_take_close(void *context, struct ww_call *call);
+
+/* arbiter_ban.c */
+/* WW_EBANNED when the node or its network is. */
+int arbiter_check_ban(const struct arbiter *arbiter, const struct ww_hash *node,
+                      const struct ww_id *network);
+/* Uncommitted; fine when they are banned already. Contracts are cut by the next tick. */
+int arbiter_ban_node(struct arbiter *arbiter, const struct ww_hash *node,
+                     const struct ww_id *network, const char *reason);
+int arbiter_ban_network(struct arbiter *arbiter, const struct ww_id *network, const char *reason);
+void arbiter_cut_banned(struct arbiter *arbiter);
+/* bound */
+int arbiter_ban(void *context, struct ww_call *call);
+int arbiter_ban_lift(void *context, struct ww_call *call);
+int arbiter_ban_list(void *context, struct ww_call *call);
+int arbiter_is_banned(void *context, struct ww_call *call);
+
+/* arbiter_dispute.c: bound functions */
+int arbiter_dispute_run(void *context, struct ww_call *call);
+int arbiter_dispute_decide(void *context, struct ww_call *call);
+int arbiter_dispute_list(void *context, struct ww_call *call);
+int arbiter_dispute_show(void *context, struct ww_call *call);
+
 /* arbiter_secret.c */
 int arbiter_secrets_open(struct arbiter *arbiter, const char *state_folder);
 void arbiter_secrets_close(struct arbiter *arbiter);
@@ -131,7 +223,16 @@ int arbiter_sign_token(struct arbiter *arbiter, const struct ww_contract *contra
 int arbiter_request(void *context, struct ww_call *call);
 int arbiter_answer(void *context, struct ww_call *call);
 int arbiter_opened(void *context, struct ww_call *call);
-int arbiter_take_close(void *context, struct ww_call *call);
+int arbiter_alive(void *context, struct ww_call *call);
+/* Answers `done` (given up on in any case) with rc when everything so far is durable. */
+int arbiter_answer_later(struct arbiter *arbiter, int done, int rc);
+/* Applies a report of one side, and answers `done` when it is durable. On error done is still the
+ * caller's. */
+int arbiter_take_report(struct arbiter *arbiter, int done, struct arbiter_contract *contract,
+                        struct ww_contract_event *event);
+/* "Gone" lets a node drop its signed close, so it is said only when the end is durable. */
+int arbiter_answer_gone(struct arbiter *arbiter, struct ww_call *call);
+void arbiter_finish_error(struct arbiter *arbiter, int done, int rc, const char *reason);
 int arbiter_party(void *context, struct ww_call *call);
 int arbiter_list(void *context, struct ww_call *call);
 /* arbiter_rank.c */

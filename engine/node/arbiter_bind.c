@@ -77,8 +77,10 @@ static int bound_stop(void *context, struct ww_call *call)
 {
     struct arbiter *arbiter = context;
     (void)call;
-    if (arbiter->ledger)
+    if (arbiter->ledger) {
+        arbiter_store_uptime(arbiter);
         arbiter_commit(arbiter, NULL, NULL);
+    }
     return 0; /* the books are closed by main, when Lua is done */
 }
 
@@ -160,8 +162,9 @@ static int bound_balance(void *context, struct ww_call *call)
         return rc;
     uint64_t bytes = arbiter_balance_bytes(arbiter, &network);
     ww_call_put_u64(call, "bytes", WW_MIN(bytes, WW_HOOK_NUMBER_MAX));
-    ww_call_put_u64(call, "settled_bytes",
-                    WW_MIN(arbiter_settled_bytes(arbiter, &network), WW_HOOK_NUMBER_MAX));
+    struct arbiter_account account;
+    arbiter_account(arbiter, &network, &account);
+    ww_call_put_u64(call, "settled_bytes", WW_MIN(account.settled_bytes, WW_HOOK_NUMBER_MAX));
     return 0;
 }
 
@@ -186,6 +189,8 @@ static int bound_status(void *context, struct ww_call *call)
     ww_call_put_u64(call, "void_total", arbiter->void_count);
     ww_call_put_u64(call, "disputed_total", arbiter->dispute_count);
     ww_call_put_u64(call, "refused_total", arbiter->refused_count);
+    ww_call_put_u64(call, "forgiven_total", arbiter->forgiven_count);
+    ww_call_put_u64(call, "proofs_pending", ww_pool_pending(arbiter->pool));
     ww_call_put_u64(call, "commits_pending", ww_committer_pending(arbiter->committer));
     node_put_policies(call, arbiter->policies);
     return 0;
@@ -260,6 +265,15 @@ GUARDED(request, arbiter_request)
 GUARDED(answer, arbiter_answer)
 GUARDED(opened, arbiter_opened)
 GUARDED(close, arbiter_take_close)
+GUARDED(alive, arbiter_alive)
+GUARDED(ban, arbiter_ban)
+GUARDED(ban_lift, arbiter_ban_lift)
+GUARDED(ban_list, arbiter_ban_list)
+GUARDED(is_banned, arbiter_is_banned)
+GUARDED(dispute_run, arbiter_dispute_run)
+GUARDED(dispute_decide, arbiter_dispute_decide)
+GUARDED(dispute_list, arbiter_dispute_list)
+GUARDED(dispute_show, arbiter_dispute_show)
 GUARDED(party, arbiter_party)
 GUARDED(contracts, arbiter_list)
 GUARDED(rank, arbiter_rank)
@@ -267,13 +281,29 @@ GUARDED(rank, arbiter_rank)
 int arbiter_bind(struct ww_ops *ops, struct arbiter **out)
 {
     static const struct ww_ops_function functions[] = {
-        {"start", bound_start},           {"stop", guarded_stop},
-        {"stat", guarded_stat},           {"update_stat", guarded_update_stat},
-        {"secret", guarded_secret},       {"balance", guarded_balance},
-        {"status", guarded_status},       {"request", guarded_request},
-        {"answer", guarded_answer},       {"opened", guarded_opened},
-        {"close", guarded_close},         {"party", guarded_party},
-        {"contracts", guarded_contracts}, {"rank", guarded_rank},
+        {"start", bound_start},
+        {"stop", guarded_stop},
+        {"stat", guarded_stat},
+        {"update_stat", guarded_update_stat},
+        {"secret", guarded_secret},
+        {"balance", guarded_balance},
+        {"status", guarded_status},
+        {"request", guarded_request},
+        {"answer", guarded_answer},
+        {"opened", guarded_opened},
+        {"close", guarded_close},
+        {"party", guarded_party},
+        {"contracts", guarded_contracts},
+        {"rank", guarded_rank},
+        {"alive", guarded_alive},
+        {"ban", guarded_ban},
+        {"ban_lift", guarded_ban_lift},
+        {"ban_list", guarded_ban_list},
+        {"is_banned", guarded_is_banned},
+        {"dispute_run", guarded_dispute_run},
+        {"dispute_decide", guarded_dispute_decide},
+        {"dispute_list", guarded_dispute_list},
+        {"dispute_show", guarded_dispute_show},
         {"forget", guarded_forget},
     };
     struct arbiter *arbiter = ww_alloc(1, sizeof(*arbiter));

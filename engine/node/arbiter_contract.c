@@ -7,9 +7,7 @@
 #include <string.h>
 
 #include "arbiter.h"
-
-/* Of one listing: as JSON they fit into one WebSocket message. */
-#define LIST_MAX 128
+#include "ww/address.h"
 
 /* Carries an answer over the commit. */
 struct waiting {
@@ -29,7 +27,7 @@ static struct waiting *wait_for(struct arbiter *arbiter, int done)
     return waiting;
 }
 
-static void finish_error(struct arbiter *arbiter, int done, int rc, const char *reason)
+void arbiter_finish_error(struct arbiter *arbiter, int done, int rc, const char *reason)
 {
     struct ww_call call;
     if (done == FUNCTION_NONE)
@@ -88,19 +86,25 @@ static int read_request(struct arbiter *arbiter, struct ww_call *call, struct ww
     if (rc)
         return rc;
     if (request->bytes == 0 || request->bytes > WW_CONTRACT_BYTES_MAX ||
-        window < WW_HOOK_WINDOW_MIN || window > WW_HOOK_WINDOW_MAX || list_version > UINT32_MAX) {
-        ww_call_reason(call, "bytes or window_bytes is out of range");
+        window < WW_HOOK_WINDOW_MIN || window > WW_HOOK_WINDOW_MAX || list_version == 0 ||
+        list_version > UINT32_MAX) {
+        ww_call_reason(call, "bytes, window_bytes or list_version is out of range");
         return WW_ERANGE;
     }
-    terms->window_bytes = window;
-    terms->list_version = (uint32_t)list_version;
+    terms->window_bytes = arbiter_window_cap(arbiter, terms, window);
+    /* The highest that both know: one that the arbiter can't compute could never prove anything. */
+    terms->list_version = WW_ADDRESS_LIST_VERSION;
 
     struct ww_hash client_key = arbiter_network_key(&terms->client_network);
     struct arbiter_count client = arbiter_count_of(arbiter, &client_key);
     struct arbiter_count provider = arbiter_count_of(arbiter, &terms->provider);
     request->balance_bytes = arbiter_balance_bytes(arbiter, &terms->client_network);
     request->price_nano_usd_per_gib = arbiter->stat.price_nano_usd_per_gib;
-    request->client.settled_gib = arbiter_settled_bytes(arbiter, &terms->client_network) / WW_GIB;
+    struct arbiter_account account;
+    arbiter_account(arbiter, &terms->client_network, &account);
+    request->client.settled_gib = account.settled_bytes / WW_GIB;
+    request->client.strikes = arbiter_strikes(arbiter, &terms->client_network);
+    request->provider.strikes = arbiter_strikes(arbiter, &terms->provider_network);
     request->client.open_contracts = client.as_client;
     request->client.disputes = client.disputed;
     request->client.network_age_s = age_s;
@@ -207,7 +211,7 @@ int arbiter_request(void *context, struct ww_call *call)
     struct ww_hook_offer_request request = {0};
     struct ww_contract terms = {0};
     struct ww_part parts[WW_CONTRACT_PARTS_MAX];
-    uint8_t record[WW_CONTRACT_RECORD_SIZE];
+    uint8_t record[WW_CONTRACT_RECORD_BYTES_MAX];
     struct ww_contract_event now;
     struct arbiter_secret *secret = NULL;
     size_t part_count = 0;
@@ -215,6 +219,10 @@ int arbiter_request(void *context, struct ww_call *call)
     int done = FUNCTION_NONE;
 
     int rc = read_request(arbiter, call, &terms, &request);
+    if (!rc)
+        rc = arbiter_check_ban(arbiter, &terms.client, &terms.client_network);
+    if (!rc)
+        rc = arbiter_check_ban(arbiter, &terms.provider, &terms.provider_network);
     if (!rc)
         rc = arbiter_check_dispute(arbiter, &terms);
     if (!rc)
@@ -225,7 +233,7 @@ int arbiter_request(void *context, struct ww_call *call)
         rc = admit(arbiter, call, &terms, &request, parts, &part_count);
     if (rc)
         return rc;
-    arbiter_now(&now);
+    arbiter_now(arbiter, &now);
     terms.id = ww_id_make(ww_clock_wall_ms());
     terms.key_id = secret->key_id;
     terms.issued_s = now.now_s;
@@ -233,9 +241,10 @@ int arbiter_request(void *context, struct ww_call *call)
     terms.expires_s = now.now_s + WW_EXPIRES_S;
     terms.state = WW_CONTRACT_OFFERED;
     terms.waiting_since_ms = now.now_ms;
-    ww_contract_encode(&terms, record);
+    terms.alive_ms = now.now_ms;
+    size_t record_size = ww_contract_encode(&terms, record);
     rc = ww_ledger_reserve(arbiter->ledger, &terms.id, &terms.client_network, parts, part_count,
-                           record, sizeof(record));
+                           record, record_size);
     if (rc)
         return rc;
     rc = ww_call_function(call, "done", &done);
@@ -263,7 +272,7 @@ static void answer_durable(void *arg, int rc)
     struct ww_call call;
 
     if (!rc && waiting->applied.outcome.action == WW_CONTRACT_VOID) {
-        finish_error(arbiter, waiting->done, WW_EDECLINED, waiting->applied.outcome.why);
+        arbiter_finish_error(arbiter, waiting->done, WW_EDECLINED, waiting->applied.outcome.why);
         arbiter_tell(arbiter, &waiting->applied);
         ww_free(waiting);
         return;
@@ -274,7 +283,7 @@ static void answer_durable(void *arg, int rc)
     if (!rc)
         rc = ww_base64_format(token.data, token.size, text, sizeof(text));
     if (rc) {
-        finish_error(arbiter, waiting->done, rc, NULL);
+        arbiter_finish_error(arbiter, waiting->done, rc, NULL);
     } else if (waiting->done != FUNCTION_NONE) {
         ww_ops_begin(arbiter->ops, &call);
         ww_call_put_id(&call, "contract", &terms->id);
@@ -315,7 +324,7 @@ int arbiter_answer(void *context, struct ww_call *call)
         return WW_EPERM;
     if (accept)
         event.kind = WW_CONTRACT_EV_ACCEPT;
-    arbiter_now(&event);
+    arbiter_now(arbiter, &event);
     struct waiting *waiting = wait_for(arbiter, contract->done);
     if (!waiting)
         return WW_ENOMEM;
@@ -350,54 +359,73 @@ static void report_durable(void *arg, int rc)
     ww_free(waiting);
 }
 
-/* Applies a report of one side, and answers when it is durable. */
-static int take_report(struct arbiter *arbiter, struct ww_call *call,
-                       struct arbiter_contract *contract, struct ww_contract_event *event)
+int arbiter_take_report(struct arbiter *arbiter, int done, struct arbiter_contract *contract,
+                        struct ww_contract_event *event)
 {
-    int done = FUNCTION_NONE;
-    struct waiting *waiting = wait_for(arbiter, FUNCTION_NONE);
+    struct waiting *waiting = wait_for(arbiter, done);
 
     if (!waiting)
         return WW_ENOMEM;
-    arbiter_now(event);
+    arbiter_now(arbiter, event);
     int rc = arbiter_apply(arbiter, contract, event, &waiting->applied);
     if (rc) {
         ww_free(waiting);
         return rc;
     }
-    enum ww_contract_action action = waiting->applied.outcome.action;
-    waiting->tell =
-        action == WW_CONTRACT_SETTLE || action == WW_CONTRACT_VOID || action == WW_CONTRACT_DISPUTE;
+    waiting->tell = arbiter_is_news(&waiting->applied);
     if (waiting->applied.gone)
         arbiter_forget(arbiter, contract);
-    if (!ww_call_function(call, "done", &done))
-        waiting->done = done;
     arbiter_commit_or_tell(arbiter, report_durable, waiting);
     return 0;
 }
 
-static void gone_durable(void *arg, int rc)
-{
-    struct waiting *waiting = arg;
-    finish_error(waiting->arbiter, waiting->done, rc ? rc : WW_EGONE, NULL);
-    ww_free(waiting);
-}
-
-/* "Gone" lets a node drop its signed close, so it is said only when the end is durable. */
-static int answer_gone(struct arbiter *arbiter, struct ww_call *call)
+/* The same from within a call of Lua's. */
+static int take_report(struct arbiter *arbiter, struct ww_call *call,
+                       struct arbiter_contract *contract, struct ww_contract_event *event)
 {
     int done = FUNCTION_NONE;
     int rc = ww_call_function(call, "done", &done);
-    struct waiting *waiting = rc ? NULL : wait_for(arbiter, done);
 
-    if (!waiting && !rc) {
-        ww_ops_forget(arbiter->ops, done);
-        rc = WW_ENOMEM;
-    }
     if (rc)
         return rc;
-    arbiter_commit_or_tell(arbiter, gone_durable, waiting);
+    rc = arbiter_take_report(arbiter, done, contract, event);
+    if (rc)
+        ww_ops_forget(arbiter->ops, done);
+    return rc;
+}
+
+struct answer {
+    struct arbiter *arbiter;
+    int done, rc;
+};
+
+static void answer_at_last(void *arg, int rc)
+{
+    struct answer *answer = arg;
+
+    arbiter_finish_error(answer->arbiter, answer->done, rc ? rc : answer->rc, NULL);
+    ww_free(answer);
+}
+
+int arbiter_answer_later(struct arbiter *arbiter, int done, int rc)
+{
+    struct answer *answer = ww_alloc(1, sizeof(*answer));
+
+    if (!answer) {
+        ww_ops_forget(arbiter->ops, done);
+        return WW_ENOMEM;
+    }
+    *answer = (struct answer){.arbiter = arbiter, .done = done, .rc = rc};
+    arbiter_commit_or_tell(arbiter, answer_at_last, answer);
     return 0;
+}
+
+int arbiter_answer_gone(struct arbiter *arbiter, struct ww_call *call)
+{
+    int done = FUNCTION_NONE;
+    int rc = ww_call_function(call, "done", &done);
+
+    return rc ? rc : arbiter_answer_later(arbiter, done, WW_EGONE);
 }
 
 int arbiter_opened(void *context, struct ww_call *call)
@@ -414,50 +442,42 @@ int arbiter_opened(void *context, struct ww_call *call)
         return rc;
     struct arbiter_contract *contract = arbiter_find(arbiter, &id);
     if (!contract)
-        return answer_gone(arbiter, call);
+        return arbiter_answer_gone(arbiter, call);
     if (!ww_hash_equal(&contract->terms.provider, &provider))
         return WW_EPERM;
     return take_report(arbiter, call, contract, &event);
 }
 
-/* Decodes the close and checks that the key that signed in has signed it. */
-static int read_close(struct ww_call *call, const struct ww_hash *party, struct ww_close *record)
+static int party_of(const struct ww_contract *terms, const struct ww_hash *node,
+                    enum ww_contract_party *party)
 {
-    uint8_t bytes[WW_CLOSE_BYTES_MAX], spki[WW_PUBLIC_KEY_SIZE + 16];
-    const char *text = NULL, *key_text = NULL;
-    size_t text_size = 0, key_size = 0, size = 0, spki_size = 0, signed_size = 0;
-    struct ww_public_key *key = NULL;
-    struct ww_hash node_id;
+    bool is_client = ww_hash_equal(&terms->client, node);
 
-    int rc = ww_call_text(call, "close", &text, &text_size);
-    if (!rc)
-        rc = ww_call_text(call, "public_key", &key_text, &key_size);
-    if (!rc)
-        rc = ww_base64_parse(text, text_size, bytes, sizeof(bytes), &size);
-    if (!rc)
-        rc = ww_base64_parse(key_text, key_size, spki, sizeof(spki), &spki_size);
-    if (!rc)
-        rc = ww_wire_close_decode(bytes, size, record, &signed_size);
-    if (!rc)
-        rc = ww_public_key_parse(spki, spki_size, &key);
-    if (!rc) {
-        ww_public_key_node_id(key, &node_id);
-        if (!ww_hash_equal(&node_id, party) || !ww_hash_equal(&record->party, party))
-            rc = WW_EPERM;
-    }
-    if (!rc)
-        rc = ww_verify(key, "ww close 1", bytes, signed_size, record->signature);
-    ww_public_key_destroy(key);
-    if (rc == WW_EINVAL || rc == WW_ERANGE)
-        rc = WW_EMALFORMED;
-    return rc;
+    if (!is_client && !ww_hash_equal(&terms->provider, node))
+        return WW_EPERM;
+    *party = is_client ? WW_CONTRACT_CLIENT : WW_CONTRACT_PROVIDER;
+    return 0;
 }
 
-int arbiter_take_close(void *context, struct ww_call *call)
+static int read_receipt(struct ww_call *call, struct ww_contract_receipt *receipt)
+{
+    const char *text = NULL;
+    size_t text_size = 0, size = 0;
+    int rc = ww_call_text(call, "receipt", &text, &text_size);
+
+    if (rc == WW_ENOTFOUND)
+        return 0; /* it holds none yet */
+    if (!rc)
+        rc = ww_base64_parse(text, text_size, receipt->bytes, sizeof(receipt->bytes), &size);
+    receipt->size = (uint8_t)size;
+    return rc == WW_ERANGE || rc == WW_ETOOBIG ? WW_EINVAL : rc;
+}
+
+/* {contract=, party=, receipt= base64, done=}: the party goes on with the contract. */
+int arbiter_alive(void *context, struct ww_call *call)
 {
     struct arbiter *arbiter = context;
-    struct ww_contract_event event = {.kind = WW_CONTRACT_EV_CLOSE};
-    struct ww_close record;
+    struct ww_contract_event event = {.kind = WW_CONTRACT_EV_ALIVE};
     struct ww_hash party;
     struct ww_id id;
 
@@ -465,27 +485,14 @@ int arbiter_take_close(void *context, struct ww_call *call)
     if (!rc)
         rc = ww_call_id(call, "contract", &id);
     if (!rc)
-        rc = read_close(call, &party, &record);
+        rc = read_receipt(call, &event.receipt);
     if (rc)
         return rc;
-    if (!ww_id_equal(&record.contract_id, &id)) {
-        ww_call_reason(call, "the close is of another contract");
-        return WW_EINVAL;
-    }
     struct arbiter_contract *contract = arbiter_find(arbiter, &id);
     if (!contract)
-        return answer_gone(arbiter, call);
-    if (ww_hash_equal(&contract->terms.client, &party))
-        event.party = WW_CONTRACT_CLIENT;
-    else if (ww_hash_equal(&contract->terms.provider, &party))
-        event.party = WW_CONTRACT_PROVIDER;
-    else
-        return WW_EPERM;
-    event.close.reason = record.reason;
-    event.close.bytes_up = record.bytes_up;
-    event.close.bytes_down = record.bytes_down;
-    memcpy(event.close.epoch, record.epoch, sizeof(record.epoch));
-    return take_report(arbiter, call, contract, &event);
+        return arbiter_answer_gone(arbiter, call);
+    rc = party_of(&contract->terms, &party, &event.party);
+    return rc ? rc : take_report(arbiter, call, contract, &event);
 }
 
 /* --- looking ---------------------------------------------------------------------------------- */
@@ -504,7 +511,7 @@ int arbiter_party(void *context, struct ww_call *call)
     if (rc)
         return rc;
     struct arbiter_contract *contract = arbiter_find(arbiter, &id);
-    if (!contract ||
+    if (!contract || contract->terms.ending == WW_CONTRACT_CUT ||
         (contract->terms.state != WW_CONTRACT_ACTIVE && contract->terms.state != WW_CONTRACT_OPEN))
         return WW_ENOCONTRACT;
     if (ww_hash_equal(&contract->terms.client, &party))
@@ -530,7 +537,7 @@ static void put_listed(struct ww_call *call, const struct ww_contract *terms)
 }
 
 /* {network=, node=} -> contracts of the network, or of all, that are open or disputed; at most
- * LIST_MAX, and first those that the node has open: it looks for what it has missed. */
+ * ARBITER_LIST_MAX, and first those that the node has open: it looks for what it has missed. */
 int arbiter_list(void *context, struct ww_call *call)
 {
     struct arbiter *arbiter = context;
@@ -554,7 +561,7 @@ int arbiter_list(void *context, struct ww_call *call)
             bool is_first =
                 terms->state != WW_CONTRACT_DISPUTED &&
                 (ww_hash_equal(&terms->client, &node) || ww_hash_equal(&terms->provider, &node));
-            if (count == LIST_MAX)
+            if (count == ARBITER_LIST_MAX)
                 break;
             if (is_first != (pass == 0) ||
                 (!all && !ww_id_equal(&terms->client_network, &network) &&

@@ -62,16 +62,33 @@ static void count_one(struct arbiter *arbiter, const struct ww_hash *key, bool a
     }
 }
 
+/* A provider that said nothing owes its close. */
+static void count_owed(struct arbiter *arbiter, const struct ww_contract *terms, int step)
+{
+    struct arbiter_count *count;
+
+    if (terms->state != WW_CONTRACT_DISPUTED || !terms->silent ||
+        terms->closes[WW_CONTRACT_PROVIDER].present)
+        return;
+    HASH_FIND(hh, arbiter->counts, &terms->provider, sizeof(terms->provider), count);
+    if (count && (step > 0 || count->owed > 0))
+        count->owed += (uint64_t)step;
+}
+
 static void count_contract(struct arbiter *arbiter, const struct ww_contract *terms, int step)
 {
     bool disputed = terms->state == WW_CONTRACT_DISPUTED;
     struct ww_hash client_network = arbiter_network_key(&terms->client_network);
     struct ww_hash provider_network = arbiter_network_key(&terms->provider_network);
 
+    if (step < 0)
+        count_owed(arbiter, terms, step);
     count_one(arbiter, &terms->client, true, disputed, step);
     count_one(arbiter, &terms->provider, false, disputed, step);
     count_one(arbiter, &client_network, true, disputed, step);
     count_one(arbiter, &provider_network, false, disputed, step);
+    if (step > 0)
+        count_owed(arbiter, terms, step);
 }
 
 int arbiter_remember(struct arbiter *arbiter, const struct ww_contract *terms,
@@ -109,14 +126,15 @@ void arbiter_forget(struct arbiter *arbiter, struct arbiter_contract *contract)
     ww_free(contract);
 }
 
-/* Whether both sides have said what was used, and not the same. */
-static bool counts_differ(const struct ww_contract *terms)
+/* Silence may be anybody's cut line: it locks the two nodes. Any other dispute locks the networks.
+ */
+static bool is_locked(const struct ww_contract *dispute, const struct ww_contract *terms)
 {
-    const struct ww_contract_close *client = &terms->closes[WW_CONTRACT_CLIENT];
-    const struct ww_contract_close *provider = &terms->closes[WW_CONTRACT_PROVIDER];
-
-    return client->present && provider->present &&
-           (client->bytes_up != provider->bytes_up || client->bytes_down != provider->bytes_down);
+    if (dispute->silent)
+        return ww_hash_equal(&dispute->client, &terms->client) &&
+               ww_hash_equal(&dispute->provider, &terms->provider);
+    return ww_id_equal(&dispute->client_network, &terms->client_network) &&
+           ww_id_equal(&dispute->provider_network, &terms->provider_network);
 }
 
 int arbiter_check_dispute(const struct arbiter *arbiter, const struct ww_contract *terms)
@@ -124,17 +142,13 @@ int arbiter_check_dispute(const struct arbiter *arbiter, const struct ww_contrac
     struct ww_hash client_key = arbiter_network_key(&terms->client_network);
     const struct arbiter_contract *contract, *next;
 
+    if (arbiter_count_of(arbiter, &terms->provider).owed > 0)
+        return WW_EOWED;
     if (arbiter_count_of(arbiter, &client_key).disputed == 0)
         return 0;
     HASH_ITER(hh, arbiter->contracts, contract, next)
     {
-        const struct ww_contract *other = &contract->terms;
-        if (other->state != WW_CONTRACT_DISPUTED ||
-            !ww_id_equal(&other->client_network, &terms->client_network) ||
-            !ww_id_equal(&other->provider_network, &terms->provider_network))
-            continue;
-        if (counts_differ(other) || (ww_hash_equal(&other->client, &terms->client) &&
-                                     ww_hash_equal(&other->provider, &terms->provider)))
+        if (contract->terms.state == WW_CONTRACT_DISPUTED && is_locked(&contract->terms, terms))
             return WW_EDISPUTED;
     }
     return 0;

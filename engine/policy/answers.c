@@ -160,6 +160,21 @@ static void renew_fallback(const void *input, void *result)
     decision->decision = due ? WW_HOOK_ASK : WW_HOOK_WAIT;
 }
 
+static void close_fallback(const void *input, void *result)
+{
+    (void)input;
+    ((struct ww_hook_close_decision *)result)->decision = WW_HOOK_DISPUTE;
+}
+
+static void judge_fallback(const void *input, void *result)
+{
+    struct ww_hook_judge_decision *decision = result;
+
+    (void)input;
+    decision->decision = WW_HOOK_UNDECIDED;
+    snprintf(decision->reason, sizeof(decision->reason), "no policy decided");
+}
+
 /* --- match and path ----------------------------------------------------------------------- */
 
 static void rank_fallback(const void *input, void *result)
@@ -242,6 +257,10 @@ static const struct answers answers[WW_HOOK_COUNT] = {
                                  accept_check, accept_fallback},
     [WW_HOOK_CONTRACT_RENEW] = {sizeof(struct ww_hook_renew_decision), renew_prepare, check_nothing,
                                 renew_fallback},
+    [WW_HOOK_CONTRACT_CLOSE] = {sizeof(struct ww_hook_close_decision), prepare_nothing,
+                                check_nothing, close_fallback},
+    [WW_HOOK_DISPUTE_JUDGE] = {sizeof(struct ww_hook_judge_decision), prepare_nothing,
+                               check_nothing, judge_fallback},
     [WW_HOOK_MATCH_RANK] = {sizeof(struct ww_hook_rank_decision), prepare_nothing, check_nothing,
                             rank_fallback},
     [WW_HOOK_PATH_CHOOSE] = {sizeof(struct ww_hook_path_decision), prepare_nothing, path_check,

@@ -109,6 +109,21 @@ int ww_ledger_void(struct ww_ledger *ledger, const struct ww_id *contract);
  * dispute) until it is settled or voided. WW_ENOTFOUND; WW_ESTATE: it is disputed already. */
 int ww_ledger_dispute(struct ww_ledger *ledger, const struct ww_id *contract, const void *record,
                       size_t record_size);
+/* Part of an undisputed contract's bytes is certain: in one go pays used/total of every part to the
+ * payee (floor), moves what the `tail` bytes after them are worth to the payer's dispute wallet
+ * (floor of both together, less what was paid), restores the rest, and replaces the record. The
+ * contract stays, in dispute, with the tail alone: it ends by ww_ledger_settle or ww_ledger_void.
+ * paid as in ww_ledger_settle. WW_ENOTFOUND; WW_ESTATE: disputed already; WW_EINVAL (used + tail >
+ * total, or total 0). */
+struct ww_ledger_split {
+    struct ww_id payee;
+    uint64_t used, tail, total;
+    const void *record; /* borrowed */
+    size_t record_size;
+};
+int ww_ledger_split(struct ww_ledger *ledger, const struct ww_id *contract,
+                    const struct ww_ledger_split *terms,
+                    struct ww_part paid[WW_CONTRACT_PARTS_MAX]);
 /* All contracts, in order of id; everything is borrowed for the call; fn must not change the
  * ledger. */
 typedef void (*ww_ledger_contract_fn)(void *arg, const struct ww_id *contract,

@@ -68,8 +68,17 @@
 #define WW_RESTART_GRACE_S 120             /* protocol: after a restart, for nodes to come back and report */
 #define WW_CONTRACT_TIME_S_MAX (1ULL << 40) /* no time is later: sums of times and waits stay far below 2^63 */
 #define WW_CLOSE_SILENCE_S 60              /* protocol: one side silent after the other closed */
+#define WW_ALIVE_EVERY_S 60                /* protocol: a side says so often that a contract goes on … */
+#define WW_ALIVE_SILENCE_S 600             /* … and without a sign of life for so long it ends */
+#define WW_UPTIME_EVERY_S 60               /* protocol: the arbiter's up-time is stored every minute */
+#define WW_DISPUTE_LATE_CLOSE_S 86400      /* protocol: a silent side may still close for a day */
+#define WW_DISPUTE_UNDECIDED_S 2592000     /* protocol: after 30 days C settles as receipts prove */
+#define WW_FORGIVEN_SHARE 100              /* protocol: a difference is forgiven up to 1 % … */
+#define WW_FORGIVEN_DAY_SHARE 1000         /* … and up to 0.1 % of what was paid that day with other networks */
 #define WW_NODE_CONTRACTS_MAX 64           /* open ones of one client: three a connection, and those that a crash left unopened */
 #define WW_NETWORK_CONTRACTS_MAX 4096      /* open ones of one network as a client: free ones cost nothing but our memory */
+
+#define WW_ARBITER_PROOFS_MAX 4096         /* closes and cases whose signatures wait for the pool: 40 MB at most, a second's work */
 
 /* --- transfer --- */
 #define WW_MESSAGE_SENT_BYTES 16296        /* head and payload of a full message: 14 SCTP fragments of 1,164 bytes, or

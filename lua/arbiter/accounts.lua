@@ -239,6 +239,10 @@ function M.join(node, public_key, code)
     if not invitation or invitation.expires_s < now_s() then
         return nil, ww.error("EINVITE")
     end
+    local banned = ww.arbiter.is_banned({ node = node, network = invitation.network })
+    if banned and banned.banned then
+        return nil, ww.error("EBANNED")
+    end
     local list = open_invitations(invitation.network)
     if (node_counts[invitation.network] or 0) >= NODES_MAX then
         return nil, ww.error("ELIMIT", "the network has as many nodes as it may")

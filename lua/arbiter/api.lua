@@ -79,6 +79,7 @@ local ROUTES = {
     { "POST", "^/v1/contracts$", "member", contracts.request },
     { "POST", "^/v1/contracts/(%x+)/answer$", "member", contracts.answer },
     { "POST", "^/v1/contracts/(%x+)/opened$", "member", contracts.opened },
+    { "POST", "^/v1/contracts/(%x+)/alive$", "member", contracts.alive },
     { "POST", "^/v1/contracts/(%x+)/close$", "member", contracts.close },
     { "POST", "^/v1/contracts/(%x+)/signal$", "member", contracts.signal },
 }
@@ -106,8 +107,12 @@ local function find(method, path)
 end
 
 local function run(route, peer, ...)
-    if route[3] == "member" and not accounts.member(peer.node) then
+    local member = route[3] ~= "open" and accounts.member(peer.node)
+    if route[3] == "member" and not member then
         return nil, ww.error("ENONETWORK")
+    end
+    if member and sessions.is_banned(peer.node, member.network) then
+        return nil, ww.error("EBANNED")
     end
     return route[4](peer, ...)
 end

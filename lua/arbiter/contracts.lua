@@ -3,6 +3,7 @@
 local accounts = require("arbiter.accounts")
 local async = require("ops.async")
 local hub = require("arbiter.hub")
+local sessions = require("arbiter.sessions")
 
 local M = {}
 
@@ -96,6 +97,16 @@ end
 --- POST /v1/contracts/{id}/opened
 function M.opened(peer, _, id)
     return call(ww.arbiter.opened, { contract = id, provider = peer.node })
+end
+
+--- POST /v1/contracts/{id}/alive {receipt?}: the contract goes on, and this is the last receipt.
+function M.alive(peer, body, id)
+    local result, err = call(ww.arbiter.alive, {
+        contract = id,
+        party = peer.node,
+        receipt = body.receipt,
+    })
+    return result and { state = result.state }, err
 end
 
 --- POST /v1/contracts/{id}/close {close}
@@ -199,6 +210,7 @@ function M.public(applied)
         contract = applied.contract,
         state = applied.state,
         why = applied.why,
+        verdict = applied.verdict,
         bytes = applied.bytes,
     }
     if applied.paid then
@@ -215,6 +227,17 @@ function M.public(applied)
     return result
 end
 
+--- A ban is durable: sockets are closed, tokens dropped.
+local function cut(ban)
+    for _, node in ipairs(ban.node and { ban.node } or hub.nodes()) do
+        local member = accounts.member(node)
+        if ban.node or (member and member.network == ban.network) then
+            sessions.drop(node)
+            hub.drop(node, "banned")
+        end
+    end
+end
+
 --- Handlers for what the core tells by itself.
 function M.listen()
     ww.on("offer", function(offer)
@@ -225,6 +248,7 @@ function M.listen()
         end
     end)
     hub.on_gone = decline_all
+    ww.on("ban", cut)
     ww.on("contract", function(applied)
         local body = M.public(applied)
         hub.push(applied.client, "contract", body)

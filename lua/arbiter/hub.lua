@@ -25,6 +25,26 @@ function M.push(node, name, body)
     return peer.ws:send(json.encode({ push = name, body = body })) ~= nil
 end
 
+--- Closes the socket of a node, if it has one.
+---@param node string
+---@param why string
+function M.drop(node, why)
+    local peer = sockets[node]
+    if peer and peer.ws then
+        peer.ws:close(1008, why)
+    end
+end
+
+--- The nodes that have a socket.
+---@return string[]
+function M.nodes()
+    local list = {}
+    for node in pairs(sockets) do
+        list[#list + 1] = node
+    end
+    return list
+end
+
 --- What is kept per connected node: {node, public_key, provider}; nil when it isn't.
 ---@param node string
 ---@return table?

@@ -3,6 +3,7 @@ local accounts = require("arbiter.accounts")
 local api = require("arbiter.api")
 local async = require("ops.async")
 local contracts = require("arbiter.contracts")
+local court = require("arbiter.court")
 local hub = require("arbiter.hub")
 local json = require("ops.json")
 local sessions = require("arbiter.sessions")
@@ -92,7 +93,7 @@ local function public_url(config, server)
 end
 
 local function methods_of(node)
-    return {
+    local methods = {
         ["wallet.show"] = function()
             return { networks = accounts.list(), wallets = ww.ledger.wallets() }
         end,
@@ -144,6 +145,10 @@ local function methods_of(node)
             return { line = node.join_line }
         end,
     }
+    for name, method in pairs(court.methods()) do
+        methods[name] = method
+    end
+    return methods
 end
 
 --- {field of the core's status, metric, type, help}
@@ -151,6 +156,9 @@ local STATUS_METRICS = {
     { "contracts_open", "contracts_open", "gauge", "Contracts that are open" },
     { "contracts_disputed", "contracts_disputed", "gauge", "Contracts in dispute" },
     { "settled_total", "contracts_settled_total", "counter", "Contracts settled" },
+    { "disputed_total", "contracts_disputed_total", "counter", "Contracts that became disputes" },
+    { "forgiven_total", "differences_forgiven_total", "counter", "Small differences forgiven" },
+    { "proofs_pending", "proofs_pending", "gauge", "Closes whose signatures are being verified" },
     { "void_total", "contracts_void_total", "counter", "Contracts voided" },
     { "refused_total", "offers_refused_total", "counter", "Contracts refused by policy" },
     { "commits_pending", "commits_pending", "gauge", "Batches that wait for the disk" },
@@ -263,6 +271,7 @@ function M.start(config)
         accounts.commit()
     end
     watch_market(node)
+    court.watch(node, config.disputes.run_s)
     return node
 end
 

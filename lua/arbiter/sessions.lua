@@ -82,6 +82,15 @@ local function new_token(node, public_key)
     return token, shelf.life_s
 end
 
+--- Whether the node or its network is banned.
+---@param node string
+---@param network string
+---@return boolean
+function M.is_banned(node, network)
+    local answer = ww.arbiter.is_banned({ node = node, network = network })
+    return answer ~= nil and answer.banned
+end
+
 --- Checks the signature over nonce and TLS exporter, and gives a token.
 ---@param request table {connection, exporter}
 ---@param body table {public_key, nonce, signature}
@@ -104,8 +113,22 @@ function M.open(request, body)
     if not node then
         return nil, err
     end
+    local member = accounts.member(node)
+    if member and M.is_banned(node, member.network) then
+        return nil, ww.error("EBANNED")
+    end
     local token, life_s = new_token(node, body.public_key)
     return { token = token, node = node, expires_in_s = life_s }
+end
+
+--- Makes every token of a node worthless.
+---@param node string
+function M.drop(node)
+    for _, shelf in ipairs({ members, strangers }) do
+        if shelf.entries[node] then
+            shelf.entries[node].tokens = {}
+        end
+    end
 end
 
 --- Who a token belongs to: {node, public_key}, or nil.

@@ -6,6 +6,7 @@ local json = require("ops.json")
 local M = {}
 
 local RETRY_S = 2
+local ALIVE_S = 60 -- the arbiter ends a contract after ten minutes without a sign of life
 --- Answers after which a close need not be sent again: it is done, or it never will be.
 local FINAL = {
     EGONE = true,
@@ -15,6 +16,26 @@ local FINAL = {
     EMALFORMED = true,
     EAUTH = true,
 }
+
+--- Tells the arbiter of each contract on the core's connections that it goes on, with the last
+-- receipt that is held, if any. One that fails is not repeated: the next round comes in a minute.
+local function tell_alive(core, session)
+    for _, connection in ipairs((core.status({}) or { connections = {} }).connections) do
+        for _, contract in ipairs(connection.contracts) do
+            local path = ("/v1/contracts/%s/alive"):format(contract.contract)
+            session:call("POST", path, { receipt = contract.receipt })
+        end
+    end
+end
+
+local function keep_alive(core, session)
+    while not session.closed do
+        async.sleep(ALIVE_S)
+        if session.up then
+            tell_alive(core, session)
+        end
+    end
+end
 
 --- Starts to report. core is ww.client or ww.provider; session as node.session opens it.
 ---@param core table
@@ -30,6 +51,15 @@ function M.reporter(core, session, on_close)
         core.outcome({ contract = body.contract, state = body.state, json = json.encode(body) })
     end
 
+    --- The close is in the books, and its answer was lost: how it ended may never be told.
+    local function gone(contract)
+        for _, entry in ipairs((core.status({}) or { history = {} }).history) do
+            if entry.contract == contract and entry.state == "closing" then
+                self.outcome({ contract = contract, state = "gone" })
+            end
+        end
+    end
+
     local function report(close)
         self.pending = self.pending + 1
         while not session.closed do
@@ -39,7 +69,9 @@ function M.reporter(core, session, on_close)
                 core.close_done({ contract = close.contract })
                 if result and result.state then
                     self.outcome(result)
-                elseif err and err.code ~= "EGONE" then
+                elseif err and err.code == "EGONE" then
+                    gone(close.contract)
+                elseif err then
                     ww.log("warn", "node", "the arbiter did not take a close", "code=" .. err.code)
                 end
                 break
@@ -57,6 +89,7 @@ function M.reporter(core, session, on_close)
             on_close(close)
         end
     end)
+    async.run(keep_alive, core, session)
     return self
 end
 

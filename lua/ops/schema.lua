@@ -356,6 +356,8 @@ local ARBITER = {
         doc = "Fee on money that enters a market wallet, in parts per million." },
     { key = "market.exchange_fee_ppm", type = "integer", min = 0, max = 1000000, default = 0,
         doc = "Fee on purchases, in parts per million." },
+    { key = "disputes.run_s", type = "integer", min = 1, max = 86400, default = 60,
+        doc = "How often the dispute policy is asked about what is ripe, in seconds." },
     { key = "market.rates", type = "rates",
         default = { usd = "1000000000", xch = "100000000000", sol = "5000000" },
         doc = "The assets that contracts may be paid in: base units per dollar." },

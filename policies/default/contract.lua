@@ -4,6 +4,7 @@ local M = {}
 local BYTES_NEW = 64 * MiB
 local STRIKES_MAX = 3
 local SECONDS_EARLY = 3600
+local DIFFERENCES_MAX = 3
 
 --- On the arbiter: what a client gets.
 ---@param request OfferRequest
@@ -52,6 +53,22 @@ function M.renew(request)
         return { decision = "ask", reason = "an hour is left" }
     end
     return { decision = "wait", reason = "enough is left" }
+end
+
+--- On the arbiter: whether a small difference between two closes is forgiven. It may be honest: a
+-- crash, a cut line. Who has strikes, or differs again and again, is not believed.
+---@param request CloseRequest
+---@return CloseDecision
+function M.close(request)
+    for _, party in ipairs({ request.client, request.provider }) do
+        if party.strikes > 0 then
+            return { decision = "dispute", reason = "a side has strikes" }
+        end
+        if party.differences >= DIFFERENCES_MAX then
+            return { decision = "dispute", reason = "a side's closes differ often" }
+        end
+    end
+    return { decision = "settle", reason = "a small difference, as a cut line makes it" }
 end
 
 return M

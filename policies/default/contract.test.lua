@@ -61,3 +61,18 @@ test("at the last hour, the client asks", function()
     same(try("contract.renew", { seconds_left = 3600 }).decision, "ask")
     same(try("contract.renew", { seconds_left = 3601 }).decision, "wait")
 end)
+
+test("a small difference is forgiven", function()
+    same(try("contract.close", {}).decision, "settle")
+end)
+
+test("with strikes nothing is forgiven", function()
+    same(try("contract.close", { client = { strikes = 1 } }).decision, "dispute")
+    same(try("contract.close", { provider = { strikes = 1 } }).decision, "dispute")
+end)
+
+test("who differs often is not forgiven", function()
+    same(try("contract.close", { client = { differences = 2 } }).decision, "settle")
+    same(try("contract.close", { client = { differences = 3 } }).decision, "dispute")
+    same(try("contract.close", { provider = { differences = 3 } }).decision, "dispute")
+end)

@@ -219,6 +219,32 @@ bad_line="${join_line%#*}#$node"
 run 1 providers --arbiter "$bad_line"
 says "$err" "EPIN"
 
+step "disputes and bans"
+run 0 dispute list --state "$state" --json
+jq -e '.version == 1 and .disputes == []' "$out" > /dev/null || fail "dispute list: $(cat "$out")"
+run 0 dispute run --dry-run --state "$state"
+says "$err" "No dispute is ripe"
+run 1 dispute show 00000000000000000000000000000001 --state "$state"
+says "$err" "EGONE"
+run 1 dispute decide 00000000000000000000000000000001 no_fault --state "$state"
+run 2 dispute decide 00000000000000000000000000000001 guilty --state "$state"
+run 2 ban mynet --state "$state"
+says "$err" "reason"
+run 2 ban mynet --reason test --confirm other --state "$state"
+says "$err" "confirm"
+run 1 ban nobody --reason test --confirm nobody --state "$state"
+says "$err" "ENOTFOUND"
+run 0 ban mynet --reason "for a test" --confirm mynet --state "$state"
+says "$err" "mynet is banned"
+run 1 providers
+says "$err" "EBANNED"
+run 0 ban list --state "$state" --json
+jq -e '.bans | length == 1 and .[0].name == "mynet" and .[0].reason == "for a test"' "$out" > /dev/null ||
+    fail "ban list: $(cat "$out")"
+run 0 ban lift mynet --state "$state"
+run 1 ban lift mynet --state "$state"
+run 0 providers --json
+
 step "abuse of the control socket"
 WW_CONTROL=$state/control.sock WW_LUA=$here/../lua timeout -k 2 50 "$program" abuse > "$out" 2> "$err" ||
     fail "abuse: $(cat "$out" "$err")"

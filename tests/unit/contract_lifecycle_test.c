@@ -9,6 +9,9 @@
 #define NOW_MS 5000000
 #define LIMIT  1000 /* bytes of the contract */
 
+/* What nobody signed: no receipts at all. */
+static const struct ww_contract_evidence no_evidence;
+
 static struct ww_contract contract_in(enum ww_contract_state state)
 {
     return (struct ww_contract){
@@ -18,7 +21,9 @@ static struct ww_contract contract_in(enum ww_contract_state state)
         .open_by_s = NOW_S + WW_OPEN_BY_S,
         .expires_s = NOW_S + WW_EXPIRES_S,
         .state = state,
+        .disputed_bytes = state == WW_CONTRACT_DISPUTED ? LIMIT : 0,
         .waiting_since_ms = NOW_MS,
+        .alive_ms = NOW_MS,
     };
 }
 
@@ -46,7 +51,7 @@ static enum ww_contract_action step(struct ww_contract *contract,
     struct ww_contract_outcome outcome;
 
     assert_int_equal(ww_contract_step(contract, event, &outcome), 0);
-    bool told = outcome.action == WW_CONTRACT_NOTHING || outcome.action == WW_CONTRACT_STORE;
+    bool told = outcome.action <= WW_CONTRACT_STORE || outcome.action == WW_CONTRACT_VERIFY;
     assert_true(told ? outcome.why == NULL : outcome.why != NULL);
     return outcome.action;
 }
@@ -82,6 +87,16 @@ static void test_table(void **state)
         {WW_CONTRACT_EV_CLOSE,
          {REFUSED, WW_CONTRACT_STORE, WW_CONTRACT_STORE, WW_CONTRACT_STORE},
          {O, A, P, D}},
+        {WW_CONTRACT_EV_ALIVE,
+         {REFUSED, WW_CONTRACT_NOTHING, WW_CONTRACT_NOTHING, REFUSED},
+         {O, A, P, D}},
+        {WW_CONTRACT_EV_VERIFIED,
+         {REFUSED, WW_CONTRACT_STORE, WW_CONTRACT_STORE, WW_CONTRACT_STORE},
+         {O, A, P, D}},
+        {WW_CONTRACT_EV_CUT,
+         {WW_CONTRACT_VOID, WW_CONTRACT_VERIFY, WW_CONTRACT_VERIFY, WW_CONTRACT_NOTHING},
+         {O, A, P, D}},
+        {WW_CONTRACT_EV_VERDICT, {REFUSED, REFUSED, REFUSED, WW_CONTRACT_NOTHING}, {O, A, P, D}},
         {WW_CONTRACT_EV_TICK,
          {WW_CONTRACT_NOTHING, WW_CONTRACT_NOTHING, WW_CONTRACT_NOTHING, WW_CONTRACT_NOTHING},
          {O, A, P, D}},
@@ -104,6 +119,7 @@ static void test_table(void **state)
             int expected = rows[row].actions[from - WW_CONTRACT_OFFERED];
 
             event.kind = rows[row].kind;
+            event.evidence = &no_evidence;
             int rc = ww_contract_step(&contract, &event, &outcome);
             assert_int_equal(rc, expected == REFUSED ? WW_ESTATE : 0);
             assert_int_equal(outcome.action, expected == REFUSED ? WW_CONTRACT_NOTHING : expected);
@@ -169,19 +185,33 @@ static void test_equal_counts_settle(void **state)
     }
 }
 
+static enum ww_contract_action verified(struct ww_contract *contract, uint64_t ms_later)
+{
+    struct ww_contract_event event = event_of(WW_CONTRACT_EV_VERIFIED);
+
+    event.now_ms += ms_later;
+    event.evidence = &no_evidence;
+    return step(contract, &event);
+}
+
 static void test_different_counts_are_disputed(void **state)
 {
     (void)state;
-    /* The sum alone is not enough: each direction must agree. */
-    static const uint64_t other[][2] = {{10, 21}, {11, 20}, {20, 10}, {0, 0}};
+    /* The sum alone is not enough: without proof each direction must agree. */
+    static const uint64_t other[][2] = {{10, 21}, {11, 20}, {0, 0}};
     for (size_t index = 0; index < WW_ARRAY_COUNT(other); index++) {
         struct ww_contract contract = contract_in(WW_CONTRACT_OPEN);
         struct ww_contract_event event = close_of(WW_CONTRACT_CLIENT, 10, 20);
 
         step(&contract, &event);
         event = close_of(WW_CONTRACT_PROVIDER, other[index][0], other[index][1]);
-        assert_int_equal(step(&contract, &event), WW_CONTRACT_DISPUTE);
+        assert_int_equal(step(&contract, &event), WW_CONTRACT_VERIFY);
+        /* Asked again until it is answered, as a restart may come between. */
+        assert_int_equal(tick(&contract, 0, 0), WW_CONTRACT_VERIFY);
+        assert_int_equal(verified(&contract, 0), WW_CONTRACT_DISPUTE);
         assert_int_equal(contract.state, WW_CONTRACT_DISPUTED);
+        assert_int_equal(contract.disputed_bytes, LIMIT);
+        assert_false(contract.silent);
         assert_true(contract.closes[0].present && contract.closes[1].present);
     }
 }
@@ -190,23 +220,41 @@ static void test_repeated_close(void **state)
 {
     struct ww_contract contract = contract_in(WW_CONTRACT_OPEN);
     struct ww_contract_event event = close_of(WW_CONTRACT_PROVIDER, 1, 2);
-    struct ww_contract_outcome outcome;
 
     (void)state;
     assert_int_equal(step(&contract, &event), WW_CONTRACT_STORE);
     event.now_ms += 1000;
     assert_int_equal(step(&contract, &event), WW_CONTRACT_NOTHING);
     assert_int_equal(contract.waiting_since_ms, NOW_MS); /* repeating doesn't prolong the wait */
+    event.close.reason = WW_CLOSE_LOST;                  /* the counts are what matters */
+    event.close.epoch[15]++;
+    assert_int_equal(step(&contract, &event), WW_CONTRACT_NOTHING);
+    assert_int_equal(contract.proofs, 0);
+}
 
-    struct ww_contract before = contract;
-    struct ww_contract_event changed[4] = {event, event, event, event};
-    changed[0].close.bytes_up++;
-    changed[1].close.bytes_down++;
-    changed[2].close.reason = WW_CLOSE_LOST;
-    changed[3].close.epoch[15]++;
-    for (size_t index = 0; index < WW_ARRAY_COUNT(changed); index++) {
-        assert_int_equal(ww_contract_step(&contract, &changed[index], &outcome), WW_ECONFLICT);
-        assert_memory_equal(&contract, &before, sizeof(contract));
+/* Two closes of one side that differ: proof, of malice if it was in one boot epoch. */
+static void test_second_close_is_proof(void **state)
+{
+    (void)state;
+    for (int party = 0; party < 2; party++) {
+        for (int epochs = 1; epochs <= 2; epochs++) {
+            struct ww_contract contract = contract_in(WW_CONTRACT_OPEN);
+            struct ww_contract_event event = close_of((enum ww_contract_party)party, 1, 2);
+            uint32_t proof =
+                party == 0 ? (epochs == 1 ? WW_PROOF_CLIENT_CLOSES : WW_PROOF_CLIENT_EPOCHS)
+                           : (epochs == 1 ? WW_PROOF_PROVIDER_CLOSES : WW_PROOF_PROVIDER_EPOCHS);
+
+            step(&contract, &event);
+            event.close.bytes_down++;
+            event.close.epoch[0] += (uint8_t)(epochs - 1);
+            assert_int_equal(step(&contract, &event), WW_CONTRACT_VERIFY);
+            assert_int_equal(contract.proofs, proof);
+            assert_int_equal(contract.closes[party].bytes_down, 2); /* the first one stands */
+            assert_int_equal(step(&contract, &event), WW_CONTRACT_NOTHING);
+            assert_int_equal(verified(&contract, 0), WW_CONTRACT_DISPUTE);
+            event.close.bytes_down++; /* nothing new */
+            assert_int_equal(step(&contract, &event), WW_CONTRACT_NOTHING);
+        }
     }
 }
 
@@ -223,7 +271,7 @@ static void test_provider_signs_never_opened(void **state)
     contract = contract_in(WW_CONTRACT_ACTIVE);
     event.party = WW_CONTRACT_CLIENT;
     assert_int_equal(step(&contract, &event), WW_CONTRACT_STORE);
-    assert_int_equal(tick(&contract, 0, 1000 * 1000), WW_CONTRACT_NOTHING);
+    assert_int_equal(tick(&contract, 0, 800 * 1000), WW_CONTRACT_NOTHING);
     event.party = WW_CONTRACT_PROVIDER;
     assert_int_equal(step(&contract, &event), WW_CONTRACT_VOID);
 
@@ -247,12 +295,15 @@ static void test_unopened_is_void(void **state)
     uint64_t until_s = WW_OPEN_BY_S + WW_UNOPENED_GRACE_S;
 
     (void)state;
-    assert_int_equal(tick(&contract, until_s - 1, (until_s - 1) * 1000), WW_CONTRACT_NOTHING);
+    /* By up-time: while the arbiter is down nobody can report an opening. */
+    assert_int_equal(tick(&contract, WW_EXPIRES_S, (until_s - 1) * 1000), WW_CONTRACT_NOTHING);
     assert_int_equal(tick(&contract, until_s, until_s * 1000), WW_CONTRACT_VOID);
 }
 
-static void test_silence_is_disputed(void **state)
+static void test_silence(void **state)
 {
+    const uint64_t silence_ms = WW_CLOSE_SILENCE_S * 1000;
+
     (void)state;
     for (int party = 0; party < 2; party++) {
         struct ww_contract contract = contract_in(WW_CONTRACT_OPEN);
@@ -260,24 +311,79 @@ static void test_silence_is_disputed(void **state)
 
         event.now_ms += 7;
         step(&contract, &event);
-        assert_int_equal(tick(&contract, 0, WW_CLOSE_SILENCE_S * 1000 + 6), WW_CONTRACT_NOTHING);
-        assert_int_equal(tick(&contract, 0, WW_CLOSE_SILENCE_S * 1000 + 7), WW_CONTRACT_DISPUTE);
-        /* It still takes the other close, and doesn't move money again. */
-        event = close_of((enum ww_contract_party) !party, 5, 5);
-        assert_int_equal(step(&contract, &event), WW_CONTRACT_STORE);
-        assert_int_equal(contract.state, WW_CONTRACT_DISPUTED);
+        assert_int_equal(tick(&contract, 0, silence_ms + 6), WW_CONTRACT_NOTHING);
+        assert_int_equal(tick(&contract, 0, silence_ms + 7), WW_CONTRACT_VERIFY);
+        /* A silent client's contract is split: nothing is proven here, 10 are claimed. */
+        assert_int_equal(verified(&contract, silence_ms + 7),
+                         party == WW_CONTRACT_PROVIDER ? WW_CONTRACT_SPLIT : WW_CONTRACT_DISPUTE);
+        assert_int_equal(contract.disputed_bytes, party == WW_CONTRACT_PROVIDER ? 10 : LIMIT);
+        assert_true(contract.silent);
         assert_int_equal(tick(&contract, UINT32_MAX, UINT32_MAX), WW_CONTRACT_NOTHING);
+        /* It still takes the other close, and settles if it agrees. */
+        event = close_of((enum ww_contract_party) !party, 5, 5);
+        assert_int_equal(step(&contract, &event), WW_CONTRACT_SETTLE);
     }
 }
 
-static void test_expired_is_disputed(void **state)
+static void test_late_close_that_differs(void **state)
+{
+    struct ww_contract contract = contract_in(WW_CONTRACT_OPEN);
+    struct ww_contract_event event = close_of(WW_CONTRACT_PROVIDER, 50, 50);
+    struct ww_contract_outcome outcome;
+
+    (void)state;
+    step(&contract, &event);
+    assert_int_equal(verified(&contract, WW_CLOSE_SILENCE_S * 1000), WW_CONTRACT_SPLIT);
+    event = close_of(WW_CONTRACT_CLIENT, 50, 40);
+    assert_int_equal(step(&contract, &event), WW_CONTRACT_VERIFY);
+    /* Asked again until it is answered, and not judged before. */
+    assert_int_equal(tick(&contract, 0, 0), WW_CONTRACT_VERIFY);
+    event.now_ms += 2 * WW_DISPUTE_LATE_CLOSE_S * 1000ULL;
+    assert_false(ww_contract_is_ripe(&contract, &event));
+    event = event_of(WW_CONTRACT_EV_VERIFIED);
+    event.evidence = &no_evidence;
+    assert_int_equal(ww_contract_step(&contract, &event, &outcome), 0);
+    assert_int_equal(outcome.action, WW_CONTRACT_STORE);
+    assert_true(outcome.differed); /* once */
+    assert_false(contract.silent); /* and now the networks are locked */
+    assert_true(ww_contract_is_ripe(&contract, &event));
+    assert_int_equal(tick(&contract, 0, 0), WW_CONTRACT_NOTHING);
+    assert_int_equal(ww_contract_step(&contract, &event, &outcome), 0);
+    assert_false(outcome.differed);
+}
+
+static void test_expired_ends(void **state)
 {
     struct ww_contract contract = contract_in(WW_CONTRACT_OPEN);
     uint64_t until_s = WW_EXPIRES_S + WW_EXPIRED_GRACE_S;
 
     (void)state;
+    contract.alive_ms = NOW_MS + until_s * 1000;
     assert_int_equal(tick(&contract, until_s - 1, (until_s - 1) * 1000), WW_CONTRACT_NOTHING);
-    assert_int_equal(tick(&contract, until_s, until_s * 1000), WW_CONTRACT_DISPUTE);
+    assert_int_equal(tick(&contract, until_s, until_s * 1000), WW_CONTRACT_VERIFY);
+    assert_int_equal(verified(&contract, until_s * 1000), WW_CONTRACT_SETTLE);
+}
+
+static void test_signs_of_life(void **state)
+{
+    struct ww_contract contract = contract_in(WW_CONTRACT_OPEN);
+    struct ww_contract_event event = event_of(WW_CONTRACT_EV_ALIVE);
+    const uint64_t silence_ms = WW_ALIVE_SILENCE_S * 1000;
+
+    (void)state;
+    assert_int_equal(tick(&contract, 600, silence_ms - 1), WW_CONTRACT_NOTHING);
+    event.now_ms += silence_ms - 1;
+    assert_int_equal(step(&contract, &event), WW_CONTRACT_NOTHING);
+    assert_int_equal(tick(&contract, 600, silence_ms), WW_CONTRACT_NOTHING);
+    assert_int_equal(tick(&contract, 600, 2 * silence_ms - 1), WW_CONTRACT_VERIFY);
+    assert_int_equal(contract.ending, WW_CONTRACT_LIFELESS);
+    /* A close that comes meanwhile is waited for like any other. */
+    struct ww_contract closing = contract;
+    struct ww_contract_event close = close_of(WW_CONTRACT_PROVIDER, 1, 1);
+    close.now_ms = NOW_MS + 2 * silence_ms;
+    assert_int_equal(step(&closing, &close), WW_CONTRACT_STORE);
+    assert_int_equal(verified(&closing, 2 * silence_ms), WW_CONTRACT_STORE);
+    assert_int_equal(verified(&contract, 2 * silence_ms), WW_CONTRACT_SETTLE);
 }
 
 /* A client that gave up early must not have the contract disputed the moment it is opened. */
@@ -293,25 +399,53 @@ static void test_opening_after_an_empty_close(void **state)
     event.now_ms += later_ms;
     assert_int_equal(step(&contract, &event), WW_CONTRACT_STORE);
     assert_int_equal(tick(&contract, 0, later_ms + 1), WW_CONTRACT_NOTHING);
-    assert_int_equal(tick(&contract, 0, later_ms + WW_CLOSE_SILENCE_S * 1000), WW_CONTRACT_DISPUTE);
+    assert_int_equal(tick(&contract, 0, later_ms + WW_CLOSE_SILENCE_S * 1000), WW_CONTRACT_VERIFY);
 }
 
-static void test_restart_gives_grace(void **state)
+static void test_a_ban_cuts(void **state)
 {
     (void)state;
-    for (int from = WW_CONTRACT_ACTIVE; from <= WW_CONTRACT_OPEN; from++) {
+    for (int from = WW_CONTRACT_OFFERED; from <= WW_CONTRACT_DISPUTED; from++) {
         struct ww_contract contract = contract_in((enum ww_contract_state)from);
-        struct ww_contract_event event = event_of(WW_CONTRACT_EV_RESTART);
-        uint64_t grace_ms = WW_RESTART_GRACE_S * 1000;
+        struct ww_contract_event event = event_of(WW_CONTRACT_EV_CUT);
 
-        event.now_s += 2 * WW_EXPIRES_S; /* down for two days */
-        assert_int_equal(step(&contract, &event), WW_CONTRACT_NOTHING);
-        assert_int_equal(tick(&contract, 2 * WW_EXPIRES_S, grace_ms - 1), WW_CONTRACT_NOTHING);
-        assert_int_equal(ww_contract_deadline_ms(&contract, event.now_s, event.now_ms),
-                         NOW_MS + grace_ms);
-        assert_int_equal(tick(&contract, 2 * WW_EXPIRES_S, grace_ms),
-                         from == WW_CONTRACT_OPEN ? WW_CONTRACT_DISPUTE : WW_CONTRACT_VOID);
+        if (from == WW_CONTRACT_OFFERED) {
+            assert_int_equal(step(&contract, &event), WW_CONTRACT_VOID);
+        } else if (from == WW_CONTRACT_DISPUTED) {
+            assert_int_equal(step(&contract, &event), WW_CONTRACT_NOTHING);
+        } else {
+            assert_int_equal(step(&contract, &event), WW_CONTRACT_VERIFY);
+            assert_int_equal(step(&contract, &event), WW_CONTRACT_NOTHING);
+            assert_int_equal(tick(&contract, 0, 0), WW_CONTRACT_VERIFY);
+            assert_int_equal(verified(&contract, 0), WW_CONTRACT_SETTLE);
+        }
     }
+}
+
+/* Waits go on over a restart, with two minutes more; the wall clock alone ends nothing. */
+static void test_restart_gives_grace(void **state)
+{
+    struct ww_contract contract = contract_in(WW_CONTRACT_OPEN);
+    struct ww_contract_event event = close_of(WW_CONTRACT_PROVIDER, 1, 1);
+    const uint64_t grace_ms = WW_RESTART_GRACE_S * 1000;
+
+    (void)state;
+    step(&contract, &event);
+    event = event_of(WW_CONTRACT_EV_TICK);
+    event.now_s += 2 * WW_EXPIRES_S; /* down for two days */
+    event.start_ms = NOW_MS + 1000;
+    event.now_ms = NOW_MS + WW_CLOSE_SILENCE_S * 1000 + grace_ms - 1;
+    assert_int_equal(step(&contract, &event), WW_CONTRACT_NOTHING);
+    assert_int_equal(ww_contract_deadline_ms(&contract, &event), event.now_ms + 1);
+    event.now_ms++;
+    assert_int_equal(step(&contract, &event), WW_CONTRACT_VERIFY);
+
+    contract = contract_in(WW_CONTRACT_OPEN);
+    contract.alive_ms = event.start_ms;
+    event.now_ms = event.start_ms + grace_ms - 1;
+    assert_int_equal(step(&contract, &event), WW_CONTRACT_NOTHING);
+    event.now_ms++;
+    assert_int_equal(step(&contract, &event), WW_CONTRACT_VERIFY);
 }
 
 /* A tick at the deadline does something; one millisecond (or one second of wall clock) before it,
@@ -327,6 +461,8 @@ static void test_deadline_is_exact(void **state)
             contract_in((enum ww_contract_state)(1 + ww_prng_next(&prng) % 4));
         struct ww_contract_event event = event_of(WW_CONTRACT_EV_TICK);
 
+        if (ww_prng_next(&prng) % 2)
+            event.start_ms = NOW_MS + ww_prng_next(&prng) % 2;
         if (contract.state >= WW_CONTRACT_ACTIVE && ww_prng_next(&prng) % 2) {
             struct ww_contract_event close = close_of(
                 (enum ww_contract_party)(ww_prng_next(&prng) % 2), ww_prng_next(&prng) % 2, 0);
@@ -334,7 +470,7 @@ static void test_deadline_is_exact(void **state)
             close.now_ms += ww_prng_next(&prng) % 100000;
             step(&contract, &close);
         }
-        uint64_t due_ms = ww_contract_deadline_ms(&contract, NOW_S, NOW_MS);
+        uint64_t due_ms = ww_contract_deadline_ms(&contract, &event);
         if (contract.state == WW_CONTRACT_DISPUTED) {
             assert_int_equal(due_ms, UINT64_MAX);
             continue;
@@ -403,11 +539,15 @@ int main(void)
         cmocka_unit_test(test_equal_counts_settle),
         cmocka_unit_test(test_different_counts_are_disputed),
         cmocka_unit_test(test_repeated_close),
+        cmocka_unit_test(test_second_close_is_proof),
         cmocka_unit_test(test_provider_signs_never_opened),
         cmocka_unit_test(test_offer_times_out),
         cmocka_unit_test(test_unopened_is_void),
-        cmocka_unit_test(test_silence_is_disputed),
-        cmocka_unit_test(test_expired_is_disputed),
+        cmocka_unit_test(test_silence),
+        cmocka_unit_test(test_late_close_that_differs),
+        cmocka_unit_test(test_expired_ends),
+        cmocka_unit_test(test_signs_of_life),
+        cmocka_unit_test(test_a_ban_cuts),
         cmocka_unit_test(test_opening_after_an_empty_close),
         cmocka_unit_test(test_restart_gives_grace),
         cmocka_unit_test(test_deadline_is_exact),

@@ -121,6 +121,15 @@ static int do_dispute(struct scene *scene)
     return ww_ledger_dispute(scene->rig.ledger, &scene->contract, "a longer record", 15);
 }
 
+static int do_split(struct scene *scene)
+{
+    struct ww_ledger_split split = {
+        .payee = scene->payee, .used = 1, .tail = 1, .total = 3, .record = "a longer record"};
+
+    split.record_size = 15;
+    return ww_ledger_split(scene->rig.ledger, &scene->contract, &split, NULL);
+}
+
 static int do_put(struct scene *scene)
 {
     return ww_ledger_put(scene->rig.ledger, "new", "value", 5);
@@ -146,6 +155,7 @@ static void operations_survive(void **state)
     survives(do_settle, true);
     survives(do_void, true);
     survives(do_dispute, true);
+    survives(do_split, true);
     survives(do_put, false);
     survives(do_replace, false);
     survives(do_delete, false);

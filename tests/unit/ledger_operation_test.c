@@ -294,6 +294,47 @@ static void dispute_moves_and_ends(void **state)
     assert_int_equal(rig_balance(rig, PAYEE, "usd", WW_WALLET_EARNED), 20);
 }
 
+static void split_pays_disputes_and_restores(void **state)
+{
+    struct rig *rig = *state;
+    struct ww_id id = rig_id(7), payer = rig_id(PAYER), payee = rig_id(PAYEE);
+    struct ww_part parts[] = {rig_part("usd", 100), rig_part("xch", 7)},
+                   paid[WW_CONTRACT_PARTS_MAX];
+    struct ww_ledger_split split = {
+        .payee = payee, .used = 3, .tail = 2, .total = 10, .record = "tail", .record_size = 4};
+    struct seen_contract seen = {.count = 0};
+
+    rig_grant(rig, PAYER, "usd", 100);
+    rig_grant(rig, PAYER, "xch", 10);
+    assert_int_equal(ww_ledger_reserve(rig->ledger, &id, &payer, parts, 2, "r", 1), 0);
+    split.tail = 8;
+    assert_int_equal(ww_ledger_split(rig->ledger, &id, &split, NULL), WW_EINVAL);
+    split.tail = 2;
+    assert_int_equal(ww_ledger_split(rig->ledger, &id, &split, paid), 0);
+    rig_check(rig);
+    assert_true(paid[0].amount.units == 30 && paid[1].amount.units == 2);
+    assert_int_equal(rig_balance(rig, PAYEE, "usd", WW_WALLET_EARNED), 30);
+    assert_int_equal(rig_balance(rig, PAYER, "usd", WW_WALLET_DISPUTE), 20);
+    assert_int_equal(rig_balance(rig, PAYER, "usd", WW_WALLET_MARKET), 50);
+    assert_int_equal(rig_balance(rig, PAYER, "xch", WW_WALLET_DISPUTE), 1); /* 3.5 less 2.1 */
+    assert_int_equal(rig_balance(rig, PAYER, "xch", WW_WALLET_MARKET), 7);
+    assert_int_equal(ww_ledger_split(rig->ledger, &id, &split, NULL), WW_ESTATE);
+    assert_int_equal(ww_ledger_dispute(rig->ledger, &id, "r", 1), WW_ESTATE);
+    ww_ledger_each_contract(rig->ledger, see_contract, &seen);
+    assert_true(seen.count == 1 && seen.disputed);
+    assert_string_equal(seen.text, "tail");
+    assert_int_equal(rig_commit(rig), 0);
+    rig_verify(rig);
+    rig_restart(rig);
+    rig_check(rig);
+    assert_int_equal(ww_ledger_settle(rig->ledger, &id, &payee, 1, 2, NULL), 0);
+    assert_int_equal(rig_balance(rig, PAYEE, "usd", WW_WALLET_EARNED), 40);
+    assert_int_equal(rig_balance(rig, PAYER, "usd", WW_WALLET_MARKET), 60);
+    assert_int_equal(rig_balance(rig, PAYER, "xch", WW_WALLET_DISPUTE), 0);
+    assert_int_equal(ww_ledger_split(rig->ledger, &id, &split, NULL), WW_ENOTFOUND);
+    rig_check(rig);
+}
+
 static void void_gives_everything_back(void **state)
 {
     struct rig *rig = *state;
@@ -448,6 +489,7 @@ int main(void)
         TEST(settle_floors_for_the_provider),
         TEST(settle_of_all_and_of_nothing),
         TEST(dispute_moves_and_ends),
+        TEST(split_pays_disputes_and_restores),
         TEST(void_gives_everything_back),
         TEST(the_largest_amount_moves_again_and_again),
         TEST(facts_are_kept_in_order),

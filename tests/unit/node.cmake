@@ -7,10 +7,12 @@ ww_unit_test(node_arbiter SOURCES node_arbiter_test.c
 target_include_directories(unit_node_arbiter PRIVATE ${CMAKE_SOURCE_DIR}/engine/node)
 target_compile_definitions(unit_node_arbiter
                            PRIVATE WW_TEST_FOLDER="${CMAKE_CURRENT_SOURCE_DIR}")
-add_test(NAME unit.node_arbiter_disk COMMAND unit_node_arbiter disk)
 add_test(NAME unit.node_arbiter_disk_gone COMMAND unit_node_arbiter disk gone)
-set_tests_properties(unit.node_arbiter_disk unit.node_arbiter_disk_gone
-                     PROPERTIES LABELS unit TIMEOUT 60)
+set_tests_properties(unit.node_arbiter_disk_gone PROPERTIES LABELS unit TIMEOUT 60)
+foreach(part close court disk liars)
+  add_test(NAME unit.node_arbiter_${part} COMMAND unit_node_arbiter ${part})
+  set_tests_properties(unit.node_arbiter_${part} PROPERTIES LABELS unit TIMEOUT 60)
+endforeach()
 
 foreach(part open secret pair)
   ww_unit_test(node_${part} SOURCES node_${part}_test.c

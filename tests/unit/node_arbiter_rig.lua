@@ -2,6 +2,7 @@
 local accounts = require("arbiter.accounts")
 local api = require("arbiter.api")
 local async = require("ops.async")
+local contracts = require("arbiter.contracts")
 local hub = require("arbiter.hub")
 local json = require("ops.json")
 
@@ -11,6 +12,7 @@ local ANSWER_S = 3
 local DONE = 1
 
 M.GRANT = "100000000000"
+M.PRICE = "100000000000" -- of a GiB
 
 local names = 0
 
@@ -126,16 +128,27 @@ function Node:starved(count, method, path, body)
     return self:answer(id)
 end
 
-function Node:close_text(contract, up, down, reason)
+--- A signed close; more: {reason, epoch, receipt, declaration}.
+function Node:close_text(contract, up, down, more)
+    more = type(more) == "table" and more or { reason = more }
     local signed = assert(ww.test.sign_close({
-        key = self.path, contract = contract, up = up, down = down, reason = reason or DONE,
+        key = self.path, contract = contract, up = up, down = down, reason = more.reason or DONE,
+        epoch = more.epoch, receipt = more.receipt, declaration = more.declaration,
     }))
     return signed.close
 end
 
-function Node:close_contract(contract, up, down, reason)
+function Node:close_contract(contract, up, down, more)
     return self:call("POST", "/v1/contracts/" .. contract .. "/close",
-        { close = self:close_text(contract, up, down, reason) })
+        { close = self:close_text(contract, up, down, more) })
+end
+
+--- A receipt of this node's: what it received, and what the other acknowledged of its own.
+function Node:receipt(contract, received, acknowledged, sequence, epoch)
+    return assert(ww.test.sign_receipt({
+        key = self.path, contract = contract, received = received, acknowledged = acknowledged,
+        sequence = sequence or 1, epoch = epoch,
+    })).receipt
 end
 
 --- Waits for the n-th push of this name.
@@ -188,6 +201,32 @@ function M.new_provider()
     return node
 end
 
+--- What so many bytes cost, rounded down: what a provider is paid for them.
+function M.price(bytes, total)
+    -- Escrow is rounded up for the whole contract, a share of it down.
+    local escrow = math.ceil(100000000000 * total / 1073741824)
+    return ("%d"):format(math.floor(escrow * bytes / total))
+end
+
+--- A provider of somebody's network.
+function M.new_guest(host, is_provider)
+    local node = M.new_node()
+    local code = assert(host:call("POST", "/v1/invitations")).code
+    assert(node:call("POST", "/v1/members", { invitation = code }))
+    node.network, node.name = host.network, host.name
+    if is_provider then
+        assert(node:call("POST", "/v1/provider", {}))
+    end
+    return node
+end
+
+--- A contract that the provider has taken, and reported as opened.
+function M.opened(client, provider, bytes)
+    local contract = M.accepted(client, provider, bytes)
+    assert(provider:call("POST", "/v1/contracts/" .. contract.contract .. "/opened"))
+    return contract.contract
+end
+
 --- A contract that the provider has taken.
 function M.accepted(client, provider, bytes)
     local offers = 0
@@ -200,6 +239,39 @@ function M.accepted(client, provider, bytes)
     local path = "/v1/contracts/" .. offer.contract .. "/answer"
     assert(provider:call("POST", path, { accept = true }))
     return assert(client:answer(id))
+end
+
+--- Opens books in a fresh folder, with the built-in policies.
+function M.start()
+    M.folder = assert(ww.fs.temp_dir("ww-arbiter-test"))
+    async.on_failure = function()
+        ww.exit(1)
+    end
+    assert(ww.arbiter.start({
+        state = M.folder,
+        price_nano_usd_per_gib = M.PRICE,
+        rates = { "usd 1000000000" },
+    }))
+    contracts.listen()
+end
+
+--- Runs the tests {name, function} in order, and ends the process.
+function M.run(tests)
+    async.run(function()
+        M.start()
+        local failed = 0
+        for _, test in ipairs(tests) do
+            if not arg[2] or test[1]:find(arg[2], 1, true) then
+                local ok, problem = xpcall(test[2], debug.traceback)
+                failed = failed + (ok and 0 or 1)
+                local why = type(problem) == "table" and json.encode(problem) or tostring(problem)
+                print((ok and "ok     " or "FAILED ") .. test[1] .. (ok and "" or "\n" .. why))
+            end
+        end
+        accounts.commit()
+        ww.fs.remove_tree(M.folder)
+        ww.exit(failed == 0 and 0 or 1)
+    end)
 end
 
 return M

@@ -65,29 +65,12 @@ tests["different counts move the escrow to dispute, once"] = function()
     local contract = accepted(client, provider)
     assert(provider:call("POST", "/v1/contracts/" .. contract.contract .. "/opened"))
     assert(client:close_contract(contract.contract, 1, 1))
-    expect("ECONFLICT", client:close_contract(contract.contract, 1, 2))
-    local result = assert(provider:close_contract(contract.contract, 1, 2))
-    assert(result.state == "disputed")
+    assert(provider:close_contract(contract.contract, 1, 2))
+    assert(provider:pushed("contract").state == "disputed")
+    assert(client:pushed("contract").state == "disputed")
     assert(wallet(client).dispute ~= "0" and wallet(client).escrow == "0")
     expect("EDISPUTED",
         client:call("POST", "/v1/contracts", { provider = provider.id, bytes = 1e6 }))
-    check_books()
-end
-
-tests["silence keeps two nodes apart, different counts two networks"] = function()
-    local client, provider, second = new_member(true), new_provider(), new_node()
-    local code = assert(client:call("POST", "/v1/invitations")).code
-    assert(second:call("POST", "/v1/members", { invitation = code }))
-    local contract = accepted(client, provider).contract
-    assert(provider:call("POST", "/v1/contracts/" .. contract .. "/opened"))
-    assert(provider:close_contract(contract, 1, 1))
-    assert(ww.test.let_pass({ contract = contract, ms = 60000 }))
-    assert(provider:pushed("contract").state == "disputed")
-    local wanted = { provider = provider.id, bytes = 1e6 }
-    expect("EDISPUTED", client:call("POST", "/v1/contracts", wanted))
-    contract = accepted(second, provider).contract
-    assert(second:close_contract(contract, 1, 1) and provider:close_contract(contract, 1, 2))
-    expect("EDISPUTED", second:call("POST", "/v1/contracts", wanted))
     check_books()
 end
 
@@ -269,9 +252,12 @@ tests["gone is not said before the end is durable"] = function()
     local first = provider:send("POST", path, close)
     local again = provider:send("POST", path, close)
     assert(not provider.answers[again], "answered before it was durable")
-    assert(provider:answer(first).state == "settled")
-    expect("EGONE", provider:answer(again))
-    assert(provider.order[#provider.order] == again)
+    -- Signatures are verified side by side: either may be the one that counts.
+    local one, one_err = provider:answer(first)
+    local two, two_err = provider:answer(again)
+    assert((one or two).state == "settled")
+    expect("EGONE", nil, one_err or two_err)
+    assert(provider.order[#provider.order] == (one and again or first))
 end
 
 tests["a repeated network is not confirmed before it is durable"] = function()
@@ -385,6 +371,36 @@ tests["stats that nothing refers to are dropped"] = function()
     expect("ENOTFOUND", client:call("GET", "/v1/market/stats/" .. kept))
 end
 
+-- disputes ---------------------------------------------------------------------------------------
+
+--- It condemns whoever comes before it.
+local JUDGE = [[
+local M = {}
+function M.judge()
+    return { decision = "both_malicious", reason = "they look like it" }
+end
+return M
+]]
+
+tests["verdicts of malice without proof wait for a month, and ban nobody"] = function()
+    local client, provider = new_member(true), new_provider()
+    local id = accepted(client, provider).contract
+    assert(client:close_contract(id, 0, 4000))
+    assert(provider:close_contract(id, 0, 5000, { receipt = client:receipt(id, 3000, 0) }))
+    assert(client:pushed("contract").state == "disputed")
+    for _, seconds in ipairs({ 0, 29 * 86400 }) do
+        assert(ww.test.advance({ seconds = seconds }))
+        local verdict = assert(ww.arbiter.dispute_run({}).verdicts[1])
+        assert(verdict.verdict == "undecided" and verdict.refused == "both_malicious")
+        assert(wallet(client).dispute ~= "0")
+    end
+    assert(ww.test.advance({ seconds = 86400 }) and ww.arbiter.dispute_run({}))
+    local word = client:pushed("contract", 2)
+    assert(word.state == "settled" and word.bytes == 3000 and not word.verdict)
+    assert(client:call("GET", "/v1/wallet") and provider:call("GET", "/v1/wallet"))
+    check_books()
+end
+
 -- the hub ----------------------------------------------------------------------------------------
 
 tests["an answer that is too large becomes an error, not silence"] = function()
@@ -477,6 +493,8 @@ function M.main()
         assert(ww.fs.mkdir(folder .. "/policies"))
         assert(ww.fs.write(folder .. "/policies/market.lua", rig.MARKET))
         assert(ww.fs.write(folder .. "/policies/market.test.lua", "-- none\n"))
+        assert(ww.fs.write(folder .. "/policies/dispute.lua", JUDGE))
+        assert(ww.fs.write(folder .. "/policies/dispute.test.lua", "-- none\n"))
         local ok, err = ww.arbiter.start({
             state = folder,
             policies = folder .. "/policies",

@@ -141,6 +141,23 @@ static void test_fallback_of_contract(void **state)
     assert_int_equal(renewed.bytes, WW_CONTRACT_BYTES_MAX);
 }
 
+static void test_fallback_of_disputes(void **state)
+{
+    struct ww_hook_close_request close;
+    struct ww_hook_close_decision closed;
+    struct ww_hook_judge_request judge;
+    struct ww_hook_judge_decision judged;
+
+    (void)state;
+    ww_hook_sample(WW_HOOK_CONTRACT_CLOSE, &close);
+    ww_policy_call(NULL, WW_HOOK_CONTRACT_CLOSE, &close, &NO_CONTEXT, &closed, NULL);
+    assert_int_equal(closed.decision, WW_HOOK_DISPUTE);
+    ww_hook_sample(WW_HOOK_DISPUTE_JUDGE, &judge);
+    judge.client.denied_address = true;
+    ww_policy_call(NULL, WW_HOOK_DISPUTE_JUDGE, &judge, &NO_CONTEXT, &judged, NULL);
+    assert_int_equal(judged.decision, WW_HOOK_UNDECIDED);
+}
+
 static void test_fallback_of_market(void **state)
 {
     struct ww_hook_stat_request stat = {.current = {.price_nano_usd_per_gib = 5}};
@@ -183,6 +200,7 @@ int main(void)
         cmocka_unit_test(test_offer),
         cmocka_unit_test(test_rank_of_the_longest_list),
         cmocka_unit_test(test_fallback_of_contract),
+        cmocka_unit_test(test_fallback_of_disputes),
         cmocka_unit_test(test_fallback_of_market),
         cmocka_unit_test(test_fallback_of_path),
     };

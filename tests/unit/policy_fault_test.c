@@ -347,7 +347,7 @@ static void test_slow_to_compile(void **state)
     for (; size + 64 < sizeof(slow); size += 6)
         memcpy(slow + size, " and a", 6);
     size += (size_t)snprintf(slow + size, sizeof(slow) - size,
-                             " end\nreturn { offer = f, accept = f, renew = f }");
+                             " end\nreturn { offer = f, accept = f, renew = f, close = f }");
     assert_int_equal(make_file_set("contract.lua", slow, size, NULL, &set, &fault),
                      WW_EPOLICY_BUDGET);
     assert_string_equal(fault.file, "contract.lua");

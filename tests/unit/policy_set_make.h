@@ -34,7 +34,8 @@ static inline int make_offer_set(const char *before, const char *body,
     int size = snprintf(text, sizeof(text),
                         "local M = {}\n%s\nfunction M.offer(request, ctx)\n%s\nend\n"
                         "function M.accept() return { decision = 'accept' } end\n"
-                        "function M.renew() return { decision = 'ask' } end\nreturn M\n",
+                        "function M.renew() return { decision = 'ask' } end\n"
+                        "function M.close() return { decision = 'settle' } end\nreturn M\n",
                         before, body);
 
     assert_true(size > 0 && (size_t)size < sizeof(text));

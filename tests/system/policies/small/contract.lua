@@ -17,4 +17,8 @@ function M.renew(request)
     return { decision = "wait", reason = "enough is left" }
 end
 
+function M.close()
+    return { decision = "dispute", reason = "no difference is expected here" }
+end
+
 return M

@@ -1,0 +1,111 @@
+/* What the two sides of a contract claim, within the bounds that their own signatures set. Pure:
+ * see ww/contract.h.
+ *
+ * Relies on the caller to have verified every receipt that it passes. Must never let a provider
+ * claim more than the client signed plus one window, nor a client less than it signed.
+ */
+#include <string.h>
+
+#include "internal.h"
+
+/* Saturates, at most the contract's bytes. */
+static uint64_t sum_within(const struct ww_contract *contract, uint64_t up, uint64_t down)
+{
+    uint64_t sum = up + down;
+
+    return sum < up || sum > contract->bytes ? contract->bytes : sum;
+}
+
+uint64_t contract_reported(const struct ww_contract *contract, enum ww_contract_party party)
+{
+    const struct ww_contract_close *close = &contract->closes[party];
+
+    return sum_within(contract, close->bytes_up, close->bytes_down);
+}
+
+/* At most what the client's receipts prove and one window: the cap, as a contract that follows
+ * another on a connection begins with the window reached there. */
+static uint64_t provider_limit(const struct ww_contract *contract)
+{
+    uint64_t proven = WW_MIN(contract->proven[WW_CONTRACT_CLIENT], contract->bytes);
+    uint64_t room = contract->bytes - proven;
+
+    return proven + WW_MIN(room, contract->window_bytes);
+}
+
+void ww_contract_weigh(const struct ww_contract *contract, struct ww_contract_claims *claims)
+{
+    const struct ww_contract_close *client = &contract->closes[WW_CONTRACT_CLIENT];
+    const struct ww_contract_close *provider = &contract->closes[WW_CONTRACT_PROVIDER];
+    uint64_t proven = WW_MIN(contract->proven[WW_CONTRACT_CLIENT], contract->bytes);
+
+    memset(claims, 0, sizeof(*claims));
+    claims->client = proven;
+    if (client->present)
+        claims->client = WW_MAX(proven, contract_reported(contract, WW_CONTRACT_CLIENT));
+    claims->provider = client->present ? claims->client : proven;
+    if (provider->present)
+        claims->provider =
+            WW_MIN(provider_limit(contract), contract_reported(contract, WW_CONTRACT_PROVIDER));
+    uint64_t low = WW_MIN(claims->client, claims->provider);
+    uint64_t high = WW_MAX(claims->client, claims->provider);
+    claims->difference = high - low;
+    claims->forgiven = WW_MAX(low, proven);
+    claims->forgivable = client->present && provider->present && contract->proofs == 0 &&
+                         claims->difference <= contract->window_bytes &&
+                         claims->difference <= high / WW_FORGIVEN_SHARE;
+}
+
+/* In one boot epoch a later receipt never says less, and one sequence says one thing. */
+static bool contradict(const struct ww_receipt *a, const struct ww_receipt *b)
+{
+    if (memcmp(a->epoch, b->epoch, sizeof(a->epoch)) != 0)
+        return false;
+    if (a->sequence > b->sequence)
+        return contradict(b, a);
+    if (a->sequence == b->sequence)
+        return a->next_index != b->next_index || a->bytes_received != b->bytes_received ||
+               a->bytes_acknowledged != b->bytes_acknowledged;
+    return a->next_index > b->next_index || a->bytes_received > b->bytes_received ||
+           a->bytes_acknowledged > b->bytes_acknowledged;
+}
+
+static void examine_signer(struct ww_contract *contract, enum ww_contract_party signer,
+                           const struct ww_contract_sight sights[2])
+{
+    uint64_t *proven = &contract->proven[signer];
+
+    for (size_t index = 0; index < 2; index++) {
+        const struct ww_receipt *receipt = &sights[index].receipt;
+
+        if (sights[index].valid)
+            *proven = WW_MAX(*proven, sum_within(contract, receipt->bytes_received,
+                                                 receipt->bytes_acknowledged));
+    }
+    if (sights[0].valid && sights[1].valid && contradict(&sights[0].receipt, &sights[1].receipt))
+        contract->proofs |=
+            signer == WW_CONTRACT_CLIENT ? WW_PROOF_CLIENT_RECEIPTS : WW_PROOF_PROVIDER_RECEIPTS;
+}
+
+static bool is_above(const struct ww_contract *contract, const struct ww_contract_close *close)
+{
+    uint64_t sum = close->bytes_up + close->bytes_down;
+
+    return sum < close->bytes_up || sum > contract->bytes || sum > provider_limit(contract);
+}
+
+void ww_contract_examine(struct ww_contract *contract, const struct ww_contract_evidence *evidence)
+{
+    const struct ww_contract_close *client = &contract->closes[WW_CONTRACT_CLIENT];
+    const struct ww_contract_close *provider = &contract->closes[WW_CONTRACT_PROVIDER];
+
+    examine_signer(contract, WW_CONTRACT_CLIENT, evidence->sights[WW_CONTRACT_CLIENT]);
+    examine_signer(contract, WW_CONTRACT_PROVIDER, evidence->sights[WW_CONTRACT_PROVIDER]);
+    if (evidence->denied)
+        contract->proofs |= WW_PROOF_CLIENT_DENIED;
+    if (client->present &&
+        contract_reported(contract, WW_CONTRACT_CLIENT) < contract->proven[WW_CONTRACT_CLIENT])
+        contract->proofs |= WW_PROOF_CLIENT_BELOW;
+    if (provider->present && is_above(contract, provider))
+        contract->proofs |= WW_PROOF_PROVIDER_ABOVE;
+}

@@ -1,0 +1,21 @@
+/* Shared by the files of the room: what a side reported, and how the steps of a dispute are taken.
+ */
+#pragma once
+#include "ww/contract.h"
+
+/* Sum of both directions as the side reported it, at most the contract's bytes. */
+uint64_t contract_reported(const struct ww_contract *contract, enum ww_contract_party party);
+/* A close, or a declaration, has come whose signatures were not looked at yet. */
+bool contract_wants_look(const struct ww_contract *contract);
+/* Milliseconds of up-time since the wait began; a wait that began before the last start has
+ * WW_RESTART_GRACE_S more. */
+uint64_t contract_waited_ms(uint64_t since_ms, const struct ww_contract_event *now);
+struct ww_contract_outcome contract_outcome(enum ww_contract_action action, const char *why);
+/* SETTLE so that `used` bytes are paid for in all. */
+struct ww_contract_outcome contract_settle(const struct ww_contract *contract, uint64_t used,
+                                           const char *why);
+/* A whole contract becomes a dispute now. */
+struct ww_contract_outcome contract_dispute(struct ww_contract *contract, uint64_t now_ms,
+                                            const char *why);
+int contract_take_verdict(struct ww_contract *contract, const struct ww_contract_event *event,
+                          struct ww_contract_outcome *outcome);
