@@ -133,15 +133,16 @@ static int take_close(struct ww_contract *contract, const struct ww_contract_eve
     *own = event->close;
     own->present = true;
     contract->alive_ms = event->now_ms;
-    if (other->present && same_counts(own, other) && contract->proofs == 0 &&
-        own->declaration_size == 0) {
+    bool declared =
+        contract->closes[WW_CONTRACT_PROVIDER].declaration_size > 0 && !contract->examined;
+    if (other->present && same_counts(own, other) && contract->proofs == 0 && !declared) {
         *outcome = contract_settle(contract, contract_reported(contract, event->party),
                                    "both sides report the same counts");
         return 0;
     }
     if (!waits && waits_for_other_side(contract))
         contract->waiting_since_ms = event->now_ms;
-    bool verify = other->present || own->declaration_size > 0;
+    bool verify = other->present || declared;
     *outcome = contract_outcome(verify ? WW_CONTRACT_VERIFY : WW_CONTRACT_STORE, NULL);
     return 0;
 }

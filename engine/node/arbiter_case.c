@@ -1,7 +1,7 @@
 /* What belongs to a contract's case and has no room in its record: a declaration that came with a
  * close, and second closes that differ from the first, as they were signed.
  *
- * Facts "case/<contract>/…", in pieces that a fact can hold, written in the batch of the close and
+ * Facts "~case/<contract>/…", in pieces that a fact can hold, written in the batch of the close and
  * gone in the batch that ends the contract.
  */
 #include <stdio.h>
@@ -9,7 +9,7 @@
 
 #include "arbiter.h"
 
-#define PREFIX     "case/"
+#define PREFIX     "~case/" /* sealed: it names a contract */
 #define PIECES_MAX 2 /* of WW_LEDGER_VALUE_BYTES_MAX: a close has at most WW_CLOSE_BYTES_MAX */
 _Static_assert(WW_CLOSE_BYTES_MAX <= PIECES_MAX * WW_LEDGER_VALUE_BYTES_MAX, "a close fits");
 

@@ -230,22 +230,6 @@ static int bound_choose_path(void *context, struct ww_call *call)
     return 0;
 }
 
-/* {peer}: gives the connection up; event "lost" follows. */
-static int bound_disconnect(void *context, struct ww_call *call)
-{
-    struct client *client = context;
-    struct ww_hash peer;
-    int rc = ww_call_hash(call, "peer", &peer);
-
-    if (rc)
-        return rc;
-    struct conn *conn = edge_find(&client->edge, &peer);
-    if (!conn)
-        return WW_ENOTFOUND;
-    conn_lose(conn, WW_ECLOSED);
-    return 0;
-}
-
 /* {peer, contract}: signs that it was never opened; event "close" follows. */
 static int bound_never_opened(void *context, struct ww_call *call)
 {
@@ -347,6 +331,11 @@ static int bound_start(void *context, struct ww_call *call)
     return rc ? rc : bound_status(client, call);
 }
 
+static int shared_disconnect(void *context, struct ww_call *call)
+{
+    return edge_disconnect(context, call);
+}
+
 static int shared_signal(void *context, struct ww_call *call)
 {
     return edge_signal(context, call);
@@ -378,7 +367,7 @@ int client_bind(struct ww_ops *ops, struct client **out)
         {"choose_path", bound_choose_path},
         {"end_contracts", bound_end_contracts},
         {"status", bound_status},
-        {"disconnect", bound_disconnect},
+        {"disconnect", shared_disconnect},
         {"never_opened", bound_never_opened},
         {"signals_again", shared_signals_again},
         {"close_done", shared_close_done},

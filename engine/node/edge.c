@@ -141,6 +141,20 @@ void edge_drop(struct edge *edge, struct conn *conn)
     conn_destroy(conn);
 }
 
+int edge_disconnect(struct edge *edge, struct ww_call *call)
+{
+    struct ww_hash peer;
+    int rc = ww_call_hash(call, "peer", &peer);
+
+    if (rc)
+        return rc;
+    struct conn *conn = edge_find(edge, &peer);
+    if (!conn)
+        return WW_ENOTFOUND;
+    conn_lose(conn, WW_ECLOSED);
+    return 0;
+}
+
 int edge_signal(struct edge *edge, struct ww_call *call)
 {
     struct ww_hash peer;
@@ -213,6 +227,16 @@ static uint64_t unpromised(const struct ww_transfer_contract_info *contract)
     return contract->bytes_max > promised ? contract->bytes_max - promised : 0;
 }
 
+/* The last receipt of the other side: it goes to the arbiter with each sign of life. */
+static void put_receipt(struct ww_call *call, const struct ww_transfer_counts *counts)
+{
+    char text[2 * WW_RECEIPT_BYTES_MAX];
+
+    if (counts->receipt_size > 0 &&
+        ww_base64_format(counts->receipt, counts->receipt_size, text, sizeof(text)) == 0)
+        ww_call_put_text(call, "receipt", text);
+}
+
 static void put_conn(struct ww_call *call, struct conn *conn)
 {
     struct ww_transfer_contract_info contracts[4];
@@ -252,6 +276,7 @@ static void put_conn(struct ww_call *call, struct conn *conn)
         ww_call_put_text(call, "state", contract_state(contracts[index].state));
         ww_call_put_u64(call, "bytes", contracts[index].bytes_max);
         ww_call_put_u64(call, "bytes_unpromised", unpromised(&contracts[index]));
+        put_receipt(call, &contracts[index].counts);
         ww_call_put_u64(call, "bytes_up", contracts[index].counts.bytes_up);
         ww_call_put_u64(call, "bytes_down", contracts[index].counts.bytes_down);
         ww_call_end(call);

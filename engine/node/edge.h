@@ -92,6 +92,8 @@ int edge_connect(struct edge *edge, const struct ww_hash *remote,
 void edge_drop(struct edge *edge, struct conn *conn);
 /* Shared bound functions: signal{peer, text}, signals_again{}, close_done{contract},
  * outcome{contract, state, json}. */
+/* disconnect{peer}: gives the connection up; event "lost" follows. */
+int edge_disconnect(struct edge *edge, struct ww_call *call);
 int edge_signal(struct edge *edge, struct ww_call *call);
 /* Signals get through again: signals_again{}. */
 int edge_signals_again(struct edge *edge, struct ww_call *call);

@@ -4,7 +4,8 @@
  * denied_flows=};
  * secret{key_id=, secret=}; accept{contract=, bytes=, …} asks the policy; signal{peer=, contract=,
  * text=} makes the connection at the first one; confirmed{peer=, contract=}; never_opened{…};
- * end_contracts{}; signals_again, close_done, outcome, status. Events: see edge.h.
+ * end_contracts{}; disconnect{peer=}; signals_again, close_done, outcome, status. Events: see
+ * edge.h.
  */
 #include <string.h>
 
@@ -208,6 +209,11 @@ static int shared_signals_again(void *context, struct ww_call *call)
     return edge_signals_again(context, call);
 }
 
+static int shared_disconnect(void *context, struct ww_call *call)
+{
+    return edge_disconnect(context, call);
+}
+
 static int shared_close_done(void *context, struct ww_call *call)
 {
     return edge_close_done(context, call);
@@ -227,6 +233,7 @@ int provider_bind(struct ww_ops *ops, struct provider **out)
         {"signal", bound_signal},
         {"confirmed", bound_confirmed},
         {"never_opened", bound_never_opened},
+        {"disconnect", shared_disconnect},
         {"end_contracts", bound_end_contracts},
         {"status", bound_status},
         {"signals_again", shared_signals_again},

@@ -37,6 +37,22 @@ local function keep_alive(core, session)
     end
 end
 
+--- What the arbiter says of a contract that has ended, as far as it goes.
+local ENDED = { settled = true, void = true, disputed = true }
+
+--- The arbiter has ended a contract that goes on here: a ban, or a dispute. Nothing more is served
+-- or paid under it, so its connection ends, and its close says what was counted.
+local function cut(core, contract)
+    for _, connection in ipairs((core.status({}) or { connections = {} }).connections) do
+        for _, held in ipairs(connection.contracts) do
+            local is_used = held.state == "current" or held.state == "ready"
+            if held.contract == contract and is_used then
+                core.disconnect({ peer = connection.peer })
+            end
+        end
+    end
+end
+
 --- Starts to report. core is ww.client or ww.provider; session as node.session opens it.
 ---@param core table
 ---@param session table
@@ -49,6 +65,9 @@ function M.reporter(core, session, on_close)
     --- Remembers the arbiter's word on a contract for this node's status.
     function self.outcome(body)
         core.outcome({ contract = body.contract, state = body.state, json = json.encode(body) })
+        if ENDED[body.state] then
+            cut(core, body.contract)
+        end
     end
 
     --- The close is in the books, and its answer was lost: how it ended may never be told.

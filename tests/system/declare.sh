@@ -1,7 +1,8 @@
 #!/bin/bash
 # A client whose list lets a private destination through, and a provider that goes by the fixed one:
 # the signed declaration closes the contract at once and is in the close. What the provider excepts
-# itself goes on. declare.sh
+# itself goes on. The arbiter finds the proof: the client is banned, the provider has the escrow.
+# declare.sh
 . "$(dirname "$0")/lib.sh"
 
 start_arbiter
@@ -26,6 +27,19 @@ is_denied() {
 }
 wait_for 10 "the end of the contract" is_denied
 step "closed: $(status provider | jq -c --arg id "$contract" '.history[] | select(.contract == $id)')"
+
+is_disputed() {
+    [[ $(status arbiter | jq .disputed_total) == 1 ]]
+}
+wait_for 15 "the dispute" is_disputed
+"$program" dispute list --state "$scratch/arbiter" --json > "$scratch/list.json"
+"$program" dispute run --state "$scratch/arbiter" --json > "$scratch/run.json" || fail "dispute run"
+step "run: $(jq -c . "$scratch/run.json")"
+client_node=$(status client | jq -r .node)
+call arbiter ban.list | jq -e --arg node "$client_node" '.bans | length == 1 and .[0].node == $node' ||
+    fail "bans: $(call arbiter ban.list)"
+call arbiter wallet.show | jq -e '[.wallets[] | .dispute | tonumber] | add == 0' ||
+    fail "a verdict leaves money in dispute"
 check_books
 node_stop client
 node_stop provider

@@ -5,14 +5,15 @@
 . "$(dirname "$0")/lib.sh"
 
 start_all
+# 2 MiB a second, so that the contract, of 64 MiB, is the same one until the kill.
 busy() {
-    traffic endless --max 8388608 --total 120 --seed "$1" > /dev/null 2>> "$scratch/endless.log" &
+    traffic slow --count 8 --max 67108864 --seed "$1" > /dev/null 2>> "$scratch/slow.log" &
     traffic_pid=$!
     wait_for 15 "traffic" is_busy
 }
 
 is_busy() {
-    status client | jq -e '([.connections[].contracts[] | .bytes_down] | add) > 4000000'
+    status client | jq -e '([.connections[].contracts[] | .bytes_down] | add) > 1000000'
 }
 
 idle() {

@@ -211,6 +211,31 @@ static void test_denied_declaration_ends_it_at_once(void **state)
     assert_int_equal(outcome.action, WW_CONTRACT_NOTHING);
 }
 
+/* The client is as fast as the pool, and says the same: that does not settle it. */
+static void test_equal_counts_wait_for_a_declaration(void **state)
+{
+    struct ww_contract contract = open_contract();
+    struct ww_contract_evidence evidence = {.denied = true};
+    struct ww_contract_event event = {.kind = WW_CONTRACT_EV_CLOSE,
+                                      .party = WW_CONTRACT_PROVIDER,
+                                      .now_ms = NOW_MS,
+                                      .close = close_of(3, 5)};
+    struct ww_contract_outcome outcome;
+
+    (void)state;
+    event.close.reason = WW_CLOSE_DENIED;
+    event.close.declaration_size = 99;
+    assert_int_equal(ww_contract_step(&contract, &event, &outcome), 0);
+    event.party = WW_CONTRACT_CLIENT;
+    event.close = close_of(3, 5);
+    assert_int_equal(ww_contract_step(&contract, &event, &outcome), 0);
+    assert_int_equal(outcome.action, WW_CONTRACT_VERIFY);
+    struct ww_contract innocent = contract;
+    assert_int_equal(ended(&contract, &evidence, false).action, WW_CONTRACT_DISPUTE);
+    evidence.denied = false;
+    assert_int_equal(ended(&innocent, &evidence, false).action, WW_CONTRACT_SETTLE);
+}
+
 static void test_silent_client(void **state)
 {
     struct ww_contract contract = open_contract();
@@ -350,6 +375,7 @@ int main(void)
         cmocka_unit_test(test_forgiving),
         cmocka_unit_test(test_contradicting_receipts),
         cmocka_unit_test(test_denied_declaration_ends_it_at_once),
+        cmocka_unit_test(test_equal_counts_wait_for_a_declaration),
         cmocka_unit_test(test_silent_client),
         cmocka_unit_test(test_verdicts),
         cmocka_unit_test(test_undecided_ends_after_30_days),

@@ -275,7 +275,7 @@ end)
 test("a case's papers go with its verdict, and what a crash left with the next start", function()
     local function papers(id)
         local count = 0
-        for _, fact in ipairs(ww.ledger.facts("case/")) do
+        for _, fact in ipairs(ww.ledger.facts("~case/")) do
             count = count + (fact.key:find(id, 1, true) and 1 or 0)
         end
         return count
@@ -291,7 +291,7 @@ test("a case's papers go with its verdict, and what a crash left with the next s
     assert(provider:close_contract(id, 0, 5, { reason = DENIED, declaration = signed }))
     assert(papers(id) == 2)
     local stray = ww.crypto.id()
-    assert(ww.ledger.put("case/" .. stray .. "/client/0", "x"))
+    assert(ww.ledger.put("~case/" .. stray .. "/client/0", "x"))
     accounts.commit()
     reopen()
     assert(papers(id) == 2 and papers(stray) == 0)
