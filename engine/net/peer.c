@@ -150,13 +150,13 @@ static void shut(struct ww_peer *peer)
     peer->connect_timer = NULL;
     ww_timer_destroy(peer->dtls_timer);
     peer->dtls_timer = NULL;
-    ww_timer_destroy(peer->change.timer);
-    peer->change.timer = NULL;
-    /* From the top: each says goodbye through the next. */
+    /* From the top: each says goodbye through the next, which may find the path silent. */
     ww_sctp_destroy(peer->sctp);
     peer->sctp = NULL;
     ww_dtls_destroy(peer->dtls);
     peer->dtls = NULL;
+    ww_timer_destroy(peer->change.timer);
+    peer->change.timer = NULL;
     ww_transport_close(peer);
     ww_free(peer->remote_ufrag);
     peer->remote_ufrag = NULL;

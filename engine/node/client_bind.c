@@ -270,6 +270,10 @@ static int bound_end_contracts(void *context, struct ww_call *call)
     {
         if (one && !ww_hash_equal(&conn->remote, &peer))
             continue;
+        if (!conn->is_ready) {
+            conn_lose(conn, WW_ECLOSED); /* nobody would answer END */
+            continue;
+        }
         ww_transfer_contract_end(conn->transfer, ww_loop_now_us(conn->loop));
         conn_touch(conn);
     }
