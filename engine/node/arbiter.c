@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "node.h"
+#include "ww/book.h"
 
 #define UPTIME_KEY   "uptime"
 #define POOL_THREADS 2
@@ -40,72 +41,23 @@ static void fail_node(struct arbiter *arbiter, int rc)
     ww_loop_stop(arbiter->loop);
 }
 
-static void count_paid(struct arbiter_applied *applied)
+/* The action, in the books, and what a settlement adds to what is known of the two networks. */
+static int act(struct arbiter *arbiter, struct arbiter_applied *applied)
 {
-    while (applied->paid_count < WW_CONTRACT_PARTS_MAX &&
-           applied->paid[applied->paid_count].asset[0])
-        applied->paid_count++;
-}
-
-static int settle(struct arbiter *arbiter, struct arbiter_applied *applied)
-{
-    const struct ww_contract *terms = &applied->terms;
-    int rc = ww_ledger_settle(arbiter->ledger, &terms->id, &terms->provider_network,
-                              applied->outcome.part, applied->outcome.whole, applied->paid);
+    struct ww_contract_booked booked;
+    int rc = ww_contract_book(arbiter->ledger, &applied->terms, &applied->outcome, &booked);
 
     if (rc)
         return rc;
-    count_paid(applied);
-    arbiter_account_settled(arbiter, terms, &applied->outcome);
-    arbiter->settled_count++;
-    arbiter->forgiven_count += applied->outcome.forgiven > 0;
-    return 0;
-}
-
-static int split(struct arbiter *arbiter, struct arbiter_applied *applied, const uint8_t *record,
-                 size_t size)
-{
-    const struct ww_contract *terms = &applied->terms;
-    const struct ww_ledger_split shares = {
-        .payee = terms->provider_network,
-        .used = applied->outcome.used,
-        .tail = terms->disputed_bytes,
-        .total = terms->bytes,
-        .record = record,
-        .record_size = size,
-    };
-    int rc = ww_ledger_split(arbiter->ledger, &terms->id, &shares, applied->paid);
-
-    count_paid(applied);
-    return rc;
-}
-
-/* The action, in the books. */
-static int act(struct arbiter *arbiter, struct arbiter_applied *applied)
-{
-    const struct ww_id *id = &applied->terms.id;
-    uint8_t record[WW_CONTRACT_RECORD_BYTES_MAX];
-    size_t size = ww_contract_encode(&applied->terms, record);
-
-    switch (applied->outcome.action) {
-    case WW_CONTRACT_NOTHING:
-        return 0;
-    case WW_CONTRACT_STORE:
-    case WW_CONTRACT_SIGN:
-    case WW_CONTRACT_VERIFY:
-        return ww_ledger_record(arbiter->ledger, id, record, size);
-    case WW_CONTRACT_VOID:
-        applied->gone = true;
-        return ww_ledger_void(arbiter->ledger, id);
-    case WW_CONTRACT_SETTLE:
-        applied->gone = true;
-        return settle(arbiter, applied);
-    case WW_CONTRACT_DISPUTE:
-        return ww_ledger_dispute(arbiter->ledger, id, record, size);
-    case WW_CONTRACT_SPLIT:
-        return split(arbiter, applied, record, size);
+    memcpy(applied->paid, booked.paid, sizeof(applied->paid));
+    applied->paid_count = booked.paid_count;
+    applied->gone = booked.gone;
+    if (applied->outcome.action == WW_CONTRACT_SETTLE) {
+        arbiter_account_settled(arbiter, &applied->terms, &applied->outcome);
+        arbiter->settled_count++;
+        arbiter->forgiven_count += applied->outcome.forgiven > 0;
     }
-    return WW_EINVAL;
+    return 0;
 }
 
 /* What follows from a verdict. A ban that could not be written leaves the proof's bearer at large:
