@@ -66,7 +66,8 @@ bool contract_wants_look(const struct ww_contract *contract)
 {
     const struct ww_contract_close *provider = &contract->closes[WW_CONTRACT_PROVIDER];
 
-    if (contract->state == WW_CONTRACT_DISPUTED && contract->silent && both_closed(contract))
+    if (contract->state == WW_CONTRACT_DISPUTED &&
+        (contract->unseen || (contract->silent && both_closed(contract))))
         return true;
     return provider->present && provider->declaration_size > 0 && !contract->examined;
 }
@@ -143,6 +144,7 @@ static int take_close(struct ww_contract *contract, const struct ww_contract_eve
     if (!waits && waits_for_other_side(contract))
         contract->waiting_since_ms = event->now_ms;
     bool verify = other->present || declared;
+    contract->unseen = verify && contract->state == WW_CONTRACT_DISPUTED;
     *outcome = contract_outcome(verify ? WW_CONTRACT_VERIFY : WW_CONTRACT_STORE, NULL);
     return 0;
 }
@@ -242,6 +244,7 @@ static int take_verified(struct ww_contract *contract, const struct ww_contract_
         return WW_ESTATE;
     ww_contract_examine(contract, event->evidence);
     contract->examined = contract->closes[WW_CONTRACT_PROVIDER].present;
+    contract->unseen = false;
     if (contract->state == WW_CONTRACT_DISPUTED)
         verified_in_dispute(contract, outcome);
     else if (contract->proofs & (proofs_of_malice | proofs_of_closes))

@@ -16,6 +16,8 @@
 #define RECORD_VERSION 2
 #define FLAG_SILENT    1
 #define FLAG_EXAMINED  2
+#define FLAG_UNSEEN    4
+#define FLAG_ALL       (FLAG_SILENT | FLAG_EXAMINED | FLAG_UNSEEN)
 
 static void put_id(struct ww_buf *out, const struct ww_id *id)
 {
@@ -80,7 +82,8 @@ size_t ww_contract_encode(const struct ww_contract *contract,
     ww_buf_put_u8(&out, (uint8_t)contract->state);
     put_terms(&out, contract);
     ww_buf_put_u8(&out, (uint8_t)((contract->silent ? FLAG_SILENT : 0) |
-                                  (contract->examined ? FLAG_EXAMINED : 0)));
+                                  (contract->examined ? FLAG_EXAMINED : 0) |
+                                  (contract->unseen ? FLAG_UNSEEN : 0)));
     ww_buf_put_u8(&out, (uint8_t)contract->ending);
     ww_buf_put_u32(&out, contract->proofs);
     ww_buf_put_u64(&out, contract->proven[WW_CONTRACT_CLIENT]);
@@ -144,9 +147,8 @@ static bool is_sane(const struct ww_contract *contract, uint8_t flags)
            contract->bytes >= 1 && contract->bytes <= WW_CONTRACT_BYTES_MAX &&
            contract->price_ppm <= WW_PPM && contract->issued_s <= contract->open_by_s &&
            contract->open_by_s <= contract->expires_s &&
-           contract->expires_s <= WW_CONTRACT_TIME_S_MAX &&
-           flags <= (FLAG_SILENT | FLAG_EXAMINED) && contract->ending <= WW_CONTRACT_LIFELESS &&
-           (contract->proofs & ~WW_PROOF_ALL) == 0;
+           contract->expires_s <= WW_CONTRACT_TIME_S_MAX && flags <= FLAG_ALL &&
+           contract->ending <= WW_CONTRACT_LIFELESS && (contract->proofs & ~WW_PROOF_ALL) == 0;
 }
 
 static bool is_tail_sane(const struct ww_contract *contract)
@@ -189,6 +191,7 @@ int ww_contract_decode(const void *record, size_t size, uint64_t now_ms,
     uint8_t flags = ww_cursor_u8(&in);
     contract->silent = flags & FLAG_SILENT;
     contract->examined = flags & FLAG_EXAMINED;
+    contract->unseen = flags & FLAG_UNSEEN;
     contract->ending = (enum ww_contract_ending)ww_cursor_u8(&in);
     contract->proofs = ww_cursor_u32(&in);
     contract->proven[WW_CONTRACT_CLIENT] = ww_cursor_u64(&in);

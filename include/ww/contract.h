@@ -83,6 +83,7 @@ struct ww_contract {
     uint64_t issued_s, open_by_s, expires_s; /* seconds since 1970 */
     enum ww_contract_state state;
     bool examined; /* the declaration in the provider's close was looked at */
+    bool unseen;   /* DISPUTED: a close came whose signatures were not looked at */
     bool silent;   /* DISPUTED because one side said nothing: no fault, and only nodes are locked */
     enum ww_contract_ending ending;
     uint32_t proofs;           /* WW_PROOF_* */

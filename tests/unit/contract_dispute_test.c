@@ -367,6 +367,41 @@ static void test_names(void **state)
         assert_int_equal(ww_proof_text(bit) != NULL, (bit & WW_PROOF_ALL) != 0);
 }
 
+/* A dispute by proof; the provider's close comes late, and the arbiter is killed before it has
+ * looked at the receipt in it. */
+static void test_a_late_close_is_looked_at_after_a_restart(void **state)
+{
+    struct ww_contract contract = open_contract();
+    struct ww_contract_event event = {.kind = WW_CONTRACT_EV_CLOSE,
+                                      .now_ms = NOW_MS,
+                                      .party = WW_CONTRACT_PROVIDER,
+                                      .close = close_of(0, 300000)};
+    struct ww_contract_evidence evidence = {.sights[WW_CONTRACT_CLIENT][0] =
+                                                sight(1, 1, 300000, 0)};
+    struct ww_contract_outcome outcome;
+    uint8_t record[WW_CONTRACT_RECORD_BYTES_MAX];
+
+    (void)state;
+    contract.state = WW_CONTRACT_DISPUTED;
+    contract.disputed_bytes = LIMIT;
+    contract.proofs = WW_PROOF_CLIENT_CLOSES;
+    contract.closes[WW_CONTRACT_CLIENT] = close_of(0, 10);
+    assert_int_equal(ww_contract_step(&contract, &event, &outcome), 0);
+    assert_int_equal(outcome.action, WW_CONTRACT_VERIFY);
+
+    size_t size = ww_contract_encode(&contract, record);
+    assert_int_equal(ww_contract_decode(record, size, NOW_MS, &contract), 0);
+    assert_false(ww_contract_is_ripe(&contract, &event));
+    assert_int_equal(ww_contract_deadline_ms(&contract, &event), NOW_MS);
+    event.kind = WW_CONTRACT_EV_TICK;
+    assert_int_equal(ww_contract_step(&contract, &event, &outcome), 0);
+    assert_int_equal(outcome.action, WW_CONTRACT_VERIFY);
+    (void)ended(&contract, &evidence, false);
+    assert_int_equal(contract.proven[WW_CONTRACT_CLIENT], 300000);
+    assert_true(ww_contract_is_ripe(&contract, &event));
+    assert_int_equal(ww_contract_deadline_ms(&contract, &event), UINT64_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -378,6 +413,7 @@ int main(void)
         cmocka_unit_test(test_equal_counts_wait_for_a_declaration),
         cmocka_unit_test(test_silent_client),
         cmocka_unit_test(test_verdicts),
+        cmocka_unit_test(test_a_late_close_is_looked_at_after_a_restart),
         cmocka_unit_test(test_undecided_ends_after_30_days),
         cmocka_unit_test(test_names),
     };

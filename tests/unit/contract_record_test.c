@@ -49,6 +49,7 @@ static void random_contract(struct ww_prng *prng, struct ww_contract *contract)
     contract->expires_s = contract->open_by_s + ww_prng_next(prng) % (WW_CONTRACT_TIME_S_MAX / 4);
     contract->state = (enum ww_contract_state)(1 + ww_prng_next(prng) % WW_CONTRACT_DISPUTED);
     contract->silent = ww_prng_next(prng) % 2;
+    contract->unseen = ww_prng_next(prng) % 2;
     contract->examined = ww_prng_next(prng) % 2;
     contract->ending = (enum ww_contract_ending)(ww_prng_next(prng) % 3);
     contract->proofs = (uint32_t)ww_prng_next(prng) & WW_PROOF_ALL;
@@ -237,7 +238,7 @@ static void test_refusals(void **state)
     refuses_u64(record, AT_ISSUED, 21);
     refuses_u64(record, AT_OPEN_BY, 31);
     refuses_u64(record, AT_EXPIRES, WW_CONTRACT_TIME_S_MAX + 1);
-    refuses(record, AT_FLAGS, "\4", 1);
+    refuses(record, AT_FLAGS, "\10", 1);
     refuses(record, AT_ENDING, "\3", 1);
     refuses(record, AT_PROOFS, "\1", 1);
     refuses_u64(record, AT_SETTLED, 1); /* no tail without a dispute */
