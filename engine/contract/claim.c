@@ -44,9 +44,14 @@ void ww_contract_weigh(const struct ww_contract *contract, struct ww_contract_cl
     if (client->present)
         claims->client = WW_MAX(proven, contract_reported(contract, WW_CONTRACT_CLIENT));
     claims->provider = client->present ? claims->client : proven;
-    if (provider->present)
-        claims->provider =
-            WW_MIN(provider_limit(contract), contract_reported(contract, WW_CONTRACT_PROVIDER));
+    if (provider->present) {
+        uint64_t limit = provider_limit(contract);
+
+        claims->provider = WW_MIN(limit, contract_reported(contract, WW_CONTRACT_PROVIDER));
+        /* When the line was cut, the client's receipt may have come before the acknowledgements
+         * that the provider counts by: what was signed is not given away. */
+        claims->provider = WW_MAX(proven, claims->provider);
+    }
     uint64_t low = WW_MIN(claims->client, claims->provider);
     uint64_t high = WW_MAX(claims->client, claims->provider);
     claims->difference = high - low;

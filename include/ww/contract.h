@@ -195,7 +195,8 @@ uint64_t ww_contract_deadline_ms(const struct ww_contract *contract,
 
 struct ww_contract_claims {
     uint64_t client;     /* raised to its own receipts */
-    uint64_t provider;   /* at most the contract, and the client's receipts plus the window */
+    uint64_t provider;   /* raised to the client's receipts; at most the contract, and those plus
+                          * the window */
     uint64_t difference; /* between the two */
     uint64_t forgiven;   /* what is paid if it is forgiven */
     bool forgivable;     /* both have closed, nothing is proven against either, and it

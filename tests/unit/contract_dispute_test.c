@@ -64,6 +64,8 @@ static void test_claims_are_bounded(void **state)
         {0, UINT64_MAX, 0, 0, WINDOW, WW_PROOF_PROVIDER_ABOVE},
         {2 * LIMIT, 990000, 980000, LIMIT, 990000, 0},
         {5, LIMIT, 2 * LIMIT, LIMIT, LIMIT, WW_PROOF_CLIENT_BELOW},
+        {500000, 300000, 500000, 500000, 500000,
+         0}, /* the receipt came, the acknowledgements not */
     };
 
     (void)state;
