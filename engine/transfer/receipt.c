@@ -62,6 +62,23 @@ bool ww_transfer_receipt_has_window(const struct ww_transfer *t)
     return carried < window;
 }
 
+void ww_transfer_receipt_bound(const struct ww_transfer *t,
+                               const struct transfer_contract *contract,
+                               struct ww_transfer_counts *counts)
+{
+    const struct ww_receipt *proven = &contract->proven.says;
+    uint64_t limit =
+        total_of(proven->bytes_received, proven->bytes_acknowledged) + contract->window_max;
+    uint64_t excess = left_of(total_of(counts->bytes_up, counts->bytes_down), limit);
+
+    if (t->is_client || excess == 0)
+        return;
+    /* What it sent keeps to the window; what came in is beyond it. */
+    uint64_t from_up = WW_MIN(excess, counts->bytes_up);
+    counts->bytes_up -= from_up;
+    counts->bytes_down -= excess - from_up;
+}
+
 /* --- ours ------------------------------------------------------------------------------------- */
 
 static uint64_t acknowledged_of(const struct transfer_contract *contract)

@@ -267,6 +267,11 @@ uint64_t ww_transfer_settle_estimate(const struct ww_transfer *t,
 /* Provider: what it carries without a receipt is below its window. A client needs none. */
 void ww_transfer_receipt_window(const struct ww_transfer *t, uint64_t *carried, uint64_t *window);
 bool ww_transfer_receipt_has_window(const struct ww_transfer *t);
+/* Provider: brings the counts of a contract that was cut off within the most that it may claim, the
+ * client's receipts and the window cap. More is a fault, and is not paid. */
+void ww_transfer_receipt_bound(const struct ww_transfer *t,
+                               const struct transfer_contract *contract,
+                               struct ww_transfer_counts *counts);
 void ww_transfer_receipt_came(struct ww_transfer *t, const struct ww_frame *frame);
 /* What is wrong with an ENDED of so many bytes, by the receipts that came; NULL: nothing. */
 const char *ww_transfer_receipt_fault_of_end(const struct ww_transfer *t,

@@ -156,6 +156,8 @@ void ww_transfer_lost(struct ww_transfer *t, int code, uint64_t now_us)
         struct ww_id id = contract->id;
 
         ww_transfer_contract_counts(t, contract, &counts);
+        if (!is_clean)
+            ww_transfer_receipt_bound(t, contract, &counts);
         ww_transfer_settle_remove(t, contract);
         t->callbacks.contract_ended(t->arg, &id, &counts, is_clean);
     }

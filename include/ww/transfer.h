@@ -72,7 +72,8 @@ struct ww_transfer_callbacks {
      * none is ready or offered. Once per contract; the hour before its expiry is the owner's. */
     void (*contract_wanted)(void *arg, uint64_t bytes_left);
     /* Both: the contract is over. `clean`: both ENDED were exchanged, counts are final. Else the
-     * connection was lost: counts are what is known here. */
+     * connection was lost: counts are what is known here; a provider's, at most what receipts
+     * prove and the window cap of the contract. */
     void (*contract_ended)(void *arg, const struct ww_id *id,
                            const struct ww_transfer_counts *counts, bool clean);
     /* Both: sign this (all but its signature is set), and hand the encoded receipt to

@@ -289,6 +289,31 @@ static void test_lost(void **state)
     sim_destroy(sim);
 }
 
+/* An upload that is far ahead of its receipts when the connection breaks: the provider claims what
+ * it may, or it would be at fault. */
+static void test_lost_ahead(void **state)
+{
+    struct sim *sim = start();
+    const struct ww_transfer_counts *counts;
+    struct ww_transfer_contract_info info;
+
+    (void)state;
+    sim->pool_us = 3600 * SECOND;
+    sim_send(sim, SIM_CLIENT, 0, 16 << 20, false);
+    sim_run_until_delivered(sim, 20 * SECOND);
+    info = first(sim, SIM_PROVIDER);
+    assert_int_equal(info.counts.receipt_size, 0);
+    assert_int_equal(info.counts.bytes_up, (16 << 20) + 100);
+    ww_transfer_lost(sim->ends[SIM_PROVIDER].transfer, WW_ECLOSED, sim->now_us);
+    counts = &sim->ends[SIM_PROVIDER].ended[0].counts;
+    assert_int_equal(counts->bytes_up + counts->bytes_down, WW_CONTRACT_WINDOW_BYTES);
+    assert_int_equal(counts->bytes_down, 1000);
+    ww_transfer_lost(sim->ends[SIM_CLIENT].transfer, WW_ECLOSED, sim->now_us);
+    counts = &sim->ends[SIM_CLIENT].ended[0].counts;
+    assert_in_range(counts->bytes_up, WW_CONTRACT_WINDOW_BYTES, (16 << 20) + 100);
+    sim_destroy(sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +327,7 @@ int main(void)
         cmocka_unit_test(test_flood),
         cmocka_unit_test(test_last_word),
         cmocka_unit_test(test_lost),
+        cmocka_unit_test(test_lost_ahead),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
