@@ -2,13 +2,14 @@
 # Campaigns without an end of their own, each bounded by its argument:
 #   tests/long.sh fuzz MINUTES    libFuzzer on every target, the time shared among them
 #   tests/long.sh crash CYCLES    kill -9 of the arbiter under a running transfer, so many times
+#   tests/long.sh kill CYCLES     kill -9 of arbiter, provider and client in any order under load
 #   tests/long.sh soak MINUTES    demo after demo of random size, each of which must balance
 # Stops at the first failure, and says how to repeat it.
 set -eu
 cd "$(dirname "$0")/.."
 
 usage() {
-    sed -n '2,5s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,6s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 
@@ -53,6 +54,13 @@ crash() {
         timeout -k 10 $((number * 60 + 120)) bash tests/system/arbiter_kill.sh "$number" "$RANDOM"
 }
 
+kill_all() {
+    build release
+    # A client needs some seconds to miss its provider, and a dispute with a silent side some minutes.
+    SYSTEM_PROGRAM=$PWD/build/release/ww SYSTEM_TOOLS=$PWD/build/release/tests/system \
+        timeout -k 10 $((number * 30 + 600)) bash tests/system/kill_all.sh "$number" "$RANDOM"
+}
+
 soak() {
     local end run=0 mib report
     build release --target ww
@@ -77,6 +85,7 @@ soak() {
 case ${1:-} in
 fuzz) fuzz ;;
 crash) crash ;;
+kill) kill_all ;;
 soak) soak ;;
 *) usage ;;
 esac
