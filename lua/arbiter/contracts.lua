@@ -7,6 +7,7 @@ local sessions = require("arbiter.sessions")
 
 local M = {}
 
+local SIGNALS_BURST, SIGNALS_PER_S = 128, 16 -- of one node
 local SCORE_UNKNOWN_PPM = 500000 -- until validation has measured a provider
 local OFFER_S = 10 -- an offer has its answer long before, if only by the core's clock
 local RANKED_MAX = 256 -- what the match policy looks at (WW_HOOK_PROVIDERS_MAX)
@@ -131,6 +132,17 @@ function M.close(peer, body, id)
     return M.public(result)
 end
 
+--- Whether this node may signal once more now: a burst, then so many a second. Candidates come a
+-- dozen at a time; without a bound one client could fill the other side's socket, and it be cut.
+local function may_signal(peer)
+    local now_s = ww.loop.now_us() / 1e6
+    local left = peer.signals_left or SIGNALS_BURST
+    left = math.min(left + (now_s - (peer.signaled_s or now_s)) * SIGNALS_PER_S, SIGNALS_BURST)
+    peer.signaled_s = now_s
+    peer.signals_left = left >= 1 and left - 1 or left
+    return left >= 1
+end
+
 --- POST /v1/contracts/{id}/signal {text}: only between the two sides of an active contract.
 function M.signal(peer, body, id)
     -- A signal is ASCII; what no WebSocket text may hold would not get through.
@@ -140,6 +152,9 @@ function M.signal(peer, body, id)
     local found, err = ww.arbiter.party({ contract = id, party = peer.node })
     if not found then
         return nil, err
+    end
+    if not may_signal(peer) then
+        return nil, ww.error("ELIMIT", "too many signals at once")
     end
     local message = { contract = id, peer = peer.node, text = body.text }
     if not hub.push(found.other, "signal", message) then

@@ -14,6 +14,7 @@ local RENEW_BEFORE_S = 3600 -- protocol: the next contract is asked for when an 
 local GIVE_UP = 3 -- refusals in a row, with nothing left to send under, before another provider
 local WINDOW_PRODUCTS = 4 -- protocol: the client asks for four bandwidth-delay products
 local WINDOW_LEAST, WINDOW_MOST = 8388608, 67108864 -- the arbiter's default and its largest
+local LOST_S = 60 -- for so long a provider whose connection has ended is tried last
 local CLOCK_S = 30 -- how often the time left is looked at
 --- Errors of a request after which the arbiter may have made the contract all the same.
 local UNKNOWN_OUTCOME = { ECLOSED = true, ETIMEDOUT = true }
@@ -38,6 +39,25 @@ local function wall_s()
     return ww.loop.wall_ms() / 1000
 end
 
+--- Those whose connection has just ended come last: else one that is ranked first and fails is
+-- tried again and again.
+local function put_lost_last(node, order)
+    local first, last, now_s = {}, {}, wall_s()
+    for provider, at_s in pairs(node.lost) do
+        if now_s - at_s > LOST_S then
+            node.lost[provider] = nil
+        end
+    end
+    for _, provider in ipairs(order) do
+        local list = node.lost[provider] and last or first
+        list[#list + 1] = provider
+    end
+    for _, provider in ipairs(last) do
+        first[#first + 1] = provider
+    end
+    return first
+end
+
 --- Providers to try, best first.
 local function candidates(node)
     if node.config.provider then
@@ -54,7 +74,7 @@ local function candidates(node)
     if #order == 0 then
         return nil, ww.error("EOFFLINE", "no provider is online")
     end
-    return order
+    return put_lost_last(node, order)
 end
 
 --- What the provider shall carry unreceipted: four bandwidth-delay products, once they are known.
@@ -330,6 +350,7 @@ local function listen(node)
         node.failures = node.failures + 1
         node.why = event.error.what
         ww.log("warn", "client", "the provider's connection has ended", "code=" .. event.error.code)
+        node.lost[event.peer] = wall_s()
         if node.provider == event.peer then
             node.provider = nil
         end
@@ -364,6 +385,7 @@ function M.start(config)
     local node = {
         config = config,
         failures = 0,
+        lost = {},
         requests = 0,
         answers = 0,
         why = "not connected to the arbiter yet",

@@ -242,6 +242,19 @@ end
 
 -- durability -------------------------------------------------------------------------------------
 
+tests["one side can't flood the other with signals"] = function()
+    local client, provider = new_member(true), new_provider()
+    local path = "/v1/contracts/" .. accepted(client, provider).contract .. "/signal"
+    local taken = 0
+    for _ = 1, 200 do
+        local ok, err = client:call("POST", path, { text = "a=candidate:1" })
+        assert(ok or err.code == "ELIMIT")
+        taken = taken + (ok and 1 or 0)
+    end
+    assert(taken >= 128 and taken < 140, taken)
+    assert(provider:call("POST", path, { text = "a=candidate:2" })) -- each has its own
+end
+
 tests["gone is not said before the end is durable"] = function()
     local client, provider = new_member(true), new_provider()
     local contract = accepted(client, provider)
