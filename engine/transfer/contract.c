@@ -446,8 +446,11 @@ void ww_transfer_contract_counts(const struct ww_transfer *t,
                                  const struct transfer_contract *contract,
                                  struct ww_transfer_counts *counts)
 {
-    uint64_t sent =
-        contract->has_peer_ended ? contract->peer_ended_bytes : contract->bytes_acknowledged;
+    /* A receipt may come before the acknowledgements: nobody claims less than the peer has signed.
+     */
+    uint64_t sent = contract->has_peer_ended ? contract->peer_ended_bytes
+                                             : WW_MAX(contract->bytes_acknowledged,
+                                                      contract->proven.says.bytes_received);
 
     *counts = (struct ww_transfer_counts){
         .bytes_up = t->is_client ? sent : contract->bytes_received,

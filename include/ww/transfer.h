@@ -199,7 +199,8 @@ struct ww_transfer_contract_info {
     uint64_t bytes_max;
     uint64_t allowance_bytes;         /* granted to the provider, cumulative */
     uint64_t sent_bytes;              /* by this side, lost ones included */
-    struct ww_transfer_counts counts; /* of the sent direction: what is acknowledged so far */
+    struct ww_transfer_counts counts; /* of the sent direction: what is acknowledged or
+                                       * receipted so far */
 };
 /* The contracts in order ending, current, ready, offered; returns how many (at most capacity). */
 size_t ww_transfer_contracts(const struct ww_transfer *transfer,

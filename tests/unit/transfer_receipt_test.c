@@ -314,6 +314,24 @@ static void test_lost_ahead(void **state)
     sim_destroy(sim);
 }
 
+/* The line is cut after the client's receipt and before the acknowledgement of what it admits. */
+static void test_lost_between_receipt_and_acknowledgement(void **state)
+{
+    struct sim *sim = start();
+    struct ww_receipt receipt = sim_receipt(SIM_CLIENT, 1, 2, 6000, 100);
+
+    (void)state;
+    sim->pool_us = 0;
+    receipt.contract_id = first(sim, SIM_PROVIDER).id;
+    sim_send(sim, SIM_PROVIDER, 0, 5000, false);
+    assert_int_equal(first(sim, SIM_PROVIDER).counts.bytes_down, 1000);
+    sim_inject_receipt(sim, SIM_CLIENT, &receipt);
+    ww_transfer_lost(sim->ends[1].transfer, WW_ECLOSED, sim->now_us);
+    assert_int_equal(sim->ends[1].ended[0].counts.bytes_down, 6000);
+    assert_int_equal(sim->ends[1].ended[0].counts.bytes_up, 100);
+    sim_destroy(sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -328,6 +346,7 @@ int main(void)
         cmocka_unit_test(test_last_word),
         cmocka_unit_test(test_lost),
         cmocka_unit_test(test_lost_ahead),
+        cmocka_unit_test(test_lost_between_receipt_and_acknowledgement),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
