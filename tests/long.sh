@@ -4,12 +4,13 @@
 #   tests/long.sh crash CYCLES    kill -9 of the arbiter under a running transfer, so many times
 #   tests/long.sh kill CYCLES     kill -9 of arbiter, provider and client in any order under load
 #   tests/long.sh soak MINUTES    demo after demo of random size, each of which must balance
+#   tests/long.sh sim SEEDS       the simulation, from a random seed on
 # Stops at the first failure, and says how to repeat it.
 set -eu
 cd "$(dirname "$0")/.."
 
 usage() {
-    sed -n '2,6s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,7s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 
@@ -82,10 +83,18 @@ soak() {
     echo "$run runs, all balanced"
 }
 
+sim() {
+    local start
+    build release --target ww-sim
+    start=$((RANDOM * 32768 + RANDOM))
+    build/release/tests/sim/ww-sim --seeds "$number" --start "$start"
+}
+
 case ${1:-} in
 fuzz) fuzz ;;
 crash) crash ;;
 kill) kill_all ;;
 soak) soak ;;
+sim) sim ;;
 *) usage ;;
 esac

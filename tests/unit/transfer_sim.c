@@ -276,7 +276,7 @@ static void on_contract_open(void *arg, const uint8_t *token, size_t token_size,
     struct sim_action action = {.kind = SIM_ACCEPT};
     size_t signed_size;
 
-    assert_memory_equal(epoch, "clientclientclie", WW_EPOCH_SIZE);
+    assert_memory_equal(epoch, end->sim->epochs[SIM_CLIENT], WW_EPOCH_SIZE);
     assert_int_equal(ww_wire_token_decode(token, token_size, &action.terms, &signed_size), 0);
     end->open_count++;
     add_action(end->sim, end->sim->accept_us, action);
@@ -289,7 +289,7 @@ static void on_contract_opened(void *arg, const struct ww_id *id,
     struct sim_end *end = arg;
 
     (void)id;
-    assert_memory_equal(epoch, "providerprovider", WW_EPOCH_SIZE);
+    assert_memory_equal(epoch, end->sim->epochs[SIM_PROVIDER], WW_EPOCH_SIZE);
     assert_int_equal(signature[0], 0x5a);
     end->opened_count++;
     if (end->sim->is_bad_signature)
@@ -395,8 +395,12 @@ static void accept_contract(struct sim *sim, const struct ww_token *terms)
     struct ww_transfer *provider = sim->ends[SIM_PROVIDER].transfer;
     uint8_t signature[WW_SIGNATURE_BYTES] = {0x5a};
 
-    if (sim->refuse_code) {
-        ww_transfer_contract_refuse(provider, &terms->contract_id, sim->refuse_code, "No");
+    int refuse_code = sim->refuse_code;
+
+    if (!refuse_code && sim->owner)
+        refuse_code = sim->owner->opening(sim->owner->arg, terms);
+    if (refuse_code) {
+        ww_transfer_contract_refuse(provider, &terms->contract_id, refuse_code, "No");
         return;
     }
     if (ww_transfer_contract_accept(provider, terms, signature, sim->now_us) == 0)
@@ -445,10 +449,22 @@ void sim_act(struct sim *sim, const struct sim_action *action)
 
 struct sim *sim_try_create(uint64_t seed)
 {
-    static const char *const epochs[] = {"clientclientclie", "providerprovider"};
+    return sim_try_create_for(seed, NULL, NULL);
+}
+
+struct sim *sim_try_create_for(uint64_t seed, const uint8_t epochs[2][WW_EPOCH_SIZE],
+                               const struct sim_owner *owner)
+{
     struct sim *sim = calloc(1, sizeof(*sim));
 
     assert_non_null(sim);
+    sim->owner = owner;
+    if (epochs) {
+        memcpy(sim->epochs, epochs, sizeof(sim->epochs));
+    } else {
+        memcpy(sim->epochs[SIM_CLIENT], "clientclientclie", WW_EPOCH_SIZE);
+        memcpy(sim->epochs[SIM_PROVIDER], "providerprovider", WW_EPOCH_SIZE);
+    }
     ww_prng_seed(&sim->prng, seed);
     sim->now_us = 1000000;
     sim->delay_us = 5000;
@@ -465,7 +481,7 @@ struct sim *sim_try_create(uint64_t seed)
 
         sim->ends[side].sim = sim;
         sim->ends[side].side = (enum sim_side)side;
-        memcpy(config.epoch, epochs[side], WW_EPOCH_SIZE);
+        memcpy(config.epoch, sim->epochs[side], WW_EPOCH_SIZE);
         if (ww_transfer_create(&config, &callbacks, &sim->ends[side], &sim->ends[side].transfer) !=
             0) {
             sim_destroy(sim);

@@ -60,6 +60,9 @@ struct sim_end {
     unsigned declarations;
     uint64_t last_batch;
     int refused_code;
+    /* A provider: what it carried after the last event, and under which contract it sent. */
+    uint64_t unreceipted_bytes;
+    struct ww_id current;
     uint64_t bytes_delivered; /* payload handed to this side's application, by cost */
 };
 
@@ -74,8 +77,21 @@ struct sim_action {
     uint8_t bytes[WW_RECEIPT_BYTES_MAX];
 };
 
+/* Owners that are somebody else's (tests/sim); without them those of this rig. */
+struct sim_owner {
+    void *arg;
+    /* Provider: an OPEN came. 0, or the code to refuse it with. */
+    int (*opening)(void *arg, const struct ww_token *terms);
+    void (*sign)(void *arg, enum sim_side side, const uint8_t *bytes, size_t size,
+                 uint8_t signature[WW_SIGNATURE_BYTES]);
+    /* 0 or WW_EAUTH; the signature is the end of the bytes. */
+    int (*verify)(void *arg, enum sim_side signer, const uint8_t *bytes, size_t size);
+};
+
 struct sim {
     struct sim_end ends[2];
+    const struct sim_owner *owner; /* borrowed, or NULL */
+    uint8_t epochs[2][WW_EPOCH_SIZE];
     struct ww_prng prng;
     uint64_t now_us;
     struct sim_action actions[2048];
@@ -104,6 +120,9 @@ struct sim {
 /* Sensible settings; both ends exist. Asserts on failure unless may_fail. */
 struct sim *sim_create(uint64_t seed);
 struct sim *sim_try_create(uint64_t seed); /* NULL when memory ran out */
+/* With the two sides' boot epochs, and an owner that is borrowed (both may be NULL). */
+struct sim *sim_try_create_for(uint64_t seed, const uint8_t epochs[2][WW_EPOCH_SIZE],
+                               const struct sim_owner *owner);
 void sim_destroy(struct sim *sim);
 /* The client offers a contract of sim->contract_bytes now. */
 int sim_offer(struct sim *sim);

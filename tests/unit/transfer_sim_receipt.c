@@ -44,10 +44,24 @@ struct ww_receipt sim_receipt(enum sim_side side, uint64_t sequence, uint64_t ne
     return receipt;
 }
 
-static int verify(enum sim_side signer, const uint8_t *bytes, size_t size)
+static size_t sign_for(struct sim_end *end, const struct ww_receipt *receipt,
+                       uint8_t bytes[WW_RECEIPT_BYTES_MAX])
+{
+    const struct sim_owner *owner = end->sim->owner;
+    size_t size = sim_sign_receipt(end->side, receipt, bytes);
+
+    if (owner)
+        owner->sign(owner->arg, end->side, bytes, size - WW_SIGNATURE_BYTES,
+                    bytes + size - WW_SIGNATURE_BYTES);
+    return size;
+}
+
+static int verify(const struct sim *sim, enum sim_side signer, const uint8_t *bytes, size_t size)
 {
     uint8_t signature[WW_SIGNATURE_BYTES];
 
+    if (sim->owner)
+        return sim->owner->verify(sim->owner->arg, signer, bytes, size);
     sign(signer, bytes, size - WW_SIGNATURE_BYTES, signature);
     return memcmp(signature, bytes + size - WW_SIGNATURE_BYTES, sizeof(signature)) ? WW_EAUTH : 0;
 }
@@ -86,7 +100,7 @@ void sim_on_receipt_due(void *arg, const struct ww_receipt *receipt)
     uint8_t bytes[WW_RECEIPT_BYTES_MAX];
 
     end->receipts_signed++;
-    begin(end, SIM_SIGN, &receipt->contract_id, bytes, sim_sign_receipt(end->side, receipt, bytes));
+    begin(end, SIM_SIGN, &receipt->contract_id, bytes, sign_for(end, receipt, bytes));
 }
 
 void sim_on_receipt_came(void *arg, const struct ww_id *id, const uint8_t *bytes, size_t size)
@@ -110,17 +124,19 @@ void sim_act_receipt(struct sim *sim, const struct sim_action *action)
         return;
     }
     if (!rc)
-        rc = verify((enum sim_side) !action->side, action->bytes, action->size);
+        rc = verify(sim, (enum sim_side) !action->side, action->bytes, action->size);
     ww_transfer_receipt_verified(end->transfer, id, action->bytes, action->size, rc, sim->now_us);
 }
 
-static void check_last_receipt(enum sim_side side, const struct sim_contract *contract)
+static void check_last_receipt(const struct sim *sim, enum sim_side side,
+                               const struct sim_contract *contract)
 {
     const struct ww_transfer_counts *counts = &contract->counts;
     struct ww_receipt says = {.sequence = 0};
 
     if (counts->receipt_size) {
-        assert_int_equal(verify((enum sim_side) !side, counts->receipt, counts->receipt_size), 0);
+        assert_int_equal(verify(sim, (enum sim_side) !side, counts->receipt, counts->receipt_size),
+                         0);
         assert_int_equal(ww_wire_receipt_decode(counts->receipt, counts->receipt_size, &says, NULL),
                          0);
         assert_true(ww_id_equal(&says.contract_id, &contract->id));
@@ -139,7 +155,7 @@ void sim_assert_receipts(const struct sim *sim)
         const struct sim_end *end = &sim->ends[side];
 
         for (size_t i = 0; i < end->ended_count; i++)
-            check_last_receipt((enum sim_side)side, &end->ended[i]);
+            check_last_receipt(sim, (enum sim_side)side, &end->ended[i]);
     }
 }
 

@@ -10,11 +10,30 @@
 
 #include "transfer_sim.h"
 
-static void check_budgets(const struct sim *sim)
+/* No more is sent when the window is full. It may be overfull: the caps of contracts differ, and an
+ * event may fill one and bring the turn of the next. */
+static void check_window(struct sim_end *provider, const struct ww_transfer_contract_info *info,
+                         size_t count)
+{
+    struct ww_transfer_stats stats;
+    struct ww_id current = {{0}};
+
+    for (size_t i = 0; i < count; i++) {
+        if (info[i].state == WW_TC_CURRENT)
+            current = info[i].id;
+    }
+    ww_transfer_stats(provider->transfer, &stats);
+    assert_true(stats.unreceipted_bytes < stats.window_bytes + WW_MESSAGE_BYTES_MAX ||
+                stats.unreceipted_bytes <= provider->unreceipted_bytes ||
+                !ww_id_equal(&current, &provider->current));
+    provider->unreceipted_bytes = stats.unreceipted_bytes;
+    provider->current = current;
+}
+
+static void check_budgets(struct sim *sim)
 {
     for (int side = 0; side < 2; side++) {
         struct ww_transfer_contract_info info[8];
-        struct ww_transfer_stats stats;
         size_t count = ww_transfer_contracts(sim->ends[side].transfer, info, 8);
 
         assert_true(count <= 4);
@@ -24,9 +43,8 @@ static void check_budgets(const struct sim *sim)
             else
                 assert_true(info[i].sent_bytes <= info[i].allowance_bytes);
         }
-        ww_transfer_stats(sim->ends[side].transfer, &stats);
-        assert_true(side == SIM_CLIENT || !count ||
-                    stats.unreceipted_bytes < stats.window_bytes + WW_MESSAGE_BYTES_MAX);
+        if (side == SIM_PROVIDER && count)
+            check_window(&sim->ends[side], info, count);
     }
 }
 
