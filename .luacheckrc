@@ -22,7 +22,8 @@ stds.policy = {
 stds.policy_test = { read_globals = { "test", "try", "same" } }
 
 -- The trusted tier: LuaJIT, and the engine's bindings (engine/ops).
-local trusted = { "lua/arbiter", "lua/demo", "lua/node", "lua/ops", "tests/lua", "tests/system/lua" }
+local trusted = { "lua/arbiter", "lua/demo", "lua/node", "lua/ops", "tests/lua",
+    "tests/system/lua", "tests/bench/contract/lua" }
 for _, folder in ipairs(trusted) do
     files[folder] = { read_globals = { "ww" } }
 end
