@@ -1,5 +1,5 @@
 --- The nodes of the contract benchmark, run inside the real program by WW_LUA: clients and
--- providers with real keys, which live through contracts as fast as the arbiter lets them: ../run.sh.
+-- providers with real keys, which live through contracts as fast as the arbiter lets them.
 -- `ww LINE FOLDER ARBITER_PID MODE RUNS SECONDS NODES LIVES` prints one JSON line per run.
 local async = require("ops.async")
 local bit = require("bit")
