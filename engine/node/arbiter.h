@@ -17,6 +17,8 @@
 #include "ww/policy.h"
 #include "ww/store.h"
 
+#include "node.h"
+
 /* Of one listing: as JSON they fit into one WebSocket message. */
 #define ARBITER_LIST_MAX 128
 
@@ -76,7 +78,7 @@ struct arbiter {
     struct arbiter_contract *contracts;
     struct arbiter_count *counts;
     struct arbiter_secret *secrets;
-    uint8_t store_key[32]; /* seals secrets at rest */
+    uint8_t store_key[NODE_STORE_KEY_SIZE]; /* seals secrets at rest */
     uint64_t settled_count, void_count, dispute_count, refused_count, forgiven_count;
     LIST_HEAD(, arbiter_commit_note) commits; /* on their way to the disk */
     LIST_HEAD(, arbiter_commit_note) refused; /* that could not be asked for */

@@ -3,50 +3,13 @@
  * Kept as facts "secret/<provider>" = key id || sealed secret, under a store key that lives in one
  * file beside the ledger, so that a copy of the database alone signs nothing.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "arbiter.h"
 
 #define SECRET_SIZE 32
 #define FACT_SIZE   (sizeof(struct ww_id) + SECRET_SIZE + WW_SEAL_OVERHEAD)
-
-/* The file and its name are on disk before anything is sealed with it. */
-static int make_store_key(const char *folder, const char *path, uint8_t key[32])
-{
-    char temporary[4096];
-    int length = snprintf(temporary, sizeof(temporary), "%s.new", path);
-    if (length < 0 || (size_t)length >= sizeof(temporary))
-        return WW_ETOOBIG;
-    unlink(temporary); /* of a start that was cut off */
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return WW_EIO;
-    ww_random_bytes(key, 32);
-    bool written = write(fd, key, 32) == 32 && fsync(fd) == 0;
-    close(fd);
-    if (!written || rename(temporary, path))
-        return WW_EIO;
-    fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return WW_EIO;
-    written = fsync(fd) == 0;
-    close(fd);
-    return written ? 0 : WW_EIO;
-}
-
-static int load_store_key(const char *folder, const char *path, uint8_t key[32])
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0)
-        return errno == ENOENT ? make_store_key(folder, path, key) : WW_EIO;
-    ssize_t size = read(fd, key, 32);
-    close(fd);
-    return size == 32 ? 0 : WW_ECORRUPT;
-}
 
 static void secret_key(const struct ww_hash *provider, char out[80])
 {
@@ -115,13 +78,9 @@ static void load_secret(void *arg, const char *key, const void *value, size_t si
 
 int arbiter_secrets_open(struct arbiter *arbiter, const char *state_folder)
 {
-    char path[4096];
     struct loading loading = {.arbiter = arbiter};
+    int rc = node_store_key(state_folder, arbiter->store_key);
 
-    int length = snprintf(path, sizeof(path), "%s/store.key", state_folder);
-    if (length < 0 || (size_t)length >= sizeof(path))
-        return WW_ETOOBIG;
-    int rc = load_store_key(state_folder, path, arbiter->store_key);
     if (rc)
         return rc;
     ww_ledger_each_fact(arbiter->ledger, "secret/", load_secret, &loading);

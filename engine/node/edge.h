@@ -129,11 +129,6 @@ bool edge_answer_gone(struct edge *edge, const struct ww_hash *peer, const struc
 void edge_receipt_due(void *arg, const struct ww_receipt *receipt);
 void edge_receipt_came(void *arg, const struct ww_id *id, const uint8_t *bytes, size_t size);
 
-/* store_key.c: the key that seals secrets in the state, made when there is none. WW_EIO,
- * WW_ECORRUPT, WW_ETOOBIG. */
-#define EDGE_SEAL_KEY_SIZE 32
-int edge_seal_key(const char *folder, uint8_t key[EDGE_SEAL_KEY_SIZE]);
-
 /* edge_open.c */
 /* The contract is open from now on: its record goes into the batch, or (NULL) is written at once.
  * WW_ENOMEM. */

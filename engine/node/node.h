@@ -17,6 +17,11 @@ int node_parse_listen(const char *text, struct ww_target *target);
 /* Rules with the exceptions of {allow_private = {…}}, each of which is logged. */
 int node_address_rules(struct ww_call *call, bool with_local, struct ww_address_rules **rules);
 
+/* store_key.c: the key that seals secrets in a node's state, made when there is none. WW_EIO,
+ * WW_ECORRUPT, WW_ETOOBIG. */
+#define NODE_STORE_KEY_SIZE 32
+int node_store_key(const char *folder, uint8_t key[NODE_STORE_KEY_SIZE]);
+
 struct client;
 struct provider;
 int client_bind(struct ww_ops *ops, struct client **client);

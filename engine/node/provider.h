@@ -4,6 +4,7 @@
 
 #include "declared.h"
 #include "edge.h"
+#include "node.h"
 #include "pipe.h"
 
 struct provider_stream {
@@ -46,7 +47,7 @@ struct provider {
     struct ww_egress *egress;
     LIST_HEAD(, provider_stream) streams; /* all: those too whose connection has gone */
     struct provider_secret *secrets;
-    uint8_t seal_key[EDGE_SEAL_KEY_SIZE];
+    uint8_t seal_key[NODE_STORE_KEY_SIZE];
     uint64_t max_contracts;
     uint64_t denied_flows; /* signed destinations of the fixed list until the contract is closed */
     uint64_t opened_count, refused_count, denied_count, contracts_refused, denied_contracts;

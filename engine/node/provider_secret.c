@@ -126,7 +126,7 @@ static int load(void *arg, const uint8_t *key, size_t key_size, const uint8_t *v
 
 int provider_load_secrets(struct provider *provider, const char *folder)
 {
-    int rc = edge_seal_key(folder, provider->seal_key);
+    int rc = node_store_key(folder, provider->seal_key);
 
     return rc ? rc : ww_store_scan(provider->edge.store, "S", 1, load, provider);
 }

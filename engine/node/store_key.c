@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "edge.h"
+#include "ww/crypto.h"
+
+#include "node.h"
 
 static bool sync_folder(const char *folder)
 {
@@ -19,7 +21,7 @@ static bool sync_folder(const char *folder)
     return synced;
 }
 
-static int make(const char *folder, const char *path, uint8_t key[EDGE_SEAL_KEY_SIZE])
+static int make(const char *folder, const char *path, uint8_t key[NODE_STORE_KEY_SIZE])
 {
     char temporary[4096];
     int length = snprintf(temporary, sizeof(temporary), "%s.new", path);
@@ -30,15 +32,15 @@ static int make(const char *folder, const char *path, uint8_t key[EDGE_SEAL_KEY_
     int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return WW_EIO;
-    ww_random_bytes(key, EDGE_SEAL_KEY_SIZE);
-    bool written = write(fd, key, EDGE_SEAL_KEY_SIZE) == EDGE_SEAL_KEY_SIZE && fsync(fd) == 0;
+    ww_random_bytes(key, NODE_STORE_KEY_SIZE);
+    bool written = write(fd, key, NODE_STORE_KEY_SIZE) == NODE_STORE_KEY_SIZE && fsync(fd) == 0;
     close(fd);
     if (!written || rename(temporary, path))
         return WW_EIO;
     return sync_folder(folder) ? 0 : WW_EIO;
 }
 
-int edge_seal_key(const char *folder, uint8_t key[EDGE_SEAL_KEY_SIZE])
+int node_store_key(const char *folder, uint8_t key[NODE_STORE_KEY_SIZE])
 {
     char path[4096];
     int length = snprintf(path, sizeof(path), "%s/store.key", folder);
@@ -48,7 +50,7 @@ int edge_seal_key(const char *folder, uint8_t key[EDGE_SEAL_KEY_SIZE])
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return errno == ENOENT ? make(folder, path, key) : WW_EIO;
-    ssize_t size = read(fd, key, EDGE_SEAL_KEY_SIZE);
+    ssize_t size = read(fd, key, NODE_STORE_KEY_SIZE);
     close(fd);
-    return size == EDGE_SEAL_KEY_SIZE ? 0 : WW_ECORRUPT;
+    return size == NODE_STORE_KEY_SIZE ? 0 : WW_ECORRUPT;
 }
