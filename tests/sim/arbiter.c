@@ -61,6 +61,9 @@ int arbiter_sim_apply(struct world *world, struct deal *deal, struct ww_contract
     CHECK(world, rc == 0 || rc == WW_ESTATE || rc == WW_EINVAL, "a step answers %d", rc);
     if (rc)
         return rc;
+    if (event->party == WW_CONTRACT_PROVIDER || event->kind == WW_CONTRACT_EV_OPENED ||
+        event->kind == WW_CONTRACT_EV_ACCEPT)
+        deal->heard_us = world->now_us;
     oracle_step(world, deal, &after, &outcome, &booked);
     deal->terms = after;
     deal->is_live = !booked.gone;

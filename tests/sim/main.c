@@ -12,7 +12,7 @@ struct options {
 
 struct totals {
     uint64_t contracts, settled, voids, disputes, forgiven, bans, crashes, outages, disk_faults,
-        steps, equal;
+        steps, equal, shorts[3];
 };
 
 static int usage(void)
@@ -60,6 +60,8 @@ static void add(struct totals *totals, const struct world *world)
     totals->disk_faults += world->disk_faults;
     totals->steps += world->step;
     totals->equal += world->equal_counts;
+    for (int i = 0; i < 3; i++)
+        totals->shorts[i] += world->shorts[i];
 }
 
 int main(int count, char **values)
@@ -85,6 +87,9 @@ int main(int count, char **values)
     printf("%" PRIu64 " crashes of parties, %" PRIu64 " of the arbiter, %" PRIu64
            " of them by a disk fault; trace %016" PRIx64 "\n",
            totals.crashes, totals.outages, totals.disk_faults, trace_hash);
+    printf("an honest provider could not hand in its last receipt: %" PRIu64
+           " after a ban, %" PRIu64 " without a sign of life, %" PRIu64 " in a dispute\n",
+           totals.shorts[0], totals.shorts[1], totals.shorts[2]);
     printf("ok: %" PRIu64 " seeds from %" PRIu64 ", %" PRIu64 " contracts, %" PRIu64
            " steps, %.1f s, %.0f contracts/s\n",
            options.seeds, options.start, totals.contracts, totals.steps, took_s,

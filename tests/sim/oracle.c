@@ -44,6 +44,34 @@ static void check_share(struct world *world, const struct deal *deal,
               (unsigned long long)used, (unsigned long long)deal->reached_bytes);
 }
 
+/* A receipt that the provider holds and could not hand in. */
+static void check_held(struct world *world, const struct deal *deal,
+                       const struct ww_contract *after, uint64_t used)
+{
+    const struct ww_transfer_counts *saved = &deal->sides[WW_CONTRACT_PROVIDER].saved;
+    struct ww_receipt says;
+
+    if (!is_honest(world, deal, WW_CONTRACT_PROVIDER) || !saved->receipt_size ||
+        ww_wire_receipt_decode(saved->receipt, saved->receipt_size, &says, NULL) ||
+        used >= WW_MIN(says.bytes_received + says.bytes_acknowledged, after->bytes))
+        return;
+    CHECK(world, !after->closes[WW_CONTRACT_PROVIDER].present,
+          "deal %zu: an honest provider has closed and is not paid by its receipt",
+          (size_t)(deal - world->deals));
+    if (after->state == WW_CONTRACT_DISPUTED) {
+        world->shorts[2]++;
+    } else if (after->ending == WW_CONTRACT_CUT) {
+        world->shorts[0]++;
+    } else {
+        CHECK(world,
+              world->now_us - deal->heard_us >= WW_ALIVE_SILENCE_S * S / 2 ||
+                  world_wall_s(world) >= after->expires_s,
+              "deal %zu: settled as lifeless, and its provider was there",
+              (size_t)(deal - world->deals));
+        world->shorts[1]++;
+    }
+}
+
 /* Floor of the share of each part; of a split's two steps together, give or take one unit. */
 static void check_paid(struct world *world, struct deal *deal, const struct ww_contract *after,
                        uint64_t used, bool was_split)
@@ -89,6 +117,7 @@ void oracle_step(struct world *world, struct deal *deal, const struct ww_contrac
         break;
     case WW_CONTRACT_SETTLE:
         check_share(world, deal, after, outcome->used);
+        check_held(world, deal, after, outcome->used);
         check_paid(world, deal, after, outcome->used, was_split);
         world->settled++;
         world->forgiven += outcome->forgiven > 0;

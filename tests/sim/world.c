@@ -115,7 +115,9 @@ static void pass(struct world *world, uint64_t duration_us)
 static void pass_long(struct world *world, uint64_t duration_us)
 {
     while (duration_us > 0) {
-        uint64_t piece_us = WW_MIN(duration_us, 15 * S);
+        /* A message is answered before a long time goes by. */
+        uint64_t most_us = world->mail_count ? 25 * MS : 15 * S;
+        uint64_t piece_us = WW_MIN(duration_us, most_us);
 
         pass(world, piece_us);
         duration_us -= piece_us;

@@ -97,7 +97,8 @@ struct deal {
     uint64_t reached_bytes, durable_reached;
     uint64_t paid_bytes; /* 0 until it ended */
     uint64_t paid[WORLD_ASSETS], durable_paid[WORLD_ASSETS];
-    bool ended; /* resolved, uncommitted or not */
+    uint64_t heard_us; /* when the arbiter last took something from the provider */
+    bool ended;        /* resolved, uncommitted or not */
 };
 
 enum mail_kind {
@@ -168,6 +169,9 @@ struct world {
     size_t mail_count;
     uint64_t mail_order;
     struct arbiter_sim arbiter;
+    /* An honest provider got less than the receipt that it held and could not hand in: after a ban,
+     * without a sign of life, a day late. */
+    uint64_t shorts[3];
     uint64_t crashes, outages, disk_faults, disputes, bans, voids, settled, forgiven, equal_counts;
 };
 
