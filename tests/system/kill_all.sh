@@ -7,7 +7,7 @@
 # kill_all.sh [CYCLES [SEED]]
 . "$(dirname "$0")/lib.sh"
 
-cycles=${1:-30}
+cycles=${1:-24}
 RANDOM=${2:-11}
 nodes=(arbiter provider client)
 contract_bytes=33554432
