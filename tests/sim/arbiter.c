@@ -347,8 +347,13 @@ static void commit_and_answer(struct world *world)
         return;
     }
     if (arbiter->is_dirty) {
-        if (may_fail && world_chance(world, world->fault_ppm / 8))
-            ww_store_memory_fail_write(arbiter->store, 1);
+        if (may_fail && world_chance(world, world->fault_ppm / 8)) {
+            arbiter->is_torn = world_random(world, 0, 1);
+            if (arbiter->is_torn)
+                ww_store_memory_tear_write(arbiter->store, 1, world_random(world, 0, 4));
+            else
+                ww_store_memory_fail_write(arbiter->store, 1);
+        }
         int rc = commit(world);
         if (rc) {
             CHECK(world, rc == WW_EIO && may_fail, "a commit answers %d", rc);
@@ -374,9 +379,11 @@ void arbiter_sim_turn(struct world *world)
     struct arbiter_sim *arbiter = &world->arbiter;
 
     if (!arbiter->ledger) {
-        if (arbiter->down_until_us > world->now_us)
+        if (arbiter->down_until_us > world->now_us || world->is_given_up)
             return;
         arbiter_sim_open(world);
+        if (world->is_given_up)
+            return;
     }
     if (arbiter->tick_us <= world->now_us)
         tick(world);
@@ -435,17 +442,52 @@ static void load(struct world *world)
     }
 }
 
-void arbiter_sim_open(struct world *world)
+static int open_books(struct world *world, char *why, size_t why_size)
 {
     struct arbiter_sim *arbiter = &world->arbiter;
-    char why[256] = "";
 
     CHECK(world, ww_loop_create(&arbiter->loop) == 0, "no loop");
     CHECK(world, ww_committer_create(arbiter->store, arbiter->loop, &arbiter->committer) == 0,
           "no committer");
     int rc = ww_ledger_open(arbiter->store, arbiter->loop, arbiter->committer, &arbiter->ledger,
-                            why, sizeof(why));
+                            why, why_size);
+    if (rc)
+        arbiter_sim_close(world);
+    return rc;
+}
+
+/* As a person would: `ww ledger cut-tail`. What was torn was never acknowledged, so nothing may be
+ * missing afterwards. A torn snapshot is noticed, and that is all: false. */
+static bool repair(struct world *world)
+{
+    struct ww_ledger_tail tail;
+    int rc = ww_ledger_tail(world->arbiter.store, &tail);
+
+    trace(world, "a write was torn: %s", tail.why);
+    world->repairs++;
+    if (rc == WW_ECORRUPT)
+        return false;
+    CHECK(world, rc == 0 && tail.first > 0, "a damaged tail is not found");
+    CHECK(world, ww_ledger_cut_tail(world->arbiter.store, &tail) == 0, "the tail stays");
+    return true;
+}
+
+void arbiter_sim_open(struct world *world)
+{
+    struct arbiter_sim *arbiter = &world->arbiter;
+    char why[256] = "";
+
+    int rc = open_books(world, why, sizeof(why));
+    if (rc == WW_ECORRUPT && arbiter->is_torn) {
+        world->is_given_up = !repair(world);
+        if (world->is_given_up)
+            return;
+        rc = open_books(world, why, sizeof(why));
+    }
     CHECK(world, rc == 0, "the books don't open: %d %s", rc, why);
+    if (arbiter->is_torn)
+        oracle_torn(world);
+    arbiter->is_torn = false;
     load(world);
     trace(world, "arbiter starts, %zu contracts", ww_ledger_contract_count(arbiter->ledger));
     oracle_restarted(world);

@@ -12,7 +12,7 @@ struct options {
 
 struct totals {
     uint64_t contracts, settled, voids, disputes, forgiven, bans, crashes, outages, disk_faults,
-        steps, equal, shorts[3];
+        steps, equal, repairs, shorts[3];
 };
 
 static int usage(void)
@@ -59,6 +59,7 @@ static void add(struct totals *totals, const struct world *world)
     totals->outages += world->outages;
     totals->disk_faults += world->disk_faults;
     totals->steps += world->step;
+    totals->repairs += world->repairs;
     totals->equal += world->equal_counts;
     for (int i = 0; i < 3; i++)
         totals->shorts[i] += world->shorts[i];
@@ -85,8 +86,8 @@ int main(int count, char **values)
            totals.settled, totals.voids, totals.disputes, totals.forgiven, totals.bans,
            totals.equal);
     printf("%" PRIu64 " crashes of parties, %" PRIu64 " of the arbiter, %" PRIu64
-           " of them by a disk fault; trace %016" PRIx64 "\n",
-           totals.crashes, totals.outages, totals.disk_faults, trace_hash);
+           " of them by a disk fault, %" PRIu64 " torn; trace %016" PRIx64 "\n",
+           totals.crashes, totals.outages, totals.disk_faults, totals.repairs, trace_hash);
     printf("an honest provider could not hand in its last receipt: %" PRIu64
            " after a ban, %" PRIu64 " without a sign of life, %" PRIu64 " in a dispute\n",
            totals.shorts[0], totals.shorts[1], totals.shorts[2]);

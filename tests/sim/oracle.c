@@ -138,8 +138,24 @@ void oracle_step(struct world *world, struct deal *deal, const struct ww_contrac
     deal->ended = booked->gone;
 }
 
+static uint64_t batches_of(const struct world *world)
+{
+    struct ww_ledger_report report;
+
+    CHECK(world, ww_ledger_check(world->arbiter.ledger, &report) == 0, "the books are wrong: %s",
+          report.why);
+    return report.batches;
+}
+
+void oracle_torn(struct world *world)
+{
+    if (batches_of(world) > world->durable_batches)
+        oracle_committed(world);
+}
+
 void oracle_committed(struct world *world)
 {
+    world->durable_batches = batches_of(world);
     for (size_t i = 0; i < world->deal_count; i++) {
         struct deal *deal = &world->deals[i];
 

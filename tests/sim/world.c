@@ -179,6 +179,8 @@ static void go_wrong(struct world *world)
 
 static bool is_over(const struct world *world)
 {
+    if (world->is_given_up)
+        return true;
     if (ww_ledger_contract_count(world->arbiter.ledger) > 0)
         return false;
     for (size_t i = 0; i < world->deal_count; i++) {
@@ -231,13 +233,15 @@ void world_run(struct world *world, uint64_t seed)
     world->is_healed = true; /* the grants are durable before anything goes wrong */
     arbiter_sim_turn(world);
     world->is_healed = false;
-    for (int i = 0; i < SLICES_MAX && world->deal_count < world->deals_wanted; i++) {
+    for (int i = 0;
+         !world->is_given_up && i < SLICES_MAX && world->deal_count < world->deals_wanted; i++) {
         pass_long(world, draw_slice(world));
         if (world_chance(world, world->fault_ppm))
             go_wrong(world);
     }
     heal(world);
-    oracle_end(world);
+    if (!world->is_given_up)
+        oracle_end(world);
     arbiter_sim_close(world);
     ww_store_close(world->arbiter.store);
     sign_close(world);

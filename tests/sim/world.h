@@ -147,7 +147,7 @@ struct arbiter_sim {
     struct ww_ledger *ledger; /* NULL: it is down */
     uint64_t down_until_us, started_us, uptime_base_ms, uptime_put_ms;
     uint64_t tick_us, judge_us;
-    bool is_dirty;
+    bool is_dirty, is_torn;              /* the last write was torn */
     struct mail replies[WORLD_MAIL_MAX]; /* that wait for the commit */
     size_t reply_count;
     bool banned[WORLD_PARTIES_MAX], durable_banned[WORLD_PARTIES_MAX], cut_due;
@@ -158,6 +158,7 @@ struct world {
     int64_t jump_s;
     struct ww_prng prng;
     bool is_real_crypto, is_healed;
+    bool is_given_up;             /* the books were damaged beyond repair, and it was noticed */
     uint32_t loss_ppm, fault_ppm; /* of the messages; of a slice */
     enum judge judge;
     uint32_t forgive_ppm;
@@ -172,6 +173,7 @@ struct world {
     /* An honest provider got less than the receipt that it held and could not hand in: after a ban,
      * without a sign of life, a day late. */
     uint64_t shorts[3];
+    uint64_t repairs, durable_batches;
     uint64_t crashes, outages, disk_faults, disputes, bans, voids, settled, forgiven, equal_counts;
 };
 
@@ -265,6 +267,8 @@ void oracle_step(struct world *world, struct deal *deal, const struct ww_contrac
                  const struct ww_contract_outcome *outcome,
                  const struct ww_contract_booked *booked);
 void oracle_committed(struct world *world);
+/* After a torn write: what of it was whole counts as committed, though nobody was told. */
+void oracle_torn(struct world *world);
 /* After a start: the books hold what was acknowledged and nothing else. */
 void oracle_restarted(struct world *world);
 void oracle_books(struct world *world);
