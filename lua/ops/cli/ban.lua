@@ -4,7 +4,7 @@ local format = require("ops.format")
 
 local function usage(reason)
     local err = ww.error("EINVAL", reason)
-    err.exit = 2
+    err.exit, err.fix = 2, "ww ban --help"
     return nil, err
 end
 

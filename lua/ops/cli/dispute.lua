@@ -70,7 +70,7 @@ return {
     define = function(command)
         command:command_target("verb")
         command:epilog([[
-On the arbiter's machine only. Who gets what under each verdict: docs/operating/disputes.md.
+On the arbiter's machine only. Who gets what under each verdict: docs/concepts/disputes.md.
 Examples:
   ww dispute list
   ww dispute run --dry-run                       what the policy would decide now
@@ -80,8 +80,13 @@ Examples:
                 :description("The arbiter's control socket (WW_CONTROL).")
             sub:option("--state"):argname("DIR"):description("The arbiter's state folder.")
         end
-        place(command:command("list"):summary("List disputes."))
+        place(command:command("list"):summary("List disputes.")
+            :description("List disputes: what is in doubt, what each side says within what was "
+                .. "signed, whether it is ripe or waits for a late close, and how many proofs "
+                .. "there are."))
         local show = command:command("show"):summary("Show a case with what was signed.")
+            :description("Show a case: the claims and the proofs. With --json also the receipts "
+                .. "and signatures themselves, in base64.")
         show:argument("contract"):argname("CONTRACT"):description("The contract's id.")
         place(show)
         local decide = command:command("decide"):summary("Give the verdict.")
@@ -91,6 +96,8 @@ Examples:
             :description("One of " .. table.concat(VERDICTS, ", ") .. ".")
         place(decide)
         local run = command:command("run"):summary("Ask the policy about ripe disputes now.")
+            :description("Ask the dispute.judge policy about ripe disputes now, and act on what "
+                .. "it says. The arbiter does so by itself every disputes.run_s seconds.")
         run:flag("--dry-run"):target("dry_run"):description("Only say what it would decide.")
         place(run)
     end,

@@ -93,8 +93,13 @@ local WALLET_COLUMNS = { "in", "out", "market", "earned", "escrow", "dispute", "
 
 function HUMAN.verify(data, out)
     out:print(data.ok and "the books balance" or "THE BOOKS DO NOT BALANCE: " .. data.why)
-    out:print(("%s batches, %s contracts, %s networks (%s)"):format(format.count(data.batches),
-        format.count(data.contracts), format.count(data.networks), data.source))
+    out:print(("%s batches, %s contracts, %s networks with money (%s)"):format(
+        format.count(data.batches), format.count(data.contracts), format.count(data.networks),
+        data.source))
+    if not data.ok then
+        out:note("A key file that is missing: put it back. A damaged end: ww ledger repair "
+            .. "--cut-tail. Anything else: a backup, ww ledger restore.")
+    end
     local rows = {}
     for _, asset in ipairs(data.assets) do
         local row = { asset.asset }
@@ -266,7 +271,7 @@ local function define_backup(command)
         :summary("Write balances and facts to a file.")
         :description("Write the balances and facts of an arbiter's books to a file, while it runs "
             .. "or not. No contract is in it.")
-    verb:argument("file"):description("To be made; must not be there.")
+    verb:argument("file"):argname("FILE"):description("To be made; must not be there.")
     verb:option("--control"):argname("PATH")
         :description("The arbiter's control socket (WW_CONTROL).")
     define_state(verb)
@@ -274,7 +279,7 @@ local function define_backup(command)
         :summary("Fill an empty state folder from a backup.")
         :description("Fill an empty state folder from a backup. Contracts that were open are gone; "
             .. "what they held goes back to the market wallets of who paid it.")
-    verb:argument("file"):description("A backup.")
+    verb:argument("file"):argname("FILE"):description("A backup.")
     define_state(verb)
 end
 
