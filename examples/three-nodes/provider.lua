@@ -3,6 +3,6 @@
 return {
     name = "sunny",
     max_contracts = 64,
-    ports = { min = 49152, max = 49200 }, -- UDP, for the firewall
+    ports = { min = 49152, max = 49279 }, -- UDP, for the firewall: two for each client
     -- stun = "stun.example.net:3478",     -- behind NAT: tells the node its public address
 }

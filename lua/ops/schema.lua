@@ -360,7 +360,8 @@ local ARBITER = {
         doc = "How often the dispute policy is asked about what is ripe, in seconds." },
     { key = "market.rates", type = "rates",
         default = { usd = "1000000000", xch = "100000000000", sol = "5000000" },
-        doc = "The assets that contracts may be paid in: base units per dollar." },
+        doc = "The assets that contracts may be paid in: base units per dollar. As a flag: "
+            .. "usd=1000000000,xch=100000000000." },
 }
 
 local NETWORK = {
@@ -368,7 +369,8 @@ local NETWORK = {
         from = "the file `arbiter` beside the key, which `ww join` writes",
         doc = "The arbiter's join line." },
     { key = "stun", type = "server", doc = "STUN server that tells the node its public address." },
-    { key = "ports", type = "ports", from = "any", doc = "UDP ports to use for peers." },
+    { key = "ports", type = "ports", from = "any",
+        doc = "UDP ports to use for peers, at least two for each. As a flag: 49152-49200." },
     { key = "loopback", type = "boolean", default = false,
         doc = "Use loopback addresses only: for trying it out on one machine." },
     { key = "bypass", type = "boolean", default = true,
