@@ -22,6 +22,18 @@ local METHODS = {
     end,
 }
 
+--- What the codes of the arbiter's API mean to its operator.
+local function explain(data, err)
+    if err and err.code == "EGONE" then
+        err.what, err.fix = "There is no such dispute", "See: ww dispute list"
+        err.reason = "it was never there, or has its verdict"
+    elseif err and err.code == "EREFUSED" then
+        err.what = "The verdict was refused"
+        err.fix = "Decide by fault; to ban all the same: ww ban"
+    end
+    return data, err
+end
+
 local function print_list(data, out)
     if #data.disputes == 0 then
         out:note("There are no disputes.")
@@ -107,7 +119,7 @@ Examples:
             return nil, err
         end
         local method, params = METHODS[args.verb](args)
-        return control.call(path, method, params)
+        return explain(control.call(path, method, params))
     end,
     human = function(data, args, out)
         if args.verb == "list" then
