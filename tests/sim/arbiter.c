@@ -113,8 +113,8 @@ static void fill_terms(struct world *world, struct deal *deal, uint64_t bytes)
         .stat_id = 1,
         .price_ppm = 1000000,
         .list_version = 1,
-        .window_bytes = world_random(world, 0, 1) ? WW_CONTRACT_WINDOW_BYTES
-                                                  : world_random(world, 65536, 300000),
+        .window_bytes = world_random(world, 0, 2) ? world_random(world, 65536, 90000)
+                                                  : WW_CONTRACT_WINDOW_BYTES,
         .issued_s = now.now_s,
         .open_by_s = now.now_s + WW_OPEN_BY_S,
         .expires_s = now.now_s + WW_EXPIRES_S,

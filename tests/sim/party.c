@@ -170,7 +170,7 @@ static void wish(struct world *world, size_t party)
     world->parties[party].wish_us = world->now_us + world_random(world, 150 * MS, 1 * S);
     mail.other = link->sim ? link->provider
                            : world_random(world, world->client_count, world->party_count - 1);
-    mail.number = world_random(world, 0, 3) ? world_random(world, 20000, 150000)
+    mail.number = world_random(world, 0, 1) ? world_random(world, 20000, 150000)
                                             : world_random(world, 1, 600000);
     mail_send(world, &mail);
 }
