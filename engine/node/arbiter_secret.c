@@ -53,6 +53,7 @@ static void forget(struct arbiter *arbiter, struct arbiter_secret *entry)
 struct loading {
     struct arbiter *arbiter;
     int rc;
+    size_t lost_count; /* that don't open */
 };
 
 static void load_secret(void *arg, const char *key, const void *value, size_t size)
@@ -72,8 +73,10 @@ static void load_secret(void *arg, const char *key, const void *value, size_t si
     if (!rc)
         rc = remember(loading->arbiter, &provider, &key_id, secret, &entry);
     ww_wipe(secret, sizeof(secret));
-    if (rc)
+    if (rc == WW_ENOMEM)
         loading->rc = rc;
+    else if (rc)
+        loading->lost_count++;
 }
 
 int arbiter_secrets_open(struct arbiter *arbiter, const char *state_folder)
@@ -84,6 +87,10 @@ int arbiter_secrets_open(struct arbiter *arbiter, const char *state_folder)
     if (rc)
         return rc;
     ww_ledger_each_fact(arbiter->ledger, "secret/", load_secret, &loading);
+    /* Nothing is lost with them: providers verify by their own copies, and get new ones. */
+    if (loading.lost_count > 0)
+        ww_log(WW_LOG_WARN, "arbiter", "session secrets can't be opened, and are made anew",
+               "count=%zu why=\"store.key is not the one that sealed them\"", loading.lost_count);
     return loading.rc;
 }
 
