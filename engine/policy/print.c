@@ -205,8 +205,8 @@ void ww_hook_reference(struct ww_buf *out)
         "In a result, `decision` and `order` must be given; every other field has a default. "
         "`reason` is\nfor people.\n\n"
         "`ctx.now_s` is the time (seconds since 1970), `ctx.random(n)` a number from 1 to n, the "
-        "same sequence\nfor the same decision, and `ctx.thresholds` the numbers of the "
-        "configuration's `thresholds`, by name.\n\n");
+        "same sequence\nfor the same decision, and `ctx.thresholds` numbers by name: a test gives "
+        "them to `try`, a node has\nnone in this version.\n\n");
     for (size_t hook = 0; hook < WW_HOOK_COUNT; hook++)
         write_hook(&ww_policy_hooks[hook], out);
 }
