@@ -31,8 +31,7 @@ credit alicenet 100000000000
 start_provider
 start_client
 start_origin
-traffic endless --max 1048576 --total 600 --seed 3 > "$scratch/endless.out" 2> "$scratch/endless.log" &
-traffic_pid=$!
+traffic_start endless --max 1048576 --total 600 --seed 3 > "$scratch/endless.out" 2> "$scratch/endless.log"
 earned() {
     (($(total earned) > 0))
 }

@@ -9,8 +9,7 @@ busy() {
     status client | jq -e 'any(.connections[]; .streams > 0) and
         ([.connections[].contracts[] | .bytes_down] | add) > 1000000'
 }
-traffic endless --max 4194304 --total 60 --seed 4 > /dev/null 2> "$scratch/endless.log" &
-traffic_pid=$!
+traffic_start endless --max 4194304 --total 60 --seed 4 > /dev/null 2> "$scratch/endless.log"
 wait_for 15 "traffic" busy
 
 ban() {

@@ -7,8 +7,7 @@
 start_all
 # 2 MiB a second, so that the contract, of 64 MiB, is the same one until the kill.
 busy() {
-    traffic slow --count 8 --max 67108864 --seed "$1" > /dev/null 2>> "$scratch/slow.log" &
-    traffic_pid=$!
+    traffic_start slow --count 8 --max 67108864 --seed "$1" > /dev/null 2>> "$scratch/slow.log"
     wait_for 15 "traffic" is_busy
 }
 
