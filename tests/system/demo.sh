@@ -155,9 +155,10 @@ grep -q 'the end of .*provider.log' "$folder/dead.err" || fail "the log of the f
 rm -rf "$folder"/ww-demo.*
 
 echo "== interrupted"
+# Without --foreground timeout signals twice, and the second interrupt ends a demo at once.
 for after_s in 0.3 0.5 0.7 0.8 0.9 1 1.2 2; do
     code=0
-    timeout --preserve-status -s INT $after_s "$ww" demo --bytes 4GiB -q --json >"$folder/int.json" || code=$?
+    timeout --foreground --preserve-status -s INT $after_s "$ww" demo --bytes 4GiB -q --json >"$folder/int.json" || code=$?
     [ "$code" = 130 ] || fail "interrupted after $after_s s: exit code $code"
     no_leftovers
 done
