@@ -131,15 +131,54 @@ static int send_ack(struct ww_channel *channel)
     return ww_sctp_send(channel->peer->sctp, &info, ACK, sizeof ACK);
 }
 
+/* The DTLS client opens even numbers, the server odd ones (RFC 8832 6). */
+static bool is_theirs(const struct ww_peer *peer, uint16_t number)
+{
+    return (number % 2 == 0) == peer->is_dtls_server;
+}
+
+static void read_open(struct ww_channel *channel, const struct ww_dcep_open *open)
+{
+    channel->unordered = (open->channel_type & TYPE_UNORDERED) != 0;
+    channel->unreliable = (open->channel_type & ~TYPE_UNORDERED) != TYPE_RELIABLE;
+    if ((open->channel_type & ~TYPE_UNORDERED) == TYPE_RETRANSMITS)
+        channel->max_retransmits = (int)WW_MIN(open->reliability, UINT16_MAX);
+    memcpy(channel->label, open->label, sizeof channel->label);
+    memcpy(channel->protocol, open->protocol, sizeof channel->protocol);
+    channel->acknowledged = true;
+}
+
+/* On a stream in use. libdatachannel sends an OPEN twice when a channel is made in the moment in
+ * which the association comes up: the same one again is acknowledged again. Any other breaks
+ * RFC 8832 6, and the channel is closed. */
+static void on_open_again(struct ww_channel *channel, const struct ww_dcep_open *open)
+{
+    struct ww_channel again = {.max_retransmits = -1};
+    if (channel->closing)
+        return;
+    if (open)
+        read_open(&again, open);
+    if (open && is_theirs(channel->peer, channel->number) &&
+        again.unordered == channel->unordered && again.unreliable == channel->unreliable &&
+        again.max_retransmits == channel->max_retransmits &&
+        strcmp(again.label, channel->label) == 0 &&
+        strcmp(again.protocol, channel->protocol) == 0) {
+        int code = send_ack(channel);
+        if (code)
+            ww_peer_fail(channel->peer, code);
+        return;
+    }
+    begin_closing(channel);
+    tell_closed(channel, WW_EPROTOCOL);
+}
+
 static void on_open(struct ww_peer *peer, uint16_t number, const uint8_t *data, size_t size)
 {
     struct ww_dcep_open open;
     struct ww_channel *channel = peer->channels[number];
-    /* The DTLS client opens even numbers, the server odd ones (RFC 8832 6). */
-    bool is_theirs = (number % 2 == 0) == peer->is_dtls_server;
+    bool is_sound = !ww_wire_dcep_open_decode(data, size, &open);
     if (channel) {
-        /* A second OPEN: the other side has lost its count. */
-        ww_peer_fail(peer, WW_EPROTOCOL);
+        on_open_again(channel, is_sound ? &open : NULL);
         return;
     }
     channel = make(peer, number);
@@ -147,17 +186,11 @@ static void on_open(struct ww_peer *peer, uint16_t number, const uint8_t *data, 
         ww_peer_fail(peer, WW_ENOMEM);
         return;
     }
-    if (!is_theirs || ww_wire_dcep_open_decode(data, size, &open)) {
+    if (!is_sound || !is_theirs(peer, number)) {
         begin_closing(channel);
         return;
     }
-    channel->unordered = (open.channel_type & TYPE_UNORDERED) != 0;
-    channel->unreliable = (open.channel_type & ~TYPE_UNORDERED) != TYPE_RELIABLE;
-    if ((open.channel_type & ~TYPE_UNORDERED) == TYPE_RETRANSMITS)
-        channel->max_retransmits = (int)WW_MIN(open.reliability, UINT16_MAX);
-    memcpy(channel->label, open.label, sizeof channel->label);
-    memcpy(channel->protocol, open.protocol, sizeof channel->protocol);
-    channel->acknowledged = true;
+    read_open(channel, &open);
     int code = send_ack(channel);
     if (code)
         ww_peer_fail(peer, code);

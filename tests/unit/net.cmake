@@ -1,6 +1,8 @@
 ww_unit_test(net_codec SOURCES net_codec_test.c ROOMS net)
 ww_unit_test(net_peer SOURCES net_peer_test.c net_pair.c ROOMS net TIMEOUT 120)
 ww_unit_test(net_channel SOURCES net_channel_test.c net_pair.c ROOMS net TIMEOUT 120)
+ww_unit_test(net_dcep SOURCES net_dcep_test.c net_pair.c ROOMS net)
+target_include_directories(unit_net_dcep PRIVATE ${CMAKE_SOURCE_DIR}/engine/net)
 ww_unit_test(net_loss SOURCES net_loss_test.c net_pair.c ROOMS net TIMEOUT 180)
 ww_unit_test(net_path SOURCES net_path_test.c net_pair.c ROOMS net TIMEOUT 240)
 ww_unit_test(net_addresses SOURCES net_addresses_test.c ROOMS net)
