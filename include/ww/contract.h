@@ -7,7 +7,7 @@
  *   offered --accept--> active --opened--> open --both closes--> settled | disputed
  *      |                  |                 |
  *      | decline, 5 s     | never opened    | one side silent for 60 s: disputed
- *      v                  v                 | no sign of life, expired: settled as receipts prove
+ *      v                  v                 | no sign of life, expired, a ban: as receipts prove
  *    void               void
  *
  * Settled and void contracts are forgotten; a disputed one stays until its verdict.
@@ -32,7 +32,7 @@ enum ww_contract_party { WW_CONTRACT_CLIENT, WW_CONTRACT_PROVIDER };
 /* Why a contract ends without both closes. */
 enum ww_contract_ending {
     WW_CONTRACT_RUNNING = 0,
-    WW_CONTRACT_CUT = 1,      /* one of its nodes was banned */
+    WW_CONTRACT_CUT = 1,      /* one of its nodes was banned: the other's close is waited for */
     WW_CONTRACT_LIFELESS = 2, /* no sign of life, or expired */
 };
 
@@ -86,6 +86,7 @@ struct ww_contract {
     bool unseen;   /* DISPUTED: a close came whose signatures were not looked at */
     bool silent;   /* DISPUTED because one side said nothing: no fault, and only nodes are locked */
     enum ww_contract_ending ending;
+    bool banned[2];            /* CUT: by party; whoever is, its close is not waited for */
     uint32_t proofs;           /* WW_PROOF_* */
     uint64_t proven[2];        /* by signer: bytes that its verified receipts admit */
     uint64_t settled_bytes;    /* DISPUTED: paid already, the tail begins here … */
@@ -117,7 +118,7 @@ enum ww_contract_event_kind {
     WW_CONTRACT_EV_CLOSE,    /* reported by `party`, its signature verified */
     WW_CONTRACT_EV_ALIVE,    /* `party` says that it goes on; `receipt` is the last that it holds */
     WW_CONTRACT_EV_VERIFIED, /* the answer to action VERIFY */
-    WW_CONTRACT_EV_CUT,      /* one of its nodes was banned */
+    WW_CONTRACT_EV_CUT,      /* one of its nodes was banned, as `banned` says */
     WW_CONTRACT_EV_VERDICT,
     WW_CONTRACT_EV_TICK,    /* time has passed */
     WW_CONTRACT_EV_RESTART, /* the arbiter was started: nobody waits for an offer's answer any more
@@ -155,6 +156,7 @@ struct ww_contract_event {
     struct ww_contract_receipt receipt;          /* ALIVE */
     const struct ww_contract_evidence *evidence; /* VERIFIED; borrowed for the call */
     bool forgive;                                /* VERIFIED: settle an honest difference */
+    bool banned[2];                              /* CUT, by party */
     enum ww_verdict verdict;                     /* VERDICT */
 };
 
@@ -163,6 +165,7 @@ enum ww_contract_action {
     WW_CONTRACT_STORE,   /* the record changed */
     WW_CONTRACT_SIGN,    /* the record changed; sign the token once it is durable */
     WW_CONTRACT_VERIFY,  /* the record changed; verify what was signed, then send VERIFIED */
+    WW_CONTRACT_RECALL,  /* the record changed; ask whoever is not banned to close now */
     WW_CONTRACT_VOID,    /* give everything back, forget */
     WW_CONTRACT_SETTLE,  /* pay part/whole of what is held, give the rest back, forget */
     WW_CONTRACT_DISPUTE, /* the record changed; move the escrow to the dispute wallet */
