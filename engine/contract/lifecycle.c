@@ -80,14 +80,20 @@ static bool is_cut_over(const struct ww_contract *contract, const struct ww_cont
             contract_waited_ms(contract->waiting_since_ms, now) >= WW_CLOSE_SILENCE_S * MS_PER_S);
 }
 
+/* A close brought something that may be proof of malice, and nobody has looked at it. */
+static bool has_unseen_proof(const struct ww_contract *contract)
+{
+    return (contract->closes[WW_CONTRACT_PROVIDER].declaration_size > 0 && !contract->examined) ||
+           contract_is_accused(contract, WW_CONTRACT_CLIENT) ||
+           contract_is_accused(contract, WW_CONTRACT_PROVIDER);
+}
+
 bool contract_wants_look(const struct ww_contract *contract)
 {
-    const struct ww_contract_close *provider = &contract->closes[WW_CONTRACT_PROVIDER];
-
     if (contract->state == WW_CONTRACT_DISPUTED &&
         (contract->unseen || (contract->silent && both_closed(contract))))
         return true;
-    return provider->present && provider->declaration_size > 0 && !contract->examined;
+    return has_unseen_proof(contract);
 }
 
 static bool same_counts(const struct ww_contract_close *a, const struct ww_contract_close *b)
@@ -152,16 +158,17 @@ static int take_close(struct ww_contract *contract, const struct ww_contract_eve
     *own = event->close;
     own->present = true;
     contract->alive_ms = event->now_ms;
-    bool declared =
-        contract->closes[WW_CONTRACT_PROVIDER].declaration_size > 0 && !contract->examined;
-    if (other->present && same_counts(own, other) && contract->proofs == 0 && !declared) {
+    if (event->receipt.size > 0)
+        contract->held[event->party] = event->receipt;
+    bool wants_look = has_unseen_proof(contract);
+    if (other->present && same_counts(own, other) && contract->proofs == 0 && !wants_look) {
         *outcome = contract_settle(contract, contract_reported(contract, event->party),
                                    "both sides report the same counts");
         return 0;
     }
     if (!waits && waits_for_other_side(contract) && contract->ending != WW_CONTRACT_CUT)
         contract->waiting_since_ms = event->now_ms;
-    bool verify = other->present || declared || is_cut_over(contract, event);
+    bool verify = other->present || wants_look || is_cut_over(contract, event);
     contract->unseen = verify && contract->state == WW_CONTRACT_DISPUTED;
     *outcome = contract_outcome(verify ? WW_CONTRACT_VERIFY : WW_CONTRACT_STORE, NULL);
     return 0;

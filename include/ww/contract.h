@@ -94,8 +94,9 @@ struct ww_contract {
     uint64_t waiting_since_ms; /* up-time when the present wait began (offer, opening, first close,
                                 * dispute) */
     struct ww_contract_close closes[2]; /* by party */
-    struct ww_contract_receipt
-        held[2]; /* by holder: the last that it reported with a sign of life */
+    /* By holder: the last that it reported with a sign of life, or a second one that it handed in
+     * with its close. */
+    struct ww_contract_receipt held[2];
     /* Not stored: up-time of the last sign of life; when it was read, to begin with. */
     uint64_t alive_ms;
 };
@@ -147,13 +148,13 @@ enum ww_verdict {
 
 struct ww_contract_event {
     enum ww_contract_event_kind kind;
-    uint64_t now_s;                              /* seconds since 1970 */
-    uint64_t now_ms;                             /* up-time */
-    uint64_t start_ms;                           /* up-time at the arbiter's last start */
-    uint64_t window_bytes;                       /* ACCEPT */
-    enum ww_contract_party party;                /* CLOSE, ALIVE */
-    struct ww_contract_close close;              /* CLOSE; `present` is ignored */
-    struct ww_contract_receipt receipt;          /* ALIVE */
+    uint64_t now_s;                     /* seconds since 1970 */
+    uint64_t now_ms;                    /* up-time */
+    uint64_t start_ms;                  /* up-time at the arbiter's last start */
+    uint64_t window_bytes;              /* ACCEPT */
+    enum ww_contract_party party;       /* CLOSE, ALIVE */
+    struct ww_contract_close close;     /* CLOSE; `present` is ignored */
+    struct ww_contract_receipt receipt; /* ALIVE; CLOSE: one that contradicts the close's */
     const struct ww_contract_evidence *evidence; /* VERIFIED; borrowed for the call */
     bool forgive;                                /* VERIFIED: settle an honest difference */
     bool banned[2];                              /* CUT, by party */
@@ -205,7 +206,8 @@ struct ww_contract_claims {
     bool forgivable;     /* both have closed, nothing is proven against either, and it
                           * is at most the window and 1 % */
 };
-/* Adds what the evidence proves to the contract: proven, proofs. Idempotent. */
+/* Adds what the evidence proves to the contract: proven, proofs. Idempotent. A held receipt that
+ * contradicts the close's without being proof is dropped: one of the two is not signed. */
 void ww_contract_examine(struct ww_contract *contract, const struct ww_contract_evidence *evidence);
 /* By what is in the contract. A side that has not closed claims what receipts prove. */
 void ww_contract_weigh(const struct ww_contract *contract, struct ww_contract_claims *claims);

@@ -90,7 +90,8 @@ function M.reporter(core, session, on_close)
         self.pending = self.pending + 1
         while not session.closed do
             local path = ("/v1/contracts/%s/close"):format(close.contract)
-            local result, err = session:call("POST", path, { close = close.close })
+            local signed = { close = close.close, receipt = close.receipt }
+            local result, err = session:call("POST", path, signed)
             if result or FINAL[err.code] then
                 core.close_done({ contract = close.contract })
                 if result and result.state then
