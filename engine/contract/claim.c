@@ -79,6 +79,24 @@ static void examine_signer(struct ww_contract *contract, enum ww_contract_party 
             signer == WW_CONTRACT_CLIENT ? WW_PROOF_CLIENT_RECEIPTS : WW_PROOF_PROVIDER_RECEIPTS;
 }
 
+/* A client that was killed closes, in its next life, at counts that it stored up to a second before
+ * its last receipt: it pays by the receipt all the same, but that is nobody's fault. */
+static bool is_below(const struct ww_contract *contract, const struct ww_contract_sight sights[2])
+{
+    const struct ww_contract_close *client = &contract->closes[WW_CONTRACT_CLIENT];
+
+    for (size_t index = 0; index < 2; index++) {
+        const struct ww_receipt *receipt = &sights[index].receipt;
+
+        if (sights[index].valid &&
+            memcmp(receipt->epoch, client->epoch, sizeof(client->epoch)) == 0 &&
+            contract_reported(contract, WW_CONTRACT_CLIENT) <
+                sum_within(contract, receipt->bytes_received, receipt->bytes_acknowledged))
+            return true;
+    }
+    return false;
+}
+
 static bool is_above(const struct ww_contract *contract, const struct ww_contract_close *close)
 {
     uint64_t sum = close->bytes_up + close->bytes_down;
@@ -120,8 +138,7 @@ void ww_contract_examine(struct ww_contract *contract, const struct ww_contract_
     examine_signer(contract, WW_CONTRACT_PROVIDER, evidence->sights[WW_CONTRACT_PROVIDER]);
     if (evidence->denied)
         contract->proofs |= WW_PROOF_CLIENT_DENIED;
-    if (client->present &&
-        contract_reported(contract, WW_CONTRACT_CLIENT) < contract->proven[WW_CONTRACT_CLIENT])
+    if (client->present && is_below(contract, evidence->sights[WW_CONTRACT_CLIENT]))
         contract->proofs |= WW_PROOF_CLIENT_BELOW;
     if (provider->present && is_above(contract, provider))
         contract->proofs |= WW_PROOF_PROVIDER_ABOVE;

@@ -42,7 +42,7 @@ enum ww_contract_ending {
 #define WW_PROOF_CLIENT_DENIED      0x004u /* it declared an address that the list denies */
 #define WW_PROOF_PROVIDER_RECEIPTS  0x010u
 #define WW_PROOF_PROVIDER_CLOSES    0x020u
-#define WW_PROOF_CLIENT_BELOW       0x100u /* claim below its own receipt */
+#define WW_PROOF_CLIENT_BELOW       0x100u /* claim below its own receipt of the same boot epoch */
 #define WW_PROOF_CLIENT_EPOCHS      0x200u /* differing closes of two epochs */
 #define WW_PROOF_PROVIDER_ABOVE     0x400u /* claim above receipts plus window, or the contract */
 #define WW_PROOF_PROVIDER_EPOCHS    0x800u

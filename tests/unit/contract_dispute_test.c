@@ -22,7 +22,7 @@ static struct ww_contract open_contract(void)
 static struct ww_contract_close close_of(uint64_t up, uint64_t down)
 {
     return (struct ww_contract_close){
-        .present = true, .reason = WW_CLOSE_DONE, .bytes_up = up, .bytes_down = down};
+        .present = true, .reason = WW_CLOSE_DONE, .bytes_up = up, .bytes_down = down, .epoch = {1}};
 }
 
 static struct ww_contract_sight sight(uint8_t epoch, uint64_t sequence, uint64_t received,
@@ -82,6 +82,27 @@ static void test_claims_are_bounded(void **state)
         assert_int_equal(claims.client, cases[index].client_claim);
         assert_int_equal(claims.provider, cases[index].provider_claim);
         assert_int_equal(contract.proofs, cases[index].proofs);
+    }
+}
+
+/* A claim below a receipt of the life before is raised to it, and no fault: the client was killed.
+ */
+static void test_below_a_receipt_of_another_life(void **state)
+{
+    (void)state;
+    for (uint8_t epoch = 1; epoch <= 2; epoch++) {
+        struct ww_contract contract = open_contract();
+        struct ww_contract_evidence evidence = {0};
+        struct ww_contract_claims claims;
+
+        contract.closes[0] = close_of(0, 470000);
+        contract.closes[1] = close_of(0, 490000);
+        evidence.sights[WW_CONTRACT_CLIENT][0] = sight(epoch, 1, 480000, 0);
+        ww_contract_examine(&contract, &evidence);
+        ww_contract_weigh(&contract, &claims);
+        assert_int_equal(contract.proofs, epoch == 1 ? WW_PROOF_CLIENT_BELOW : 0);
+        assert_int_equal(claims.client, 480000);
+        assert_int_equal(claims.provider, 490000);
     }
 }
 
@@ -471,6 +492,7 @@ int main(void)
         cmocka_unit_test(test_claims_are_bounded),
         cmocka_unit_test(test_claims_that_meet_settle),
         cmocka_unit_test(test_forgiving),
+        cmocka_unit_test(test_below_a_receipt_of_another_life),
         cmocka_unit_test(test_contradicting_receipts),
         cmocka_unit_test(test_a_pair_is_looked_at),
         cmocka_unit_test(test_denied_declaration_ends_it_at_once),

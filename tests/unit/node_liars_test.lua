@@ -142,6 +142,18 @@ liar("client under-reports", {
     assert(case:close("provider", 5 * MB, { receipt = case:receipt(4 * MB) }))
 end)
 
+liar("client was killed, its counts are older", { verdict = "no_fault", paid = 5 * MB,
+    lock = "networks" }, function(case)
+    assert(case:close("client", 3.9 * MB, { epoch = 2 }))
+    assert(case:close("provider", 5 * MB, { receipt = case:receipt(4 * MB) }))
+end)
+
+liar("client restarts to claim less", { verdict = "no_fault", paid = 5 * MB, lock = "networks" },
+    function(case)
+        assert(case:close("client", 1, { epoch = 2 }))
+        assert(case:close("provider", 5 * MB, { receipt = case:receipt(4 * MB) }))
+    end)
+
 liar("client under-reports to its last receipt", { verdict = "settled", paid = 5 * MB },
     function(case)
         assert(case:close("client", 1))
