@@ -44,6 +44,7 @@ int ww_contract_book(struct ww_ledger *ledger, const struct ww_contract *after,
     case WW_CONTRACT_STORE:
     case WW_CONTRACT_SIGN:
     case WW_CONTRACT_VERIFY:
+    case WW_CONTRACT_RECALL:
         rc = ww_ledger_record(ledger, &after->id, record, size);
         break;
     case WW_CONTRACT_VOID:

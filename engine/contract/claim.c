@@ -61,20 +61,6 @@ void ww_contract_weigh(const struct ww_contract *contract, struct ww_contract_cl
                          claims->difference <= high / WW_FORGIVEN_SHARE;
 }
 
-/* In one boot epoch a later receipt never says less, and one sequence says one thing. */
-static bool contradict(const struct ww_receipt *a, const struct ww_receipt *b)
-{
-    if (memcmp(a->epoch, b->epoch, sizeof(a->epoch)) != 0)
-        return false;
-    if (a->sequence > b->sequence)
-        return contradict(b, a);
-    if (a->sequence == b->sequence)
-        return a->next_index != b->next_index || a->bytes_received != b->bytes_received ||
-               a->bytes_acknowledged != b->bytes_acknowledged;
-    return a->next_index > b->next_index || a->bytes_received > b->bytes_received ||
-           a->bytes_acknowledged > b->bytes_acknowledged;
-}
-
 static void examine_signer(struct ww_contract *contract, enum ww_contract_party signer,
                            const struct ww_contract_sight sights[2])
 {
@@ -87,9 +73,28 @@ static void examine_signer(struct ww_contract *contract, enum ww_contract_party 
             *proven = WW_MAX(*proven, sum_within(contract, receipt->bytes_received,
                                                  receipt->bytes_acknowledged));
     }
-    if (sights[0].valid && sights[1].valid && contradict(&sights[0].receipt, &sights[1].receipt))
+    if (sights[0].valid && sights[1].valid &&
+        ww_receipts_contradict(&sights[0].receipt, &sights[1].receipt))
         contract->proofs |=
             signer == WW_CONTRACT_CLIENT ? WW_PROOF_CLIENT_RECEIPTS : WW_PROOF_PROVIDER_RECEIPTS;
+}
+
+/* A client that was killed closes, in its next life, at counts that it stored up to a second before
+ * its last receipt: it pays by the receipt all the same, but that is nobody's fault. */
+static bool is_below(const struct ww_contract *contract, const struct ww_contract_sight sights[2])
+{
+    const struct ww_contract_close *client = &contract->closes[WW_CONTRACT_CLIENT];
+
+    for (size_t index = 0; index < 2; index++) {
+        const struct ww_receipt *receipt = &sights[index].receipt;
+
+        if (sights[index].valid &&
+            memcmp(receipt->epoch, client->epoch, sizeof(client->epoch)) == 0 &&
+            contract_reported(contract, WW_CONTRACT_CLIENT) <
+                sum_within(contract, receipt->bytes_received, receipt->bytes_acknowledged))
+            return true;
+    }
+    return false;
 }
 
 static bool is_above(const struct ww_contract *contract, const struct ww_contract_close *close)
@@ -97,6 +102,31 @@ static bool is_above(const struct ww_contract *contract, const struct ww_contrac
     uint64_t sum = close->bytes_up + close->bytes_down;
 
     return sum < close->bytes_up || sum > contract->bytes || sum > provider_limit(contract);
+}
+
+static bool is_receipt(const struct ww_contract *contract, const struct ww_contract_receipt *from,
+                       struct ww_receipt *receipt)
+{
+    return from->size > 0 && ww_wire_receipt_decode(from->bytes, from->size, receipt, NULL) == 0 &&
+           ww_id_equal(&receipt->contract_id, &contract->id);
+}
+
+bool contract_is_accused(const struct ww_contract *contract, enum ww_contract_party signer)
+{
+    const struct ww_contract_close *close = &contract->closes[!signer];
+    uint32_t proof =
+        signer == WW_CONTRACT_CLIENT ? WW_PROOF_CLIENT_RECEIPTS : WW_PROOF_PROVIDER_RECEIPTS;
+    struct ww_receipt a, b;
+
+    return close->present && !(contract->proofs & proof) &&
+           is_receipt(contract, &close->receipt, &a) &&
+           is_receipt(contract, &contract->held[!signer], &b) && ww_receipts_contradict(&a, &b);
+}
+
+static void drop_accusation(struct ww_contract *contract, enum ww_contract_party signer)
+{
+    if (contract_is_accused(contract, signer)) /* not both are signed: what is, is in `proven` */
+        contract->held[!signer].size = 0;
 }
 
 void ww_contract_examine(struct ww_contract *contract, const struct ww_contract_evidence *evidence)
@@ -108,9 +138,10 @@ void ww_contract_examine(struct ww_contract *contract, const struct ww_contract_
     examine_signer(contract, WW_CONTRACT_PROVIDER, evidence->sights[WW_CONTRACT_PROVIDER]);
     if (evidence->denied)
         contract->proofs |= WW_PROOF_CLIENT_DENIED;
-    if (client->present &&
-        contract_reported(contract, WW_CONTRACT_CLIENT) < contract->proven[WW_CONTRACT_CLIENT])
+    if (client->present && is_below(contract, evidence->sights[WW_CONTRACT_CLIENT]))
         contract->proofs |= WW_PROOF_CLIENT_BELOW;
     if (provider->present && is_above(contract, provider))
         contract->proofs |= WW_PROOF_PROVIDER_ABOVE;
+    drop_accusation(contract, WW_CONTRACT_CLIENT);
+    drop_accusation(contract, WW_CONTRACT_PROVIDER);
 }

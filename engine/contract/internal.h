@@ -5,7 +5,10 @@
 
 /* Sum of both directions as the side reported it, at most the contract's bytes. */
 uint64_t contract_reported(const struct ww_contract *contract, enum ww_contract_party party);
-/* A close, or a declaration, has come whose signatures were not looked at yet. */
+/* The other side has handed in two receipts of the signer's that contradict each other, and it is
+ * not known whether both are signed. */
+bool contract_is_accused(const struct ww_contract *contract, enum ww_contract_party signer);
+/* A close, a declaration or such a pair has come whose signatures were not looked at yet. */
 bool contract_wants_look(const struct ww_contract *contract);
 /* Milliseconds of up-time since the wait began; a wait that began before the last start has
  * WW_RESTART_GRACE_S more. */

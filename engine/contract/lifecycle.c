@@ -62,14 +62,38 @@ static bool both_closed(const struct ww_contract *contract)
            contract->closes[WW_CONTRACT_PROVIDER].present;
 }
 
+/* A contract that a ban has cut still waits for the close of whoever is not banned: the receipt in
+ * it may be a minute younger than the last that came with a sign of life. */
+static bool is_recalled(const struct ww_contract *contract, enum ww_contract_party party)
+{
+    return contract->ending == WW_CONTRACT_CUT && !contract->banned[party] &&
+           !contract->closes[party].present;
+}
+
+static bool is_cut_over(const struct ww_contract *contract, const struct ww_contract_event *now)
+{
+    bool waits =
+        is_recalled(contract, WW_CONTRACT_CLIENT) || is_recalled(contract, WW_CONTRACT_PROVIDER);
+
+    return contract->ending == WW_CONTRACT_CUT &&
+           (!waits ||
+            contract_waited_ms(contract->waiting_since_ms, now) >= WW_CLOSE_SILENCE_S * MS_PER_S);
+}
+
+/* A close brought something that may be proof of malice, and nobody has looked at it. */
+static bool has_unseen_proof(const struct ww_contract *contract)
+{
+    return (contract->closes[WW_CONTRACT_PROVIDER].declaration_size > 0 && !contract->examined) ||
+           contract_is_accused(contract, WW_CONTRACT_CLIENT) ||
+           contract_is_accused(contract, WW_CONTRACT_PROVIDER);
+}
+
 bool contract_wants_look(const struct ww_contract *contract)
 {
-    const struct ww_contract_close *provider = &contract->closes[WW_CONTRACT_PROVIDER];
-
     if (contract->state == WW_CONTRACT_DISPUTED &&
         (contract->unseen || (contract->silent && both_closed(contract))))
         return true;
-    return provider->present && provider->declaration_size > 0 && !contract->examined;
+    return has_unseen_proof(contract);
 }
 
 static bool same_counts(const struct ww_contract_close *a, const struct ww_contract_close *b)
@@ -134,16 +158,17 @@ static int take_close(struct ww_contract *contract, const struct ww_contract_eve
     *own = event->close;
     own->present = true;
     contract->alive_ms = event->now_ms;
-    bool declared =
-        contract->closes[WW_CONTRACT_PROVIDER].declaration_size > 0 && !contract->examined;
-    if (other->present && same_counts(own, other) && contract->proofs == 0 && !declared) {
+    if (event->receipt.size > 0)
+        contract->held[event->party] = event->receipt;
+    bool wants_look = has_unseen_proof(contract);
+    if (other->present && same_counts(own, other) && contract->proofs == 0 && !wants_look) {
         *outcome = contract_settle(contract, contract_reported(contract, event->party),
                                    "both sides report the same counts");
         return 0;
     }
-    if (!waits && waits_for_other_side(contract))
+    if (!waits && waits_for_other_side(contract) && contract->ending != WW_CONTRACT_CUT)
         contract->waiting_since_ms = event->now_ms;
-    bool verify = other->present || declared;
+    bool verify = other->present || wants_look || is_cut_over(contract, event);
     contract->unseen = verify && contract->state == WW_CONTRACT_DISPUTED;
     *outcome = contract_outcome(verify ? WW_CONTRACT_VERIFY : WW_CONTRACT_STORE, NULL);
     return 0;
@@ -206,8 +231,10 @@ static struct ww_contract_outcome weigh_one(struct ww_contract *contract,
 
     ww_contract_weigh(contract, &claims);
     if (contract->ending == WW_CONTRACT_CUT)
-        return contract_settle(contract, claims.client,
-                               "a ban ended it; settled as receipts prove");
+        return is_cut_over(contract, event)
+                   ? contract_settle(contract, claims.client,
+                                     "a ban ended it; settled as receipts prove")
+                   : contract_outcome(WW_CONTRACT_STORE, NULL);
     if (is_silence(contract, event)) {
         if (!contract->closes[WW_CONTRACT_CLIENT].present)
             return client_silent(contract, event->now_ms);
@@ -292,12 +319,12 @@ static int take_alive(struct ww_contract *contract, const struct ww_contract_eve
 /* --- time ----------------------------------------------------------------------------------- */
 
 /* Something was found, or said, that only verified signatures can end. */
-static bool wants_proof(const struct ww_contract *contract)
+static bool wants_proof(const struct ww_contract *contract, const struct ww_contract_event *now)
 {
     if (contract_wants_look(contract))
         return true;
     return contract->state != WW_CONTRACT_DISPUTED &&
-           (both_closed(contract) || contract->ending == WW_CONTRACT_CUT ||
+           (both_closed(contract) || is_cut_over(contract, now) ||
             (contract->proofs & proofs_of_closes) != 0);
 }
 
@@ -319,7 +346,11 @@ static void tick_running(struct ww_contract *contract, const struct ww_contract_
 {
     bool waits = waits_for_other_side(contract);
 
-    if (wants_proof(contract) || is_silence(contract, event)) {
+    if (wants_proof(contract, event)) {
+        *outcome = contract_outcome(WW_CONTRACT_VERIFY, NULL);
+    } else if (contract->ending == WW_CONTRACT_CUT) {
+        return;
+    } else if (is_silence(contract, event)) {
         *outcome = contract_outcome(WW_CONTRACT_VERIFY, NULL);
     } else if (!waits && contract->state == WW_CONTRACT_ACTIVE) {
         if (contract_waited_ms(contract->waiting_since_ms, event) >= unopened_ms(contract))
@@ -345,7 +376,7 @@ static void take_tick(struct ww_contract *contract, const struct ww_contract_eve
         tick_running(contract, event, outcome);
         return;
     case WW_CONTRACT_DISPUTED:
-        if (wants_proof(contract))
+        if (wants_proof(contract, event))
             *outcome = contract_outcome(WW_CONTRACT_VERIFY, NULL);
         return;
     }
@@ -360,20 +391,33 @@ static int take_opened(struct ww_contract *contract, const struct ww_contract_ev
         return WW_ESTATE;
     contract->state = WW_CONTRACT_OPEN;
     /* A close that came before didn't start a wait, if it said that nothing was used. */
-    contract->waiting_since_ms = event->now_ms;
+    if (contract->ending != WW_CONTRACT_CUT)
+        contract->waiting_since_ms = event->now_ms;
     contract->alive_ms = event->now_ms;
     *outcome = contract_outcome(WW_CONTRACT_STORE, NULL);
     return 0;
 }
 
-static int take_cut(struct ww_contract *contract, struct ww_contract_outcome *outcome)
+static int take_cut(struct ww_contract *contract, const struct ww_contract_event *event,
+                    struct ww_contract_outcome *outcome)
 {
-    if (contract->state == WW_CONTRACT_OFFERED) {
-        *outcome = contract_outcome(WW_CONTRACT_VOID, "a node of the contract was banned");
-    } else if (contract->state != WW_CONTRACT_DISPUTED && contract->ending != WW_CONTRACT_CUT) {
-        contract->ending = WW_CONTRACT_CUT;
-        *outcome = contract_outcome(WW_CONTRACT_VERIFY, NULL);
+    static const char why[] = "a node of the contract was banned";
+    bool is_news = contract->ending != WW_CONTRACT_CUT;
+
+    if (contract->state == WW_CONTRACT_OFFERED)
+        *outcome = contract_outcome(WW_CONTRACT_VOID, why);
+    if (contract->state == WW_CONTRACT_OFFERED || contract->state == WW_CONTRACT_DISPUTED)
+        return 0;
+    if (is_news)
+        contract->waiting_since_ms = event->now_ms;
+    contract->ending = WW_CONTRACT_CUT;
+    for (int party = 0; party < 2; party++) {
+        is_news |= event->banned[party] && !contract->banned[party];
+        contract->banned[party] |= event->banned[party];
     }
+    if (is_news)
+        *outcome = is_cut_over(contract, event) ? contract_outcome(WW_CONTRACT_VERIFY, NULL)
+                                                : contract_outcome(WW_CONTRACT_RECALL, why);
     return 0;
 }
 
@@ -412,7 +456,7 @@ int ww_contract_step(struct ww_contract *contract, const struct ww_contract_even
     case WW_CONTRACT_EV_VERIFIED:
         return take_verified(contract, event, outcome);
     case WW_CONTRACT_EV_CUT:
-        return take_cut(contract, outcome);
+        return take_cut(contract, event, outcome);
     case WW_CONTRACT_EV_VERDICT:
         return contract_take_verdict(contract, event, outcome);
     case WW_CONTRACT_EV_TICK:
@@ -439,12 +483,12 @@ uint64_t ww_contract_deadline_ms(const struct ww_contract *contract,
                                  const struct ww_contract_event *now)
 {
     if (contract->state == WW_CONTRACT_DISPUTED)
-        return wants_proof(contract) ? now->now_ms : UINT64_MAX;
+        return wants_proof(contract, now) ? now->now_ms : UINT64_MAX;
     if (contract->state == WW_CONTRACT_OFFERED)
         return due_ms(contract->waiting_since_ms, WW_OFFER_TIMEOUT_MS, now);
-    if (wants_proof(contract))
+    if (wants_proof(contract, now))
         return now->now_ms;
-    if (waits_for_other_side(contract))
+    if (contract->ending == WW_CONTRACT_CUT || waits_for_other_side(contract))
         return due_ms(contract->waiting_since_ms, WW_CLOSE_SILENCE_S * MS_PER_S, now);
     if (contract->state == WW_CONTRACT_ACTIVE)
         return due_ms(contract->waiting_since_ms, unopened_ms(contract), now);

@@ -17,7 +17,10 @@
 #define FLAG_SILENT    1
 #define FLAG_EXAMINED  2
 #define FLAG_UNSEEN    4
-#define FLAG_ALL       (FLAG_SILENT | FLAG_EXAMINED | FLAG_UNSEEN)
+#define FLAG_CLIENT    8 /* banned */
+#define FLAG_PROVIDER  16
+#define FLAG_BANNED    (FLAG_CLIENT | FLAG_PROVIDER)
+#define FLAG_ALL       (FLAG_SILENT | FLAG_EXAMINED | FLAG_UNSEEN | FLAG_BANNED)
 
 static void put_id(struct ww_buf *out, const struct ww_id *id)
 {
@@ -70,6 +73,15 @@ static void put_terms(struct ww_buf *out, const struct ww_contract *contract)
     ww_buf_put_u64(out, contract->expires_s);
 }
 
+static uint8_t flags_of(const struct ww_contract *contract)
+{
+    return (uint8_t)((contract->silent ? FLAG_SILENT : 0) |
+                     (contract->examined ? FLAG_EXAMINED : 0) |
+                     (contract->unseen ? FLAG_UNSEEN : 0) |
+                     (contract->banned[WW_CONTRACT_CLIENT] ? FLAG_CLIENT : 0) |
+                     (contract->banned[WW_CONTRACT_PROVIDER] ? FLAG_PROVIDER : 0));
+}
+
 size_t ww_contract_encode(const struct ww_contract *contract,
                           uint8_t record[WW_CONTRACT_RECORD_BYTES_MAX])
 {
@@ -81,9 +93,7 @@ size_t ww_contract_encode(const struct ww_contract *contract,
     ww_buf_put_u8(&out, RECORD_VERSION);
     ww_buf_put_u8(&out, (uint8_t)contract->state);
     put_terms(&out, contract);
-    ww_buf_put_u8(&out, (uint8_t)((contract->silent ? FLAG_SILENT : 0) |
-                                  (contract->examined ? FLAG_EXAMINED : 0) |
-                                  (contract->unseen ? FLAG_UNSEEN : 0)));
+    ww_buf_put_u8(&out, flags_of(contract));
     ww_buf_put_u8(&out, (uint8_t)contract->ending);
     ww_buf_put_u32(&out, contract->proofs);
     ww_buf_put_u64(&out, contract->proven[WW_CONTRACT_CLIENT]);
@@ -148,7 +158,9 @@ static bool is_sane(const struct ww_contract *contract, uint8_t flags)
            contract->price_ppm <= WW_PPM && contract->issued_s <= contract->open_by_s &&
            contract->open_by_s <= contract->expires_s &&
            contract->expires_s <= WW_CONTRACT_TIME_S_MAX && flags <= FLAG_ALL &&
-           contract->ending <= WW_CONTRACT_LIFELESS && (contract->proofs & ~WW_PROOF_ALL) == 0;
+           contract->ending <= WW_CONTRACT_LIFELESS &&
+           (!(flags & FLAG_BANNED) || contract->ending == WW_CONTRACT_CUT) &&
+           (contract->proofs & ~WW_PROOF_ALL) == 0;
 }
 
 static bool is_tail_sane(const struct ww_contract *contract)
@@ -192,6 +204,8 @@ int ww_contract_decode(const void *record, size_t size, uint64_t now_ms,
     contract->silent = flags & FLAG_SILENT;
     contract->examined = flags & FLAG_EXAMINED;
     contract->unseen = flags & FLAG_UNSEEN;
+    contract->banned[WW_CONTRACT_CLIENT] = flags & FLAG_CLIENT;
+    contract->banned[WW_CONTRACT_PROVIDER] = flags & FLAG_PROVIDER;
     contract->ending = (enum ww_contract_ending)ww_cursor_u8(&in);
     contract->proofs = ww_cursor_u32(&in);
     contract->proven[WW_CONTRACT_CLIENT] = ww_cursor_u64(&in);

@@ -29,7 +29,7 @@ static const struct {
     {WW_PROOF_CLIENT_DENIED, "the client declared an address that the fixed list denies"},
     {WW_PROOF_PROVIDER_RECEIPTS, "the provider signed contradicting receipts in one boot epoch"},
     {WW_PROOF_PROVIDER_CLOSES, "the provider signed contradicting closes in one boot epoch"},
-    {WW_PROOF_CLIENT_BELOW, "the client claims less than its own receipt"},
+    {WW_PROOF_CLIENT_BELOW, "the client claims less than its own receipt in one boot epoch"},
     {WW_PROOF_CLIENT_EPOCHS, "the client signed differing closes in two boot epochs"},
     {WW_PROOF_PROVIDER_ABOVE, "the provider claims more than receipts and a window allow"},
     {WW_PROOF_PROVIDER_EPOCHS, "the provider signed differing closes in two boot epochs"},

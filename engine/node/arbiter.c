@@ -120,6 +120,7 @@ int arbiter_apply(struct arbiter *arbiter, struct arbiter_contract *contract,
 bool arbiter_is_news(const struct arbiter_applied *applied)
 {
     switch (applied->outcome.action) {
+    case WW_CONTRACT_RECALL:
     case WW_CONTRACT_VOID:
     case WW_CONTRACT_SETTLE:
     case WW_CONTRACT_DISPUTE:
@@ -134,13 +135,23 @@ bool arbiter_is_news(const struct arbiter_applied *applied)
     return false;
 }
 
+/* "cut" is not a state of its own: who is told closes now. */
+static const char *state_of(const struct arbiter_applied *applied)
+{
+    if (applied->outcome.action == WW_CONTRACT_SETTLE)
+        return "settled";
+    if (applied->outcome.action == WW_CONTRACT_VOID)
+        return "void";
+    if (applied->terms.state != WW_CONTRACT_DISPUTED && applied->terms.ending == WW_CONTRACT_CUT)
+        return "cut";
+    return ww_contract_state_name(applied->terms.state);
+}
+
 void arbiter_put_applied(struct ww_call *call, const struct arbiter_applied *applied)
 {
     const struct ww_contract *terms = &applied->terms;
-    const char *state = applied->outcome.action == WW_CONTRACT_SETTLE ? "settled"
-                        : applied->outcome.action == WW_CONTRACT_VOID
-                            ? "void"
-                            : ww_contract_state_name(terms->state);
+    const char *state = state_of(applied);
+
     ww_call_put_id(call, "contract", &terms->id);
     ww_call_put_hash(call, "client", &terms->client);
     ww_call_put_hash(call, "provider", &terms->provider);

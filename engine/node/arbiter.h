@@ -187,8 +187,9 @@ int arbiter_public_key(const struct arbiter *arbiter, const struct ww_hash *node
  * declaration, then drives the contract on. What can't be started now is started by a later tick.
  */
 void arbiter_verify(struct arbiter *arbiter, struct arbiter_contract *contract);
-/* bound: {contract=, party=, public_key=, close=, done=}; done is called once the close is durable
- * or refused. */
+/* bound: {contract=, party=, public_key=, close=, receipt=, done=}; receipt is optional: one of the
+ * other side's that contradicts the close's. done is called once the close is durable or refused.
+ */
 int arbiter_take_close(void *context, struct ww_call *call);
 
 /* arbiter_ban.c */
@@ -226,6 +227,8 @@ int arbiter_request(void *context, struct ww_call *call);
 int arbiter_answer(void *context, struct ww_call *call);
 int arbiter_opened(void *context, struct ww_call *call);
 int arbiter_alive(void *context, struct ww_call *call);
+/* `receipt` of the call, base64; absent: size 0. WW_EINVAL when it is no text of that size. */
+int arbiter_read_receipt(struct ww_call *call, struct ww_contract_receipt *receipt);
 /* Answers `done` (given up on in any case) with rc when everything so far is durable. */
 int arbiter_answer_later(struct arbiter *arbiter, int done, int rc);
 /* Applies a report of one side, and answers `done` when it is durable. On error done is still the

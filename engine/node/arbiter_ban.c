@@ -1,9 +1,9 @@
 /* Bans: of a node's key, and of a network after three of them within 90 days.
  *
  * "ban/node/<id>" and "ban/network/<id>" hold when, the network, and why. A ban acts at once: no
- * new contract, open ones are cut (settled as receipts prove), and Lua is told, which closes
- * sockets and drops tokens. It takes no money: what a network has stays its own. Only the operator
- * lifts one.
+ * new contract, open ones are cut (the other side is asked for its close, then they are settled as
+ * receipts prove), and Lua is told, which closes sockets and drops tokens. It takes no money: what
+ * a network has stays its own. Only the operator lifts one.
  */
 #include <stdio.h>
 #include <string.h>
@@ -80,12 +80,6 @@ int arbiter_check_ban(const struct arbiter *arbiter, const struct ww_hash *node,
     return is_fact(arbiter, key) ? WW_EBANNED : 0;
 }
 
-static bool touches_ban(const struct arbiter *arbiter, const struct ww_contract *terms)
-{
-    return arbiter_check_ban(arbiter, &terms->client, &terms->client_network) ||
-           arbiter_check_ban(arbiter, &terms->provider, &terms->provider_network);
-}
-
 void arbiter_cut_banned(struct arbiter *arbiter)
 {
     struct ww_contract_event event = {.kind = WW_CONTRACT_EV_CUT};
@@ -95,8 +89,13 @@ void arbiter_cut_banned(struct arbiter *arbiter)
     arbiter_now(arbiter, &event);
     HASH_ITER(hh, arbiter->contracts, contract, next)
     {
-        if (contract->terms.state != WW_CONTRACT_DISPUTED &&
-            contract->terms.ending != WW_CONTRACT_CUT && touches_ban(arbiter, &contract->terms))
+        const struct ww_contract *terms = &contract->terms;
+
+        event.banned[WW_CONTRACT_CLIENT] =
+            arbiter_check_ban(arbiter, &terms->client, &terms->client_network) != 0;
+        event.banned[WW_CONTRACT_PROVIDER] =
+            arbiter_check_ban(arbiter, &terms->provider, &terms->provider_network) != 0;
+        if (event.banned[WW_CONTRACT_CLIENT] || event.banned[WW_CONTRACT_PROVIDER])
             arbiter_drive(arbiter, contract, &event);
     }
 }

@@ -459,7 +459,7 @@ static int party_of(const struct ww_contract *terms, const struct ww_hash *node,
     return 0;
 }
 
-static int read_receipt(struct ww_call *call, struct ww_contract_receipt *receipt)
+int arbiter_read_receipt(struct ww_call *call, struct ww_contract_receipt *receipt)
 {
     const char *text = NULL;
     size_t text_size = 0, size = 0;
@@ -485,7 +485,7 @@ int arbiter_alive(void *context, struct ww_call *call)
     if (!rc)
         rc = ww_call_id(call, "contract", &id);
     if (!rc)
-        rc = read_receipt(call, &event.receipt);
+        rc = arbiter_read_receipt(call, &event.receipt);
     if (rc)
         return rc;
     struct arbiter_contract *contract = arbiter_find(arbiter, &id);

@@ -255,6 +255,7 @@ struct close_job {
     size_t spki_size, size, signed_size;
     uint8_t bytes[WW_CLOSE_BYTES_MAX];
     struct ww_close record;
+    struct ww_contract_receipt receipt; /* one that contradicts the close's */
 };
 
 static void check(void *arg)
@@ -312,6 +313,7 @@ static int take(struct close_job *job)
     event.party = ww_hash_equal(&contract->terms.client, &job->party) ? WW_CONTRACT_CLIENT
                                                                       : WW_CONTRACT_PROVIDER;
     fill_close(&job->record, &event.close);
+    event.receipt = job->receipt;
     int rc = contract->terms.state == WW_CONTRACT_OFFERED
                  ? WW_ESTATE
                  : keep(arbiter, &contract->terms, &event, job);
@@ -358,6 +360,20 @@ static int read_close(struct ww_call *call, struct close_job *job)
     return rc;
 }
 
+/* Whether it proves anything is seen when signatures are looked at. */
+static int read_second(struct ww_call *call, struct close_job *job)
+{
+    struct ww_receipt receipt;
+
+    int rc = arbiter_read_receipt(call, &job->receipt);
+    if (rc || job->receipt.size == 0)
+        return rc == WW_EINVAL ? WW_EMALFORMED : rc;
+    if (ww_wire_receipt_decode(job->receipt.bytes, job->receipt.size, &receipt, NULL) ||
+        !ww_id_equal(&receipt.contract_id, &job->id))
+        return WW_EMALFORMED;
+    return 0;
+}
+
 /* Everything that costs little is refused before a signature is looked at. */
 static int prepare(struct arbiter *arbiter, struct ww_call *call, struct close_job *job)
 {
@@ -368,6 +384,8 @@ static int prepare(struct arbiter *arbiter, struct ww_call *call, struct close_j
         rc = ww_call_id(call, "contract", &job->id);
     if (!rc)
         rc = read_close(call, job);
+    if (!rc)
+        rc = read_second(call, job);
     if (rc)
         return rc;
     if (!ww_id_equal(&job->record.contract_id, &job->id)) {

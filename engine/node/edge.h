@@ -18,7 +18,7 @@ enum edge_event {
     EDGE_SIGNAL,  /* "signal" {peer, contract, text} */
     EDGE_READY,   /* "ready" {peer} */
     EDGE_LOST,    /* "lost" {peer, error} */
-    EDGE_CLOSE,   /* "close" {contract, peer, close, bytes_up, bytes_down, clean} */
+    EDGE_CLOSE,   /* "close" {contract, peer, close, receipt?, bytes_up, bytes_down, clean} */
     EDGE_OPENED,  /* "opened" {contract, peer}: durable at a provider, verified at a client */
     EDGE_REFUSED, /* "refused" {contract, peer, error} */
     EDGE_WANTED,  /* "wanted" {peer, bytes_left} */
@@ -111,11 +111,12 @@ struct edge_note {
     bool has_contract, clean;
     int code;
     uint64_t bytes_up, bytes_down;
-    char *text; /* owned */
+    char *text;    /* owned */
+    char *receipt; /* owned: a second one, that contradicts the close's; or NULL */
 };
 /* Events that are still on their way are forgotten. */
 void edge_forget_notes(struct edge *edge);
-/* Copies the note and its text; the event comes in one of the loop's next turns. */
+/* Copies the note and its texts; the event comes in one of the loop's next turns. */
 void edge_tell(const struct edge_note *note);
 void edge_conn_signal(struct conn *conn, const char *text);
 void edge_conn_ready(struct conn *conn);
@@ -166,9 +167,11 @@ void edge_state_end(struct edge *edge, const struct ww_hash *peer, const struct 
 /* Counts, times and receipt of a claim; the rest of it is zero. */
 void edge_state_fill(struct ww_close *claim, const struct ww_id *id,
                      const struct ww_transfer_counts *counts);
-/* Likewise with all but party, epoch and signature of the claim set. 0, or why it is not stored. */
+/* Likewise with all but party, epoch and signature of the claim set. Of counts only the second
+ * receipt is looked at, which is stored and told with the close; NULL: there is none. 0, or why it
+ * is not stored. */
 int edge_state_claim(struct edge *edge, const struct ww_hash *peer, const struct ww_close *claim,
-                     bool clean);
+                     const struct ww_transfer_counts *counts, bool clean);
 /* Whether a close of this contract was made, as far as this node remembers: another one must not
  * take its place. */
 bool edge_state_has_ended(struct edge *edge, const struct ww_id *id);

@@ -37,6 +37,7 @@ static void note_free(struct edge_note *note)
     if (note->edge)
         LIST_REMOVE(note, entry);
     ww_free(note->text);
+    ww_free(note->receipt);
     ww_free(note);
 }
 
@@ -66,6 +67,8 @@ static void deliver(void *arg)
         ww_call_put_id(&call, "contract", &note->contract);
     if (note->event == EDGE_CLOSE) {
         ww_call_put_text(&call, "close", note->text);
+        if (note->receipt)
+            ww_call_put_text(&call, "receipt", note->receipt);
         ww_call_put_u64(&call, "bytes_up", note->bytes_up);
         ww_call_put_u64(&call, "bytes_down", note->bytes_down);
         ww_call_put_bool(&call, "clean", note->clean);
@@ -87,7 +90,11 @@ void edge_tell(const struct edge_note *note)
     if (!copy)
         return;
     *copy = *note;
-    if (note->text && !(copy->text = ww_strdup(note->text))) {
+    copy->text = note->text ? ww_strdup(note->text) : NULL;
+    copy->receipt = note->receipt ? ww_strdup(note->receipt) : NULL;
+    if ((note->text && !copy->text) || (note->receipt && !copy->receipt)) {
+        ww_free(copy->text);
+        ww_free(copy->receipt);
         ww_free(copy);
         return;
     }

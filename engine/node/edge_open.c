@@ -245,7 +245,7 @@ int edge_open_close_all(struct edge *edge)
 
     while ((loaded = LIST_FIRST(&loading.list))) {
         if (!rc)
-            rc = edge_state_claim(edge, &loaded->peer, &loaded->claim, false);
+            rc = edge_state_claim(edge, &loaded->peer, &loaded->claim, NULL, false);
         LIST_REMOVE(loaded, entry);
         ww_free(loaded);
     }

@@ -1,7 +1,9 @@
 /* The durable state of a client or provider: contract ids that were used, and closes that the
  * arbiter has not confirmed. Those that are open are edge_open.c's.
  *
- * Relies on store. Keys: 'U' + id -> until_s(8); 'C' + id -> peer(32) || flags(1) || close record.
+ * Relies on store. Keys: 'U' + id -> until_s(8); 'C' + id -> peer(32) || flags(1) || close record,
+ * flags 1: it ended cleanly, 2: before the close stands a second receipt, which contradicts the one
+ * in it, after its size(1).
  * A close is signed and durable before anybody hears of it.
  */
 #include <stdio.h>
@@ -90,23 +92,11 @@ int edge_state_use(struct edge *edge, const struct ww_id *id, const struct ww_ha
 
 /* --- closes ----------------------------------------------------------------------------------- */
 
-static void tell_close(struct edge *edge, const struct ww_hash *peer, bool clean,
-                       const struct ww_close *record, const void *bytes, size_t size)
-{
-    char text[WW_CLOSE_BYTES_MAX * 2];
-    struct edge_note note = {.edge = edge,
-                             .event = EDGE_CLOSE,
-                             .peer = *peer,
-                             .contract = record->contract_id,
-                             .has_contract = true,
-                             .clean = clean,
-                             .bytes_up = record->bytes_up,
-                             .bytes_down = record->bytes_down,
-                             .text = text};
-    if (ww_base64_format(bytes, size, text, sizeof(text)) == 0)
-        edge_tell(&note);
-}
+#define FLAG_CLEAN  1
+#define FLAG_SECOND 2
+#define VALUE_MAX   (sizeof(struct ww_hash) + 1 + 1 + WW_RECEIPT_BYTES_MAX + WW_CLOSE_BYTES_MAX)
 
+/* A close as it is stored and sent. */
 struct close_write {
     struct edge *edge;
     struct ww_hash peer;
@@ -114,7 +104,29 @@ struct close_write {
     bool clean;
     size_t size;
     uint8_t bytes[WW_CLOSE_BYTES_MAX];
+    size_t second_size; /* a receipt that contradicts the close's; 0: none */
+    uint8_t second[WW_RECEIPT_BYTES_MAX];
 };
+
+static void tell_close(const struct close_write *write)
+{
+    char text[WW_CLOSE_BYTES_MAX * 2], receipt[WW_RECEIPT_BYTES_MAX * 2];
+    struct edge_note note = {.edge = write->edge,
+                             .event = EDGE_CLOSE,
+                             .peer = write->peer,
+                             .contract = write->record.contract_id,
+                             .has_contract = true,
+                             .clean = write->clean,
+                             .bytes_up = write->record.bytes_up,
+                             .bytes_down = write->record.bytes_down,
+                             .text = text};
+
+    if (write->second_size &&
+        ww_base64_format(write->second, write->second_size, receipt, sizeof(receipt)) == 0)
+        note.receipt = receipt;
+    if (ww_base64_format(write->bytes, write->size, text, sizeof(text)) == 0)
+        edge_tell(&note);
+}
 
 static void close_durable(void *arg, int rc)
 {
@@ -122,7 +134,7 @@ static void close_durable(void *arg, int rc)
     if (rc)
         ww_log(WW_LOG_ERROR, "node", "a close could not be stored", "code=%s", ww_error_name(rc));
     /* Told all the same: the arbiter's copy is then the only one. */
-    tell_close(write->edge, &write->peer, write->clean, &write->record, write->bytes, write->size);
+    tell_close(write);
     ww_free(write);
 }
 
@@ -153,16 +165,22 @@ static int sign_close(struct edge *edge, struct close_write *write)
 static int store_close(struct close_write *write)
 {
     struct ww_store_batch *batch = NULL;
-    uint8_t key[EDGE_KEY_SIZE], value[sizeof(struct ww_hash) + 1 + WW_CLOSE_BYTES_MAX];
+    uint8_t key[EDGE_KEY_SIZE], value[VALUE_MAX];
+    struct ww_buf out = {.data = value, .capacity = sizeof(value), .limit = sizeof(value)};
 
     int rc = ww_store_batch_create(&batch);
     if (rc)
         return rc;
     edge_state_key('C', &write->record.contract_id, key);
-    memcpy(value, write->peer.bytes, sizeof(write->peer.bytes));
-    value[sizeof(write->peer.bytes)] = write->clean;
-    memcpy(value + sizeof(write->peer.bytes) + 1, write->bytes, write->size);
-    ww_store_batch_put(batch, key, sizeof(key), value, sizeof(write->peer.bytes) + 1 + write->size);
+    ww_buf_put(&out, write->peer.bytes, sizeof(write->peer.bytes));
+    ww_buf_put_u8(
+        &out, (uint8_t)((write->clean ? FLAG_CLEAN : 0) | (write->second_size ? FLAG_SECOND : 0)));
+    if (write->second_size) {
+        ww_buf_put_u8(&out, (uint8_t)write->second_size);
+        ww_buf_put(&out, write->second, write->second_size);
+    }
+    ww_buf_put(&out, write->bytes, write->size);
+    ww_store_batch_put(batch, key, sizeof(key), value, out.size);
     edge_open_remove(write->edge, &write->record.contract_id, batch);
     return ww_committer_submit(write->edge->committer, batch, close_durable, write);
 }
@@ -207,7 +225,7 @@ bool edge_state_has_ended(struct edge *edge, const struct ww_id *id)
 }
 
 int edge_state_claim(struct edge *edge, const struct ww_hash *peer, const struct ww_close *claim,
-                     bool clean)
+                     const struct ww_transfer_counts *counts, bool clean)
 {
     struct close_write *write = ww_alloc(1, sizeof(*write));
     int rc = WW_ENOMEM;
@@ -217,6 +235,10 @@ int edge_state_claim(struct edge *edge, const struct ww_hash *peer, const struct
         write->peer = *peer;
         write->clean = clean;
         write->record = *claim;
+        if (counts && counts->second_size) {
+            write->second_size = counts->second_size;
+            memcpy(write->second, counts->second, counts->second_size);
+        }
         write->record.party = edge->node_id;
         memcpy(write->record.epoch, edge->epoch, sizeof(edge->epoch));
         rc = sign_close(edge, write);
@@ -262,25 +284,41 @@ void edge_state_end(struct edge *edge, const struct ww_hash *peer, const struct 
 
     edge_state_fill(&claim, id, counts);
     claim.reason = reason;
-    edge_state_claim(edge, peer, &claim, clean);
+    edge_state_claim(edge, peer, &claim, counts, clean);
+}
+
+/* False: not one of ours. */
+static bool read_close(const uint8_t *value, size_t value_size, struct close_write *out)
+{
+    struct ww_cursor in;
+
+    ww_cursor_init(&in, value, value_size);
+    ww_cursor_copy(&in, out->peer.bytes, sizeof(out->peer.bytes));
+    uint8_t flags = ww_cursor_u8(&in);
+    out->clean = flags & FLAG_CLEAN;
+    if (flags & FLAG_SECOND)
+        out->second_size = ww_cursor_u8(&in);
+    if (out->second_size > sizeof(out->second))
+        return false;
+    ww_cursor_copy(&in, out->second, out->second_size);
+    if (in.failed || in.size > sizeof(out->bytes))
+        return false;
+    out->size = in.size;
+    ww_cursor_copy(&in, out->bytes, out->size);
+    return ww_wire_close_decode(out->bytes, out->size, &out->record, NULL) == 0;
 }
 
 static int repeat_close(void *arg, const uint8_t *key, size_t key_size, const uint8_t *value,
                         size_t value_size)
 {
-    struct edge *edge = arg;
-    struct ww_close record;
-    struct ww_hash peer;
-    size_t head = sizeof(peer) + 1, signed_size = 0;
+    struct close_write found = {.edge = arg};
 
     (void)key;
     (void)key_size;
-    if (value_size <= head ||
-        ww_wire_close_decode(value + head, value_size - head, &record, &signed_size))
-        return 0; /* not one of ours: left alone */
-    memcpy(&peer, value, sizeof(peer));
-    remember_history(edge, &peer, &record, value[sizeof(peer)] != 0);
-    tell_close(edge, &peer, value[sizeof(peer)] != 0, &record, value + head, value_size - head);
+    if (!read_close(value, value_size, &found))
+        return 0; /* left alone */
+    remember_history(found.edge, &found.peer, &found.record, found.clean);
+    tell_close(&found);
     return 0;
 }
 

@@ -295,7 +295,7 @@ void provider_contract_ended(void *arg, const struct ww_id *id,
     }
     if (open)
         provider_forget(provider, open);
-    edge_state_claim(conn->owner, &conn->remote, &claim, clean);
+    edge_state_claim(conn->owner, &conn->remote, &claim, counts, clean);
 }
 
 void provider_prove(struct provider *provider, const struct ww_id *contract, const uint8_t *proof,

@@ -461,6 +461,8 @@ void ww_transfer_contract_counts(const struct ww_transfer *t,
         .receipt_size = contract->proven.size,
     };
     memcpy(counts->receipt, contract->proven.bytes, contract->proven.size);
+    counts->second_size = contract->second_size;
+    memcpy(counts->second, contract->second, contract->second_size);
 }
 
 size_t ww_transfer_contracts(const struct ww_transfer *t, struct ww_transfer_contract_info *out,

@@ -226,6 +226,11 @@ void ww_transfer_receipt_came(struct ww_transfer *t, const struct ww_frame *fram
     }
     fault = fault_of(t, contract, &says);
     if (fault) {
+        /* With the one that was verified it may be proof, if it is signed as well. */
+        if (contract->proven.size && ww_receipts_contradict(&contract->proven.says, &says)) {
+            contract->second_size = frame->proof.size;
+            memcpy(contract->second, frame->proof.bytes, frame->proof.size);
+        }
         ww_transfer_fail(t, WW_EPROTOCOL, fault);
         return;
     }

@@ -74,7 +74,9 @@ struct transfer_contract {
     size_t receipt_size;
 
     /* the peer's */
-    struct transfer_proof came, proven; /* the newest that came; the newest that was verified */
+    struct transfer_proof came, proven;   /* the newest that came; the newest that was verified */
+    uint8_t second[WW_RECEIPT_BYTES_MAX]; /* contradicts `proven`: the connection ended by it */
+    size_t second_size;
     uint64_t verify_retry_us;
     bool is_verifying;
 

@@ -59,3 +59,16 @@ int ww_wire_receipt_decode(const void *data, size_t size, struct ww_receipt *rec
         *signed_size = size - WW_SIGNATURE_BYTES;
     return 0;
 }
+
+bool ww_receipts_contradict(const struct ww_receipt *a, const struct ww_receipt *b)
+{
+    if (memcmp(a->epoch, b->epoch, sizeof(a->epoch)) != 0)
+        return false;
+    if (a->sequence > b->sequence)
+        return ww_receipts_contradict(b, a);
+    if (a->sequence == b->sequence)
+        return a->next_index != b->next_index || a->bytes_received != b->bytes_received ||
+               a->bytes_acknowledged != b->bytes_acknowledged;
+    return a->next_index > b->next_index || a->bytes_received > b->bytes_received ||
+           a->bytes_acknowledged > b->bytes_acknowledged;
+}

@@ -7,7 +7,7 @@
  *   offered --accept--> active --opened--> open --both closes--> settled | disputed
  *      |                  |                 |
  *      | decline, 5 s     | never opened    | one side silent for 60 s: disputed
- *      v                  v                 | no sign of life, expired: settled as receipts prove
+ *      v                  v                 | no sign of life, expired, a ban: as receipts prove
  *    void               void
  *
  * Settled and void contracts are forgotten; a disputed one stays until its verdict.
@@ -32,7 +32,7 @@ enum ww_contract_party { WW_CONTRACT_CLIENT, WW_CONTRACT_PROVIDER };
 /* Why a contract ends without both closes. */
 enum ww_contract_ending {
     WW_CONTRACT_RUNNING = 0,
-    WW_CONTRACT_CUT = 1,      /* one of its nodes was banned */
+    WW_CONTRACT_CUT = 1,      /* one of its nodes was banned: the other's close is waited for */
     WW_CONTRACT_LIFELESS = 2, /* no sign of life, or expired */
 };
 
@@ -42,7 +42,7 @@ enum ww_contract_ending {
 #define WW_PROOF_CLIENT_DENIED      0x004u /* it declared an address that the list denies */
 #define WW_PROOF_PROVIDER_RECEIPTS  0x010u
 #define WW_PROOF_PROVIDER_CLOSES    0x020u
-#define WW_PROOF_CLIENT_BELOW       0x100u /* claim below its own receipt */
+#define WW_PROOF_CLIENT_BELOW       0x100u /* claim below its own receipt of the same boot epoch */
 #define WW_PROOF_CLIENT_EPOCHS      0x200u /* differing closes of two epochs */
 #define WW_PROOF_PROVIDER_ABOVE     0x400u /* claim above receipts plus window, or the contract */
 #define WW_PROOF_PROVIDER_EPOCHS    0x800u
@@ -86,6 +86,7 @@ struct ww_contract {
     bool unseen;   /* DISPUTED: a close came whose signatures were not looked at */
     bool silent;   /* DISPUTED because one side said nothing: no fault, and only nodes are locked */
     enum ww_contract_ending ending;
+    bool banned[2];            /* CUT: by party; whoever is, its close is not waited for */
     uint32_t proofs;           /* WW_PROOF_* */
     uint64_t proven[2];        /* by signer: bytes that its verified receipts admit */
     uint64_t settled_bytes;    /* DISPUTED: paid already, the tail begins here … */
@@ -93,8 +94,9 @@ struct ww_contract {
     uint64_t waiting_since_ms; /* up-time when the present wait began (offer, opening, first close,
                                 * dispute) */
     struct ww_contract_close closes[2]; /* by party */
-    struct ww_contract_receipt
-        held[2]; /* by holder: the last that it reported with a sign of life */
+    /* By holder: the last that it reported with a sign of life, or a second one that it handed in
+     * with its close. */
+    struct ww_contract_receipt held[2];
     /* Not stored: up-time of the last sign of life; when it was read, to begin with. */
     uint64_t alive_ms;
 };
@@ -117,7 +119,7 @@ enum ww_contract_event_kind {
     WW_CONTRACT_EV_CLOSE,    /* reported by `party`, its signature verified */
     WW_CONTRACT_EV_ALIVE,    /* `party` says that it goes on; `receipt` is the last that it holds */
     WW_CONTRACT_EV_VERIFIED, /* the answer to action VERIFY */
-    WW_CONTRACT_EV_CUT,      /* one of its nodes was banned */
+    WW_CONTRACT_EV_CUT,      /* one of its nodes was banned, as `banned` says */
     WW_CONTRACT_EV_VERDICT,
     WW_CONTRACT_EV_TICK,    /* time has passed */
     WW_CONTRACT_EV_RESTART, /* the arbiter was started: nobody waits for an offer's answer any more
@@ -146,15 +148,16 @@ enum ww_verdict {
 
 struct ww_contract_event {
     enum ww_contract_event_kind kind;
-    uint64_t now_s;                              /* seconds since 1970 */
-    uint64_t now_ms;                             /* up-time */
-    uint64_t start_ms;                           /* up-time at the arbiter's last start */
-    uint64_t window_bytes;                       /* ACCEPT */
-    enum ww_contract_party party;                /* CLOSE, ALIVE */
-    struct ww_contract_close close;              /* CLOSE; `present` is ignored */
-    struct ww_contract_receipt receipt;          /* ALIVE */
+    uint64_t now_s;                     /* seconds since 1970 */
+    uint64_t now_ms;                    /* up-time */
+    uint64_t start_ms;                  /* up-time at the arbiter's last start */
+    uint64_t window_bytes;              /* ACCEPT */
+    enum ww_contract_party party;       /* CLOSE, ALIVE */
+    struct ww_contract_close close;     /* CLOSE; `present` is ignored */
+    struct ww_contract_receipt receipt; /* ALIVE; CLOSE: one that contradicts the close's */
     const struct ww_contract_evidence *evidence; /* VERIFIED; borrowed for the call */
     bool forgive;                                /* VERIFIED: settle an honest difference */
+    bool banned[2];                              /* CUT, by party */
     enum ww_verdict verdict;                     /* VERDICT */
 };
 
@@ -163,6 +166,7 @@ enum ww_contract_action {
     WW_CONTRACT_STORE,   /* the record changed */
     WW_CONTRACT_SIGN,    /* the record changed; sign the token once it is durable */
     WW_CONTRACT_VERIFY,  /* the record changed; verify what was signed, then send VERIFIED */
+    WW_CONTRACT_RECALL,  /* the record changed; ask whoever is not banned to close now */
     WW_CONTRACT_VOID,    /* give everything back, forget */
     WW_CONTRACT_SETTLE,  /* pay part/whole of what is held, give the rest back, forget */
     WW_CONTRACT_DISPUTE, /* the record changed; move the escrow to the dispute wallet */
@@ -202,7 +206,8 @@ struct ww_contract_claims {
     bool forgivable;     /* both have closed, nothing is proven against either, and it
                           * is at most the window and 1 % */
 };
-/* Adds what the evidence proves to the contract: proven, proofs. Idempotent. */
+/* Adds what the evidence proves to the contract: proven, proofs. Idempotent. A held receipt that
+ * contradicts the close's without being proof is dropped: one of the two is not signed. */
 void ww_contract_examine(struct ww_contract *contract, const struct ww_contract_evidence *evidence);
 /* By what is in the contract. A side that has not closed claims what receipts prove. */
 void ww_contract_weigh(const struct ww_contract *contract, struct ww_contract_claims *claims);

@@ -33,6 +33,8 @@ struct ww_transfer_counts {
     bool is_lossy;                 /* the provider ended it since too much was lost */
     size_t receipt_size;           /* the peer's newest verified receipt, 0: none */
     uint8_t receipt[WW_RECEIPT_BYTES_MAX];
+    size_t second_size; /* one that came later and contradicts it, not verified; 0: none */
+    uint8_t second[WW_RECEIPT_BYTES_MAX];
 };
 
 struct ww_transfer_callbacks {

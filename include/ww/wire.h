@@ -73,6 +73,9 @@ int ww_wire_receipt_encode(const struct ww_receipt *receipt, struct ww_buf *out)
 /* signed_size (may be NULL): how many leading bytes the signature covers. */
 int ww_wire_receipt_decode(const void *data, size_t size, struct ww_receipt *receipt,
                            size_t *signed_size);
+/* Whether two receipts of one signer and contract can't both be honest: in one boot epoch a later
+ * one never says less, and one sequence says one thing. Signatures are not looked at. */
+bool ww_receipts_contradict(const struct ww_receipt *a, const struct ww_receipt *b);
 
 /* --- transfer frames ------------------------------------------------------------------------ */
 

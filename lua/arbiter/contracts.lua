@@ -110,7 +110,7 @@ function M.alive(peer, body, id)
     return result and { state = result.state }, err
 end
 
---- POST /v1/contracts/{id}/close {close}
+--- POST /v1/contracts/{id}/close {close, receipt?}: receipt contradicts the one in the close.
 function M.close(peer, body, id)
     if type(body.close) ~= "string" then
         return nil, ww.error("EINVAL", "close is base64")
@@ -120,6 +120,7 @@ function M.close(peer, body, id)
         party = peer.node,
         public_key = peer.public_key,
         close = body.close,
+        receipt = body.receipt,
     })
     if not result then
         return nil, err

@@ -401,6 +401,7 @@ function M.start(config)
         on_up = function()
             keep_connected(node)
             ww.client.signals_again({})
+            async.run(node.reporter.alive)
             -- Answers may have been lost with the last connection, or the last run.
             node.has_strays = true
             give_back_strays(node)

@@ -17,36 +17,18 @@ local FINAL = {
     EAUTH = true,
 }
 
---- Tells the arbiter of each contract on the core's connections that it goes on, with the last
--- receipt that is held, if any. One that fails is not repeated: the next round comes in a minute.
-local function tell_alive(core, session)
-    for _, connection in ipairs((core.status({}) or { connections = {} }).connections) do
-        for _, contract in ipairs(connection.contracts) do
-            local path = ("/v1/contracts/%s/alive"):format(contract.contract)
-            session:call("POST", path, { receipt = contract.receipt })
-        end
-    end
-end
-
-local function keep_alive(core, session)
-    while not session.closed do
-        async.sleep(ALIVE_S)
-        if session.up then
-            tell_alive(core, session)
-        end
-    end
-end
-
---- What the arbiter says of a contract that has ended, as far as it goes.
-local ENDED = { settled = true, void = true, disputed = true }
+--- What the arbiter says of a contract that has ended, as far as it goes; "cut" is a ban of the
+-- other side, and the arbiter waits a minute for this side's close.
+local ENDED = { settled = true, void = true, disputed = true, cut = true }
 
 --- The arbiter has ended a contract that goes on here: a ban, or a dispute. Nothing more is served
--- or paid under it, so its connection ends, and its close says what was counted.
-local function cut(core, contract)
+-- or paid under it, so its connection ends, and its close says what was counted. One that is ending
+-- may do so, but not with somebody who was banned.
+local function cut(core, contract, is_ban)
     for _, connection in ipairs((core.status({}) or { connections = {} }).connections) do
         for _, held in ipairs(connection.contracts) do
             local is_used = held.state == "current" or held.state == "ready"
-            if held.contract == contract and is_used then
+            if held.contract == contract and (is_used or is_ban) then
                 core.disconnect({ peer = connection.peer })
             end
         end
@@ -57,8 +39,9 @@ end
 ---@param core table
 ---@param session table
 ---@param on_close function? called with each close event, besides
----@return table reporter {pending = number, outcome = fn(body)}; pending counts what has to end
--- before the node may stop: closes that the arbiter has not taken, answers that may be contracts.
+---@return table reporter {pending = number, outcome = fn(body), alive = fn()}; pending counts what
+-- has to end before the node may stop: closes that the arbiter has not taken, answers that may be
+-- contracts.
 function M.reporter(core, session, on_close)
     local self = { pending = 0 }
 
@@ -66,7 +49,31 @@ function M.reporter(core, session, on_close)
     function self.outcome(body)
         core.outcome({ contract = body.contract, state = body.state, json = json.encode(body) })
         if ENDED[body.state] then
-            cut(core, body.contract)
+            cut(core, body.contract, body.state == "cut")
+        end
+    end
+
+    --- Tells the arbiter of each contract on the core's connections that it goes on, with the last
+    -- receipt that is held, if any, and hears if it doesn't: a push may have been missed. One that
+    -- fails is not repeated: the next round comes in a minute.
+    function self.alive()
+        for _, connection in ipairs((core.status({}) or { connections = {} }).connections) do
+            for _, held in ipairs(connection.contracts) do
+                local path = ("/v1/contracts/%s/alive"):format(held.contract)
+                local answer = session:call("POST", path, { receipt = held.receipt })
+                if answer and answer.state == "cut" then
+                    self.outcome({ contract = held.contract, state = "cut" })
+                end
+            end
+        end
+    end
+
+    local function keep_alive()
+        while not session.closed do
+            async.sleep(ALIVE_S)
+            if session.up then
+                self.alive()
+            end
         end
     end
 
@@ -83,7 +90,8 @@ function M.reporter(core, session, on_close)
         self.pending = self.pending + 1
         while not session.closed do
             local path = ("/v1/contracts/%s/close"):format(close.contract)
-            local result, err = session:call("POST", path, { close = close.close })
+            local signed = { close = close.close, receipt = close.receipt }
+            local result, err = session:call("POST", path, signed)
             if result or FINAL[err.code] then
                 core.close_done({ contract = close.contract })
                 if result and result.state then
@@ -108,7 +116,7 @@ function M.reporter(core, session, on_close)
             on_close(close)
         end
     end)
-    async.run(keep_alive, core, session)
+    async.run(keep_alive)
     return self
 end
 
@@ -150,7 +158,7 @@ function M.open_contracts(core)
     return count
 end
 
-local OPEN_STATES = { closing = true, active = true, open = true }
+local OPEN_STATES = { closing = true, active = true, open = true, cut = true }
 
 --- Whether a contract has ended here for which the arbiter has not said how it ends, or may be
 -- about to: a close is told of when it is on disk.

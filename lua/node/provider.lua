@@ -123,8 +123,12 @@ end
 
 local function on_push(node, name, body)
     if name == "contract" then
+        local accepted = node.unopened[body.contract]
         node.unopened[body.contract] = nil
         node.reporter.outcome(body)
+        if accepted and body.state == "cut" then
+            ww.provider.never_opened({ peer = accepted.client, contract = body.contract })
+        end
         return
     end
     async.run(function()
@@ -153,6 +157,7 @@ local function on_up(node)
     node.registered = ok ~= nil
     node.why = err and err.what
     ww.provider.signals_again({})
+    node.reporter.alive()
 end
 
 local function listen(node)

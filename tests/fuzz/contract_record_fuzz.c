@@ -33,6 +33,7 @@ static void check_steps(const struct ww_contract *contract)
             .close = {.reason = WW_CLOSE_DONE, .bytes_up = contract->stat_id},
             .party = contract->stat_id % 2 ? WW_CONTRACT_CLIENT : WW_CONTRACT_PROVIDER,
             .receipt = contract->held[0],
+            .banned = {contract->stat_id % 2 == 0, contract->stat_id % 3 == 0},
             .evidence = &nothing,
             .verdict = (enum ww_verdict)(contract->stat_id % 7),
         };

@@ -8,6 +8,7 @@
 
 #define TICK_US   (250 * MS)
 #define JUDGE_US  (60 * S)
+#define RECALL_US (4 * S)
 #define UPTIME    "uptime"
 #define OFFER_TOP (600 << 10)
 
@@ -31,15 +32,27 @@ static void answer(struct world *world, enum mail_kind kind, size_t party, size_
             (struct mail){.kind = kind, .party = party, .deal = deal};
 }
 
-static void ban(struct world *world, size_t party)
+void arbiter_sim_ban(struct world *world, size_t party)
 {
     char key[32];
 
     snprintf(key, sizeof(key), "ban/%zu", party);
-    CHECK(world, world->parties[party].lie != LIE_NONE, "party %zu is honest and banned", party);
     CHECK(world, ww_ledger_put(world->arbiter.ledger, key, "x", 1) == 0, "a ban is not written");
     world->bans += !world->arbiter.banned[party];
-    world->arbiter.banned[party] = world->arbiter.cut_due = true;
+    world->arbiter.banned[party] = world->arbiter.cut_due = world->arbiter.is_dirty = true;
+    world->parties[party].was_banned = true;
+}
+
+/* Who is not banned is told to close. Said again and again: a node whose socket broke comes back
+ * and asks (lua/node/edge.lua). */
+static void recall(struct world *world, struct deal *deal)
+{
+    deal->recall_us = world->now_us + RECALL_US;
+    for (int side = 0; side < 2; side++) {
+        if (!deal->terms.banned[side] && !deal->terms.closes[side].present)
+            answer(world, MAIL_CUT, world_party(deal, (enum ww_contract_party)side),
+                   (size_t)(deal - world->deals));
+    }
 }
 
 int arbiter_sim_apply(struct world *world, struct deal *deal, struct ww_contract_event *event)
@@ -69,11 +82,13 @@ int arbiter_sim_apply(struct world *world, struct deal *deal, struct ww_contract
     deal->is_live = !booked.gone;
     if (outcome.action == WW_CONTRACT_VERIFY)
         deal->is_verifying = true; /* until court_verify, or a crash */
+    if (outcome.action == WW_CONTRACT_RECALL)
+        recall(world, deal);
     if (outcome.action != WW_CONTRACT_NOTHING)
         deal->is_dirty = world->arbiter.is_dirty = true;
     for (int side = 0; side < 2; side++) {
         if (outcome.ban[side])
-            ban(world, world_party(deal, (enum ww_contract_party)side));
+            arbiter_sim_ban(world, world_party(deal, (enum ww_contract_party)side));
     }
     oracle_books(world);
     return 0;
@@ -243,6 +258,8 @@ void arbiter_sim_take(struct world *world, const struct mail *mail)
         take_request(world, mail);
         return;
     }
+    if (world->arbiter.banned[mail->party])
+        return; /* every request of it is refused */
     if (!deal->is_live && mail->kind != MAIL_ANSWER) {
         answer(world, MAIL_GONE, mail->party, mail->deal);
         return;
@@ -269,6 +286,7 @@ void arbiter_sim_take(struct world *world, const struct mail *mail)
     case MAIL_CLOSE_DONE:
     case MAIL_GONE:
     case MAIL_UNOPENED:
+    case MAIL_CUT:
         break;
     }
 }
@@ -292,10 +310,12 @@ static void cut_banned(struct world *world)
     world->arbiter.cut_due = false;
     for (size_t i = 0; i < world->deal_count; i++) {
         struct deal *deal = &world->deals[i];
-        struct ww_contract_event event = {.kind = WW_CONTRACT_EV_CUT};
+        struct ww_contract_event event = {
+            .kind = WW_CONTRACT_EV_CUT,
+            .banned = {world->arbiter.banned[deal->client], world->arbiter.banned[deal->provider]},
+        };
 
-        if (deal->is_live &&
-            (world->arbiter.banned[deal->client] || world->arbiter.banned[deal->provider]))
+        if (deal->is_live && (event.banned[0] || event.banned[1]))
             (void)arbiter_sim_apply(world, deal, &event);
     }
 }
@@ -316,6 +336,8 @@ static void tick(struct world *world)
         if (deal->is_live && !deal->is_verifying &&
             ww_contract_deadline_ms(&deal->terms, &event) <= event.now_ms)
             (void)arbiter_sim_apply(world, deal, &event);
+        if (world_is_cut(deal) && deal->recall_us <= world->now_us)
+            recall(world, deal);
     }
 }
 

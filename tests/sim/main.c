@@ -88,8 +88,8 @@ int main(int count, char **values)
     printf("%" PRIu64 " crashes of parties, %" PRIu64 " of the arbiter, %" PRIu64
            " of them by a disk fault, %" PRIu64 " torn; trace %016" PRIx64 "\n",
            totals.crashes, totals.outages, totals.disk_faults, totals.repairs, trace_hash);
-    printf("an honest provider could not hand in its last receipt: %" PRIu64
-           " after a ban, %" PRIu64 " without a sign of life, %" PRIu64 " in a dispute\n",
+    printf("an honest provider was cut off and could not hand in its last receipt: %" PRIu64
+           " in the minute after a ban, %" PRIu64 " for ten minutes, %" PRIu64 " for a day\n",
            totals.shorts[0], totals.shorts[1], totals.shorts[2]);
     printf("ok: %" PRIu64 " seeds from %" PRIu64 ", %" PRIu64 " contracts, %" PRIu64
            " steps, %.1f s, %.0f contracts/s\n",

@@ -9,6 +9,12 @@ static bool is_honest(const struct world *world, const struct deal *deal,
     return world->parties[world_party(deal, side)].lie == LIE_NONE;
 }
 
+/* Nobody owes a receipt to who was banned: it can't hand it in. */
+static bool is_owed(const struct world *world, const struct deal *deal, enum ww_contract_party side)
+{
+    return is_honest(world, deal, side) && !world->parties[world_party(deal, side)].was_banned;
+}
+
 void oracle_books(struct world *world)
 {
     struct ww_ledger_report report;
@@ -51,7 +57,7 @@ static void check_held(struct world *world, const struct deal *deal,
     const struct ww_transfer_counts *saved = &deal->sides[WW_CONTRACT_PROVIDER].saved;
     struct ww_receipt says;
 
-    if (!is_honest(world, deal, WW_CONTRACT_PROVIDER) || !saved->receipt_size ||
+    if (!is_owed(world, deal, WW_CONTRACT_PROVIDER) || !saved->receipt_size ||
         ww_wire_receipt_decode(saved->receipt, saved->receipt_size, &says, NULL) ||
         used >= WW_MIN(says.bytes_received + says.bytes_acknowledged, after->bytes))
         return;
@@ -61,6 +67,11 @@ static void check_held(struct world *world, const struct deal *deal,
     if (after->state == WW_CONTRACT_DISPUTED) {
         world->shorts[2]++;
     } else if (after->ending == WW_CONTRACT_CUT) {
+        uint64_t away_us = world->parties[deal->provider].away_us;
+
+        CHECK(world, world->now_us - away_us < WW_CLOSE_SILENCE_S * S,
+              "deal %zu: a ban ended it, and its provider was there and gets %llu",
+              (size_t)(deal - world->deals), (unsigned long long)used);
         world->shorts[0]++;
     } else {
         CHECK(world,
@@ -133,6 +144,7 @@ void oracle_step(struct world *world, struct deal *deal, const struct ww_contrac
     case WW_CONTRACT_STORE:
     case WW_CONTRACT_SIGN:
     case WW_CONTRACT_VERIFY:
+    case WW_CONTRACT_RECALL:
         break;
     }
     deal->ended = booked->gone;
@@ -279,7 +291,7 @@ void oracle_end(struct world *world)
 
             CHECK(world,
                   state == SIDE_NONE || state == SIDE_DONE ||
-                      !is_honest(world, &world->deals[i], (enum ww_contract_party)side),
+                      !is_owed(world, &world->deals[i], (enum ww_contract_party)side),
                   "deal %zu: side %d still has it in state %d", i, side, (int)state);
         }
     }

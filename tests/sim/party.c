@@ -111,6 +111,12 @@ void party_take(struct world *world, const struct mail *mail)
         if (own->state == SIDE_NONE)
             party_ended(world, deal, WW_CONTRACT_PROVIDER, &none, false);
         break;
+    case MAIL_CUT:
+        if (own->state == SIDE_NONE || own->state == SIDE_TOKEN)
+            party_ended(world, deal, side, &none, false);
+        else if (own->state == SIDE_OPEN)
+            link_break(&world->links[deal->client], -1);
+        break;
     case MAIL_REFUSED:
     case MAIL_REQUEST:
     case MAIL_ANSWER:

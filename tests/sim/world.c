@@ -97,12 +97,23 @@ static void grant(struct world *world)
 
 /* --- time ------------------------------------------------------------------------------------- */
 
+static void note_away(struct world *world)
+{
+    for (size_t i = 0; i < world->party_count; i++) {
+        struct party *party = &world->parties[i];
+
+        if (!party->is_up || party->cut_until_us > world->now_us || !world->arbiter.ledger)
+            party->away_us = world->now_us;
+    }
+}
+
 static void pass(struct world *world, uint64_t duration_us)
 {
     world->step++;
     world->now_us += duration_us;
     if (world->arbiter.ledger)
         ww_ledger_advance_clock(world->arbiter.ledger, duration_us / 1000);
+    note_away(world);
     for (size_t i = 0; i < world->client_count; i++)
         link_run(&world->links[i], duration_us);
     mail_deliver(world);
@@ -111,12 +122,21 @@ static void pass(struct world *world, uint64_t duration_us)
         party_tick(world, i);
 }
 
+static bool is_something_cut(const struct world *world)
+{
+    for (size_t i = 0; i < world->deal_count; i++) {
+        if (world_is_cut(&world->deals[i]))
+            return true;
+    }
+    return false;
+}
+
 /* Long times in pieces, in which everybody comes to do what is due. */
 static void pass_long(struct world *world, uint64_t duration_us)
 {
     while (duration_us > 0) {
         /* A message is answered before a long time goes by. */
-        uint64_t most_us = world->mail_count ? 25 * MS : 15 * S;
+        uint64_t most_us = world->mail_count ? 25 * MS : is_something_cut(world) ? 2 * S : 15 * S;
         uint64_t piece_us = WW_MIN(duration_us, most_us);
 
         pass(world, piece_us);
@@ -171,7 +191,11 @@ static void go_wrong(struct world *world)
         trace(world, "the clock jumps to %lld s", (long long)world->jump_s);
         break;
     default:
-        if (world->arbiter.ledger)
+        if (!world->arbiter.ledger)
+            break;
+        if (world_chance(world, 80000))
+            arbiter_sim_ban(world, party); /* `ww ban`, whoever it is */
+        else
             (void)ww_ledger_compact(world->arbiter.ledger);
         break;
     }
@@ -187,9 +211,10 @@ static bool is_over(const struct world *world)
         for (int side = 0; side < 2; side++) {
             const struct deal *deal = &world->deals[i];
             enum side_state state = deal->sides[side].state;
+            size_t party = world_party(deal, (enum ww_contract_party)side);
 
-            if (state != SIDE_NONE && state != SIDE_DONE &&
-                world->parties[world_party(deal, (enum ww_contract_party)side)].lie != LIE_SILENT)
+            if (state != SIDE_NONE && state != SIDE_DONE && !world->arbiter.banned[party] &&
+                world->parties[party].lie != LIE_SILENT)
                 return false;
         }
     }

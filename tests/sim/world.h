@@ -43,6 +43,7 @@ struct party {
     uint64_t down_until_us; /* crashed … */
     uint64_t cut_until_us;  /* … or cut off from the arbiter */
     enum lie lie;
+    bool was_banned; /* by a verdict, or the operator; no longer owed anything */
     struct ww_hash node;
     size_t network;
     uint8_t epoch[WW_EPOCH_SIZE];
@@ -51,6 +52,7 @@ struct party {
     struct ww_public_key *public_key;
     uint64_t wish_us; /* a client: when it asks for a contract next */
     uint64_t save_us; /* when it stores counts next */
+    uint64_t away_us; /* when the arbiter and it could not talk, last */
 };
 
 enum side_state {
@@ -97,8 +99,9 @@ struct deal {
     uint64_t reached_bytes, durable_reached;
     uint64_t paid_bytes; /* 0 until it ended */
     uint64_t paid[WORLD_ASSETS], durable_paid[WORLD_ASSETS];
-    uint64_t heard_us; /* when the arbiter last took something from the provider */
-    bool ended;        /* resolved, uncommitted or not */
+    uint64_t heard_us;  /* when the arbiter last took something from the provider */
+    uint64_t recall_us; /* when it tells of a ban again */
+    bool ended;         /* resolved, uncommitted or not */
 };
 
 enum mail_kind {
@@ -114,6 +117,7 @@ enum mail_kind {
     MAIL_CLOSE_DONE,
     MAIL_GONE,
     MAIL_UNOPENED,
+    MAIL_CUT,
 };
 
 struct mail {
@@ -170,8 +174,8 @@ struct world {
     size_t mail_count;
     uint64_t mail_order;
     struct arbiter_sim arbiter;
-    /* An honest provider got less than the receipt that it held and could not hand in: after a ban,
-     * without a sign of life, a day late. */
+    /* An honest provider got less than the receipt that it held and could not hand in, since it and
+     * the arbiter could not talk: in the minute after a ban, for ten minutes, for a day. */
     uint64_t shorts[3];
     uint64_t repairs, durable_batches;
     uint64_t crashes, outages, disk_faults, disputes, bans, voids, settled, forgiven, equal_counts;
@@ -189,6 +193,12 @@ static inline enum ww_contract_party world_side(const struct deal *deal, size_t 
 static inline size_t world_party(const struct deal *deal, enum ww_contract_party side)
 {
     return side == WW_CONTRACT_CLIENT ? deal->client : deal->provider;
+}
+/* Waits for the close of whoever is not banned. */
+static inline bool world_is_cut(const struct deal *deal)
+{
+    return deal->is_live && deal->terms.ending == WW_CONTRACT_CUT &&
+           deal->terms.state != WW_CONTRACT_DISPUTED;
 }
 /* The contract of an id that the arbiter has given; NULL for any other. */
 struct deal *world_find(struct world *world, const struct ww_id *id);
@@ -251,6 +261,7 @@ void arbiter_sim_take(struct world *world, const struct mail *mail);
 /* Ticks, judges, looks at signatures, commits, answers. */
 void arbiter_sim_turn(struct world *world);
 void arbiter_sim_crash(struct world *world);
+void arbiter_sim_ban(struct world *world, size_t party);
 void arbiter_sim_now(const struct world *world, struct ww_contract_event *event);
 /* One step: contract, books, oracle. */
 int arbiter_sim_apply(struct world *world, struct deal *deal, struct ww_contract_event *event);

@@ -1,3 +1,3 @@
-foreach(part dispute lifecycle record market)
+foreach(part ban dispute lifecycle record market)
   ww_unit_test(contract_${part} SOURCES contract_${part}_test.c ROOMS contract)
 endforeach()

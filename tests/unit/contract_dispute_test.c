@@ -22,7 +22,7 @@ static struct ww_contract open_contract(void)
 static struct ww_contract_close close_of(uint64_t up, uint64_t down)
 {
     return (struct ww_contract_close){
-        .present = true, .reason = WW_CLOSE_DONE, .bytes_up = up, .bytes_down = down};
+        .present = true, .reason = WW_CLOSE_DONE, .bytes_up = up, .bytes_down = down, .epoch = {1}};
 }
 
 static struct ww_contract_sight sight(uint8_t epoch, uint64_t sequence, uint64_t received,
@@ -82,6 +82,27 @@ static void test_claims_are_bounded(void **state)
         assert_int_equal(claims.client, cases[index].client_claim);
         assert_int_equal(claims.provider, cases[index].provider_claim);
         assert_int_equal(contract.proofs, cases[index].proofs);
+    }
+}
+
+/* A claim below a receipt of the life before is raised to it, and no fault: the client was killed.
+ */
+static void test_below_a_receipt_of_another_life(void **state)
+{
+    (void)state;
+    for (uint8_t epoch = 1; epoch <= 2; epoch++) {
+        struct ww_contract contract = open_contract();
+        struct ww_contract_evidence evidence = {0};
+        struct ww_contract_claims claims;
+
+        contract.closes[0] = close_of(0, 470000);
+        contract.closes[1] = close_of(0, 490000);
+        evidence.sights[WW_CONTRACT_CLIENT][0] = sight(epoch, 1, 480000, 0);
+        ww_contract_examine(&contract, &evidence);
+        ww_contract_weigh(&contract, &claims);
+        assert_int_equal(contract.proofs, epoch == 1 ? WW_PROOF_CLIENT_BELOW : 0);
+        assert_int_equal(claims.client, 480000);
+        assert_int_equal(claims.provider, 490000);
     }
 }
 
@@ -404,13 +425,76 @@ static void test_a_late_close_is_looked_at_after_a_restart(void **state)
     assert_int_equal(ww_contract_deadline_ms(&contract, &event), UINT64_MAX);
 }
 
+static struct ww_contract_receipt receipt_of(uint64_t sequence, uint64_t bytes)
+{
+    const struct ww_receipt receipt = {
+        .epoch = {9}, .sequence = sequence, .next_index = 1, .bytes_received = bytes};
+    struct ww_contract_receipt encoded = {0};
+    struct ww_buf out = {
+        .data = encoded.bytes, .capacity = sizeof(encoded.bytes), .limit = sizeof(encoded.bytes)};
+
+    assert_int_equal(ww_wire_receipt_encode(&receipt, &out), 0);
+    encoded.size = (uint8_t)out.size;
+    return encoded;
+}
+
+/* Two receipts in one close: equal counts don't settle before they were looked at, and whether it
+ * was done is known from the record. */
+static void test_a_pair_is_looked_at(void **state)
+{
+    (void)state;
+    for (int is_signed = 0; is_signed < 2; is_signed++) {
+        struct ww_contract contract = open_contract();
+        struct ww_contract_event event = {.kind = WW_CONTRACT_EV_CLOSE, .now_ms = NOW_MS};
+        struct ww_contract_evidence evidence;
+        struct ww_contract_outcome outcome;
+        uint8_t record[WW_CONTRACT_RECORD_BYTES_MAX];
+
+        event.party = WW_CONTRACT_PROVIDER;
+        event.close = (struct ww_contract_close){
+            .reason = WW_CLOSE_LOST, .bytes_down = 500, .receipt = receipt_of(1, 500)};
+        event.receipt = receipt_of(2, 400);
+        assert_int_equal(ww_contract_step(&contract, &event, &outcome), 0);
+        assert_int_equal(outcome.action, WW_CONTRACT_VERIFY);
+
+        size_t size = ww_contract_encode(&contract, record);
+        assert_int_equal(ww_contract_decode(record, size, event.now_ms, &contract), 0);
+        event.party = WW_CONTRACT_CLIENT;
+        event.receipt.size = 0;
+        assert_int_equal(ww_contract_step(&contract, &event, &outcome), 0);
+        assert_int_equal(outcome.action, WW_CONTRACT_VERIFY); /* not SETTLE */
+        event.kind = WW_CONTRACT_EV_TICK;
+        assert_int_equal(ww_contract_step(&contract, &event, &outcome), 0);
+        assert_int_equal(outcome.action, WW_CONTRACT_VERIFY);
+
+        memset(&evidence, 0, sizeof(evidence));
+        for (int index = 0; index < 2; index++) {
+            struct ww_contract_sight *sight = &evidence.sights[WW_CONTRACT_CLIENT][index];
+
+            sight->valid = index == 0 || is_signed;
+            sight->receipt = (struct ww_receipt){.epoch = {9},
+                                                 .sequence = (uint64_t)index + 1,
+                                                 .next_index = 1,
+                                                 .bytes_received = index ? 400 : 500};
+        }
+        event.kind = WW_CONTRACT_EV_VERIFIED;
+        event.evidence = &evidence;
+        assert_int_equal(ww_contract_step(&contract, &event, &outcome), 0);
+        assert_int_equal(outcome.action, is_signed ? WW_CONTRACT_DISPUTE : WW_CONTRACT_SETTLE);
+        assert_int_equal(contract.proofs, is_signed ? WW_PROOF_CLIENT_RECEIPTS : 0);
+        assert_int_equal(outcome.used, is_signed ? 0 : 500);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_claims_are_bounded),
         cmocka_unit_test(test_claims_that_meet_settle),
         cmocka_unit_test(test_forgiving),
+        cmocka_unit_test(test_below_a_receipt_of_another_life),
         cmocka_unit_test(test_contradicting_receipts),
+        cmocka_unit_test(test_a_pair_is_looked_at),
         cmocka_unit_test(test_denied_declaration_ends_it_at_once),
         cmocka_unit_test(test_equal_counts_wait_for_a_declaration),
         cmocka_unit_test(test_silent_client),

@@ -94,7 +94,7 @@ static void test_table(void **state)
          {REFUSED, WW_CONTRACT_STORE, WW_CONTRACT_STORE, WW_CONTRACT_STORE},
          {O, A, P, D}},
         {WW_CONTRACT_EV_CUT,
-         {WW_CONTRACT_VOID, WW_CONTRACT_VERIFY, WW_CONTRACT_VERIFY, WW_CONTRACT_NOTHING},
+         {WW_CONTRACT_VOID, WW_CONTRACT_RECALL, WW_CONTRACT_RECALL, WW_CONTRACT_NOTHING},
          {O, A, P, D}},
         {WW_CONTRACT_EV_VERDICT, {REFUSED, REFUSED, REFUSED, WW_CONTRACT_NOTHING}, {O, A, P, D}},
         {WW_CONTRACT_EV_TICK,
@@ -402,26 +402,6 @@ static void test_opening_after_an_empty_close(void **state)
     assert_int_equal(tick(&contract, 0, later_ms + WW_CLOSE_SILENCE_S * 1000), WW_CONTRACT_VERIFY);
 }
 
-static void test_a_ban_cuts(void **state)
-{
-    (void)state;
-    for (int from = WW_CONTRACT_OFFERED; from <= WW_CONTRACT_DISPUTED; from++) {
-        struct ww_contract contract = contract_in((enum ww_contract_state)from);
-        struct ww_contract_event event = event_of(WW_CONTRACT_EV_CUT);
-
-        if (from == WW_CONTRACT_OFFERED) {
-            assert_int_equal(step(&contract, &event), WW_CONTRACT_VOID);
-        } else if (from == WW_CONTRACT_DISPUTED) {
-            assert_int_equal(step(&contract, &event), WW_CONTRACT_NOTHING);
-        } else {
-            assert_int_equal(step(&contract, &event), WW_CONTRACT_VERIFY);
-            assert_int_equal(step(&contract, &event), WW_CONTRACT_NOTHING);
-            assert_int_equal(tick(&contract, 0, 0), WW_CONTRACT_VERIFY);
-            assert_int_equal(verified(&contract, 0), WW_CONTRACT_SETTLE);
-        }
-    }
-}
-
 /* Waits go on over a restart, with two minutes more; the wall clock alone ends nothing. */
 static void test_restart_gives_grace(void **state)
 {
@@ -547,7 +527,6 @@ int main(void)
         cmocka_unit_test(test_late_close_that_differs),
         cmocka_unit_test(test_expired_ends),
         cmocka_unit_test(test_signs_of_life),
-        cmocka_unit_test(test_a_ban_cuts),
         cmocka_unit_test(test_opening_after_an_empty_close),
         cmocka_unit_test(test_restart_gives_grace),
         cmocka_unit_test(test_deadline_is_exact),

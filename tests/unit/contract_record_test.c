@@ -52,6 +52,8 @@ static void random_contract(struct ww_prng *prng, struct ww_contract *contract)
     contract->unseen = ww_prng_next(prng) % 2;
     contract->examined = ww_prng_next(prng) % 2;
     contract->ending = (enum ww_contract_ending)(ww_prng_next(prng) % 3);
+    for (int party = 0; party < 2 && contract->ending == WW_CONTRACT_CUT; party++)
+        contract->banned[party] = ww_prng_next(prng) % 2;
     contract->proofs = (uint32_t)ww_prng_next(prng) & WW_PROOF_ALL;
     contract->proven[0] = ww_prng_next(prng);
     contract->proven[1] = ww_prng_next(prng);
@@ -238,7 +240,9 @@ static void test_refusals(void **state)
     refuses_u64(record, AT_ISSUED, 21);
     refuses_u64(record, AT_OPEN_BY, 31);
     refuses_u64(record, AT_EXPIRES, WW_CONTRACT_TIME_S_MAX + 1);
-    refuses(record, AT_FLAGS, "\10", 1);
+    refuses(record, AT_FLAGS, "\10", 1); /* nobody is banned without a cut */
+    refuses(record, AT_FLAGS, "\20", 1);
+    refuses(record, AT_FLAGS, "\40", 1);
     refuses(record, AT_ENDING, "\3", 1);
     refuses(record, AT_PROOFS, "\1", 1);
     refuses_u64(record, AT_SETTLED, 1); /* no tail without a dispute */

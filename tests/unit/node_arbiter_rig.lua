@@ -128,7 +128,8 @@ function Node:starved(count, method, path, body)
     return self:answer(id)
 end
 
---- A signed close; more: {reason, epoch, receipt, declaration}.
+--- A signed close; more: {reason, epoch, receipt, declaration, second}; `second` is a receipt that
+-- is sent beside it.
 function Node:close_text(contract, up, down, more)
     more = type(more) == "table" and more or { reason = more }
     local signed = assert(ww.test.sign_close({
@@ -140,7 +141,10 @@ end
 
 function Node:close_contract(contract, up, down, more)
     return self:call("POST", "/v1/contracts/" .. contract .. "/close",
-        { close = self:close_text(contract, up, down, more) })
+        {
+            close = self:close_text(contract, up, down, more),
+            receipt = type(more) == "table" and more.second or nil,
+        })
 end
 
 --- A receipt of this node's: what it received, and what the other acknowledged of its own.

@@ -102,15 +102,18 @@ test("a ban acts at once: contracts end as receipts prove, sockets and tokens go
     expect("EINVAL", methods["ban.set"](params))
     params.confirm = client.id
     assert(methods["ban.set"](params).node == client.id)
-    assert(provider:pushed("contract").state == "void" or provider:pushed("contract", 2))
-    for _ = 1, 100 do
-        if rig.wallet(provider).earned ~= "0" then
-            break
-        end
-        async.sleep(0.01)
+    provider:pushed("contract", 2) -- the offer is void, the other is to be closed
+    local words = {}
+    for _, push in ipairs(provider.pushes) do
+        words[push.body.contract] = push.push == "contract" and push.body.state or nil
     end
-    assert(rig.wallet(provider).earned == price(250000, MB))
+    assert(words[id] == "cut")
     assert(client.close_code == 1008 and not hub.peer(client.id))
+    assert(provider:call("POST", alive, {}).state == "cut")
+    assert(provider:close_contract(id, 0, 900000, { receipt = client:receipt(id, 400000, 0, 2) }))
+    assert(provider:pushed("contract", 3).state == "settled")
+    -- As the last receipt proves, which the arbiter did not have before.
+    assert(rig.wallet(provider).earned == price(400000, MB))
     assert(refused_as_banned(client))
     assert(not client.answers[offered] or client.answers[offered].status ~= 200)
     local wallets = ww.ledger.wallets(client.network)[1]
@@ -126,6 +129,58 @@ test("a ban acts at once: contracts end as receipts prove, sockets and tokens go
     assert(methods["ban.lift"]({ target = client.id }))
     assert(not refused_as_banned(client))
     expect("EGONE", methods["ban.lift"]({ target = client.id }))
+end)
+
+local function ban(node)
+    assert(methods["ban.set"]({ target = node.id, confirm = node.id, reason = "a test" }))
+end
+
+test("who is asked for a close after a ban and says nothing is waited for a minute", function()
+    local client, provider = pair()
+    local id = opened(client, provider, MB)
+    assert(provider:call("POST", "/v1/contracts/" .. id .. "/alive",
+        { receipt = client:receipt(id, 250000, 0) }))
+    ban(client)
+    assert(provider:pushed("contract").state == "cut")
+    assert(ww.test.advance({ seconds = 50 }))
+    async.sleep(0.4)
+    assert(rig.wallet(provider).earned == "0")
+    -- A restart costs nobody its turn: nodes have two minutes more to come back.
+    async.await(function(done)
+        assert(ww.test.reopen({ state = rig.folder, done = done }))
+    end)
+    assert(ww.test.advance({ seconds = 100 }))
+    async.sleep(0.4)
+    assert(provider:call("POST", "/v1/contracts/" .. id .. "/alive", {}).state == "cut")
+    assert(ww.test.advance({ seconds = 40 }))
+    assert(provider:pushed("contract", 2).state == "settled")
+    assert(rig.wallet(provider).earned == price(250000, MB))
+    rig.check_books()
+end)
+
+test("the client of a banned provider pays what it says, and not below its receipts", function()
+    for _, case in ipairs({ { 300000, 300000 }, { 1, 250000 } }) do
+        local client, provider = pair()
+        local id = opened(client, provider, MB)
+        assert(provider:call("POST", "/v1/contracts/" .. id .. "/alive",
+            { receipt = client:receipt(id, 250000, 0) }))
+        ban(provider)
+        assert(client:pushed("contract").state == "cut")
+        assert(client:close_contract(id, 0, case[1]))
+        local word = client:pushed("contract", 2)
+        assert(word.state == "settled" and word.bytes == case[2])
+        rig.check_books()
+    end
+end)
+
+test("a contract that nobody has opened is void at once after a ban", function()
+    local client, provider = pair()
+    local id = rig.accepted(client, provider, MB).contract
+    ban(client)
+    assert(provider:pushed("contract").state == "cut")
+    assert(provider:close_contract(id, 0, 0, { reason = 4 }))
+    assert(provider:pushed("contract", 2).state == "void")
+    rig.check_books()
 end)
 
 test("a token is worth nothing after a ban, and there is no new one", function()
@@ -206,6 +261,7 @@ test("a network is banned with all its nodes", function()
     local id = opened(guest, provider, MB)
     assert(methods["ban.set"]({ target = client.name, confirm = client.name, reason = "a test" }))
     assert(provider:pushed("contract").contract == id)
+    assert(provider:close_contract(id, 0, 0))
     async.sleep(0.05)
     assert(guest.close_code == 1008 and refused_as_banned(guest) and refused_as_banned(client))
     local other = rig.new_member(true)

@@ -142,6 +142,18 @@ liar("client under-reports", {
     assert(case:close("provider", 5 * MB, { receipt = case:receipt(4 * MB) }))
 end)
 
+liar("client was killed, its counts are older", { verdict = "no_fault", paid = 5 * MB,
+    lock = "networks" }, function(case)
+    assert(case:close("client", 3.9 * MB, { epoch = 2 }))
+    assert(case:close("provider", 5 * MB, { receipt = case:receipt(4 * MB) }))
+end)
+
+liar("client restarts to claim less", { verdict = "no_fault", paid = 5 * MB, lock = "networks" },
+    function(case)
+        assert(case:close("client", 1, { epoch = 2 }))
+        assert(case:close("provider", 5 * MB, { receipt = case:receipt(4 * MB) }))
+    end)
+
 liar("client under-reports to its last receipt", { verdict = "settled", paid = 5 * MB },
     function(case)
         assert(case:close("client", 1))
@@ -235,6 +247,43 @@ liar("provider's receipts go back", {
         { receipt = case.provider:receipt(case.id, 0, 4 * MB, 2) }))
 end)
 
+liar("client's receipts contradict, counts agree", {
+    verdict = "client_malicious", paid = SIZE, punished = "client banned", lock = "networks",
+}, function(case)
+    assert(case:close("client", 5 * MB))
+    assert(case:close("provider", 5 * MB,
+        { receipt = case:receipt(5 * MB, 1), second = case:receipt(3 * MB, 2) }))
+end)
+
+liar("provider's receipts contradict, first to close", {
+    verdict = "provider_malicious", paid = 0, punished = "provider banned", lock = "networks",
+}, function(case)
+    assert(case:close("client", 5 * MB, {
+        receipt = case.provider:receipt(case.id, 0, 5 * MB, 3),
+        second = case.provider:receipt(case.id, 0, 4 * MB, 3),
+    }))
+end)
+
+liar("provider adds a receipt of its own making", { verdict = "settled", paid = 5 * MB },
+    function(case)
+        assert(case.provider:call("POST", "/v1/contracts/" .. case.id .. "/alive",
+            { receipt = case:receipt(4 * MB, 1) }))
+        assert(case:close("provider", 5 * MB, {
+            receipt = case:receipt(5 * MB, 2),
+            second = case.provider:receipt(case.id, 6 * MB, 0, 1),
+        }))
+        assert(case:close("client", 5 * MB))
+    end)
+
+liar("client's receipts of two lives differ", { verdict = "settled", paid = 5 * MB },
+    function(case)
+        assert(case:close("provider", 5 * MB, {
+            receipt = case.client:receipt(case.id, 5 * MB, 0, 1, 1),
+            second = case.client:receipt(case.id, 3 * MB, 0, 2, 2),
+        }))
+        assert(case:close("client", 5 * MB))
+    end)
+
 liar("client signs two closes", {
     verdict = "client_malicious", paid = SIZE, punished = "client banned", lock = "networks",
 }, function(case)
@@ -307,6 +356,18 @@ liar("client voids, and then opens", {
     assert(case.provider:call("POST", "/v1/contracts/" .. case.id .. "/opened"))
     assert(case:close("provider", 5 * MB, { receipt = case:receipt(4 * MB) }))
 end)
+
+liar("provider opens a used contract again", { verdict = "settled", paid = 5 * MB },
+    function(case)
+        local path = "/v1/contracts/" .. case.id .. "/opened"
+        assert(case:close("provider", 5 * MB, { receipt = case:receipt(5 * MB) }))
+        assert(case.provider:call("POST", path)) -- changes nothing
+        assert(case:close("provider", 5 * MB, { epoch = 2 }))
+        assert(case:close("client", 5 * MB))
+        case:word()
+        rig.expect("EGONE", case.provider:call("POST", path))
+        rig.expect("EGONE", case:close("provider", 9 * MB, { epoch = 2 }))
+    end)
 
 liar("provider sends junk, and claims it", { verdict = "no_fault", paid = 5 * MB,
     lock = "networks" }, function(case)

@@ -233,6 +233,36 @@ static void test_use_and_end(void **state)
     destroy(&rig);
 }
 
+/* A receipt that contradicts the close's goes with it, over a restart, until the arbiter has both.
+ */
+static void test_two_receipts(void **state)
+{
+    struct ww_receipt receipt = {.contract_id = ID, .sequence = 1, .bytes_received = 2};
+    struct ww_transfer_counts counts = {.bytes_down = 2, .second_size = 3, .second = {1, 2, 3}};
+    struct ww_buf out = {.data = counts.receipt,
+                         .capacity = sizeof(counts.receipt),
+                         .limit = sizeof(counts.receipt)};
+    const struct edge_note *note;
+    struct rig rig;
+
+    (void)state;
+    assert_int_equal(ww_wire_receipt_encode(&receipt, &out), 0);
+    counts.receipt_size = out.size;
+    create(&rig, WW_TRANSFER_PROVIDER);
+    edge_state_end(&rig.edge, &PEER, &ID, &counts, WW_CLOSE_LOST, false);
+    restart(&rig);
+    edge_state_repeat(&rig.edge);
+    note = LIST_FIRST(&rig.edge.pending_notes);
+    assert_non_null(note);
+    assert_int_equal(note->event, EDGE_CLOSE);
+    assert_string_equal(note->receipt, "AQID");
+    assert_false(note->clean);
+    assert_int_equal(note->bytes_down, 2);
+    assert_int_equal(rig.edge.history_count, 1);
+    assert_int_equal(rig.edge.history[0].proven_down, 2);
+    destroy(&rig);
+}
+
 static void test_corrupt(void **state)
 {
     struct ww_store_batch *batch = NULL;
@@ -278,6 +308,7 @@ int main(void)
         cmocka_unit_test(test_client_closes_at_its_counts),
         cmocka_unit_test(test_offered),
         cmocka_unit_test(test_use_and_end),
+        cmocka_unit_test(test_two_receipts),
         cmocka_unit_test(test_corrupt),
         cmocka_unit_test(test_no_memory),
     };

@@ -148,7 +148,25 @@ struct attempt {
     const char *what;
     struct ww_receipt receipt;
     int code;
+    bool is_second; /* kept beside the one that it contradicts */
 };
+
+static void check_second(const struct ww_transfer_counts *counts, const struct attempt *attempt,
+                         const struct ww_receipt *receipt)
+{
+    struct ww_receipt first, second;
+
+    if (!attempt->is_second) {
+        assert_int_equal(counts->second_size, 0);
+        return;
+    }
+    assert_int_equal(ww_wire_receipt_decode(counts->receipt, counts->receipt_size, &first, NULL),
+                     0);
+    assert_int_equal(ww_wire_receipt_decode(counts->second, counts->second_size, &second, NULL), 0);
+    assert_int_equal(first.sequence, 1);
+    assert_int_equal(second.sequence, receipt->sequence);
+    assert_true(ww_receipts_contradict(&first, &second));
+}
 
 static void try(enum sim_side holder, const struct attempt *attempt)
 {
@@ -165,30 +183,38 @@ static void try(enum sim_side holder, const struct attempt *attempt)
         fail_msg("%s: %d", attempt->what, sim->ends[holder].failed_code);
     if (!attempt->code)
         assert_int_equal(last_of(sim, holder).sequence, receipt.sequence);
+    ww_transfer_lost(sim->ends[holder].transfer, WW_EPROTOCOL, sim->now_us);
+    check_second(&sim->ends[holder].ended[0].counts, attempt, &receipt);
     sim_destroy(sim);
 }
 
 static void test_hostile(void **state)
 {
     const struct attempt attempts[] = {
-        {"the same again", sim_receipt(SIM_CLIENT, 2, 1, 1000, 100), 0},
-        {"a later one", sim_receipt(SIM_CLIENT, 9, 1, 1000, 100), 0},
-        {"replayed", sim_receipt(SIM_CLIENT, 1, 1, 1000, 100), WW_EPROTOCOL},
-        {"fewer bytes", sim_receipt(SIM_CLIENT, 2, 1, 999, 100), WW_EPROTOCOL},
-        {"fewer acknowledged", sim_receipt(SIM_CLIENT, 2, 1, 1000, 99), WW_EPROTOCOL},
-        {"a lower index", sim_receipt(SIM_CLIENT, 2, 0, 1000, 100), WW_EPROTOCOL},
-        {"more than was sent", sim_receipt(SIM_CLIENT, 2, 1, 1001, 100), WW_EPROTOCOL},
-        {"an index not sent", sim_receipt(SIM_CLIENT, 2, 2, 1000, 100), WW_EPROTOCOL},
-        {"more than was acknowledged", sim_receipt(SIM_CLIENT, 2, 1, 1000, 101), WW_EPROTOCOL},
-        {"another boot", sim_receipt(SIM_PROVIDER, 2, 1, 1000, 100), WW_EPROTOCOL},
+        {"the same again", sim_receipt(SIM_CLIENT, 2, 1, 1000, 100), 0, false},
+        {"a later one", sim_receipt(SIM_CLIENT, 9, 1, 1000, 100), 0, false},
+        {"replayed", sim_receipt(SIM_CLIENT, 1, 1, 1000, 100), WW_EPROTOCOL, false},
+        {"another one of the same number", sim_receipt(SIM_CLIENT, 1, 1, 999, 100), WW_EPROTOCOL,
+         true},
+        {"fewer bytes", sim_receipt(SIM_CLIENT, 2, 1, 999, 100), WW_EPROTOCOL, true},
+        {"fewer acknowledged", sim_receipt(SIM_CLIENT, 2, 1, 1000, 99), WW_EPROTOCOL, true},
+        {"a lower index", sim_receipt(SIM_CLIENT, 2, 0, 1000, 100), WW_EPROTOCOL, true},
+        {"more than was sent", sim_receipt(SIM_CLIENT, 2, 1, 1001, 100), WW_EPROTOCOL, false},
+        {"an index not sent", sim_receipt(SIM_CLIENT, 2, 2, 1000, 100), WW_EPROTOCOL, false},
+        {"more than was acknowledged", sim_receipt(SIM_CLIENT, 2, 1, 1000, 101), WW_EPROTOCOL,
+         false},
+        {"another boot", sim_receipt(SIM_PROVIDER, 2, 1, 1000, 100), WW_EPROTOCOL, false},
     };
     const struct attempt over = {"a provider that says more",
-                                 sim_receipt(SIM_PROVIDER, 2, 1, 101, 1000), WW_EPROTOCOL};
+                                 sim_receipt(SIM_PROVIDER, 2, 1, 101, 1000), WW_EPROTOCOL, false};
+    const struct attempt less = {"a provider that says less",
+                                 sim_receipt(SIM_PROVIDER, 2, 1, 99, 1000), WW_EPROTOCOL, true};
 
     (void)state;
     for (size_t i = 0; i < WW_ARRAY_COUNT(attempts); i++)
         try(SIM_PROVIDER, &attempts[i]);
     try(SIM_CLIENT, &over);
+    try(SIM_CLIENT, &less);
 }
 
 /* Forged, foreign, malformed, and one behind ENDED. */
