@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Campaigns without an end of their own, each bounded by its argument:
 #   tests/long.sh fuzz MINUTES    libFuzzer on every target, the time shared among them
-#   tests/long.sh crash CYCLES    kill -9 of the arbiter under a running transfer, so many times
 #   tests/long.sh kill CYCLES     kill -9 of arbiter, provider and client in any order under load
+#   tests/long.sh cut CYCLES      the same, and what was not synced is lost
 #   tests/long.sh soak MINUTES    demo after demo of random size, each of which must balance
 #   tests/long.sh sim SEEDS       the simulation, from a random seed on
 # Stops at the first failure, and says how to repeat it.
@@ -48,18 +48,11 @@ fuzz() {
         echo "$name: $(grep "number_of_executed_units" "build/fuzz/$name.log")"' sh '{}' "$seconds"
 }
 
-crash() {
-    build release
-    # A cycle is a kill, a restart, a verification and some traffic: a minute is plenty.
-    SYSTEM_PROGRAM=$PWD/build/release/ww SYSTEM_TOOLS=$PWD/build/release/tests/system \
-        timeout -k 10 $((number * 60 + 120)) bash tests/system/arbiter_kill.sh "$number" "$RANDOM"
-}
-
 kill_all() {
     build release
     # A client needs some seconds to miss its provider, and a dispute with a silent side some minutes.
     SYSTEM_PROGRAM=$PWD/build/release/ww SYSTEM_TOOLS=$PWD/build/release/tests/system \
-        timeout -k 10 $((number * 30 + 600)) bash tests/system/kill_all.sh "$number" "$RANDOM"
+        timeout -k 10 $((number * 30 + 600)) bash tests/system/kill.sh "$number" "$RANDOM" "$@"
 }
 
 soak() {
@@ -92,8 +85,8 @@ sim() {
 
 case ${1:-} in
 fuzz) fuzz ;;
-crash) crash ;;
 kill) kill_all ;;
+cut) kill_all cut ;;
 soak) soak ;;
 sim) sim ;;
 *) usage ;;

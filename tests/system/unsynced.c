@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +33,7 @@
 int unsynced_main(int argc, char **argv);
 
 static const char *root, *kept;
+static pthread_mutex_t keeping = PTHREAD_MUTEX_INITIALIZER; /* LevelDB syncs on two threads */
 
 static void die(const char *what, const char *path)
 {
@@ -196,10 +198,12 @@ static void note_sync(int fd)
     if (size > 0) {
         path[size] = '\0';
         if (strncmp(path, root, strlen(root)) == 0 && fstat(fd, &info) == 0) {
+            pthread_mutex_lock(&keeping);
             if (S_ISREG(info.st_mode))
                 keep_file(fd, path, info.st_ino);
             else if (S_ISDIR(info.st_mode))
                 keep_names(path, info.st_ino);
+            pthread_mutex_unlock(&keeping);
         }
     }
     errno = saved;

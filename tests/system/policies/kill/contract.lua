@@ -1,8 +1,8 @@
---- Contracts that outlast a look at a node and its death; no difference is forgiven.
+--- No contract begins and ends between a look at a node and its death; no difference is forgiven.
 local M = {}
 
 function M.offer(request)
-    local bytes = math.min(request.bytes, 32 * MiB)
+    local bytes = math.min(request.bytes, 8 * MiB)
     return { decision = "accept", bytes = bytes, reason = "middling, for a test" }
 end
 

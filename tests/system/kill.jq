@@ -17,14 +17,18 @@ group_by(.contract) | map(
     | [.[] | .outcome // empty | fromjson] as $told
     | ($told | map(select(.state == "settled") | .bytes) | unique) as $settled
     | ($told | any(.state == "void")) as $void
-    | {$contract, $least, $most, $settled, $void,
-       bad: (($sides | any(said | map([.bytes_up, .bytes_down]) | unique | length > 1))
+    # Both sides agreed on the end, and no crash came between: equal to the byte.
+    | ($sides | length == 2 and all(last_word.clean)) as $clean
+    | {$contract, $least, $most, $settled, $void, $clean,
+       bad: (($clean and ($sides | map(last_word | [.bytes_up, .bytes_down]) | unique | length > 1))
+             or ($clean and ($settled | any(. != $most)))
+             or ($sides | any(said | map([.bytes_up, .bytes_down]) | unique | length > 1))
              or ($settled | length) + (if $void then 1 else 0 end) > 1
              or ($void and $least > 0)
              or ($settled | any(. < $least or . > $most)))}
     | .low = (if $void then 0 else due($settled[0] // $least) end)
     | .high = (if $void then 0 else due($settled[0] // $most) end))
 | {contracts: length, settled: map(select(.settled | length > 0)) | length,
-   void: map(select(.void)) | length,
+   void: map(select(.void)) | length, clean: map(select(.clean)) | length,
    untold: map(select((.settled | length) == 0 and (.void | not))) | length,
    low: (map(.low) | add), $earned, high: (map(.high) | add), bad: map(select(.bad))}
