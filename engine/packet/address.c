@@ -121,29 +121,37 @@ static int parse_bits(const char *text, unsigned max, unsigned *bits)
     return 0;
 }
 
+int ww_address_parse(const char *text, size_t size, uint8_t address[16], bool *is_v4)
+{
+    char copy[INET6_ADDRSTRLEN];
+    uint8_t ipv4[4];
+
+    if (size >= sizeof(copy) || memchr(text, '\0', size))
+        return WW_EINVAL;
+    memcpy(copy, text, size);
+    copy[size] = '\0';
+    *is_v4 = inet_pton(AF_INET, copy, ipv4) == 1;
+    if (*is_v4)
+        ww_address_map(ipv4, address);
+    else if (inet_pton(AF_INET6, copy, address) != 1)
+        return WW_EINVAL;
+    return 0;
+}
+
 int ww_prefix_parse(const char *text, struct ww_prefix *prefix)
 {
-    char host[INET6_ADDRSTRLEN];
     const char *slash = strchr(text, '/');
     size_t size = slash ? (size_t)(slash - text) : strlen(text);
     struct ww_prefix parsed = {.bits = 0};
-    uint8_t ipv4[4];
-    unsigned bits = 128;
+    unsigned bits;
+    bool is_v4;
 
-    if (size >= sizeof(host))
+    if (ww_address_parse(text, size, parsed.address, &is_v4) != 0)
         return WW_EINVAL;
-    memcpy(host, text, size);
-    host[size] = '\0';
-    if (inet_pton(AF_INET, host, ipv4) == 1) {
-        bits = 32;
-        if (slash && parse_bits(slash + 1, 32, &bits) != 0)
-            return WW_EINVAL;
-        ww_address_map(ipv4, parsed.address);
-        bits += 96;
-    } else if (inet_pton(AF_INET6, host, parsed.address) != 1 ||
-               (slash && parse_bits(slash + 1, 128, &bits) != 0)) {
+    bits = is_v4 ? 32 : 128;
+    if (slash && parse_bits(slash + 1, bits, &bits) != 0)
         return WW_EINVAL;
-    }
+    bits += is_v4 ? 96 : 0;
     parsed.bits = (uint8_t)bits;
     if (has_host_bits(&parsed))
         return WW_EINVAL;
