@@ -5,12 +5,13 @@
 #   tests/long.sh cut CYCLES      the same, and what was not synced is lost
 #   tests/long.sh soak MINUTES    demo after demo of random size, each of which must balance
 #   tests/long.sh sim SEEDS       the simulation, from a random seed on
+#   tests/long.sh address ROUNDS  the address rules for all of IPv4, and much of IPv6
 # Stops at the first failure, and says how to repeat it.
 set -eu
 cd "$(dirname "$0")/.."
 
 usage() {
-    sed -n '2,7s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,8s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 
@@ -83,11 +84,19 @@ sim() {
     build/release/tests/sim/ww-sim --seeds "$number" --start "$start"
 }
 
+address() {
+    build release --target unit_packet_address_all
+    for _ in $(seq "$number"); do
+        timeout -k 10 600 build/release/tests/unit/unit_packet_address_all full
+    done
+}
+
 case ${1:-} in
 fuzz) fuzz ;;
 kill) kill_all ;;
 cut) kill_all cut ;;
 soak) soak ;;
 sim) sim ;;
+address) address ;;
 *) usage ;;
 esac

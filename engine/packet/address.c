@@ -12,38 +12,48 @@
 
 #include "address_room.h"
 
-#define V4(a, b, c, d, bits)                                                                       \
+static const struct ww_prefix mapped_prefix = {{[10] = 0xff, [11] = 0xff}, 96};
+
+struct ipv4_row {
+    const char *rule;
+    const char *embedded_rule; /* when an ISATAP address embeds it */
+    uint32_t first, last;      /* host order */
+};
+
+#define IPV4(name, a, b, c, d, bits)                                                               \
     {                                                                                              \
-        {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, (a), (b), (c), (d)}, 96 + (bits)                \
+        name, "ISATAP with " name, (a) << 24U | (b) << 16U | (c) << 8U | (d),                      \
+            ((a) << 24U | (b) << 16U | (c) << 8U | (d)) | (uint32_t)(0xffffffffULL >> (bits))      \
     }
 
-static const struct ww_prefix mapped_prefix = V4(0, 0, 0, 0, 0);
-
-static const struct ww_address_row fixed_ipv4[] = {
-    {"this network 0.0.0.0/8", V4(0, 0, 0, 0, 8)},                /* RFC 791; Linux: loopback */
-    {"private 10.0.0.0/8", V4(10, 0, 0, 0, 8)},                   /* RFC 1918 */
-    {"shared (CGN) 100.64.0.0/10", V4(100, 64, 0, 0, 10)},        /* RFC 6598 */
-    {"loopback 127.0.0.0/8", V4(127, 0, 0, 0, 8)},                /* RFC 1122 */
-    {"link-local 169.254.0.0/16", V4(169, 254, 0, 0, 16)},        /* RFC 3927; cloud metadata */
-    {"private 172.16.0.0/12", V4(172, 16, 0, 0, 12)},             /* RFC 1918 */
-    {"IETF protocol 192.0.0.0/24", V4(192, 0, 0, 0, 24)},         /* RFC 6890 */
-    {"documentation 192.0.2.0/24", V4(192, 0, 2, 0, 24)},         /* RFC 5737 */
-    {"6to4 relay 192.88.99.0/24", V4(192, 88, 99, 0, 24)},        /* RFC 7526 */
-    {"private 192.168.0.0/16", V4(192, 168, 0, 0, 16)},           /* RFC 1918 */
-    {"benchmark 198.18.0.0/15", V4(198, 18, 0, 0, 15)},           /* RFC 2544 */
-    {"documentation 198.51.100.0/24", V4(198, 51, 100, 0, 24)},   /* RFC 5737 */
-    {"documentation 203.0.113.0/24", V4(203, 0, 113, 0, 24)},     /* RFC 5737 */
-    {"multicast 224.0.0.0/4", V4(224, 0, 0, 0, 4)},               /* RFC 5771 */
-    {"broadcast 255.255.255.255/32", V4(255, 255, 255, 255, 32)}, /* RFC 919 */
-    {"reserved 240.0.0.0/4", V4(240, 0, 0, 0, 4)},                /* RFC 1112 */
+/* By first address, because find_ipv4 looks for the last row that begins at or before one. */
+static const struct ipv4_row fixed_ipv4[] = {
+    IPV4("this network 0.0.0.0/8", 0U, 0U, 0U, 0U, 8),                /* RFC 791; Linux: loopback */
+    IPV4("private 10.0.0.0/8", 10U, 0U, 0U, 0U, 8),                   /* RFC 1918 */
+    IPV4("shared (CGN) 100.64.0.0/10", 100U, 64U, 0U, 0U, 10),        /* RFC 6598 */
+    IPV4("loopback 127.0.0.0/8", 127U, 0U, 0U, 0U, 8),                /* RFC 1122 */
+    IPV4("link-local 169.254.0.0/16", 169U, 254U, 0U, 0U, 16),        /* RFC 3927; metadata */
+    IPV4("private 172.16.0.0/12", 172U, 16U, 0U, 0U, 12),             /* RFC 1918 */
+    IPV4("IETF protocol 192.0.0.0/24", 192U, 0U, 0U, 0U, 24),         /* RFC 6890 */
+    IPV4("documentation 192.0.2.0/24", 192U, 0U, 2U, 0U, 24),         /* RFC 5737 */
+    IPV4("6to4 relay 192.88.99.0/24", 192U, 88U, 99U, 0U, 24),        /* RFC 7526, RFC 6751 */
+    IPV4("private 192.168.0.0/16", 192U, 168U, 0U, 0U, 16),           /* RFC 1918 */
+    IPV4("benchmark 198.18.0.0/15", 198U, 18U, 0U, 0U, 15),           /* RFC 2544 */
+    IPV4("documentation 198.51.100.0/24", 198U, 51U, 100U, 0U, 24),   /* RFC 5737 */
+    IPV4("documentation 203.0.113.0/24", 203U, 0U, 113U, 0U, 24),     /* RFC 5737 */
+    IPV4("multicast 224.0.0.0/4", 224U, 0U, 0U, 0U, 4),               /* RFC 5771 */
+    IPV4("reserved 240.0.0.0/4", 240U, 0U, 0U, 0U, 4),                /* RFC 1112 */
+    IPV4("broadcast 255.255.255.255/32", 255U, 255U, 255U, 255U, 32), /* RFC 919 */
 };
+
+#undef IPV4
 
 /* The rows outside 2000::/3 only give a better name to what would be denied anyway. */
 static const struct ww_address_row fixed_ipv6[] = {
     {"unspecified ::/128", {{0}, 128}},
     {"loopback ::1/128", {{[15] = 1}, 128}},
     {"IPv4-compatible ::/96", {{0}, 96}},                                /* RFC 4291 */
-    {"IPv4-mapped ::ffff:0:0/96", V4(0, 0, 0, 0, 0)},                    /* RFC 4291 */
+    {"IPv4-mapped ::ffff:0:0/96", {{[10] = 0xff, [11] = 0xff}, 96}},     /* RFC 4291 */
     {"IPv4-translated ::ffff:0:0:0/96", {{[8] = 0xff, [9] = 0xff}, 96}}, /* RFC 2765 */
     {"NAT64 64:ff9b::/96", {{0, 0x64, 0xff, 0x9b}, 96}},                 /* RFC 6052 */
     {"local NAT64 64:ff9b:1::/48", {{0, 0x64, 0xff, 0x9b, 0, 1}, 48}},   /* RFC 8215 */
@@ -62,8 +72,6 @@ static const struct ww_address_row fixed_ipv6[] = {
     {"multicast ff00::/8", {{0xff}, 8}},                                 /* RFC 4291 */
 };
 static const struct ww_prefix global_unicast = {{0x20}, 3}; /* 2000::/3, RFC 4291 section 2.4 */
-
-#undef V4
 
 struct ww_address_rules {
     bool with_local;
@@ -113,29 +121,37 @@ static int parse_bits(const char *text, unsigned max, unsigned *bits)
     return 0;
 }
 
+int ww_address_parse(const char *text, size_t size, uint8_t address[16], bool *is_v4)
+{
+    char copy[INET6_ADDRSTRLEN];
+    uint8_t ipv4[4];
+
+    if (size >= sizeof(copy) || memchr(text, '\0', size))
+        return WW_EINVAL;
+    memcpy(copy, text, size);
+    copy[size] = '\0';
+    *is_v4 = inet_pton(AF_INET, copy, ipv4) == 1;
+    if (*is_v4)
+        ww_address_map(ipv4, address);
+    else if (inet_pton(AF_INET6, copy, address) != 1)
+        return WW_EINVAL;
+    return 0;
+}
+
 int ww_prefix_parse(const char *text, struct ww_prefix *prefix)
 {
-    char host[INET6_ADDRSTRLEN];
     const char *slash = strchr(text, '/');
     size_t size = slash ? (size_t)(slash - text) : strlen(text);
     struct ww_prefix parsed = {.bits = 0};
-    uint8_t ipv4[4];
-    unsigned bits = 128;
+    unsigned bits;
+    bool is_v4;
 
-    if (size >= sizeof(host))
+    if (ww_address_parse(text, size, parsed.address, &is_v4) != 0)
         return WW_EINVAL;
-    memcpy(host, text, size);
-    host[size] = '\0';
-    if (inet_pton(AF_INET, host, ipv4) == 1) {
-        bits = 32;
-        if (slash && parse_bits(slash + 1, 32, &bits) != 0)
-            return WW_EINVAL;
-        ww_address_map(ipv4, parsed.address);
-        bits += 96;
-    } else if (inet_pton(AF_INET6, host, parsed.address) != 1 ||
-               (slash && parse_bits(slash + 1, 128, &bits) != 0)) {
+    bits = is_v4 ? 32 : 128;
+    if (slash && parse_bits(slash + 1, bits, &bits) != 0)
         return WW_EINVAL;
-    }
+    bits += is_v4 ? 96 : 0;
     parsed.bits = (uint8_t)bits;
     if (has_host_bits(&parsed))
         return WW_EINVAL;
@@ -203,6 +219,20 @@ static const char *find_rule(const struct ww_address_row *rows, size_t count,
     return NULL;
 }
 
+static const struct ipv4_row *find_ipv4(const uint8_t ipv4[4])
+{
+    uint32_t ip;
+    size_t at = 0;
+
+    memcpy(&ip, ipv4, 4);
+    ip = ntohl(ip);
+    /* The first row begins at 0.0.0.0, so there is always one that begins at or before it. */
+    for (size_t step = WW_ARRAY_COUNT(fixed_ipv4) / 2; step > 0; step /= 2)
+        at += fixed_ipv4[at + step].first <= ip ? step : 0;
+    return ip <= fixed_ipv4[at].last ? &fixed_ipv4[at] : NULL;
+}
+_Static_assert(WW_ARRAY_COUNT(fixed_ipv4) == 16, "find_ipv4 halves a power of two");
+
 /* ISATAP (RFC 5214 section 6.1): an interface id 0000:5efe or 0200:5efe before an IPv4 address,
  * which is where a router of that site would deliver it. */
 static bool is_isatap(const uint8_t address[16])
@@ -211,27 +241,40 @@ static bool is_isatap(const uint8_t address[16])
            address[11] == 0xfe;
 }
 
-/* The name of the rule that denies it, or NULL. */
-static const char *find_denial(const struct ww_address_rules *rules, const uint8_t address[16],
-                               bool is_v4)
+static const char *find_host(const struct ww_address_rules *rules, const uint8_t address[16])
 {
-    const char *rule;
+    return rules ? find_rule(rules->host.rows, rules->host.count, address) : NULL;
+}
 
-    if (is_v4)
-        rule = find_rule(fixed_ipv4, WW_ARRAY_COUNT(fixed_ipv4), address);
-    else
-        rule = find_rule(fixed_ipv6, WW_ARRAY_COUNT(fixed_ipv6), address);
-    if (!rule && !is_v4 && !ww_prefix_contains(&global_unicast, address))
+/* Each of the next two: the name of the rule that denies it, or NULL. */
+static const char *find_ipv4_denial(const struct ww_address_rules *rules, const uint8_t address[16])
+{
+    const struct ipv4_row *row = find_ipv4(address + 12);
+
+    return row ? row->rule : find_host(rules, address);
+}
+
+static const char *find_ipv6_denial(const struct ww_address_rules *rules, const uint8_t address[16])
+{
+    const char *rule = find_rule(fixed_ipv6, WW_ARRAY_COUNT(fixed_ipv6), address);
+    const struct ipv4_row *row;
+    uint8_t embedded[16];
+
+    if (!rule && !ww_prefix_contains(&global_unicast, address))
         rule = "outside global unicast 2000::/3";
-    if (!rule && rules)
-        rule = find_rule(rules->host.rows, rules->host.count, address);
-    return rule;
+    if (!rule)
+        rule = find_host(rules, address);
+    if (rule || !is_isatap(address))
+        return rule;
+    row = find_ipv4(address + 12);
+    ww_address_map(address + 12, embedded);
+    return row ? row->embedded_rule : find_host(rules, embedded);
 }
 
 int ww_address_judge(const struct ww_address_rules *rules, const uint8_t address[16],
                      bool mapped_is_v4, const char **rule)
 {
-    bool is_mapped = ww_prefix_contains(&mapped_prefix, address);
+    bool is_mapped = memcmp(address, mapped_prefix.address, 12) == 0;
     const char *denial = NULL;
     const char *reason = "public";
 
@@ -246,13 +289,7 @@ int ww_address_judge(const struct ww_address_rules *rules, const uint8_t address
             goto out;
         }
     }
-    denial = find_denial(rules, address, is_mapped);
-    if (!denial && !is_mapped && is_isatap(address)) {
-        uint8_t embedded[16];
-
-        ww_address_map(address + 12, embedded);
-        denial = find_denial(rules, embedded, true);
-    }
+    denial = is_mapped ? find_ipv4_denial(rules, address) : find_ipv6_denial(rules, address);
 out:
     if (rule)
         *rule = denial ? denial : reason;

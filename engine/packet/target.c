@@ -1,4 +1,4 @@
-/* Targets: a destination's text form in and out. Relies on inet_pton and inet_ntop alone, so that
+/* Targets: a destination's text form in and out. Relies on ww_address_parse, so that
  * octal, hexadecimal, short and zoned forms of an address are refused, and never looked up. */
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -58,21 +58,18 @@ static bool is_name(const char *host, size_t size)
 
 int ww_target_parse(const char *host, size_t size, uint16_t port, struct ww_target *target)
 {
-    char text[WW_NAME_BYTES_MAX + 1];
+    uint8_t bytes[16];
+    bool is_v4;
 
     *target = (struct ww_target){.kind = WW_TARGET_NAME, .port = port};
-    if (size == 0 || size > WW_NAME_BYTES_MAX || memchr(host, '\0', size))
+    if (ww_address_parse(host, size, bytes, &is_v4) == 0) {
+        target->kind = is_v4 ? WW_TARGET_IPV4 : WW_TARGET_IPV6;
+        memcpy(target->address, is_v4 ? bytes + 12 : bytes, is_v4 ? 4 : 16);
+    } else if (is_name(host, size)) {
+        memcpy(target->name, host, size);
+    } else {
         return WW_EINVAL;
-    memcpy(text, host, size);
-    text[size] = '\0';
-    if (inet_pton(AF_INET, text, target->address) == 1)
-        target->kind = WW_TARGET_IPV4;
-    else if (inet_pton(AF_INET6, text, target->address) == 1)
-        target->kind = WW_TARGET_IPV6;
-    else if (is_name(host, size))
-        memcpy(target->name, text, size + 1);
-    else
-        return WW_EINVAL;
+    }
     return 0;
 }
 

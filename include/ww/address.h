@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "ww/base.h"
+#include "ww/buf.h"
 #include "ww/limits.h"
 
 /* The numbered list of destinations that both sides can compute. */
@@ -38,6 +39,11 @@ int ww_address_rules_allow(struct ww_address_rules *rules, const struct ww_prefi
 int ww_prefix_parse(const char *text, struct ww_prefix *prefix);
 bool ww_prefix_contains(const struct ww_prefix *prefix, const uint8_t address[16]);
 
+/* The only reader of an address's text: IPv4 as four decimal numbers, IPv6 as RFC 4291 section 2.2
+ * has it, and nothing around them: no zone, brackets, port, spaces, leading zeros, octal,
+ * hexadecimal or short IPv4. IPv4 is mapped into *address; *is_v4 is what ww_address_judge takes as
+ * mapped_is_v4. Thread: any. WW_EINVAL. */
+int ww_address_parse(const char *text, size_t size, uint8_t address[16], bool *is_v4);
 /* Judges 16 bytes after unmapping. 0 or WW_EDESTINATION; *rule (may be NULL) names the row that
  * decided, static ("private 10.0.0.0/8", "exception", "public"). mapped_is_v4: ::ffff:a.b.c.d means
  * a.b.c.d, because it came from accept, getpeername or ww_address_map; else (text, wire, DNS) the
@@ -53,6 +59,29 @@ int ww_address_judge_sockaddr(const struct ww_address_rules *rules, const struct
 int ww_address_judge_port(int protocol, uint16_t port, const char **rule);
 /* a.b.c.d as ::ffff:a.b.c.d. */
 void ww_address_map(const uint8_t ipv4[4], uint8_t address[16]);
+
+/* --- text to verdicts ------------------------------------------------------------------------- */
+
+/* Appends "TEXT allow|deny RULE\n", or the same as a JSON object: one line of printable ASCII,
+ * whatever the text. What is no address is denied by the rule "invalid"; other bytes of it appear
+ * as \xNN, and no more than WW_ADDRESS_ECHO_BYTES_MAX of them. Errors stay in out. */
+void ww_address_put_verdict(const struct ww_address_rules *rules, const char *text, size_t size,
+                            bool json, struct ww_buf *out);
+
+/* A stream of lines, each ended by one LF (a CR before it belongs to the text). Begins with
+ * {.rules = …, .json = …}, owns nothing, and keeps no more than the begun line. */
+struct ww_address_lines {
+    const struct ww_address_rules *rules; /* borrowed; NULL: the fixed list alone */
+    bool json;
+    size_t size;                              /* of what is kept */
+    char kept[WW_ADDRESS_ECHO_BYTES_MAX + 1]; /* the last byte only says that there was more */
+};
+/* Appends a verdict for each line that ends in these bytes: at most 64 bytes for a byte, and
+ * 8 * WW_ADDRESS_ECHO_BYTES_MAX for what was kept. Errors stay in out. */
+void ww_address_lines_feed(struct ww_address_lines *lines, const char *text, size_t size,
+                           struct ww_buf *out);
+/* The last line, unless it is empty. */
+void ww_address_lines_end(struct ww_address_lines *lines, struct ww_buf *out);
 
 /* --- targets -----------------------------------------------------------------------------------
  */

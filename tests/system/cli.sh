@@ -49,6 +49,45 @@ run 2 wallet credit a usd 1.5xch
 run 2 statsu --json
 jq -e '.version == 1 and .error.code == "EINVAL" and .error.fix' "$out" > /dev/null || fail "no JSON error"
 
+step "addresses"
+run 2 address
+run 0 address 8.8.8.8 foo 10.0.0.1 "" ::1
+[[ $(cat "$out") == $'8.8.8.8 allow public\nfoo deny invalid\n10.0.0.1 deny private 10.0.0.0/8\n deny invalid
+::1 deny loopback ::1/128' ]] || fail "ww address: $(cat "$out")"
+run 0 address --local 168.63.129.16
+says "$out" "168.63.129.16 deny metadata service"
+run 0 address 168.63.129.16
+says "$out" "168.63.129.16 allow public"
+# Many lines, the last without an end, between two arguments; then a reader that goes away.
+{
+    yes $'1.1.1.1\nfe80::1%eth0' | head -n 300000
+    printf 'x'
+} | "$program" address 9.9.9.9 - 127.0.0.1 > "$out" || fail "ww address - fails"
+[[ $(sort "$out" | uniq -c | tr -s ' ') == ' 150000 1.1.1.1 allow public
+ 1 127.0.0.1 deny loopback 127.0.0.0/8
+ 1 9.9.9.9 allow public
+ 150000 fe80::1%eth0 deny invalid
+ 1 x deny invalid' && $(tail -n 1 "$out") == 127.* ]] || fail "ww address -: $(sort "$out" | uniq -c | head)"
+printf '8.8.8.8\r\n\0\n"' | "$program" address --json - | jq -se 'map([.address, .verdict, .rule]) ==
+    [["8.8.8.8\\x0d", "deny", "invalid"], ["\\x00", "deny", "invalid"], ["\"", "deny", "invalid"]]' \
+    > /dev/null || fail "ww address --json"
+# What has come is answered before more does.
+mkfifo "$scratch/fifo"
+timeout -k 2 40 "$program" address - < "$scratch/fifo" > "$out" &
+address=$!
+exec 9> "$scratch/fifo"
+printf '1.1.1.1\n8.8' >&9
+for _ in $(seq 100); do
+    [[ -s $out ]] && break
+    sleep 0.1
+done
+[[ $(cat "$out") == "1.1.1.1 allow public" ]] || fail "ww address - waits: $(cat "$out")"
+exec 9>&-
+wait "$address" || fail "ww address - fails at the end"
+says "$out" "8.8 deny invalid"
+! "$program" address 1.1.1.1 > /dev/full 2> "$err" || fail "nobody notices that stdout is full"
+says "$err" "stdout"
+
 step "keys"
 run 1 key show
 says "$err" "ww key new"

@@ -212,6 +212,8 @@ static void test_mapped_and_embedded(void **state)
         assert_int_equal(judge(NULL, denied[i], NULL), WW_EDESTINATION);
     for (size_t i = 0; i < WW_ARRAY_COUNT(allowed); i++)
         assert_int_equal(judge(NULL, allowed[i], NULL), 0);
+    judge(NULL, "2600::5efe:192.168.1.1", &rule);
+    assert_string_equal(rule, "ISATAP with private 192.168.0.0/16");
 
     /* No exception lets the mapped form in. */
     assert_int_equal(ww_address_rules_create(false, &rules), 0);
