@@ -4,6 +4,15 @@
 #pragma once
 #include "ww/ops.h"
 #include "ww/packet.h"
+#include "ww/policy.h"
+
+/* The built-in default set, and over it the files of `set`: a folder, or the name of a set that is
+ * built in ("strict"); NULL: only the default. Deinit `sources` in any case. On error the fault
+ * says which file, and why; its kind is the code that is returned. */
+int node_policy_sources(const char *set, struct ww_policy_sources *sources,
+                        struct ww_policy_fault *fault);
+/* Binds ww.policy: what looks at sets without a node. */
+int policy_bind(struct ww_ops *ops);
 
 /* "127.0.0.1:1080", "[::1]:1080". WW_EINVAL, also for names. */
 int node_parse_listen(const char *text, struct ww_target *target);

@@ -4,7 +4,42 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "node.h"
 #include "policy_candidate.h"
+
+#define BUILT_IN    "policies/"
+#define DEFAULT_SET BUILT_IN "default"
+
+/* A word that is no folder may be the name of a set that is built in. */
+static int add_named(struct ww_policy_sources *sources, const char *set,
+                     struct ww_policy_fault *fault)
+{
+    char prefix[80];
+
+    int rc = ww_policy_sources_add_folder(sources, set, fault);
+    if (rc != WW_ENOTFOUND || strchr(set, '/') || strlen(set) > 32)
+        return rc;
+    snprintf(prefix, sizeof(prefix), BUILT_IN "%s", set);
+    if (ww_policy_sources_add_embedded(sources, prefix))
+        return rc;
+    memset(fault, 0, sizeof(*fault));
+    return 0;
+}
+
+int node_policy_sources(const char *set, struct ww_policy_sources *sources,
+                        struct ww_policy_fault *fault)
+{
+    memset(fault, 0, sizeof(*fault));
+    ww_policy_sources_init(sources);
+    int rc = ww_policy_sources_add_embedded(sources, DEFAULT_SET);
+    if (!rc && set)
+        rc = add_named(sources, set, fault);
+    if (rc && !fault->kind) {
+        fault->kind = rc;
+        snprintf(fault->message, sizeof(fault->message), "%s", ww_error_what(rc));
+    }
+    return rc;
+}
 
 static void say_fault(struct ww_call *call, const struct ww_policy_fault *fault, const char *folder)
 {

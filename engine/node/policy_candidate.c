@@ -9,17 +9,13 @@
 #include <string.h>
 #include <time.h>
 
-#define DEFAULT_SET "policies/default"
+#include "node.h"
 
 int policy_load(const char *folder, struct ww_policy_set **set, struct ww_policy_fault *fault)
 {
     struct ww_policy_sources sources;
 
-    memset(fault, 0, sizeof(*fault));
-    ww_policy_sources_init(&sources);
-    int rc = ww_policy_sources_add_embedded(&sources, DEFAULT_SET);
-    if (!rc && folder)
-        rc = ww_policy_sources_add_folder(&sources, folder, fault);
+    int rc = node_policy_sources(folder, &sources, fault);
     if (!rc)
         rc = ww_policy_set_create(&sources, NULL, set, fault);
     ww_policy_sources_deinit(&sources);

@@ -252,7 +252,7 @@ int ww_policy_live_call(struct ww_policy_live *live, enum ww_hook hook, const vo
     if (!ww_policy_set_has(set, hook))
         return rc;
     live->recent_faults = live->recent_faults << 1 | (rc != 0);
-    if (rc && __builtin_popcountll(live->recent_faults) >= WW_POLICY_FAULTS_MAX)
+    if (rc && __builtin_popcountll(live->recent_faults) >= WW_POLICY_GIVE_UP_FAULTS)
         give_up(live);
     return rc;
 }

@@ -146,7 +146,7 @@ static void test_faults_roll_back(void **state)
                                       NULL) != 0;
     }
     assert_int_equal(told.count, 1);
-    assert_true(faults >= WW_POLICY_FAULTS_MAX);
+    assert_true(faults >= WW_POLICY_GIVE_UP_FAULTS);
     assert_int_equal(told.bad.number, 3);
     assert_true(told.bad.bad && !told.bad.current && told.now.current);
     assert_int_equal(told.now.number, 2);
@@ -169,7 +169,7 @@ static void test_few_faults_and_nothing_before(void **state)
 
     (void)state;
     assert_int_equal(ww_policy_live_create(make(bad), gave_up, &told, &live), 0);
-    for (unsigned call = 0; call < 3 * WW_POLICY_FAULTS_MAX; call++) {
+    for (unsigned call = 0; call < 3 * WW_POLICY_GIVE_UP_FAULTS; call++) {
         assert_int_equal(ask(live, &result, &report), WW_EPOLICY_RUNTIME);
         assert_true(report.fallback && result.decision == WW_HOOK_REFUSE);
     }
@@ -177,7 +177,7 @@ static void test_few_faults_and_nothing_before(void **state)
     assert_int_equal(current(live), 1);
     assert_int_equal(ww_policy_live_swap(live, make_granting(3)), 0);
     assert_int_equal(ww_policy_live_rollback(live, 1), 0);
-    for (unsigned call = 0; call + 1 < WW_POLICY_FAULTS_MAX; call++)
+    for (unsigned call = 0; call + 1 < WW_POLICY_GIVE_UP_FAULTS; call++)
         ask(live, &result, NULL);
     assert_int_equal(current(live), 1); /* one less than too many */
     ww_policy_live_destroy(live);
