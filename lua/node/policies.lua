@@ -220,8 +220,8 @@ local function methods_of(self)
             local folder, err = optional_text(params, "folder")
             if err then
                 return nil, err
-            elseif folder and folder:sub(1, 1) ~= "/" then
-                return nil, ww.error("EINVAL", "folder is an absolute path")
+            elseif folder and folder:sub(1, 1) ~= "/" and not folder:find("^[a-z_]+$") then
+                return nil, ww.error("EINVAL", "folder is an absolute path, or a built-in set")
             end
             return reload(self, clean_who(params.who), folder)
         end,

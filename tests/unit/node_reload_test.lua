@@ -193,7 +193,7 @@ test("what does not hold is refused, and the old ones answer meanwhile", functio
         assert(ww.arbiter.status({}).policy_number == good.number)
     end
     rig.expect("ENOTFOUND", node.methods["policy.reload"]({ folder = "/no/such/folder" }))
-    rig.expect("EINVAL", node.methods["policy.reload"]({ folder = "relative" }))
+    rig.expect("EINVAL", node.methods["policy.reload"]({ folder = "./relative" }))
     assert(faults() == 0)
 end)
 
