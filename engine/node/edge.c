@@ -58,7 +58,7 @@ int edge_start(struct edge *edge, struct ww_call *call)
     if (!rc)
         rc = ww_call_text(call, "state", &state, NULL);
     if (!rc)
-        rc = node_load_policies(call, &edge->policies);
+        rc = node_policies_start(&edge->policies, call);
     if (!rc && (rc = edge_state_open(edge, state)))
         ww_call_reason(call, "the state in %s can't be opened", state);
     if (!rc)
@@ -97,8 +97,7 @@ void edge_stop(struct edge *edge)
     edge->pool = NULL;
     edge_state_close(edge);
     edge_forget_notes(edge);
-    ww_policy_set_release(edge->policies);
-    edge->policies = NULL;
+    node_policies_stop(&edge->policies);
     ww_key_destroy(edge->key);
     edge->key = NULL;
     edge->started = false;
@@ -343,5 +342,5 @@ void edge_put_status(struct edge *edge, struct ww_call *call)
     put_conn(call, conn);
     ww_call_end(call);
     put_history(edge, call);
-    node_put_policies(call, edge->policies);
+    node_policies_put(&edge->policies, call);
 }

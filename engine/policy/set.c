@@ -160,6 +160,17 @@ const struct ww_hash *ww_policy_set_generation(const struct ww_policy_set *set)
     return &set->generation;
 }
 
+const struct ww_policy_sources *ww_policy_set_sources(const struct ww_policy_set *set)
+{
+    return &set->sources;
+}
+
+void ww_policy_set_rest(struct ww_policy_set *set)
+{
+    ww_policy_vm_destroy(set->vm);
+    set->vm = NULL;
+}
+
 size_t ww_policy_set_test_count(const struct ww_policy_set *set)
 {
     return set->test_count;

@@ -187,6 +187,9 @@
 #define WW_POLICY_PAIRS_MAX 2048           /* keys that pairs() sorts in C */
 #define WW_POLICY_KEY_BYTES_MAX 256        /* a key that it sorts */
 
+#define WW_POLICY_GENERATIONS_MAX 8        /* kept on a node to go back to: 1 MiB of texts at most */
+#define WW_POLICY_GIVE_UP_FAULTS 16        /* of the last 64 decisions: then the generation before comes back */
+
 /* --- ops --- */
 #define WW_CONTROL_LINE_BYTES_MAX 65536    /* one request on the control socket */
 #define WW_CONTROL_SESSIONS_MAX 32

@@ -4,8 +4,8 @@
  * always answers: with what the policy decided, once validated, or with the hook's fallback.
  * Whatever a policy does, a call ends within 50 ms of CPU time and the next call works.
  *
- * A set belongs to one thread, and so does each reference to it. It never does I/O; only
- * ww_policy_sources_add_folder reads files.
+ * A set belongs to one thread at a time, with all references to it: it may be made on one and
+ * handed over to another. It never does I/O; only ww_policy_sources_add_folder reads files.
  *
  * Glossary: source     - the text of one file, x.lua with hooks or x.test.lua with its tests;
  *           generation - the SHA-256 over the names and texts of a set;
@@ -77,6 +77,10 @@ struct ww_policy_set *ww_policy_set_retain(struct ww_policy_set *set);
 void ww_policy_set_release(struct ww_policy_set *set);
 /* Content hash: the same files give the same generation, on any machine. */
 const struct ww_hash *ww_policy_set_generation(const struct ww_policy_set *set);
+/* The files that it was made of; borrowed. */
+const struct ww_policy_sources *ww_policy_set_sources(const struct ww_policy_set *set);
+/* Gives its VM back: the next call makes it anew. For a set that is kept but does not decide. */
+void ww_policy_set_rest(struct ww_policy_set *set);
 /* Tests that were run when the set was made. */
 size_t ww_policy_set_test_count(const struct ww_policy_set *set);
 /* True if a file of the set answers the hook. */

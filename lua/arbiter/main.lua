@@ -6,6 +6,7 @@ local contracts = require("arbiter.contracts")
 local court = require("arbiter.court")
 local hub = require("arbiter.hub")
 local json = require("ops.json")
+local policies = require("node.policies")
 local sessions = require("arbiter.sessions")
 
 local M = {}
@@ -186,7 +187,7 @@ local function metrics_of(node)
     for code, count in pairs(api.counts()) do
         add("api_calls_total", "counter", "Answers by status", count, { status = tostring(code) })
     end
-    return list
+    return node.policies.metrics(list)
 end
 
 local function status_of(node)
@@ -252,6 +253,7 @@ function M.start(config)
     node.join_line = node.url .. "#" .. node.pin
     node.announce = { join_line = node.join_line }
     node.methods = methods_of(node)
+    node.policies = policies.attach(node, ww.arbiter, config)
     node.status = function()
         return status_of(node)
     end

@@ -3,6 +3,7 @@
 local async = require("ops.async")
 local edge = require("node.edge")
 local member = require("ops.member")
+local policies = require("node.policies")
 local session = require("node.session")
 
 local M = {}
@@ -439,7 +440,7 @@ function M.start(config)
             help = "Connections to the local proxy",
             value = (ww.client.status({}) or {}).proxy_connections or 0,
         }
-        return list
+        return node.policies.metrics(list)
     end
     node.ready = function()
         local now = ww.client.status({}) or { connections = {} }
@@ -465,6 +466,7 @@ function M.start(config)
             return node.status()
         end,
     }
+    node.policies = policies.attach(node, ww.client, config)
     node.stop = function()
         node.stopping = true
         edge.end_contracts(ww.client, node.reporter, STOP_S)

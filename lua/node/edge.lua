@@ -233,22 +233,6 @@ function M.metrics(core, prefix)
             labels = { direction = direction },
         }
     end
-    for _, hook in ipairs(status.policy_hooks) do
-        list[#list + 1] = {
-            name = "ww_policy_calls_total",
-            type = "counter",
-            help = "Decisions asked of each policy hook",
-            value = hook.calls,
-            labels = { hook = hook.hook },
-        }
-        list[#list + 1] = {
-            name = "ww_policy_faults_total",
-            type = "counter",
-            help = "Decisions that the policy failed to make",
-            value = hook.faults,
-            labels = { hook = hook.hook },
-        }
-    end
     return list
 end
 

@@ -3,6 +3,7 @@
 local async = require("ops.async")
 local edge = require("node.edge")
 local member = require("ops.member")
+local policies = require("node.policies")
 local session = require("node.session")
 
 local M = {}
@@ -228,7 +229,7 @@ function M.start(config)
         return now
     end
     node.metrics = function()
-        return edge.metrics(ww.provider, "ww_provider_")
+        return node.policies.metrics(edge.metrics(ww.provider, "ww_provider_"))
     end
     node.ready = function()
         return node.registered == true, node.why
@@ -239,6 +240,7 @@ function M.start(config)
             return node.status()
         end,
     }
+    node.policies = policies.attach(node, ww.provider, config)
     prune_unopened(node)
     node.stop = function()
         node.stopping = true

@@ -338,6 +338,8 @@ local COMMON = {
     { key = "log_json", type = "boolean", default = false,
         doc = "Log lines are JSON objects instead of key=value pairs." },
     { key = "policies", type = "path", doc = "Folder of policies that replace the built-in ones." },
+    { key = "policy.watch", type = "boolean", default = true,
+        doc = "Load the policies anew by itself when a file in their folder changes." },
 }
 
 local ARBITER = {

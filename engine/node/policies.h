@@ -1,0 +1,34 @@
+/* Inside of the room: the policies of a node that runs. Each kind of node has one of these, and
+ * binds its functions beside its own (ww.arbiter.policy_…, ww.client.policy_…,
+ * ww.provider.policy_…).
+ */
+#pragma once
+#include "ww/ops.h"
+#include "ww/policy_live.h"
+
+struct node_policies {
+    struct ww_ops *ops;
+    struct ww_loop *loop;
+    struct ww_policy_live *live; /* NULL: not started */
+    struct ww_pool *pool;        /* one thread: candidates are made there */
+    char *folder;                /* owned; NULL: the built-in set only */
+    bool busy;                   /* a candidate is being made */
+    struct ww_timer *tell;       /* at the end of a turn: Lua is told what `gave_up` says */
+    struct {
+        struct ww_policy_generation bad, now;
+    } gave_up;
+};
+
+/* Binds policy_reload, policy_rollback, … as functions of ww.<space>. */
+int node_policies_bind(struct node_policies *policies, struct ww_ops *ops, const char *space);
+/* Reads {policies = FOLDER or nil}: the built-in default set, then the folder's files over it.
+ * Tests are run; a set that doesn't hold is refused with file, line and reason. */
+int node_policies_start(struct node_policies *policies, struct ww_call *call);
+/* Waits for a candidate that is being made; whoever waits for it is told. */
+void node_policies_stop(struct node_policies *policies);
+/* Decides: as ww_policy_live_call. */
+int node_decide(struct node_policies *policies, enum ww_hook hook, const void *input,
+                const struct ww_policy_context *context, void *result,
+                struct ww_policy_report *report);
+/* Fields policy_generation (hash), policy_number and policy_hooks (counters) of a status. */
+void node_policies_put(struct node_policies *policies, struct ww_call *call);
