@@ -337,6 +337,9 @@ local COMMON = {
         choices = { "error", "warn", "info", "debug" }, doc = "What is logged to stderr." },
     { key = "log_json", type = "boolean", default = false,
         doc = "Log lines are JSON objects instead of key=value pairs." },
+    { key = "repl_level", type = "choice", default = "admin",
+        choices = { "read", "operate", "admin" },
+        doc = "What a session of `ww repl` may do at most, once it has said why." },
     { key = "policies", type = "path", doc = "Folder of policies that replace the built-in ones." },
 }
 
