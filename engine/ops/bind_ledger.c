@@ -2,9 +2,9 @@
  *
  * Facts: put(key, text or nil), get(key) -> text, facts(prefix) -> list of {key, value};
  * commit(fn(ok, error)) calls back when all changes so far are durable.
- * Money: grant{id, network, asset, amount}, wallets(network or nil) -> list of {network, asset,
- * transfer, market, earned, escrow, dispute}, contracts() -> count, check() and verify(folder or
- * nil) -> report. Amounts are decimal texts in base units.
+ * Money: grant{id, network, asset, amount}, wallets(network or nil, limit or nil) -> list of
+ * {network, asset, transfer, market, earned, escrow, dispute}, contracts() -> count, check() and
+ * verify(folder or nil) -> report. Amounts are decimal texts in base units.
  */
 #include <string.h>
 
@@ -52,6 +52,7 @@ static int lua_get(lua_State *lua)
 struct listing {
     lua_State *lua;
     int count;
+    int limit; /* 0: none */
 };
 
 static void add_fact(void *arg, const char *key, const void *value, size_t value_size)
@@ -147,7 +148,9 @@ static void add_wallet(void *arg, const struct ww_id *network, const char *asset
     lua_State *lua = listing->lua;
     char text[WW_ID_TEXT_SIZE];
 
-    lua_createtable(lua, 0, 7);
+    if (listing->limit && listing->count >= listing->limit)
+        return;
+    lua_createtable(lua, 0, 8);
     lua_pushstring(lua, ww_id_format(network, text));
     lua_setfield(lua, -2, "network");
     lua_pushstring(lua, asset);
@@ -162,7 +165,7 @@ static void add_wallet(void *arg, const struct ww_id *network, const char *asset
 
 static int lua_wallets(lua_State *lua)
 {
-    struct listing listing = {.lua = lua};
+    struct listing listing = {.lua = lua, .limit = (int)luaL_optinteger(lua, 2, 0)};
     struct ww_ledger *ledger = check_ledger(lua);
     struct ww_id network;
     bool one = !lua_isnoneornil(lua, 1);

@@ -356,6 +356,7 @@ static int open_all(lua_State *lua)
     ww_ops_open_ledger(lua);
     ww_ops_open_control(lua);
     ww_ops_open_net(lua);
+    ww_ops_open_slice(lua);
     return 0;
 }
 

@@ -68,3 +68,4 @@ void ww_ops_push_report(lua_State *lua, const struct ww_ledger_report *report);
 void ww_ops_open_control(lua_State *lua);
 void ww_ops_open_net(lua_State *lua);
 void ww_ops_open_process(lua_State *lua);
+void ww_ops_open_slice(lua_State *lua);

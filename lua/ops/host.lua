@@ -5,6 +5,7 @@
 local async = require("ops.async")
 local json = require("ops.json")
 local metrics = require("ops.metrics")
+local repl = require("ops.repl.server")
 local version = require("ops.version")
 
 local M = {}
@@ -93,7 +94,7 @@ local function all_metrics(host)
 end
 
 local function builtin_methods(host)
-    return {
+    local methods = {
         status = function()
             return status_of(host)
         end,
@@ -116,6 +117,10 @@ local function builtin_methods(host)
             return { methods = names }
         end,
     }
+    for name, method in pairs(repl.methods(host)) do
+        methods[name] = method
+    end
+    return methods
 end
 
 --- What one line of a control session asks for: {id, method, params}, or nil and an error.
@@ -137,7 +142,7 @@ local function parse_request(line)
     return request
 end
 
-local function run_method(host, request)
+local function run_method(host, session, request)
     local method = host.methods[request.method]
         or (host.node and (host.node.methods or {})[request.method])
     if not method then
@@ -148,7 +153,7 @@ local function run_method(host, request)
             .. "; \"methods\" lists what there is")
     end
     local ok, result, err = xpcall(function()
-        return method(request.params or {})
+        return method(request.params or {}, session)
     end, debug.traceback)
     if not ok then
         ww.log("error", "ops", "a control method failed",
@@ -183,7 +188,7 @@ local function on_line(host, session, line)
     end
     host.requests = host.requests + 1
     async.run(function()
-        local result, problem = run_method(host, request)
+        local result, problem = run_method(host, session, request)
         host.requests = host.requests - 1
         reply(host, session, request.id, result, problem)
     end)
@@ -195,6 +200,9 @@ local function open_control(host)
         path = host.config.control,
         on_line = function(session, line)
             on_line(host, session, line)
+        end,
+        on_closed = function(session)
+            repl.closed(host, session)
         end,
     })
     if not host.control and err.code == "EEXIST" then
@@ -348,6 +356,9 @@ function M.run(role, module, config, out)
     host.methods = builtin_methods(host)
     host.stop = function(why)
         stop_node(host, why)
+    end
+    host.all_metrics = function()
+        return all_metrics(host)
     end
     ww.process.set_limits()
     ww.log_setup(config.log_level, config.log_json)

@@ -18,5 +18,8 @@ done << 'PAGES'
 config-reference docs/reference/configuration.md
 cli-reference docs/reference/cli.md
 man-page docs/man/ww.1
+repl-reference docs/reference/repl.md
+repl-man-page docs/man/ww-repl.1
+repl-stubs lua/meta/repl.lua
 PAGES
 exit $failed

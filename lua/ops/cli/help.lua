@@ -1,6 +1,7 @@
 --- `ww help [command or topic]`.
 local config_doc = require("ops.config_doc")
 local manual = require("ops.manual")
+local repl_pages = require("ops.repl.pages")
 local text = require("ops.text")
 
 local EXIT_CODES = [[
@@ -25,6 +26,15 @@ local TOPICS = {
     end,
     ["man-page"] = function(main)
         return manual.roff(main, EXIT_CODES)
+    end,
+    ["repl-reference"] = repl_pages.reference,
+    ["repl-stubs"] = repl_pages.stubs,
+    ["repl-man-page"] = function(main)
+        for _, command in ipairs(main.parser(main.commands())._commands) do
+            if command._name == "repl" then
+                return repl_pages.roff(command:get_help())
+            end
+        end
     end,
 }
 

@@ -1,0 +1,95 @@
+/* ww.slice: runs a coroutine for a short time, so that what a person typed can't hold up the loop.
+ *
+ * ww.slice.resume(thread, slice_us, memory_bytes, …) -> "done", results… | "error", message |
+ * "wait", values… (it yielded by itself) | "slice" (its time is over: resume it again, or drop it).
+ * It ends with an error when the whole VM has more than memory_bytes.
+ * The time is looked at every SLICE_HOOK_EVERY instructions of the interpreter; the caller switches
+ * the compiler off (jit.off), in whose code no hook fires. Inside a function of C that calls back,
+ * such as table.sort, a coroutine can't be suspended: there it ends with an error after
+ * SLICE_STUCK_US. Hooks belong to the whole VM, so the hook is there only while the thread runs.
+ */
+#include "vm.h"
+
+#define SLICE_HOOK_EVERY 1000
+#define SLICE_STUCK_US   2000000
+
+/* One at a time, on the loop's thread: a slice does not begin another. */
+static struct {
+    lua_State *thread;
+    uint64_t end_us;
+    size_t memory_bytes;
+    bool is_over;
+} slice;
+
+static size_t memory_of(lua_State *lua)
+{
+    return ((size_t)lua_gc(lua, LUA_GCCOUNT, 0) << 10) + (size_t)lua_gc(lua, LUA_GCCOUNTB, 0);
+}
+
+static void slice_hook(lua_State *lua, lua_Debug *record)
+{
+    (void)record;
+    if (memory_of(lua) > slice.memory_bytes)
+        luaL_error(lua, "it uses too much memory");
+    uint64_t now_us = ww_clock_mono_us();
+    if (now_us < slice.end_us)
+        return;
+    if (lua == slice.thread && lua_isyieldable(lua)) {
+        slice.is_over = true;
+        lua_yield(lua, 0);
+        return;
+    }
+    if (now_us > slice.end_us + SLICE_STUCK_US)
+        luaL_error(lua, "it stays too long inside one function of the library");
+}
+
+/* Moves what the thread has on its stack after a word; the number of results. */
+static int give(lua_State *lua, lua_State *thread, const char *word, int count)
+{
+    if (!lua_checkstack(lua, count + 1))
+        return luaL_error(lua, "too many results");
+    lua_pushstring(lua, word);
+    lua_xmove(thread, lua, count);
+    return count + 1;
+}
+
+static int lua_slice_resume(lua_State *lua)
+{
+    lua_State *thread = lua_tothread(lua, 1);
+    int count = lua_gettop(lua) - 3;
+
+    luaL_argcheck(lua, thread && thread != lua, 1, "a coroutine");
+    luaL_argcheck(lua, lua_status(thread) == LUA_YIELD || lua_gettop(thread) > 0, 1,
+                  "the coroutine has ended");
+    slice.thread = thread;
+    slice.end_us = ww_clock_mono_us() + (uint64_t)luaL_checknumber(lua, 2);
+    slice.memory_bytes = (size_t)luaL_checknumber(lua, 3);
+    slice.is_over = false;
+    if (count > 0) {
+        if (!lua_checkstack(thread, count))
+            return luaL_error(lua, "too many values");
+        lua_xmove(lua, thread, count);
+    }
+    lua_sethook(thread, slice_hook, LUA_MASKCOUNT, SLICE_HOOK_EVERY);
+    int rc = lua_resume(thread, count > 0 ? count : 0);
+    lua_sethook(thread, NULL, 0, 0);
+    slice.thread = NULL;
+    if (rc == LUA_YIELD) {
+        if (!slice.is_over)
+            return give(lua, thread, "wait", lua_gettop(thread));
+        lua_pushliteral(lua, "slice");
+        return 1;
+    }
+    if (rc)
+        return give(lua, thread, "error", 1);
+    return give(lua, thread, "done", lua_gettop(thread));
+}
+
+void ww_ops_open_slice(lua_State *lua)
+{
+    static const luaL_Reg functions[] = {{"resume", lua_slice_resume}, {NULL, NULL}};
+
+    lua_newtable(lua);
+    luaL_register(lua, NULL, functions);
+    lua_setfield(lua, -2, "slice");
+}

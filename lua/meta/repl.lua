@@ -1,0 +1,186 @@
+---@meta
+-- Printed by `ww help repl-stubs`.
+-- luacheck: ignore
+
+--- The node itself.
+node = {}
+
+--- Everything that `ww status` shows.
+---@return any
+function node.status() end
+
+--- The configuration in force, after flags, environment and file.
+---@return any
+function node.config() end
+
+--- The configuration keys that may be set while the node runs.
+---@return any
+function node.live() end
+
+--- Sets a configuration key until the node ends; `delta()` prints what to keep. Level: operate.
+---@param name string a key that `node.live()` lists
+---@param value any as the configuration file has it
+---@return any
+function node.set(name, value) end
+
+--- What was set by hand, by key.
+---@return any
+function node.delta() end
+
+--- Stops the node, as SIGTERM does. Level: admin.
+---@return any
+function node.stop() end
+
+--- Contracts that are open here, and how others ended.
+contracts = {}
+
+--- Open and disputed contracts.
+---@param state string? only those in this state
+---@param limit number? at most so many, 100 by default, 1,000 at most
+---@return any
+function contracts.list(state, limit) end
+
+--- One contract, open or ended; nil when this node has none such.
+---@param id string the contract's id: 32 hex digits
+---@return any
+function contracts.get(id) end
+
+--- Contracts that have ended, the latest first.
+---@param limit number? at most so many, 100 by default, 1,000 at most
+---@return any
+function contracts.history(limit) end
+
+--- Disputes that wait for a verdict.
+---@param limit number? at most so many, 100 by default, 1,000 at most
+---@return any
+function contracts.disputes(limit) end
+
+--- Ends every open contract and waits until the arbiter has each close. Level: operate.
+---@return any
+function contracts.finish() end
+
+--- Nodes that are connected to this one.
+peers = {}
+
+--- Connected nodes.
+---@param limit number? at most so many, 100 by default, 1,000 at most
+---@return any
+function peers.list(limit) end
+
+--- One connected node; nil when it is not.
+---@param key string a node's id: 52 letters and digits
+---@return any
+function peers.get(key) end
+
+--- Closes the connection to a node; its contracts end, and it may come back. Level: operate.
+---@param key string a node's id: 52 letters and digits
+---@return any
+function peers.drop(key) end
+
+--- How packets get to each peer.
+paths = {}
+
+--- The path of each connection.
+---@param limit number? at most so many, 100 by default, 1,000 at most
+---@return any
+function paths.list(limit) end
+
+--- The path to one peer; nil when there is none.
+---@param key string a node's id: 52 letters and digits
+---@return any
+function paths.get(key) end
+
+--- Streams and UDP flows that go through this node.
+flows = {}
+
+--- How many were opened, refused and denied, and how many each peer has open.
+---@return any
+function flows.counts() end
+
+--- The arbiter's books.
+ledger = {}
+
+--- Compares the books with what is on disk: whole, balanced, and how much of each asset. The node does nothing else meanwhile. Level: operate.
+---@return any
+function ledger.verify() end
+
+--- Rolls the epoch key now: contracts that have ended can't be read any more. Level: admin.
+---@return any
+function ledger.forget() end
+
+--- Money.
+wallets = {}
+
+--- Wallets, with their networks' names.
+---@param network string? a network's name or id
+---@param limit number? at most so many, 100 by default, 1,000 at most
+---@return any
+function wallets.list(network, limit) end
+
+--- The wallet of this node's network, as the arbiter tells it.
+---@return any
+function wallets.mine() end
+
+--- Grants money to a network. With the same id it is done once. Level: admin.
+---@param network string a network's name or id
+---@param asset string such as "usd"
+---@param amount string base units, as decimal digits
+---@param id string? 32 hex digits
+---@return any
+function wallets.credit(network, asset, amount, id) end
+
+--- The policies of this node.
+policy = {}
+
+--- The content hash of the set that decides.
+---@return any
+function policy.generation() end
+
+--- Calls, faults, fallbacks and instructions of each hook.
+---@return any
+function policy.hooks() end
+
+--- Prices and rates.
+market = {}
+
+--- The market stat in force.
+---@return any
+function market.stat() end
+
+--- Asks the market policy for the next stat now, not in a minute. Level: operate.
+---@return any
+function market.update() end
+
+--- Providers that a client may choose from.
+---@return any
+function market.providers() end
+
+--- What /metrics has.
+metrics = {}
+
+--- All metrics, or those whose name begins so.
+---@param prefix string? the beginning of a name
+---@return any
+function metrics.list(prefix) end
+
+--- One metric's value: a number, or one for each set of labels.
+---@param name string its name
+---@return any
+function metrics.get(name) end
+
+--- The node's log.
+log = {}
+
+--- The level in force.
+---@return any
+function log.level() end
+
+--- What is logged from now on. Level: operate.
+---@param level string error, warn, info or debug
+---@return any
+function log.set(level) end
+
+--- Writes a line into the node's log. Level: operate.
+---@param text string at most 512 bytes
+---@return any
+function log.note(text) end

@@ -1,0 +1,244 @@
+--- Every name of the REPL, once: for what a node serves, help, completion, the reference page, the
+-- stubs for language servers, and the manual. `spaces` run on the node; `session` are the names
+-- that the REPL itself has, `commands` those that begin with a backslash.
+-- A call: {name, level, roles, args, gives, doc, example}. `level` is read unless it is said;
+-- `roles` nil is every kind of node. An argument: {name, type, doc, optional}; types that are ids
+-- (contract, peer, network, hook, key, metric) are completed from what the node has. `gives` names
+-- the result's fields, for completion.
+local M = {}
+
+--- What each level may do; each holds the ones before it.
+M.LEVELS = { "read", "operate", "admin" }
+
+local EDGE = { "provider", "client" }
+local ARBITER = { "arbiter" }
+
+local CONTRACT = { name = "id", type = "contract", doc = "the contract's id: 32 hex digits" }
+local PEER = { name = "key", type = "peer", doc = "a node's id: 52 letters and digits" }
+local LIMIT = { name = "limit", type = "number", optional = true,
+    doc = "at most so many, 100 by default, 1,000 at most" }
+
+M.spaces = {
+    { name = "node", doc = "The node itself.", calls = {
+        { name = "status", doc = "Everything that `ww status` shows.",
+            gives = { "role", "ready", "ready_why", "uptime_s", "pid", "program", "state",
+                "control", "metrics", "node" },
+            example = "node.status().ready" },
+        { name = "config", doc = "The configuration in force, after flags, environment and file.",
+            gives = { "key", "state", "control", "log_level", "policies" },
+            example = "node.config().state" },
+        { name = "live", doc = "The configuration keys that may be set while the node runs.",
+            example = "node.live()" },
+        { name = "set", level = "operate",
+            doc = "Sets a configuration key until the node ends; `delta()` prints what to keep.",
+            args = { { name = "name", type = "key", doc = "a key that `node.live()` lists" },
+                { name = "value", type = "any", doc = "as the configuration file has it" } },
+            gives = { "name", "before", "now" }, example = "node.set(\"log_level\", \"debug\")" },
+        { name = "delta", doc = "What was set by hand, by key.", example = "node.delta()" },
+        { name = "stop", level = "admin", doc = "Stops the node, as SIGTERM does.",
+            example = "node.stop()" },
+    } },
+    { name = "contracts", doc = "Contracts that are open here, and how others ended.", calls = {
+        { name = "list", doc = "Open and disputed contracts.",
+            args = { { name = "state", type = "text", optional = true,
+                doc = "only those in this state" }, LIMIT },
+            gives = { "contract", "state", "peer", "client", "provider", "bytes", "bytes_up",
+                "bytes_down", "expires_s", "price_ppm" },
+            example = "contracts.list{limit = 5}" },
+        { name = "get", doc = "One contract, open or ended; nil when this node has none such.",
+            args = { CONTRACT },
+            gives = { "contract", "state", "peer", "client", "provider", "bytes", "bytes_up",
+                "bytes_down", "reason", "clean" },
+            example = "contracts.get(contracts.list()[1].contract)" },
+        { name = "history", roles = EDGE, doc = "Contracts that have ended, the latest first.",
+            args = { LIMIT }, gives = { "contract", "state", "peer", "bytes_up", "bytes_down",
+                "ended_s", "reason", "clean" },
+            example = "contracts.history(3)" },
+        { name = "disputes", roles = ARBITER, doc = "Disputes that wait for a verdict.",
+            args = { LIMIT }, example = "contracts.disputes()" },
+        { name = "finish", level = "operate", roles = EDGE,
+            doc = "Ends every open contract and waits until the arbiter has each close.",
+            gives = { "open" }, example = "contracts.finish()" },
+    } },
+    { name = "peers", doc = "Nodes that are connected to this one.", calls = {
+        { name = "list", doc = "Connected nodes.", args = { LIMIT },
+            gives = { "peer", "ready", "provider", "contracts", "streams" },
+            example = "peers.list()" },
+        { name = "get", doc = "One connected node; nil when it is not.", args = { PEER },
+            gives = { "peer", "ready", "path", "contracts", "streams", "bytes_sent",
+                "bytes_received", "provider" },
+            example = "peers.get(peers.list()[1].peer)" },
+        { name = "drop", level = "operate",
+            doc = "Closes the connection to a node; its contracts end, and it may come back.",
+            args = { PEER }, gives = { "dropped" },
+            example = "peers.drop(peers.list()[1].peer)" },
+    } },
+    { name = "paths", doc = "How packets get to each peer.", calls = {
+        { name = "list", roles = EDGE, doc = "The path of each connection.", args = { LIMIT },
+            gives = { "peer", "kind", "local", "remote", "data", "rtt_us", "mtu", "changes",
+                "lost_ms" },
+            example = "paths.list()" },
+        { name = "get", roles = EDGE, doc = "The path to one peer; nil when there is none.",
+            args = { PEER },
+            gives = { "peer", "kind", "local", "remote", "data", "rtt_us", "mtu", "changes",
+                "lost_ms" },
+            example = "paths.get(peers.list()[1].peer).rtt_us" },
+    } },
+    { name = "flows", doc = "Streams and UDP flows that go through this node.", calls = {
+        { name = "counts", roles = EDGE, doc = "How many were opened, refused and denied, and how "
+            .. "many each peer has open.",
+            gives = { "opened", "refused", "denied", "open", "peers" },
+            example = "flows.counts().open" },
+    } },
+    { name = "ledger", doc = "The arbiter's books.", calls = {
+        { name = "verify", level = "operate", roles = ARBITER,
+            doc = "Compares the books with what is on disk: whole, balanced, and how much of each "
+                .. "asset. The node does nothing else meanwhile.",
+            gives = { "ok", "why", "assets", "batches", "contracts", "networks" },
+            example = "ledger.verify().ok" },
+        { name = "forget", level = "admin", roles = ARBITER,
+            doc = "Rolls the epoch key now: contracts that have ended can't be read any more.",
+            example = "ledger.forget()" },
+    } },
+    { name = "wallets", doc = "Money.", calls = {
+        { name = "list", roles = ARBITER, doc = "Wallets, with their networks' names.",
+            args = { { name = "network", type = "network", optional = true,
+                doc = "a network's name or id" }, LIMIT },
+            gives = { "network", "name", "asset", "transfer", "market", "earned", "escrow",
+                "dispute" },
+            example = "wallets.list{network = \"alicenet\"}" },
+        { name = "mine", roles = EDGE, doc = "The wallet of this node's network, as the arbiter "
+            .. "tells it.",
+            gives = { "network", "wallets", "balance_bytes" },
+            example = "wallets.mine().balance_bytes" },
+        { name = "credit", level = "admin", roles = ARBITER,
+            doc = "Grants money to a network. With the same id it is done once.",
+            args = { { name = "network", type = "network", doc = "a network's name or id" },
+                { name = "asset", type = "text", doc = "such as \"usd\"" },
+                { name = "amount", type = "text", doc = "base units, as decimal digits" },
+                { name = "id", type = "text", optional = true, doc = "32 hex digits" } },
+            example = "wallets.credit(\"alicenet\", \"usd\", \"1000000000\")" },
+    } },
+    { name = "policy", doc = "The policies of this node.", calls = {
+        { name = "generation", doc = "The content hash of the set that decides.",
+            example = "policy.generation()" },
+        { name = "hooks", doc = "Calls, faults, fallbacks and instructions of each hook.",
+            gives = { "hook", "calls", "faults", "fallbacks", "instructions" },
+            example = "policy.hooks()" },
+    } },
+    { name = "market", doc = "Prices and rates.", calls = {
+        { name = "stat", roles = ARBITER, doc = "The market stat in force.",
+            gives = { "price_nano_usd_per_gib", "network_fee_ppm", "exchange_fee_ppm", "rates" },
+            example = "market.stat().price_nano_usd_per_gib" },
+        { name = "update", level = "operate", roles = ARBITER,
+            doc = "Asks the market policy for the next stat now, not in a minute.",
+            gives = { "changed" }, example = "market.update()" },
+        { name = "providers", doc = "Providers that a client may choose from.",
+            gives = { "node", "network", "relation", "score_ppm" },
+            example = "market.providers()" },
+    } },
+    { name = "metrics", doc = "What /metrics has.", calls = {
+        { name = "list", doc = "All metrics, or those whose name begins so.",
+            args = { { name = "prefix", type = "metric", optional = true,
+                doc = "the beginning of a name" } },
+            gives = { "name", "value", "labels", "type", "help" },
+            example = "metrics.list(\"process_\")" },
+        { name = "get", doc = "One metric's value: a number, or one for each set of labels.",
+            args = { { name = "name", type = "metric", doc = "its name" } },
+            example = "metrics.get(\"ww_ready\")" },
+    } },
+    { name = "log", doc = "The node's log.", calls = {
+        { name = "level", doc = "The level in force.", example = "log.level()" },
+        { name = "set", level = "operate", doc = "What is logged from now on.",
+            args = { { name = "level", type = "text", doc = "error, warn, info or debug" } },
+            gives = { "name", "before", "now" }, example = "log.set(\"debug\")" },
+        { name = "note", level = "operate", doc = "Writes a line into the node's log.",
+            args = { { name = "text", type = "text", doc = "at most 512 bytes" } },
+            example = "log.note(\"before the upgrade\")" },
+    } },
+}
+
+--- Names that live in the REPL's own process.
+M.session = {
+    { name = "help", usage = "help() or help \"contracts.get\"",
+        doc = "What there is, or one name of it." },
+    { name = "apropos", usage = "apropos \"word\"", doc = "Every name whose text has the word." },
+    { name = "delta", usage = "delta()",
+        doc = "What was set by hand, as a configuration file would say it." },
+    { name = "print", usage = "print(VALUE, ...)", doc = "Shows values on the way." },
+}
+
+M.commands = {
+    { name = "\\help", usage = "\\help [NAME]", doc = "As help()." },
+    { name = "\\json", usage = "\\json",
+        doc = "Results are JSON, one line each. Again: Lua." },
+    { name = "\\write", usage = "\\write REASON",
+        doc = "Lets this session change things. How far is the node's repl_level. The reason "
+            .. "stands in the node's log, and so does each change." },
+    { name = "\\read", usage = "\\read", doc = "Back to reading only." },
+    { name = "\\watch", usage = "\\watch SECONDS EXPR",
+        doc = "Evaluates again and again until Ctrl-C." },
+    { name = "\\quit", usage = "\\quit", doc = "Ends the session, as Ctrl-D does." },
+}
+
+local by_name
+
+--- The call of a full name such as "contracts.get"; nil when there is none.
+---@param name string
+---@return table? call
+---@return table? space
+function M.find(name)
+    if not by_name then
+        by_name = {}
+        for _, space in ipairs(M.spaces) do
+            for _, call in ipairs(space.calls) do
+                by_name[space.name .. "." .. call.name] = { call, space }
+            end
+        end
+    end
+    local found = by_name[name]
+    if found then
+        return found[1], found[2]
+    end
+end
+
+--- Whether a kind of node has a call.
+---@param call table
+---@param role string
+---@return boolean
+function M.serves(call, role)
+    if not call.roles then
+        return true
+    end
+    for _, known in ipairs(call.roles) do
+        if known == role then
+            return true
+        end
+    end
+    return false
+end
+
+--- How high a level is: 1 for read; nil for a word that is none.
+---@param level string?
+---@return integer?
+function M.rank(level)
+    for rank, name in ipairs(M.LEVELS) do
+        if name == (level or "read") then
+            return rank
+        end
+    end
+end
+
+--- "contracts.list([state], [limit])"
+---@param space table
+---@param call table
+---@return string
+function M.usage(space, call)
+    local words = {}
+    for index, argument in ipairs(call.args or {}) do
+        words[index] = argument.optional and "[" .. argument.name .. "]" or argument.name
+    end
+    return ("%s.%s(%s)"):format(space.name, call.name, table.concat(words, ", "))
+end
+
+return M

@@ -1,0 +1,386 @@
+--- What each call of the REPL does on the node: by full name, as ops.repl.api lists them. Each is
+-- fn(host, args, session) -> value, or nil and an error; its arguments have the types that the API
+-- says. What others can make grow is cut to a limit.
+local live = require("ops.repl.live")
+
+local LIMIT, LIMIT_MAX = 100, 1000
+
+local M = {}
+
+local function limit_of(args)
+    return math.max(1, math.min(math.floor(args.limit or LIMIT), LIMIT_MAX))
+end
+
+local function new_list()
+    return setmetatable({}, ww.list)
+end
+
+--- At most as many items as asked for, of those that `keep` says yes to.
+local function take(items, args, keep)
+    local list, most = new_list(), limit_of(args)
+    for _, item in ipairs(items or {}) do
+        if #list == most then
+            break
+        end
+        if not keep or keep(item) then
+            list[#list + 1] = item
+        end
+    end
+    return list
+end
+
+local function is_arbiter(host)
+    return host.role == "arbiter"
+end
+
+local function core(host)
+    return ww[host.role]
+end
+
+local function connections(host)
+    return (core(host).status({}) or { connections = {} }).connections
+end
+
+-- --- node ----------------------------------------------------------------------------------------
+
+M["node.status"] = function(host)
+    return host.methods.status({})
+end
+
+M["node.config"] = function(host)
+    return host.config
+end
+
+M["node.live"] = function(host)
+    return live.names(host)
+end
+
+M["node.set"] = function(host, args)
+    return live.set(host, args.name, args.value)
+end
+
+M["node.delta"] = function(host)
+    return live.delta(host)
+end
+
+M["node.stop"] = function(host)
+    host.stop("asked in the REPL")
+    return true
+end
+
+-- --- contracts -----------------------------------------------------------------------------------
+
+local function open_contracts(host)
+    if is_arbiter(host) then
+        return ww.arbiter.contracts({}).contracts
+    end
+    local list = {}
+    for _, connection in ipairs(connections(host)) do
+        for _, contract in ipairs(connection.contracts) do
+            contract.peer = connection.peer
+            contract.receipt = nil
+            list[#list + 1] = contract
+        end
+    end
+    return list
+end
+
+local function history(host)
+    return (core(host).status({}) or { history = {} }).history
+end
+
+M["contracts.list"] = function(host, args)
+    return take(open_contracts(host), args, function(contract)
+        return not args.state or contract.state == args.state
+    end)
+end
+
+M["contracts.get"] = function(host, args)
+    for _, contract in ipairs(open_contracts(host)) do
+        if contract.contract == args.id then
+            return contract
+        end
+    end
+    if not is_arbiter(host) then
+        for _, contract in ipairs(history(host)) do
+            if contract.contract == args.id then
+                return contract
+            end
+        end
+    end
+end
+
+M["contracts.history"] = function(host, args)
+    local all, newest = history(host), {}
+    for index = #all, 1, -1 do
+        newest[#newest + 1] = all[index]
+    end
+    table.sort(newest, function(a, b)
+        return a.ended_s > b.ended_s
+    end)
+    return take(newest, args)
+end
+
+M["contracts.disputes"] = function(host, args)
+    local list, err = host.node.methods["dispute.list"]({})
+    if not list then
+        return nil, err
+    end
+    return take(list.disputes, args)
+end
+
+M["contracts.finish"] = function(host)
+    local status, err = host.node.methods["contracts.end"]({})
+    if not status then
+        return nil, err
+    end
+    return { open = #open_contracts(host) }
+end
+
+-- --- peers, paths, flows -------------------------------------------------------------------------
+
+local function peers(host)
+    if not is_arbiter(host) then
+        local list = {}
+        for index, connection in ipairs(connections(host)) do
+            list[index] = {
+                peer = connection.peer, ready = connection.ready, streams = connection.streams,
+                contracts = #connection.contracts,
+            }
+        end
+        return list
+    end
+    local hub, list = require("arbiter.hub"), {}
+    for index, node in ipairs(hub.nodes()) do
+        list[index] = { peer = node, ready = true, provider = hub.peer(node).provider ~= nil }
+    end
+    table.sort(list, function(a, b)
+        return a.peer < b.peer
+    end)
+    return list
+end
+
+M["peers.list"] = function(host, args)
+    return take(peers(host), args)
+end
+
+M["peers.get"] = function(host, args)
+    for _, entry in ipairs(is_arbiter(host) and peers(host) or connections(host)) do
+        if entry.peer == args.key then
+            return entry
+        end
+    end
+end
+
+M["peers.drop"] = function(host, args)
+    if not M["peers.get"](host, args) then
+        return { dropped = false }
+    end
+    if is_arbiter(host) then
+        require("arbiter.hub").drop(args.key, "asked in the REPL")
+        return { dropped = true }
+    end
+    local ok, err = core(host).disconnect({ peer = args.key })
+    if not ok then
+        return nil, err
+    end
+    return { dropped = true }
+end
+
+local function paths(host)
+    local list = {}
+    for index, connection in ipairs(connections(host)) do
+        local path = connection.path or {}
+        path.peer = connection.peer
+        list[index] = path
+    end
+    return list
+end
+
+M["paths.list"] = function(host, args)
+    return take(paths(host), args)
+end
+
+M["paths.get"] = function(host, args)
+    for _, path in ipairs(paths(host)) do
+        if path.peer == args.key then
+            return path
+        end
+    end
+end
+
+M["flows.counts"] = function(host)
+    local status = core(host).status({})
+    local result = {
+        opened = status.streams_opened, refused = status.streams_refused,
+        denied = status.destinations_denied, open = 0, peers = {},
+    }
+    for _, connection in ipairs(status.connections) do
+        result.open = result.open + connection.streams
+        result.peers[connection.peer] = connection.streams
+    end
+    return result
+end
+
+-- --- ledger, wallets, market ---------------------------------------------------------------------
+
+M["ledger.verify"] = function(host)
+    return host.node.methods["ledger.verify"]({})
+end
+
+M["ledger.forget"] = function(host)
+    return host.node.methods["ledger.forget"]({})
+end
+
+M["wallets.list"] = function(_, args)
+    local accounts = require("arbiter.accounts")
+    local network
+    if args.network then
+        network = accounts.find(args.network) or args.network
+    end
+    local wallets, err = ww.ledger.wallets(network, limit_of(args))
+    if not wallets then
+        return nil, err
+    end
+    for _, wallet in ipairs(wallets) do
+        wallet.name = accounts.name_of(wallet.network)
+    end
+    return wallets
+end
+
+M["wallets.mine"] = function(host)
+    return host.node.session:call("GET", "/v1/wallet")
+end
+
+M["wallets.credit"] = function(host, args)
+    return host.node.methods["wallet.credit"](args)
+end
+
+M["market.stat"] = function()
+    return ww.arbiter.stat({})
+end
+
+M["market.update"] = function()
+    return ww.arbiter.update_stat({})
+end
+
+M["market.providers"] = function(host)
+    if not is_arbiter(host) then
+        local list, err = host.node.session:call("GET", "/v1/providers")
+        return list and list.providers, err
+    end
+    local list = new_list()
+    for _, entry in ipairs(peers(host)) do
+        if entry.provider then
+            list[#list + 1] = { node = entry.peer }
+        end
+    end
+    return list
+end
+
+-- --- policy, metrics, log ------------------------------------------------------------------------
+
+M["policy.generation"] = function(host)
+    return core(host).status({}).policy_generation
+end
+
+M["policy.hooks"] = function(host)
+    return core(host).status({}).policy_hooks
+end
+
+M["metrics.list"] = function(host, args)
+    local list = new_list()
+    for _, metric in ipairs(host.all_metrics()) do
+        if metric.name:sub(1, #(args.prefix or "")) == (args.prefix or "") then
+            list[#list + 1] = metric
+        end
+    end
+    return list
+end
+
+M["metrics.get"] = function(host, args)
+    local found = new_list()
+    for _, metric in ipairs(host.all_metrics()) do
+        if metric.name == args.name then
+            found[#found + 1] = { value = metric.value, labels = metric.labels }
+        end
+    end
+    if #found == 0 then
+        return nil, ww.error("ENOTFOUND", "there is no metric " .. args.name)
+    end
+    return #found == 1 and not found[1].labels and found[1].value or found
+end
+
+M["log.level"] = function(host)
+    return live.value(host, "log_level")
+end
+
+M["log.set"] = function(host, args)
+    return live.set(host, "log_level", args.level)
+end
+
+M["log.note"] = function(_, args, session)
+    local text = args.text:sub(1, 512):gsub("[%z\1-\31\127]", " ")
+    ww.log("info", "repl", "a note", ("session=%d text=%s"):format(session.number, ww.quote(text)))
+    return true
+end
+
+-- --- completion ----------------------------------------------------------------------------------
+
+local IDS = {
+    contract = function(host, add)
+        for _, contract in ipairs(open_contracts(host)) do
+            add(contract.contract)
+        end
+        for _, contract in ipairs(is_arbiter(host) and {} or history(host)) do
+            add(contract.contract)
+        end
+    end,
+    peer = function(host, add)
+        for _, entry in ipairs(peers(host)) do
+            add(entry.peer)
+        end
+    end,
+    network = function(host, add)
+        if is_arbiter(host) then
+            for _, network in ipairs(require("arbiter.accounts").list()) do
+                add(network.name)
+            end
+        end
+    end,
+    hook = function(host, add)
+        for _, hook in ipairs(core(host).status({}).policy_hooks or {}) do
+            add(hook.hook)
+        end
+    end,
+    metric = function(host, add)
+        for _, metric in ipairs(host.all_metrics()) do
+            add(metric.name)
+        end
+    end,
+    key = function(host, add)
+        for _, name in ipairs(live.names(host)) do
+            add(name)
+        end
+    end,
+}
+
+--- What there is now of a kind of id, each once and in order.
+---@param host table
+---@param kind string
+---@return string[]
+function M.ids(host, kind)
+    local seen, list = {}, {}
+    if IDS[kind] then
+        IDS[kind](host, function(id)
+            if not seen[id] then
+                seen[id] = true
+                list[#list + 1] = id
+            end
+        end)
+    end
+    table.sort(list)
+    return list
+end
+
+return M

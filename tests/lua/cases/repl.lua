@@ -1,0 +1,153 @@
+-- ops.repl: what it prints, what is an input, that its table of names is complete, what may be set.
+local api = require("ops.repl.api")
+local calls = require("ops.repl.calls")
+local help = require("ops.repl.help")
+local live = require("ops.repl.live")
+local run = require("ops.repl.run")
+local server = require("ops.repl.server")
+local shell = require("ops.repl.shell")
+local show = require("ops.repl.show")
+
+local function host_of(level)
+    local host = {
+        role = "client", node = {}, methods = {},
+        config = { repl_level = level, log_level = "info", log_json = false },
+    }
+    local methods = server.methods(host)
+    return host, methods
+end
+
+return {
+    { "what is printed is read again as the same value", function(check)
+        local values = { 2 ^ 53, -0.1, 1 / 3, 1e300, "a\n\"\27\\\0001", true, {}, { 1, 2, { 3 } },
+            { a = 1, ["end"] = 2, [10] = 3, ["1x"] = { b = {} } }, { ("x"):rep(100), y = 1 } }
+        for _, value in ipairs(values) do
+            local text = show.value(value)
+            check.same(show.value(assert(load("return " .. text))()), text)
+            check.is(not text:find("[%z\1-\9\11-\31\127]"), "a control character in " .. text)
+        end
+        check.is(show.value({ b = 1, a = 2, [1] = 0 }) == "{ 0, a = 2, b = 1 }")
+    end },
+    { "what Lua can't say is nil, and has an end", function(check)
+        local loop = {}
+        loop.loop = loop
+        check.same(show.value(loop), "{ loop = nil --[[ itself ]] }")
+        check.contains(show.value(print), "a function")
+        local large = {}
+        for index = 1, 40000 do
+            large[index] = ("x"):rep(50)
+        end
+        check.is(#show.value(large) < 4 * 1048576)
+        check.contains(show.value(large), "cut after 1 MiB")
+        local deep = {}
+        for _ = 1, 1000 do
+            deep = { deep }
+        end
+        check.contains(show.value(deep), "too deep")
+    end },
+    { "configuration is nested by name", function(check)
+        check.same(show.configuration({ ["market.fee"] = 2, name = "x" }),
+            'return { market = { fee = 2 }, name = "x" }')
+        check.contains(show.configuration({}), "nothing")
+    end },
+    { "inputs end where they are complete", function(check)
+        check.same(run.inputs("1\nfor i = 1, 2 do\n  print(i)\nend\n\\json\nx(\n1)"),
+            { "1", "for i = 1, 2 do\n  print(i)\nend", "\\json", "x(\n1)", })
+        check.same(run.inputs("if"), { "if" })
+        check.same(run.inputs("x ="), { "x =" })
+        check.same(run.inputs("s = [[\n\\json\n]]"), { "s = [[\n\\json\n]]" })
+        check.is(shell.compile("\27Lua") == nil)
+    end },
+    { "every name has a function and words, and the other way round", function(check)
+        local count = 0
+        for _, space in ipairs(api.spaces) do
+            for _, call in ipairs(space.calls) do
+                local name = space.name .. "." .. call.name
+                check.is(type(calls[name]) == "function", name .. " does nothing")
+                check.is(#call.doc > 5 and call.example, name .. " says nothing")
+                check.is(api.rank(call.level), name .. " has no such level")
+                check.contains(help.text(name), call.doc:match("%S+"))
+                count = count + 1
+            end
+        end
+        for name in pairs(calls) do
+            check.is(name == "ids" or api.find(name), name .. " has no words")
+        end
+        check.is(count > 30)
+        check.contains(help.text("contracts.gt"), "contracts.get")
+        check.contains(help.apropos("WALLET"), "wallets.list")
+    end },
+    { "a session reads until it says why, and no further than configured", function(check)
+        local host, methods = host_of("operate")
+        local _, err = methods["repl.call"]({ call = "log.set", args = { level = "debug" } }, 1)
+        check.is(err.code == "EPERM")
+        _, err = methods["repl.write"]({ reason = " " }, 1)
+        check.is(err.code == "EINVAL")
+        check.same(methods["repl.write"]({ reason = "x\ny" }, 1).level, "operate")
+        local set = methods["repl.call"]({ call = "log.set", args = { level = "warn" } }, 1)
+        check.same(set.value.now, "warn")
+        _, err = methods["repl.call"]({ call = "node.stop" }, 1)
+        check.contains(err.fix, "repl_level")
+        _, err = methods["repl.call"]({ call = "log.set", args = { level = "info" } }, 2)
+        check.is(err.code == "EPERM", "another session has the right, too")
+        server.closed(host, 1)
+        _, err = methods["repl.call"]({ call = "log.set", args = { level = "info" } }, 1)
+        check.is(err.code == "EPERM", "a new session has the right of an old one")
+        local _, read_only = host_of("read")
+        _, err = read_only["repl.write"]({ reason = "x" }, 1)
+        check.is(err.code == "EPERM")
+        ww.log_setup("info", false)
+    end },
+    { "a call's name and arguments are checked", function(check)
+        local _, methods = host_of("admin")
+        local function code(params)
+            local _, err = methods["repl.call"](params, 1)
+            return err and err.code
+        end
+        check.same(code({ call = "nothing.here" }), "ENOTFOUND")
+        check.same(code({ call = "ids" }), "ENOTFOUND")
+        check.same(code({ call = 5 }), "ENOTFOUND")
+        check.same(code({ call = "ledger.verify" }), "ENOTFOUND") -- the arbiter's
+        check.same(code({ call = "contracts.get" }), "EINVAL")
+        check.same(code({ call = "contracts.get", args = { id = 5 } }), "EINVAL")
+        check.same(code({ call = "contracts.list", args = { limit = "5" } }), "EINVAL")
+    end },
+    { "what is set by hand is kept until it is as configured", function(check)
+        local host = host_of("admin")
+        local _, err = live.set(host, "log_level", "loud")
+        check.contains(err.reason, "must be error, warn, info or debug")
+        _, err = live.set(host, "state", "/x")
+        check.contains(err.fix, "log_json, log_level")
+        check.same(live.set(host, "log_level", "warn").before, "info")
+        check.same(live.delta(host), { log_level = "warn" })
+        check.same(live.set(host, "log_level", "info").before, "warn")
+        check.same(live.delta(host), {})
+    end },
+    { "a slice ends what does not end by itself", function(check)
+        jit.off()
+        local function run_for(source, slices)
+            local thread, memory = coroutine.create(assert(load(source))), 512 * 1048576
+            local word, value
+            for _ = 1, slices do
+                word, value = ww.slice.resume(thread, 1000, memory)
+                if word ~= "slice" then
+                    break
+                end
+            end
+            return word, value
+        end
+        check.same(run_for("while true do end", 5), "slice")
+        check.same(run_for("while true do pcall(function() while true do end end) end", 5), "slice")
+        check.same(run_for("local t = setmetatable({}, { __index = function() while true do end end"
+            .. " }) return t.x", 5), "slice")
+        check.same(run_for("coroutine.yield(1)", 1), "wait")
+        check.same(select(2, run_for("return 7", 1)), 7)
+        local word, why = run_for("local t = {} for i = 1, 1e9 do t[i] = { i } end", 100000)
+        check.same(word, "error")
+        check.contains(why, "too much memory")
+        collectgarbage()
+        word, why = run_for("table.sort({ 1, 2 }, function() while true do end end)", 5)
+        check.same(word, "error")
+        check.contains(why, "too long inside one function")
+    end },
+}

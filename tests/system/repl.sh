@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# `ww repl` on nodes that run: expressions, files, pipes, JSON, exit codes, levels, Ctrl-C, and that a
+# node goes on whatever is evaluated.
+set -euo pipefail
+source "$(dirname "$0")/lib.sh"
+unset WW_CONTROL WW_KEY WW_STATE WW_ARBITER NO_COLOR
+out=$scratch/out err=$scratch/err
+
+# repl CODE NODE ARGUMENT…: fails unless it ends with that code.
+repl() {
+    local expected=$1 node=$2 code=0
+    shift 2
+    timeout -k 2 40 "$program" repl --state "$scratch/$node" "$@" > "$out" 2> "$err" < "${input:-/dev/null}" ||
+        code=$?
+    [[ $code == "$expected" ]] ||
+        fail "ww repl $node $*: exit code $code, not $expected: $(head -c 2000 "$out" "$err")"
+}
+
+# says FILE TEXT
+says() {
+    grep -qF -- "$2" "$1" || fail "'$2' is not in: $(head -c 2000 "$1")"
+}
+
+# gives NODE EXPRESSION TEXT
+gives() {
+    repl 0 "$1" -e "$2"
+    [[ $(cat "$out") == "$3" ]] || fail "$2 on $1 gives $(cat "$out"), not $3"
+}
+
+start_all
+
+step "expressions"
+for node in arbiter provider client; do
+    gives "$node" 'node.status().role' "\"$node\""
+    gives "$node" '#contracts.list() > 0' true
+    gives "$node" 'contracts.get(contracts.list()[1].contract).contract == contracts.list{limit = 1}[1].contract' true
+    gives "$node" 'contracts.get(("0"):rep(32))' nil
+    gives "$node" 'peers.get(peers.list()[1].peer).ready' true
+    gives "$node" 'metrics.get("ww_ready"), metrics.list("process_")[1].type' $'1\n"gauge"'
+    gives "$node" 'policy.generation() == node.status().policy_generation' true
+    repl 0 "$node" -e 'x = 1' -e 'x + 1' -e 'node.config().state'
+    [[ $(cat "$out") == $'2\n'"\"$scratch/$node\"" ]] || fail "names do not last: $(cat "$out")"
+done
+gives client 'paths.get(peers.list()[1].peer).kind' '"host"'
+gives client 'flows.counts().open' 0
+gives provider '#market.providers()' 0
+gives arbiter 'market.providers()[1].node == peers.list()[1].peer or market.providers()[1].node == peers.list()[2].peer' true
+gives arbiter 'wallets.list{network = "alicenet"}[1].name' '"alicenet"'
+gives client 'wallets.mine().name, select(2, pcall(peers.get, 1)).code' $'"alicenet"\n"EINVAL"'
+
+step "JSON, files, pipes, and what goes wrong"
+repl 0 arbiter --json -e 'contracts.list()' -e '{}, "x"'
+jq -s -e 'length == 3 and .[0].version == 1 and (.[0].value | length) > 0 and .[2].value == "x"' "$out" > /dev/null ||
+    fail "not JSON: $(cat "$out")"
+printf '#!/usr/bin/env ww\nlocal list = peers.list()\nfor _, peer in ipairs(list) do\n  print(peer.ready)\nend\nreturn #list\n' > "$scratch/file.lua"
+repl 0 arbiter -f "$scratch/file.lua"
+[[ $(cat "$out") == $'true\ntrue\n2' ]] || fail "the file gives $(cat "$out")"
+printf 'y = {\n1,\n2 }\n#y\n\\json\ny\n\\quit\nnonsense(\n' > "$scratch/pipe"
+input=$scratch/pipe repl 0 client
+[[ $(cat "$out") == $'2\n{"value":[1,2],"version":1}' ]] || fail "the pipe gives $(cat "$out")"
+repl 1 arbiter -e 'nothing.here' -e '"not reached"'
+says "$err" "attempt to index global 'nothing'"
+[[ ! -s $out ]] || fail "it went on after an error"
+repl 1 arbiter -e 'for x'
+says "$err" "That is not Lua"
+repl 1 arbiter --json -e 'print'
+jq -e '.error.code == "EINVAL"' "$out" > /dev/null || fail "no JSON error"
+repl 1 arbiter -e '\nonsense'
+repl 1 arbiter -f "$scratch/absent.lua"
+repl 2 arbiter --bogus
+repl 69 nowhere -e 1
+says "$err" "No node runs there"
+
+step "levels, reasons and what was set by hand"
+repl 1 provider -e 'log.set("debug")'
+says "$err" '\write REASON'
+repl 0 provider -e '\write ticket 4711' -e 'log.set("debug")' -e 'delta()'
+says "$out" 'return { log_level = "debug" }'
+grep -q 'room=repl .*call=log.set .*reason="ticket 4711"' "$scratch/provider.log" || fail "the log has no reason"
+gives provider 'log.level()' '"debug"'
+repl 1 provider -e 'log.set("info")'
+repl 0 provider --write back -e 'node.set("log_level", "info")' -e 'delta()' -e '\read' -e 'pcall(log.set, "debug")'
+says "$out" 'nothing was set by hand'
+says "$out" 'EPERM'
+node_stop provider
+node_start provider provider --key "$scratch/keys/provider/key" --arbiter "$join_line" --loopback --repl-level read
+wait_for 15 "the provider's start" is_ready provider
+repl 1 provider --write "I may not"
+says "$err" repl_level
+
+step "a node goes on, whatever is evaluated"
+for source in 'while true do end' 'while true do pcall(function() while true do end end) end' \
+    'local x = "a" while true do x = x end'; do
+    code=0
+    timeout --preserve-status -s INT 1 "$program" repl --state "$scratch/arbiter" -e "$source" 2> "$err" || code=$?
+    [[ $code == 130 ]] || fail "$source: exit code $code after Ctrl-C: $(cat "$err")"
+    gives arbiter 'node.status().ready' true
+done
+repl 1 arbiter -e 'local t = {} for i = 1, 1e9 do t[i] = { i } end'
+says "$err" "too much memory"
+gives arbiter 'node.status().ready' true
+
+step "a session may be told to end the node"
+repl 0 client --write "the end of the test" -e 'node.stop()'
+wait "${pid[client]}" || fail "the client ended with $?"
+unset "pid[client]"
+node_stop provider
+node_stop arbiter
+step "all held"
