@@ -161,10 +161,10 @@ static void look(void *arg)
 static void fill_party(const struct arbiter *arbiter, const struct ww_id *network,
                        struct ww_hook_close_party *party)
 {
-    struct arbiter_account account;
+    struct ww_account account;
 
-    arbiter_account(arbiter, network, &account);
-    party->strikes = arbiter_strikes(arbiter, network);
+    ww_account_get(arbiter->ledger, network, &account);
+    party->strikes = ww_account_strikes(arbiter->ledger, network, arbiter_now_s(arbiter));
     party->disputes = account.disputes;
     party->differences = account.halvings;
 }
@@ -184,7 +184,7 @@ static bool may_settle(struct arbiter *arbiter, const struct ww_contract *before
     ww_contract_examine(&terms, evidence);
     ww_contract_weigh(&terms, &claims);
     if (claims.difference == 0 || !claims.forgivable ||
-        !arbiter_may_forgive(arbiter, &terms, claims.difference))
+        !ww_account_may_forgive(arbiter->ledger, &terms, claims.difference, arbiter_now_s(arbiter)))
         return false;
     request.bytes = terms.bytes;
     request.client_bytes = claims.client;
