@@ -210,20 +210,6 @@ static void take_alive(struct world *world, struct deal *deal, const struct mail
     (void)arbiter_sim_apply(world, deal, &event);
 }
 
-static void fill_close(const struct ww_close *record, struct ww_contract_close *close)
-{
-    close->present = true;
-    close->reason = record->reason;
-    close->bytes_up = record->bytes_up;
-    close->bytes_down = record->bytes_down;
-    memcpy(close->epoch, record->epoch, sizeof(close->epoch));
-    close->first_ms = record->first_ms;
-    close->last_ms = record->last_ms;
-    close->receipt.size = (uint8_t)record->receipt_size;
-    memcpy(close->receipt.bytes, record->receipt, record->receipt_size);
-    memcpy(close->signature, record->signature, sizeof(close->signature));
-}
-
 static void take_close(struct world *world, struct deal *deal, const struct mail *mail)
 {
     struct ww_contract_event event = {.kind = WW_CONTRACT_EV_CLOSE,
@@ -238,7 +224,7 @@ static void take_close(struct world *world, struct deal *deal, const struct mail
         answer(world, MAIL_CLOSE_DONE, mail->party, mail->deal);
         return;
     }
-    fill_close(&record, &event.close);
+    ww_contract_close_fill(&record, &event.close);
     if (mail->party == deal->provider)
         court_note_receipt(world, deal, &event.close.receipt);
     if (arbiter_sim_apply(world, deal, &event))
