@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "world.h"
+#include "ww/account.h"
 
 #define TICK_US   (250 * MS)
 #define JUDGE_US  (60 * S)
@@ -77,6 +78,8 @@ int arbiter_sim_apply(struct world *world, struct deal *deal, struct ww_contract
     if (event->party == WW_CONTRACT_PROVIDER || event->kind == WW_CONTRACT_EV_OPENED ||
         event->kind == WW_CONTRACT_EV_ACCEPT)
         deal->heard_us = world->now_us;
+    CHECK(world, ww_account_book(world->arbiter.ledger, &after, &outcome, event->now_s) == 0,
+          "what a step means for its networks is not written");
     oracle_step(world, deal, &after, &outcome, &booked);
     deal->terms = after;
     deal->is_live = !booked.gone;
@@ -128,8 +131,6 @@ static void fill_terms(struct world *world, struct deal *deal, uint64_t bytes)
         .stat_id = 1,
         .price_ppm = 1000000,
         .list_version = 1,
-        .window_bytes = world_random(world, 0, 2) ? world_random(world, 65536, 90000)
-                                                  : WW_CONTRACT_WINDOW_BYTES,
         .issued_s = now.now_s,
         .open_by_s = now.now_s + WW_OPEN_BY_S,
         .expires_s = now.now_s + WW_EXPIRES_S,
@@ -137,6 +138,11 @@ static void fill_terms(struct world *world, struct deal *deal, uint64_t bytes)
         .waiting_since_ms = now.now_ms,
         .alive_ms = now.now_ms,
     };
+    uint64_t asked =
+        world_random(world, 0, 2) ? world_random(world, 65536, 90000) : WW_CONTRACT_WINDOW_BYTES;
+    terms->window_bytes = ww_account_window_cap(world->arbiter.ledger, terms, asked);
+    CHECK(world, terms->window_bytes == standing_window(world, deal, asked),
+          "deal %zu has a window cap of %llu", number, (unsigned long long)terms->window_bytes);
     deal->part_count = world_random(world, 0, WORLD_ASSETS);
     for (size_t i = 0; i < deal->part_count; i++) {
         snprintf(deal->parts[i].asset, sizeof(deal->parts[i].asset), "%s", assets[i]);

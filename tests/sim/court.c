@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "world.h"
+#include "ww/account.h"
 
 struct court {
     const struct world *world;
@@ -50,6 +51,25 @@ void court_note_receipt(struct world *world, struct deal *deal,
     note(deal, &evidence.sights[WW_CONTRACT_CLIENT][1]);
 }
 
+/* As in arbiter_proof.c; the policy forgives by chance. */
+static bool may_settle(struct world *world, const struct deal *deal,
+                       const struct ww_contract_evidence *evidence)
+{
+    struct ww_contract terms = deal->terms;
+    struct ww_contract_claims claims;
+
+    ww_contract_examine(&terms, evidence);
+    ww_contract_weigh(&terms, &claims);
+    if (terms.state == WW_CONTRACT_DISPUTED || claims.difference == 0 || !claims.forgivable)
+        return false;
+    if (!ww_account_may_forgive(world->arbiter.ledger, &terms, claims.difference,
+                                world_wall_s(world))) {
+        world->capped++;
+        return false;
+    }
+    return world_chance(world, world->forgive_ppm);
+}
+
 void court_verify(struct world *world, struct deal *deal)
 {
     struct ww_contract_evidence evidence;
@@ -59,7 +79,7 @@ void court_verify(struct world *world, struct deal *deal)
     note(deal, &evidence.sights[WW_CONTRACT_CLIENT][0]);
     note(deal, &evidence.sights[WW_CONTRACT_CLIENT][1]);
     deal->is_verifying = false;
-    event.forgive = world_chance(world, world->forgive_ppm);
+    event.forgive = may_settle(world, deal, &evidence);
     (void)arbiter_sim_apply(world, deal, &event);
 }
 

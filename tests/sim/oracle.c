@@ -121,6 +121,7 @@ void oracle_step(struct world *world, struct deal *deal, const struct ww_contrac
     if (after->state >= WW_CONTRACT_OPEN)
         deal->was_opened = true;
     add_paid(world, deal, booked);
+    standing_step(world, deal, outcome);
     switch (outcome->action) {
     case WW_CONTRACT_VOID:
         CHECK(world, after->state < WW_CONTRACT_OPEN, "deal %zu: an open contract is void", number);
@@ -181,6 +182,7 @@ void oracle_committed(struct world *world)
         deal->durable_size = ww_contract_encode(&deal->terms, deal->durable);
     }
     memcpy(world->arbiter.durable_banned, world->arbiter.banned, sizeof(world->arbiter.banned));
+    standing_committed(world);
 }
 
 static void find_record(void *arg, const struct ww_id *id, const struct ww_id *payer, bool disputed,
@@ -244,6 +246,7 @@ void oracle_restarted(struct world *world)
           memcmp(world->arbiter.banned, world->arbiter.durable_banned,
                  sizeof(world->arbiter.banned)) == 0,
           "a ban is lost");
+    standing_restarted(world);
     check_earned(world);
     oracle_books(world);
 }

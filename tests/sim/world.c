@@ -38,7 +38,7 @@ static enum lie draw_lie(struct world *world, bool is_provider)
 {
     static const enum lie clients[] = {LIE_SILENT, LIE_TWICE, LIE_UNDER, LIE_SHAVE, LIE_NEVER};
     static const enum lie providers[] = {LIE_SILENT, LIE_TWICE, LIE_OVER,  LIE_FAR,
-                                         LIE_FORGE,  LIE_STALE, LIE_REPLAY};
+                                         LIE_TAIL,   LIE_FORGE, LIE_STALE, LIE_REPLAY};
 
     if (!world_chance(world, 350000))
         return LIE_NONE;
@@ -255,6 +255,7 @@ void world_run(struct world *world, uint64_t seed)
     CHECK(world, ww_store_memory_create(&world->arbiter.store) == 0, "no store");
     arbiter_sim_open(world);
     grant(world);
+    standing_begin(world);
     world->is_healed = true; /* the grants are durable before anything goes wrong */
     arbiter_sim_turn(world);
     world->is_healed = false;

@@ -33,6 +33,7 @@ enum lie {
     LIE_NEVER,  /* a client: that it never opened */
     LIE_OVER,   /* a provider: half a window more */
     LIE_FAR,    /* a provider: far more */
+    LIE_TAIL,   /* a provider: half a percent more */
     LIE_FORGE,  /* a provider: a receipt with higher numbers */
     LIE_STALE,  /* a provider: reports without the receipt */
     LIE_REPLAY, /* a provider: another contract's receipt */
@@ -142,6 +143,12 @@ struct link {
     bool is_ending;
 };
 
+/* A network as the arbiter knows it. */
+struct standing {
+    uint64_t day, paid, forgiven; /* that day, with others */
+    uint64_t halvings, calm, disputes, strikes;
+};
+
 enum judge { JUDGE_RULES, JUDGE_RANDOM, JUDGE_NEVER };
 
 struct arbiter_sim {
@@ -174,10 +181,11 @@ struct world {
     size_t mail_count;
     uint64_t mail_order;
     struct arbiter_sim arbiter;
+    struct standing standings[WORLD_NETWORKS_MAX], durable_standings[WORLD_NETWORKS_MAX];
     /* An honest provider got less than the receipt that it held and could not hand in, since it and
      * the arbiter could not talk: in the minute after a ban, for ten minutes, for a day. */
     uint64_t shorts[3];
-    uint64_t repairs, durable_batches;
+    uint64_t repairs, durable_batches, strikes, doublings, capped;
     uint64_t crashes, outages, disk_faults, disputes, bans, voids, settled, forgiven, equal_counts;
 };
 
@@ -272,6 +280,14 @@ void court_note_receipt(struct world *world, struct deal *deal,
                         const struct ww_contract_receipt *receipt);
 void court_verify(struct world *world, struct deal *deal);
 void court_run(struct world *world);
+
+/* standing.c */
+void standing_begin(struct world *world);
+uint64_t standing_window(const struct world *world, const struct deal *deal, uint64_t asked);
+void standing_step(struct world *world, const struct deal *deal,
+                   const struct ww_contract_outcome *outcome);
+void standing_committed(struct world *world);
+void standing_restarted(struct world *world);
 
 /* oracle.c */
 void oracle_step(struct world *world, struct deal *deal, const struct ww_contract *after,
