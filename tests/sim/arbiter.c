@@ -56,6 +56,17 @@ static void recall(struct world *world, struct deal *deal)
     }
 }
 
+static void drop_declaration(struct world *world, const struct deal *deal)
+{
+    const void *value = NULL;
+    size_t size = 0;
+    char key[WORLD_CASE_KEY];
+
+    world_case_key(world, deal, key);
+    if (ww_ledger_get(world->arbiter.ledger, key, &value, &size) == 0)
+        CHECK(world, ww_ledger_put(world->arbiter.ledger, key, NULL, 0) == 0, "a case stays");
+}
+
 int arbiter_sim_apply(struct world *world, struct deal *deal, struct ww_contract_event *event)
 {
     static const char *const names[] = {"accept",   "decline", "opened",  "close", "alive",
@@ -83,6 +94,8 @@ int arbiter_sim_apply(struct world *world, struct deal *deal, struct ww_contract
     oracle_step(world, deal, &after, &outcome, &booked);
     deal->terms = after;
     deal->is_live = !booked.gone;
+    if (booked.gone)
+        drop_declaration(world, deal);
     if (outcome.action == WW_CONTRACT_VERIFY)
         deal->is_verifying = true; /* until court_verify, or a crash */
     if (outcome.action == WW_CONTRACT_RECALL)
@@ -216,6 +229,20 @@ static void take_alive(struct world *world, struct deal *deal, const struct mail
     (void)arbiter_sim_apply(world, deal, &event);
 }
 
+/* As arbiter_case.c, in the batch of the close. */
+static void keep_declaration(struct world *world, const struct deal *deal,
+                             enum ww_contract_party party, const struct ww_close *record)
+{
+    char key[WORLD_CASE_KEY];
+
+    if (party == WW_CONTRACT_PROVIDER && record->declaration_size &&
+        deal->terms.state != WW_CONTRACT_OFFERED && !deal->terms.closes[party].present)
+        CHECK(world,
+              ww_ledger_put(world->arbiter.ledger, world_case_key(world, deal, key),
+                            record->declaration, record->declaration_size) == 0,
+              "a declaration is not kept");
+}
+
 static void take_close(struct world *world, struct deal *deal, const struct mail *mail)
 {
     struct ww_contract_event event = {.kind = WW_CONTRACT_EV_CLOSE,
@@ -231,6 +258,8 @@ static void take_close(struct world *world, struct deal *deal, const struct mail
         return;
     }
     ww_contract_close_fill(&record, &event.close);
+    event.receipt = mail->second;
+    keep_declaration(world, deal, event.party, &record);
     if (mail->party == deal->provider)
         court_note_receipt(world, deal, &event.close.receipt);
     if (arbiter_sim_apply(world, deal, &event))

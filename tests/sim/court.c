@@ -19,7 +19,7 @@ static bool is_signed(void *arg, enum ww_contract_party signer, const char *cont
                         signed_size, bytes + signed_size);
 }
 
-static bool is_denied(void *arg, const struct ww_dest *dest)
+bool court_is_denied(void *arg, const struct ww_dest *dest)
 {
     (void)arg;
     return dest->kind == WW_DEST_IPV4 && dest->address[0] == 10;
@@ -36,9 +36,16 @@ static void gather(const struct world *world, const struct deal *deal,
                    const struct ww_contract *terms, struct ww_contract_evidence *evidence)
 {
     struct court court = {world, deal};
-    const struct ww_contract_eyes eyes = {&court, is_signed, is_denied};
+    const struct ww_contract_eyes eyes = {&court, is_signed, court_is_denied};
 
-    ww_contract_gather(terms, NULL, 0, &eyes, evidence);
+    const void *declaration = NULL;
+    char key[WORLD_CASE_KEY];
+    size_t size = 0;
+
+    if (!terms->closes[WW_CONTRACT_PROVIDER].declaration_size ||
+        ww_ledger_get(world->arbiter.ledger, world_case_key(world, deal, key), &declaration, &size))
+        size = 0;
+    ww_contract_gather(terms, declaration, size, &eyes, evidence);
 }
 
 void court_note_receipt(struct world *world, struct deal *deal,
