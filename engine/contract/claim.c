@@ -104,13 +104,6 @@ static bool is_above(const struct ww_contract *contract, const struct ww_contrac
     return sum < close->bytes_up || sum > contract->bytes || sum > provider_limit(contract);
 }
 
-static bool is_receipt(const struct ww_contract *contract, const struct ww_contract_receipt *from,
-                       struct ww_receipt *receipt)
-{
-    return from->size > 0 && ww_wire_receipt_decode(from->bytes, from->size, receipt, NULL) == 0 &&
-           ww_id_equal(&receipt->contract_id, &contract->id);
-}
-
 bool contract_is_accused(const struct ww_contract *contract, enum ww_contract_party signer)
 {
     const struct ww_contract_close *close = &contract->closes[!signer];
@@ -119,8 +112,9 @@ bool contract_is_accused(const struct ww_contract *contract, enum ww_contract_pa
     struct ww_receipt a, b;
 
     return close->present && !(contract->proofs & proof) &&
-           is_receipt(contract, &close->receipt, &a) &&
-           is_receipt(contract, &contract->held[!signer], &b) && ww_receipts_contradict(&a, &b);
+           contract_read_receipt(contract, &close->receipt, &a, NULL) &&
+           contract_read_receipt(contract, &contract->held[!signer], &b, NULL) &&
+           ww_receipts_contradict(&a, &b);
 }
 
 static void drop_accusation(struct ww_contract *contract, enum ww_contract_party signer)

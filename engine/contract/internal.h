@@ -5,6 +5,11 @@
 
 /* Sum of both directions as the side reported it, at most the contract's bytes. */
 uint64_t contract_reported(const struct ww_contract *contract, enum ww_contract_party party);
+/* Whether there is a receipt, of this contract; its signature is not looked at. signed_size may be
+ * NULL. */
+bool contract_read_receipt(const struct ww_contract *contract,
+                           const struct ww_contract_receipt *from, struct ww_receipt *receipt,
+                           size_t *signed_size);
 /* The other side has handed in two receipts of the signer's that contradict each other, and it is
  * not known whether both are signed. */
 bool contract_is_accused(const struct ww_contract *contract, enum ww_contract_party signer);

@@ -31,6 +31,14 @@ void arbiter_now(const struct arbiter *arbiter, struct ww_contract_event *event)
     event->start_ms = arbiter->uptime_base_ms;
 }
 
+uint64_t arbiter_now_s(const struct arbiter *arbiter)
+{
+    struct ww_contract_event now;
+
+    arbiter_now(arbiter, &now);
+    return now.now_s;
+}
+
 static void fail_node(struct arbiter *arbiter, int rc)
 {
     if (arbiter->failed)
@@ -41,7 +49,7 @@ static void fail_node(struct arbiter *arbiter, int rc)
     ww_loop_stop(arbiter->loop);
 }
 
-/* The action, in the books, and what a settlement adds to what is known of the two networks. */
+/* The action, in the books. */
 static int act(struct arbiter *arbiter, struct arbiter_applied *applied)
 {
     struct ww_contract_booked booked;
@@ -53,7 +61,6 @@ static int act(struct arbiter *arbiter, struct arbiter_applied *applied)
     applied->paid_count = booked.paid_count;
     applied->gone = booked.gone;
     if (applied->outcome.action == WW_CONTRACT_SETTLE) {
-        arbiter_account_settled(arbiter, &applied->terms, &applied->outcome);
         arbiter->settled_count++;
         arbiter->forgiven_count += applied->outcome.forgiven > 0;
     }
@@ -68,10 +75,6 @@ static void judge(struct arbiter *arbiter, const struct arbiter_applied *applied
     const struct ww_contract_outcome *outcome = &applied->outcome;
     int rc = 0;
 
-    if (outcome->strike[WW_CONTRACT_CLIENT])
-        arbiter_strike(arbiter, &terms->client_network);
-    if (outcome->strike[WW_CONTRACT_PROVIDER])
-        arbiter_strike(arbiter, &terms->provider_network);
     if (outcome->ban[WW_CONTRACT_CLIENT])
         rc = arbiter_ban_node(arbiter, &terms->client, &terms->client_network, outcome->why);
     if (!rc && outcome->ban[WW_CONTRACT_PROVIDER])
@@ -89,13 +92,13 @@ static void account(struct arbiter *arbiter, const struct arbiter_applied *appli
     arbiter->void_count += action == WW_CONTRACT_VOID;
     if (applied->gone)
         arbiter_case_drop(arbiter, &applied->terms.id);
-    if (applied->outcome.differed)
-        arbiter_account_differed(arbiter, &applied->terms);
+    int rc = ww_account_book(arbiter->ledger, &applied->terms, &applied->outcome,
+                             arbiter_now_s(arbiter));
+    if (rc) /* advice: the step stands without it */
+        ww_log(WW_LOG_WARN, "arbiter", "what is known of a network could not be written", "code=%s",
+               ww_error_name(rc));
     judge(arbiter, applied);
-    if (action == WW_CONTRACT_DISPUTE || action == WW_CONTRACT_SPLIT) {
-        arbiter->dispute_count++;
-        arbiter_account_disputed(arbiter, &applied->terms);
-    }
+    arbiter->dispute_count += action == WW_CONTRACT_DISPUTE || action == WW_CONTRACT_SPLIT;
 }
 
 int arbiter_apply(struct arbiter *arbiter, struct arbiter_contract *contract,

@@ -9,6 +9,7 @@
 #include <sys/queue.h>
 #include <uthash.h>
 
+#include "ww/account.h"
 #include "ww/contract.h"
 #include "ww/crypto.h"
 #include "ww/ledger.h"
@@ -38,17 +39,6 @@ struct arbiter_count {
     struct ww_hash key; /* node id; a network's id has 16 zero bytes behind it */
     uint64_t as_client, as_provider, disputed;
     uint64_t owed; /* closes that a node owes: disputes in which it said nothing */
-};
-
-/* What is known of a network as a party to contracts; without names of the others. */
-struct arbiter_account {
-    uint64_t settled_bytes;  /* as a client, ever */
-    uint64_t day;            /* days since 1970, of the next two */
-    uint64_t paid_bytes;     /* settled with other networks that day */
-    uint64_t forgiven_bytes; /* differences forgiven that day */
-    uint64_t halvings;       /* of its window cap */
-    uint64_t calm_bytes;     /* settled without a difference since the last of them */
-    uint64_t disputes;       /* ever */
 };
 
 struct arbiter_secret {
@@ -116,6 +106,8 @@ int arbiter_apply(struct arbiter *arbiter, struct arbiter_contract *contract,
                   const struct ww_contract_event *event, struct arbiter_applied *applied);
 /* Now, on both clocks, and the last start. */
 void arbiter_now(const struct arbiter *arbiter, struct ww_contract_event *event);
+/* Seconds since 1970. */
+uint64_t arbiter_now_s(const struct arbiter *arbiter);
 /* Applies an event that nobody waits for, commits, and tells both sides what came of it. */
 void arbiter_drive(struct arbiter *arbiter, struct arbiter_contract *contract,
                    const struct ww_contract_event *event);
@@ -147,22 +139,6 @@ int arbiter_fund(struct arbiter *arbiter, const struct ww_id *network, uint64_t 
                  uint32_t price_ppm, struct ww_part parts[WW_CONTRACT_PARTS_MAX], size_t *count);
 /* Bytes that the network's spendable balance buys, over all assets; saturates. */
 uint64_t arbiter_balance_bytes(const struct arbiter *arbiter, const struct ww_id *network);
-
-/* arbiter_account.c: facts about networks. One that could not be written is logged and left out. */
-void arbiter_account(const struct arbiter *arbiter, const struct ww_id *network,
-                     struct arbiter_account *account);
-void arbiter_account_settled(struct arbiter *arbiter, const struct ww_contract *terms,
-                             const struct ww_contract_outcome *outcome);
-void arbiter_account_differed(struct arbiter *arbiter, const struct ww_contract *terms);
-void arbiter_account_disputed(struct arbiter *arbiter, const struct ww_contract *terms);
-/* Below 0.1 % of the day's bytes with other networks, for both. */
-bool arbiter_may_forgive(const struct arbiter *arbiter, const struct ww_contract *terms,
-                         uint64_t bytes);
-/* The cap asked for, halved as often as the two networks' closes differed. */
-uint64_t arbiter_window_cap(const struct arbiter *arbiter, const struct ww_contract *terms,
-                            uint64_t asked);
-void arbiter_strike(struct arbiter *arbiter, const struct ww_id *network);
-uint64_t arbiter_strikes(const struct arbiter *arbiter, const struct ww_id *network);
 
 /* arbiter_case.c: what a contract's record has no room for, as facts, until the contract is gone.
  */

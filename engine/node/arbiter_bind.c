@@ -163,8 +163,8 @@ static int bound_balance(void *context, struct ww_call *call)
         return rc;
     uint64_t bytes = arbiter_balance_bytes(arbiter, &network);
     ww_call_put_u64(call, "bytes", WW_MIN(bytes, WW_HOOK_NUMBER_MAX));
-    struct arbiter_account account;
-    arbiter_account(arbiter, &network, &account);
+    struct ww_account account;
+    ww_account_get(arbiter->ledger, &network, &account);
     ww_call_put_u64(call, "settled_bytes", WW_MIN(account.settled_bytes, WW_HOOK_NUMBER_MAX));
     return 0;
 }

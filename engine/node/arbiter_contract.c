@@ -91,7 +91,7 @@ static int read_request(struct arbiter *arbiter, struct ww_call *call, struct ww
         ww_call_reason(call, "bytes, window_bytes or list_version is out of range");
         return WW_ERANGE;
     }
-    terms->window_bytes = arbiter_window_cap(arbiter, terms, window);
+    terms->window_bytes = ww_account_window_cap(arbiter->ledger, terms, window);
     /* The highest that both know: one that the arbiter can't compute could never prove anything. */
     terms->list_version = WW_ADDRESS_LIST_VERSION;
 
@@ -100,11 +100,13 @@ static int read_request(struct arbiter *arbiter, struct ww_call *call, struct ww
     struct arbiter_count provider = arbiter_count_of(arbiter, &terms->provider);
     request->balance_bytes = arbiter_balance_bytes(arbiter, &terms->client_network);
     request->price_nano_usd_per_gib = arbiter->stat.price_nano_usd_per_gib;
-    struct arbiter_account account;
-    arbiter_account(arbiter, &terms->client_network, &account);
+    struct ww_account account;
+    ww_account_get(arbiter->ledger, &terms->client_network, &account);
     request->client.settled_gib = account.settled_bytes / WW_GIB;
-    request->client.strikes = arbiter_strikes(arbiter, &terms->client_network);
-    request->provider.strikes = arbiter_strikes(arbiter, &terms->provider_network);
+    request->client.strikes =
+        ww_account_strikes(arbiter->ledger, &terms->client_network, arbiter_now_s(arbiter));
+    request->provider.strikes =
+        ww_account_strikes(arbiter->ledger, &terms->provider_network, arbiter_now_s(arbiter));
     request->client.open_contracts = client.as_client;
     request->client.disputes = client.disputed;
     request->client.network_age_s = age_s;

@@ -27,9 +27,9 @@ static void fill_party(const struct arbiter *arbiter, const struct ww_contract *
     bool client = side == WW_CONTRACT_CLIENT;
     const struct ww_id *network = client ? &terms->client_network : &terms->provider_network;
     uint32_t proofs = terms->proofs;
-    struct arbiter_account account;
+    struct ww_account account;
 
-    arbiter_account(arbiter, network, &account);
+    ww_account_get(arbiter->ledger, network, &account);
     party->closed = terms->closes[side].present;
     party->contradicting_receipts =
         proofs & (client ? WW_PROOF_CLIENT_RECEIPTS : WW_PROOF_PROVIDER_RECEIPTS);
@@ -38,7 +38,7 @@ static void fill_party(const struct arbiter *arbiter, const struct ww_contract *
     party->denied_address = client && (proofs & WW_PROOF_CLIENT_DENIED);
     party->out_of_bounds = proofs & (client ? WW_PROOF_CLIENT_BELOW : WW_PROOF_PROVIDER_ABOVE);
     party->differing_closes = proofs & (client ? WW_PROOF_CLIENT_EPOCHS : WW_PROOF_PROVIDER_EPOCHS);
-    party->strikes = arbiter_strikes(arbiter, network);
+    party->strikes = ww_account_strikes(arbiter->ledger, network, arbiter_now_s(arbiter));
     party->disputes = account.disputes;
 }
 

@@ -63,40 +63,32 @@ struct proof_job {
     struct ww_contract terms;
     bool has_key[2];
     uint8_t spki[2][WW_PUBLIC_KEY_SIZE];
+    struct ww_public_key *keys[2]; /* while it is being looked */
     size_t declaration_size;
     uint8_t declaration[WW_DECLARATION_BYTES_MAX];
     struct ww_contract_evidence evidence;
     int rc; /* WW_ENOMEM: not looked at, and so no evidence of anything */
 };
 
-/* True when the signature is good. */
-static bool is_signed(struct proof_job *job, const struct ww_public_key *key, const char *context,
+static bool is_signed(void *arg, enum ww_contract_party signer, const char *context,
                       const uint8_t *bytes, size_t signed_size)
 {
-    int rc = ww_verify(key, context, bytes, signed_size, bytes + signed_size);
+    struct proof_job *job = arg;
 
+    if (!job->keys[signer])
+        return false;
+    int rc = ww_verify(job->keys[signer], context, bytes, signed_size, bytes + signed_size);
     if (rc == WW_ENOMEM)
         job->rc = rc;
     return rc == 0;
 }
 
-static void look_at_receipt(struct proof_job *job, const struct ww_public_key *key,
-                            const struct ww_contract_receipt *from, struct ww_contract_sight *sight)
-{
-    size_t signed_size = 0;
-
-    sight->valid =
-        from->size > 0 &&
-        ww_wire_receipt_decode(from->bytes, from->size, &sight->receipt, &signed_size) == 0 &&
-        ww_id_equal(&sight->receipt.contract_id, &job->terms.id) &&
-        is_signed(job, key, "ww receipt 1", from->bytes, signed_size);
-}
-
 /* Only by the fixed list, which both sides can compute; a name is never proof, nor is a port. */
-static bool is_denied(const struct ww_dest *dest)
+static bool is_denied(void *arg, const struct ww_dest *dest)
 {
     uint8_t address[16];
 
+    (void)arg;
     switch (dest->kind) {
     case WW_DEST_IPV4:
         ww_address_map(dest->address, address);
@@ -109,62 +101,36 @@ static bool is_denied(const struct ww_dest *dest)
     return false;
 }
 
-static bool look_at_declaration(struct proof_job *job, const struct ww_public_key *key)
+static void parse_node_key(struct proof_job *job, enum ww_contract_party party,
+                           const struct ww_hash *node)
 {
-    struct ww_declaration declaration;
-    size_t signed_size = 0;
+    int rc = job->has_key[party]
+                 ? parse_key(job->spki[party], WW_PUBLIC_KEY_SIZE, node, &job->keys[party])
+                 : 0;
 
-    if (job->declaration_size == 0 || job->terms.list_version != WW_ADDRESS_LIST_VERSION ||
-        ww_wire_declaration_decode(job->declaration, job->declaration_size, &declaration,
-                                   &signed_size) ||
-        !ww_id_equal(&declaration.contract_id, &job->terms.id) ||
-        !is_signed(job, key, "ww declaration 1", job->declaration, signed_size))
-        return false;
-    for (size_t index = 0; index < declaration.dest_count; index++) {
-        if (is_denied(&declaration.dests[index]))
-            return true;
-    }
-    return false;
-}
-
-static void look_at_signer(struct proof_job *job, enum ww_contract_party signer)
-{
-    const struct ww_contract *terms = &job->terms;
-    const struct ww_contract_close *close = &terms->closes[!signer];
-    struct ww_contract_sight *sights = job->evidence.sights[signer];
-    struct ww_public_key *key = NULL;
-
-    int rc = parse_key(job->spki[signer], WW_PUBLIC_KEY_SIZE,
-                       signer == WW_CONTRACT_CLIENT ? &terms->client : &terms->provider, &key);
     if (rc == WW_ENOMEM)
         job->rc = rc;
-    if (rc)
-        return;
-    if (close->present)
-        look_at_receipt(job, key, &close->receipt, &sights[0]);
-    look_at_receipt(job, key, &terms->held[!signer], &sights[1]);
-    if (signer == WW_CONTRACT_CLIENT)
-        job->evidence.denied = look_at_declaration(job, key);
-    ww_public_key_destroy(key);
 }
 
 static void look(void *arg)
 {
     struct proof_job *job = arg;
+    const struct ww_contract_eyes eyes = {job, is_signed, is_denied};
 
-    for (int signer = 0; signer < 2; signer++) {
-        if (job->has_key[signer])
-            look_at_signer(job, (enum ww_contract_party)signer);
-    }
+    parse_node_key(job, WW_CONTRACT_CLIENT, &job->terms.client);
+    parse_node_key(job, WW_CONTRACT_PROVIDER, &job->terms.provider);
+    ww_contract_gather(&job->terms, job->declaration, job->declaration_size, &eyes, &job->evidence);
+    ww_public_key_destroy(job->keys[WW_CONTRACT_CLIENT]);
+    ww_public_key_destroy(job->keys[WW_CONTRACT_PROVIDER]);
 }
 
 static void fill_party(const struct arbiter *arbiter, const struct ww_id *network,
                        struct ww_hook_close_party *party)
 {
-    struct arbiter_account account;
+    struct ww_account account;
 
-    arbiter_account(arbiter, network, &account);
-    party->strikes = arbiter_strikes(arbiter, network);
+    ww_account_get(arbiter->ledger, network, &account);
+    party->strikes = ww_account_strikes(arbiter->ledger, network, arbiter_now_s(arbiter));
     party->disputes = account.disputes;
     party->differences = account.halvings;
 }
@@ -184,7 +150,7 @@ static bool may_settle(struct arbiter *arbiter, const struct ww_contract *before
     ww_contract_examine(&terms, evidence);
     ww_contract_weigh(&terms, &claims);
     if (claims.difference == 0 || !claims.forgivable ||
-        !arbiter_may_forgive(arbiter, &terms, claims.difference))
+        !ww_account_may_forgive(arbiter->ledger, &terms, claims.difference, arbiter_now_s(arbiter)))
         return false;
     request.bytes = terms.bytes;
     request.client_bytes = claims.client;
@@ -234,7 +200,9 @@ void arbiter_verify(struct arbiter *arbiter, struct arbiter_contract *contract)
     job->has_key[WW_CONTRACT_PROVIDER] =
         arbiter_public_key(arbiter, &job->terms.provider, job->spki[WW_CONTRACT_PROVIDER]) == 0;
     if (job->terms.closes[WW_CONTRACT_PROVIDER].declaration_size > 0 &&
-        arbiter_case_declaration(arbiter, &job->terms.id, job->declaration, &job->declaration_size))
+        (job->terms.list_version != WW_ADDRESS_LIST_VERSION ||
+         arbiter_case_declaration(arbiter, &job->terms.id, job->declaration,
+                                  &job->declaration_size)))
         job->declaration_size = 0;
     if (ww_pool_submit(arbiter->pool, &job->job))
         ww_free(job);
@@ -269,21 +237,6 @@ static void check(void *arg)
     ww_public_key_destroy(key);
 }
 
-static void fill_close(const struct ww_close *record, struct ww_contract_close *close)
-{
-    close->present = true;
-    close->reason = record->reason;
-    close->bytes_up = record->bytes_up;
-    close->bytes_down = record->bytes_down;
-    memcpy(close->epoch, record->epoch, sizeof(close->epoch));
-    close->first_ms = record->first_ms;
-    close->last_ms = record->last_ms;
-    close->declaration_size = (uint16_t)record->declaration_size;
-    close->receipt.size = (uint8_t)record->receipt_size;
-    memcpy(close->receipt.bytes, record->receipt, record->receipt_size);
-    memcpy(close->signature, record->signature, sizeof(close->signature));
-}
-
 /* What the record has no room for, in the same batch. */
 static int keep(struct arbiter *arbiter, const struct ww_contract *terms,
                 const struct ww_contract_event *event, const struct close_job *job)
@@ -312,7 +265,7 @@ static int take(struct close_job *job)
         return WW_ESHUTDOWN;
     event.party = ww_hash_equal(&contract->terms.client, &job->party) ? WW_CONTRACT_CLIENT
                                                                       : WW_CONTRACT_PROVIDER;
-    fill_close(&job->record, &event.close);
+    ww_contract_close_fill(&job->record, &event.close);
     event.receipt = job->receipt;
     int rc = contract->terms.state == WW_CONTRACT_OFFERED
                  ? WW_ESTATE

@@ -197,6 +197,23 @@ uint64_t ww_contract_deadline_ms(const struct ww_contract *contract,
 
 /* --- claims --------------------------------------------------------------------------------- */
 
+/* A close as it came, without what the record has no room for. */
+void ww_contract_close_fill(const struct ww_close *record, struct ww_contract_close *close);
+/* Who verifies, and judges addresses, for ww_contract_gather. */
+struct ww_contract_eyes {
+    void *arg;
+    /* Whether the signature is good that follows the signed bytes. */
+    bool (*is_signed)(void *arg, enum ww_contract_party signer, const char *context,
+                      const uint8_t *bytes, size_t signed_size);
+    /* Whether the contract's address list denies it. */
+    bool (*is_denied)(void *arg, const struct ww_dest *dest);
+};
+/* Looks at every signature that may be evidence: receipts in the closes and held, and the
+ * declaration of the provider's close (size 0: there is none, or its list can't be computed). */
+void ww_contract_gather(const struct ww_contract *contract, const uint8_t *declaration,
+                        size_t declaration_size, const struct ww_contract_eyes *eyes,
+                        struct ww_contract_evidence *evidence);
+
 struct ww_contract_claims {
     uint64_t client;     /* raised to its own receipts */
     uint64_t provider;   /* raised to the client's receipts; at most the contract, and those plus

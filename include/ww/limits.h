@@ -67,7 +67,7 @@
 #define WW_EXPIRED_GRACE_S 120             /* after expiry, for both sides to report: the clocks may differ by this */
 #define WW_RESTART_GRACE_S 120             /* protocol: after a restart, for nodes to come back and report */
 #define WW_CONTRACT_TIME_S_MAX (1ULL << 40) /* no time is later: sums of times and waits stay far below 2^63 */
-#define WW_CLOSE_SILENCE_S 60              /* protocol: one side silent after the other closed */
+#define WW_CLOSE_SILENCE_S 60              /* protocol: one side silent after the other closed, or was banned */
 #define WW_ALIVE_EVERY_S 60                /* protocol: a side says so often that a contract goes on … */
 #define WW_ALIVE_SILENCE_S 600             /* … and without a sign of life for so long it ends */
 #define WW_UPTIME_EVERY_S 60               /* protocol: the arbiter's up-time is stored every minute */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "world.h"
+#include "ww/account.h"
 
 #define TICK_US   (250 * MS)
 #define JUDGE_US  (60 * S)
@@ -55,6 +56,17 @@ static void recall(struct world *world, struct deal *deal)
     }
 }
 
+static void drop_declaration(struct world *world, const struct deal *deal)
+{
+    const void *value = NULL;
+    size_t size = 0;
+    char key[WORLD_CASE_KEY];
+
+    world_case_key(world, deal, key);
+    if (ww_ledger_get(world->arbiter.ledger, key, &value, &size) == 0)
+        CHECK(world, ww_ledger_put(world->arbiter.ledger, key, NULL, 0) == 0, "a case stays");
+}
+
 int arbiter_sim_apply(struct world *world, struct deal *deal, struct ww_contract_event *event)
 {
     static const char *const names[] = {"accept",   "decline", "opened",  "close", "alive",
@@ -77,9 +89,13 @@ int arbiter_sim_apply(struct world *world, struct deal *deal, struct ww_contract
     if (event->party == WW_CONTRACT_PROVIDER || event->kind == WW_CONTRACT_EV_OPENED ||
         event->kind == WW_CONTRACT_EV_ACCEPT)
         deal->heard_us = world->now_us;
+    CHECK(world, ww_account_book(world->arbiter.ledger, &after, &outcome, event->now_s) == 0,
+          "what a step means for its networks is not written");
     oracle_step(world, deal, &after, &outcome, &booked);
     deal->terms = after;
     deal->is_live = !booked.gone;
+    if (booked.gone)
+        drop_declaration(world, deal);
     if (outcome.action == WW_CONTRACT_VERIFY)
         deal->is_verifying = true; /* until court_verify, or a crash */
     if (outcome.action == WW_CONTRACT_RECALL)
@@ -128,8 +144,6 @@ static void fill_terms(struct world *world, struct deal *deal, uint64_t bytes)
         .stat_id = 1,
         .price_ppm = 1000000,
         .list_version = 1,
-        .window_bytes = world_random(world, 0, 2) ? world_random(world, 65536, 90000)
-                                                  : WW_CONTRACT_WINDOW_BYTES,
         .issued_s = now.now_s,
         .open_by_s = now.now_s + WW_OPEN_BY_S,
         .expires_s = now.now_s + WW_EXPIRES_S,
@@ -137,6 +151,11 @@ static void fill_terms(struct world *world, struct deal *deal, uint64_t bytes)
         .waiting_since_ms = now.now_ms,
         .alive_ms = now.now_ms,
     };
+    uint64_t asked =
+        world_random(world, 0, 2) ? world_random(world, 65536, 90000) : WW_CONTRACT_WINDOW_BYTES;
+    terms->window_bytes = ww_account_window_cap(world->arbiter.ledger, terms, asked);
+    CHECK(world, terms->window_bytes == standing_window(world, deal, asked),
+          "deal %zu has a window cap of %llu", number, (unsigned long long)terms->window_bytes);
     deal->part_count = world_random(world, 0, WORLD_ASSETS);
     for (size_t i = 0; i < deal->part_count; i++) {
         snprintf(deal->parts[i].asset, sizeof(deal->parts[i].asset), "%s", assets[i]);
@@ -210,18 +229,18 @@ static void take_alive(struct world *world, struct deal *deal, const struct mail
     (void)arbiter_sim_apply(world, deal, &event);
 }
 
-static void fill_close(const struct ww_close *record, struct ww_contract_close *close)
+/* As arbiter_case.c, in the batch of the close. */
+static void keep_declaration(struct world *world, const struct deal *deal,
+                             enum ww_contract_party party, const struct ww_close *record)
 {
-    close->present = true;
-    close->reason = record->reason;
-    close->bytes_up = record->bytes_up;
-    close->bytes_down = record->bytes_down;
-    memcpy(close->epoch, record->epoch, sizeof(close->epoch));
-    close->first_ms = record->first_ms;
-    close->last_ms = record->last_ms;
-    close->receipt.size = (uint8_t)record->receipt_size;
-    memcpy(close->receipt.bytes, record->receipt, record->receipt_size);
-    memcpy(close->signature, record->signature, sizeof(close->signature));
+    char key[WORLD_CASE_KEY];
+
+    if (party == WW_CONTRACT_PROVIDER && record->declaration_size &&
+        deal->terms.state != WW_CONTRACT_OFFERED && !deal->terms.closes[party].present)
+        CHECK(world,
+              ww_ledger_put(world->arbiter.ledger, world_case_key(world, deal, key),
+                            record->declaration, record->declaration_size) == 0,
+              "a declaration is not kept");
 }
 
 static void take_close(struct world *world, struct deal *deal, const struct mail *mail)
@@ -238,7 +257,9 @@ static void take_close(struct world *world, struct deal *deal, const struct mail
         answer(world, MAIL_CLOSE_DONE, mail->party, mail->deal);
         return;
     }
-    fill_close(&record, &event.close);
+    ww_contract_close_fill(&record, &event.close);
+    event.receipt = mail->second;
+    keep_declaration(world, deal, event.party, &record);
     if (mail->party == deal->provider)
         court_note_receipt(world, deal, &event.close.receipt);
     if (arbiter_sim_apply(world, deal, &event))

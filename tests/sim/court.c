@@ -3,51 +3,90 @@
 #include <string.h>
 
 #include "world.h"
+#include "ww/account.h"
 
-static void look(const struct world *world, const struct deal *deal, enum ww_contract_party signer,
-                 const struct ww_contract_receipt *from, struct ww_contract_sight *sight)
+struct court {
+    const struct world *world;
+    const struct deal *deal;
+};
+
+static bool is_signed(void *arg, enum ww_contract_party signer, const char *context,
+                      const uint8_t *bytes, size_t signed_size)
 {
-    size_t signed_size = 0;
+    const struct court *court = arg;
 
-    sight->valid =
-        from->size > 0 &&
-        ww_wire_receipt_decode(from->bytes, from->size, &sight->receipt, &signed_size) == 0 &&
-        ww_id_equal(&sight->receipt.contract_id, &deal->id) &&
-        sign_is_good(&world->parties[world_party(deal, signer)], "ww receipt 1", from->bytes,
-                     signed_size, from->bytes + signed_size);
+    return sign_is_good(&court->world->parties[world_party(court->deal, signer)], context, bytes,
+                        signed_size, bytes + signed_size);
+}
+
+bool court_is_denied(void *arg, const struct ww_dest *dest)
+{
+    (void)arg;
+    return dest->kind == WW_DEST_IPV4 && dest->address[0] == 10;
+}
+
+static void note(struct deal *deal, const struct ww_contract_sight *sight)
+{
+    if (sight->valid)
+        deal->reached_bytes = WW_MAX(deal->reached_bytes, sight->receipt.bytes_received +
+                                                              sight->receipt.bytes_acknowledged);
+}
+
+static void gather(const struct world *world, const struct deal *deal,
+                   const struct ww_contract *terms, struct ww_contract_evidence *evidence)
+{
+    struct court court = {world, deal};
+    const struct ww_contract_eyes eyes = {&court, is_signed, court_is_denied};
+
+    const void *declaration = NULL;
+    char key[WORLD_CASE_KEY];
+    size_t size = 0;
+
+    if (!terms->closes[WW_CONTRACT_PROVIDER].declaration_size ||
+        ww_ledger_get(world->arbiter.ledger, world_case_key(world, deal, key), &declaration, &size))
+        size = 0;
+    ww_contract_gather(terms, declaration, size, &eyes, evidence);
 }
 
 void court_note_receipt(struct world *world, struct deal *deal,
                         const struct ww_contract_receipt *receipt)
 {
-    struct ww_contract_sight sight;
+    struct ww_contract terms = {.id = deal->id, .held[WW_CONTRACT_PROVIDER] = *receipt};
+    struct ww_contract_evidence evidence;
 
-    look(world, deal, WW_CONTRACT_CLIENT, receipt, &sight);
-    if (sight.valid)
-        deal->reached_bytes = WW_MAX(deal->reached_bytes, sight.receipt.bytes_received +
-                                                              sight.receipt.bytes_acknowledged);
+    gather(world, deal, &terms, &evidence);
+    note(deal, &evidence.sights[WW_CONTRACT_CLIENT][1]);
+}
+
+/* As in arbiter_proof.c; the policy forgives by chance. */
+static bool may_settle(struct world *world, const struct deal *deal,
+                       const struct ww_contract_evidence *evidence)
+{
+    struct ww_contract terms = deal->terms;
+    struct ww_contract_claims claims;
+
+    ww_contract_examine(&terms, evidence);
+    ww_contract_weigh(&terms, &claims);
+    if (terms.state == WW_CONTRACT_DISPUTED || claims.difference == 0 || !claims.forgivable)
+        return false;
+    if (!ww_account_may_forgive(world->arbiter.ledger, &terms, claims.difference,
+                                world_wall_s(world))) {
+        world->capped++;
+        return false;
+    }
+    return world_chance(world, world->forgive_ppm);
 }
 
 void court_verify(struct world *world, struct deal *deal)
 {
     struct ww_contract_evidence evidence;
     struct ww_contract_event event = {.kind = WW_CONTRACT_EV_VERIFIED, .evidence = &evidence};
-    const struct ww_contract *terms = &deal->terms;
 
-    memset(&evidence, 0, sizeof(evidence));
-    for (int signer = 0; signer < 2; signer++) {
-        const struct ww_contract_close *close = &terms->closes[!signer];
-
-        if (close->present)
-            look(world, deal, (enum ww_contract_party)signer, &close->receipt,
-                 &evidence.sights[signer][0]);
-        look(world, deal, (enum ww_contract_party)signer, &terms->held[!signer],
-             &evidence.sights[signer][1]);
-    }
-    court_note_receipt(world, deal, &terms->closes[WW_CONTRACT_PROVIDER].receipt);
-    court_note_receipt(world, deal, &terms->held[WW_CONTRACT_PROVIDER]);
+    gather(world, deal, &deal->terms, &evidence);
+    note(deal, &evidence.sights[WW_CONTRACT_CLIENT][0]);
+    note(deal, &evidence.sights[WW_CONTRACT_CLIENT][1]);
     deal->is_verifying = false;
-    event.forgive = world_chance(world, world->forgive_ppm);
+    event.forgive = may_settle(world, deal, &evidence);
     (void)arbiter_sim_apply(world, deal, &event);
 }
 

@@ -35,12 +35,77 @@ static void replay_receipt(const struct world *world, const struct deal *deal,
     }
 }
 
+/* Of the right contract, and signed by the wrong key. */
+static void invent(const struct world *world, const struct deal *deal, struct ww_close *record)
+{
+    const struct party *provider = &world->parties[deal->provider];
+    struct ww_declaration declaration = {.contract_id = deal->id,
+                                         .batch = 1,
+                                         .list_version = 1,
+                                         .dest_count = 1,
+                                         .dests = {sim_dest(false)}};
+    struct ww_buf out = {.data = record->declaration,
+                         .capacity = sizeof(record->declaration),
+                         .limit = sizeof(record->declaration)};
+
+    declaration.dests[0].address[0] = 10;
+    if (ww_wire_declaration_encode(&declaration, &out))
+        return;
+    record->declaration_size = out.size;
+    record->reason = WW_CLOSE_DENIED;
+    size_t signed_size = out.size - WW_SIGNATURE_BYTES;
+    sign_bytes(provider, "ww declaration 1", record->declaration, signed_size,
+               record->declaration + signed_size);
+}
+
+static void make_second(const struct deal *deal, const struct party *signer, struct side *holder,
+                        struct ww_receipt receipt)
+{
+    struct ww_buf out = {.data = holder->second,
+                         .capacity = sizeof(holder->second),
+                         .limit = sizeof(holder->second)};
+
+    receipt.contract_id = deal->id;
+    receipt.sequence += 1000; /* later, and less */
+    receipt.bytes_received -= receipt.bytes_received > 0;
+    if (ww_wire_receipt_encode(&receipt, &out))
+        return;
+    holder->second_size = out.size;
+    sign_bytes(signer, "ww receipt 1", holder->second, out.size - WW_SIGNATURE_BYTES,
+               holder->second + out.size - WW_SIGNATURE_BYTES);
+}
+
+void lies_sign_second(struct world *world, struct deal *deal, enum ww_contract_party signer,
+                      const struct ww_receipt *receipt)
+{
+    const struct party *party = &world->parties[world_party(deal, signer)];
+
+    if (party->lie == LIE_BACK && world_chance(world, 300000))
+        make_second(deal, party, &deal->sides[!signer], *receipt);
+}
+
+static void frame(const struct deal *deal, const struct party *party, struct side *own)
+{
+    struct ww_receipt receipt;
+
+    if (own->close.receipt.size &&
+        ww_wire_receipt_decode(own->close.receipt.bytes, own->close.receipt.size, &receipt, NULL) ==
+            0)
+        make_second(deal, party, own, receipt);
+}
+
 static void lie(const struct world *world, const struct deal *deal, unsigned sent, enum lie how,
                 struct ww_close *record)
 {
     switch (how) {
     case LIE_NONE:
     case LIE_SILENT:
+    case LIE_DENIED: /* as it opens streams */
+    case LIE_BACK:   /* as it signs receipts */
+    case LIE_FRAME:
+        return;
+    case LIE_INVENT:
+        invent(world, deal, record);
         return;
     case LIE_TWICE:
         record->bytes_down += sent % 2 ? 4096 : 0;
@@ -62,6 +127,9 @@ static void lie(const struct world *world, const struct deal *deal, unsigned sen
     case LIE_FAR:
         record->bytes_down += 3 << 20;
         return;
+    case LIE_TAIL:
+        record->bytes_down += record->bytes_down / 200;
+        return;
     case LIE_FORGE:
         forge_receipt(record);
         return;
@@ -74,10 +142,10 @@ static void lie(const struct world *world, const struct deal *deal, unsigned sen
     }
 }
 
-size_t lies_encode_close(struct world *world, const struct deal *deal, enum ww_contract_party side,
+size_t lies_encode_close(struct world *world, struct deal *deal, enum ww_contract_party side,
                          uint8_t bytes[WORLD_CLOSE_BYTES])
 {
-    const struct side *own = &deal->sides[side];
+    struct side *own = &deal->sides[side];
     const struct party *party = &world->parties[world_party(deal, side)];
     struct ww_close record = {.contract_id = deal->id, .party = party->node};
     struct ww_buf out = {.data = bytes, .capacity = WORLD_CLOSE_BYTES, .limit = WORLD_CLOSE_BYTES};
@@ -90,6 +158,10 @@ size_t lies_encode_close(struct world *world, const struct deal *deal, enum ww_c
     record.reason = own->close.reason;
     record.receipt_size = own->close.receipt.size;
     memcpy(record.receipt, own->close.receipt.bytes, record.receipt_size);
+    record.declaration_size = own->proof_size;
+    memcpy(record.declaration, own->proof, own->proof_size);
+    if (party->lie == LIE_FRAME)
+        frame(deal, party, own);
     lie(world, deal, own->closes_sent, party->lie, &record);
     record.first_ms = record.last_ms = record.bytes_up + record.bytes_down ? 1 : 0;
     if (ww_wire_close_encode(&record, &out)) {

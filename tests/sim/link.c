@@ -53,7 +53,17 @@ static void on_sign(void *arg, enum sim_side side, const uint8_t *bytes, size_t 
           "a receipt without form");
     uint64_t *most = &deal_of(link, &receipt.contract_id)->signed_bytes[side];
     *most = WW_MAX(*most, receipt.bytes_received + receipt.bytes_acknowledged);
+    lies_sign_second(link->world, deal_of(link, &receipt.contract_id), (enum ww_contract_party)side,
+                     &receipt);
     sign_bytes(signer_of(link, side), "ww receipt 1", bytes, size, signature);
+}
+
+static bool on_verify_declaration(const struct link *link, const uint8_t *bytes, size_t size)
+{
+    size_t signed_size = size - WW_SIGNATURE_BYTES;
+
+    return sign_is_good(signer_of(link, SIM_CLIENT), "ww declaration 1", bytes, signed_size,
+                        bytes + signed_size);
 }
 
 static int on_verify(void *arg, enum sim_side signer, const uint8_t *bytes, size_t size)
@@ -64,6 +74,25 @@ static int on_verify(void *arg, enum sim_side signer, const uint8_t *bytes, size
                         bytes + signed_size)
                ? 0
                : WW_EAUTH;
+}
+
+/* As provider_declare.c: one signed destination that the list denies is enough. */
+static void on_declared(void *arg, const struct ww_declaration *declaration, const uint8_t *bytes,
+                        size_t size)
+{
+    struct link *link = arg;
+    struct deal *deal = deal_of(link, &declaration->contract_id);
+    struct side *side = &deal->sides[WW_CONTRACT_PROVIDER];
+
+    CHECK(link->world, on_verify_declaration(link, bytes, size), "a declaration is not signed");
+    for (size_t i = 0; i < declaration->dest_count; i++) {
+        if (!court_is_denied(NULL, &declaration->dests[i]) || side->state != SIDE_OPEN)
+            continue;
+        side->proof_size = size;
+        memcpy(side->proof, bytes, size);
+        link->denied = deal;
+        return;
+    }
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -96,7 +125,7 @@ int link_open(struct world *world, size_t client, size_t provider)
     link->world = world;
     link->client = client;
     link->provider = provider;
-    link->owner = (struct sim_owner){link, on_opening, on_sign, on_verify};
+    link->owner = (struct sim_owner){link, on_opening, on_sign, on_verify, on_declared};
     memcpy(epochs[SIM_CLIENT], world->parties[client].epoch, WW_EPOCH_SIZE);
     memcpy(epochs[SIM_PROVIDER], world->parties[provider].epoch, WW_EPOCH_SIZE);
     link->sim = sim_try_create_for(ww_prng_next(&world->prng), epochs, &link->owner);
@@ -189,6 +218,35 @@ void link_break(struct link *link, int crashed)
 
 /* --- traffic ---------------------------------------------------------------------------------- */
 
+/* What the client's streams are for, signed; the liar's has an address of a private network. */
+static void declare(struct link *link)
+{
+    struct world *world = link->world;
+    const struct party *client = &world->parties[link->client];
+    struct ww_transfer *transfer = link->sim->ends[SIM_CLIENT].transfer;
+    struct ww_transfer_contract_info info[4];
+    size_t count = ww_transfer_contracts(transfer, info, 4);
+    uint8_t bytes[WORLD_PROOF_BYTES];
+    struct ww_buf out = {.data = bytes, .capacity = sizeof(bytes), .limit = sizeof(bytes)};
+    struct ww_declaration declaration = {.batch = link->batch + 1,
+                                         .list_version = 1,
+                                         .dest_count = 2,
+                                         .dests = {sim_dest(false), sim_dest(true)}};
+
+    if (count == 0 || info[0].state != WW_TC_CURRENT ||
+        ww_transfer_declaration_is_waiting(transfer))
+        return;
+    declaration.contract_id = info[0].id;
+    memcpy(declaration.epoch, client->epoch, WW_EPOCH_SIZE);
+    if (client->lie == LIE_DENIED && world_chance(world, 100000))
+        declaration.dests[1].address[0] = 10;
+    CHECK(world, ww_wire_declaration_encode(&declaration, &out) == 0, "no declaration");
+    sign_bytes(client, "ww declaration 1", bytes, out.size - WW_SIGNATURE_BYTES,
+               bytes + out.size - WW_SIGNATURE_BYTES);
+    if (ww_transfer_declare(transfer, bytes, out.size, link->sim->now_us) == 0)
+        link->batch++;
+}
+
 static void send_something(struct link *link)
 {
     struct world *world = link->world;
@@ -199,6 +257,8 @@ static void send_something(struct link *link)
     if (link->streams_left && !link->is_ending && world_chance(world, 400000) &&
         sim_open(sim, is_flow, world_random(world, 0, 120000), true, &id) == 0)
         link->streams_left--;
+    if (world_chance(world, 100000))
+        declare(link);
     for (id = 0; id < STREAMS_OPEN && sim->ends[SIM_CLIENT].streams[id].is_known; id++) {
         if (!sim->ends[SIM_CLIENT].streams[id].is_flow ||
             !sim->ends[SIM_CLIENT].streams[id].is_accepted)
@@ -250,7 +310,10 @@ void link_run(struct link *link, uint64_t duration_us)
         hand_on(link, (enum sim_side)side);
     }
     end_missing(link, SIM_CLIENT, false);
-    end_when_done(link);
+    if (link->denied)
+        link_break(link, -1);
+    else
+        end_when_done(link);
 }
 
 /* --- contracts -------------------------------------------------------------------------------- */

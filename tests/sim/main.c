@@ -12,7 +12,7 @@ struct options {
 
 struct totals {
     uint64_t contracts, settled, voids, disputes, forgiven, bans, crashes, outages, disk_faults,
-        steps, equal, repairs, shorts[3];
+        steps, equal, repairs, denied, pairs, strikes, doublings, capped, shorts[3];
 };
 
 static int usage(void)
@@ -61,6 +61,11 @@ static void add(struct totals *totals, const struct world *world)
     totals->steps += world->step;
     totals->repairs += world->repairs;
     totals->equal += world->equal_counts;
+    totals->strikes += world->strikes;
+    totals->denied += world->denied;
+    totals->pairs += world->pairs;
+    totals->doublings += world->doublings;
+    totals->capped += world->capped;
     for (int i = 0; i < 3; i++)
         totals->shorts[i] += world->shorts[i];
 }
@@ -81,10 +86,13 @@ int main(int count, char **values)
         add(&totals, world);
     }
     double took_s = (double)(ww_clock_mono_us() - began_us) / 1e6;
-    printf("%" PRIu64 " settled, %" PRIu64 " void, %" PRIu64 " disputes, %" PRIu64
-           " forgiven, %" PRIu64 " bans; %" PRIu64 " clean ends with equal counts\n",
-           totals.settled, totals.voids, totals.disputes, totals.forgiven, totals.bans,
-           totals.equal);
+    printf("%" PRIu64 " settled, %" PRIu64 " void, %" PRIu64 " disputes (%" PRIu64
+           " by a declaration, %" PRIu64 " by two receipts), %" PRIu64 " forgiven, %" PRIu64
+           " not by the day's cap, %" PRIu64 " strikes, %" PRIu64 " bans\n",
+           totals.settled, totals.voids, totals.disputes, totals.denied, totals.pairs,
+           totals.forgiven, totals.capped, totals.strikes, totals.bans);
+    printf("%" PRIu64 " clean ends with equal counts; windows doubled back %" PRIu64 " times\n",
+           totals.equal, totals.doublings);
     printf("%" PRIu64 " crashes of parties, %" PRIu64 " of the arbiter, %" PRIu64
            " of them by a disk fault, %" PRIu64 " torn; trace %016" PRIx64 "\n",
            totals.crashes, totals.outages, totals.disk_faults, totals.repairs, trace_hash);

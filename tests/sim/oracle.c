@@ -83,6 +83,40 @@ static void check_held(struct world *world, const struct deal *deal,
     }
 }
 
+/* An honest side has handed in two receipts of the other's that contradict each other. */
+static bool is_pair_there(const struct world *world, const struct deal *deal,
+                          const struct ww_contract *after, enum ww_contract_party signer)
+{
+    const struct side *holder = &deal->sides[!signer];
+    const struct ww_contract_close *close = &after->closes[!signer];
+    const struct ww_contract_receipt *held = &after->held[!signer];
+    struct ww_receipt a, b;
+
+    return is_honest(world, deal, (enum ww_contract_party) !signer) && close->present &&
+           holder->second_size && held->size == holder->second_size &&
+           memcmp(held->bytes, holder->second, held->size) == 0 &&
+           ww_wire_receipt_decode(close->receipt.bytes, close->receipt.size, &a, NULL) == 0 &&
+           ww_wire_receipt_decode(held->bytes, held->size, &b, NULL) == 0 &&
+           ww_receipts_contradict(&a, &b);
+}
+
+/* What an honest side has proven against the other is not settled as if it were nothing. */
+static void check_proofs(const struct world *world, const struct deal *deal,
+                         const struct ww_contract *after)
+{
+    size_t number = (size_t)(deal - world->deals);
+
+    if (deal->terms.state == WW_CONTRACT_DISPUTED)
+        return;
+    for (int signer = 0; signer < 2; signer++)
+        CHECK(world, !is_pair_there(world, deal, after, (enum ww_contract_party)signer),
+              "deal %zu: settled over two receipts that contradict each other", number);
+    CHECK(world,
+          !is_honest(world, deal, WW_CONTRACT_PROVIDER) ||
+              !after->closes[WW_CONTRACT_PROVIDER].declaration_size,
+          "deal %zu: settled over a declaration", number);
+}
+
 /* Floor of the share of each part; of a split's two steps together, give or take one unit. */
 static void check_paid(struct world *world, struct deal *deal, const struct ww_contract *after,
                        uint64_t used, bool was_split)
@@ -121,12 +155,14 @@ void oracle_step(struct world *world, struct deal *deal, const struct ww_contrac
     if (after->state >= WW_CONTRACT_OPEN)
         deal->was_opened = true;
     add_paid(world, deal, booked);
+    standing_step(world, deal, outcome);
     switch (outcome->action) {
     case WW_CONTRACT_VOID:
         CHECK(world, after->state < WW_CONTRACT_OPEN, "deal %zu: an open contract is void", number);
         world->voids++;
         break;
     case WW_CONTRACT_SETTLE:
+        check_proofs(world, deal, after);
         check_share(world, deal, after, outcome->used);
         check_held(world, deal, after, outcome->used);
         check_paid(world, deal, after, outcome->used, was_split);
@@ -138,6 +174,9 @@ void oracle_step(struct world *world, struct deal *deal, const struct ww_contrac
         world->disputes++;
         break;
     case WW_CONTRACT_DISPUTE:
+        world->denied += (after->proofs & WW_PROOF_CLIENT_DENIED) != 0;
+        world->pairs +=
+            (after->proofs & (WW_PROOF_CLIENT_RECEIPTS | WW_PROOF_PROVIDER_RECEIPTS)) != 0;
         world->disputes++;
         break;
     case WW_CONTRACT_NOTHING:
@@ -181,6 +220,7 @@ void oracle_committed(struct world *world)
         deal->durable_size = ww_contract_encode(&deal->terms, deal->durable);
     }
     memcpy(world->arbiter.durable_banned, world->arbiter.banned, sizeof(world->arbiter.banned));
+    standing_committed(world);
 }
 
 static void find_record(void *arg, const struct ww_id *id, const struct ww_id *payer, bool disputed,
@@ -244,6 +284,7 @@ void oracle_restarted(struct world *world)
           memcmp(world->arbiter.banned, world->arbiter.durable_banned,
                  sizeof(world->arbiter.banned)) == 0,
           "a ban is lost");
+    standing_restarted(world);
     check_earned(world);
     oracle_books(world);
 }
@@ -271,6 +312,12 @@ void oracle_counts(struct world *world, const struct link *link)
     }
 }
 
+static void case_is_left(void *arg, const char *key, const void *value, size_t size)
+{
+    (void)value, (void)size;
+    CHECK((struct world *)arg, false, "%s is left of a contract that is gone", key);
+}
+
 void oracle_end(struct world *world)
 {
     struct ww_ledger_report report;
@@ -278,6 +325,7 @@ void oracle_end(struct world *world)
     oracle_books(world);
     check_earned(world);
     CHECK(world, ww_ledger_contract_count(world->arbiter.ledger) == 0, "money is held for ever");
+    ww_ledger_each_fact(world->arbiter.ledger, WORLD_CASES, case_is_left, world);
     CHECK(world, ww_ledger_verify(world->arbiter.store, &report) == 0 && report.ok,
           "the store is wrong: %s", report.why);
     for (size_t i = 0; i < report.asset_count; i++)

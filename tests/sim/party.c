@@ -32,6 +32,8 @@ void party_ended(struct world *world, struct deal *deal, enum ww_contract_party 
         close->reason = WW_CLOSE_DONE;
     if (!own->was_opened)
         close->reason = WW_CLOSE_NEVER_OPENED;
+    if (own->proof_size)
+        close->reason = WW_CLOSE_DENIED;
     close->bytes_up = counts->bytes_up;
     close->bytes_down = counts->bytes_down;
     close->first_ms = close->last_ms = counts->bytes_up + counts->bytes_down ? 1 : 0;
@@ -136,6 +138,8 @@ static void send_close(struct world *world, size_t number, enum ww_contract_part
 
     deal->sides[side].retry_us = world->now_us + world_random(world, 1 * S, 8 * S);
     mail.size = lies_encode_close(world, deal, side, mail.bytes);
+    mail.second.size = (uint8_t)deal->sides[side].second_size;
+    memcpy(mail.second.bytes, deal->sides[side].second, mail.second.size);
     deal->sides[side].closes_sent++;
     if (mail.size)
         mail_send(world, &mail);

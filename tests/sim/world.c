@@ -1,4 +1,5 @@
 /* A run of one seed: who there is, how time passes, what goes wrong, and how it ends. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,13 +33,22 @@ struct deal *world_find(struct world *world, const struct ww_id *id)
                : NULL;
 }
 
+const char *world_case_key(const struct world *world, const struct deal *deal,
+                           char key[WORLD_CASE_KEY])
+{
+    snprintf(key, WORLD_CASE_KEY, WORLD_CASES "%zu", (size_t)(deal - world->deals));
+    return key;
+}
+
 /* --- beginning -------------------------------------------------------------------------------- */
 
 static enum lie draw_lie(struct world *world, bool is_provider)
 {
-    static const enum lie clients[] = {LIE_SILENT, LIE_TWICE, LIE_UNDER, LIE_SHAVE, LIE_NEVER};
+    static const enum lie clients[] = {LIE_SILENT, LIE_TWICE,  LIE_UNDER, LIE_SHAVE,
+                                       LIE_NEVER,  LIE_DENIED, LIE_BACK,  LIE_FRAME};
     static const enum lie providers[] = {LIE_SILENT, LIE_TWICE, LIE_OVER,  LIE_FAR,
-                                         LIE_FORGE,  LIE_STALE, LIE_REPLAY};
+                                         LIE_TAIL,   LIE_FORGE, LIE_STALE, LIE_REPLAY,
+                                         LIE_INVENT, LIE_BACK,  LIE_FRAME};
 
     if (!world_chance(world, 350000))
         return LIE_NONE;
@@ -255,6 +265,7 @@ void world_run(struct world *world, uint64_t seed)
     CHECK(world, ww_store_memory_create(&world->arbiter.store) == 0, "no store");
     arbiter_sim_open(world);
     grant(world);
+    standing_begin(world);
     world->is_healed = true; /* the grants are durable before anything goes wrong */
     arbiter_sim_turn(world);
     world->is_healed = false;

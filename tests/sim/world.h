@@ -19,7 +19,8 @@
 #define WORLD_NETWORKS_MAX 6
 #define WORLD_MAIL_MAX     2048
 #define WORLD_ASSETS       2
-#define WORLD_CLOSE_BYTES  384 /* an encoded close without a declaration */
+#define WORLD_CLOSE_BYTES  768 /* an encoded close, with a declaration */
+#define WORLD_PROOF_BYTES  320 /* a declaration of a few destinations */
 
 #define MS 1000ULL
 #define S  1000000ULL
@@ -33,9 +34,14 @@ enum lie {
     LIE_NEVER,  /* a client: that it never opened */
     LIE_OVER,   /* a provider: half a window more */
     LIE_FAR,    /* a provider: far more */
+    LIE_TAIL,   /* a provider: half a percent more */
     LIE_FORGE,  /* a provider: a receipt with higher numbers */
     LIE_STALE,  /* a provider: reports without the receipt */
     LIE_REPLAY, /* a provider: another contract's receipt */
+    LIE_DENIED, /* a client: asks for a private address */
+    LIE_INVENT, /* a provider: makes a declaration itself */
+    LIE_BACK,   /* either: signs receipts that contradict each other */
+    LIE_FRAME,  /* either: makes a second receipt of the other side itself */
 };
 
 struct party {
@@ -70,6 +76,8 @@ struct side {
     bool was_opened, is_confirmed, is_clean;
     uint64_t retry_us, alive_us;
     unsigned closes_sent;
+    size_t proof_size, second_size; /* a declaration that is proof; a contradicting receipt */
+    uint8_t proof[WORLD_PROOF_BYTES], second[WW_RECEIPT_BYTES_MAX];
     struct ww_contract_close close; /* honest; lies are added when it is sent */
 };
 
@@ -128,6 +136,7 @@ struct mail {
     uint64_t number; /* REQUEST: bytes; ANSWER: 0 declines, else the window */
     size_t size;
     uint8_t bytes[WORLD_CLOSE_BYTES];
+    struct ww_contract_receipt second; /* CLOSE */
 };
 
 struct link {
@@ -140,6 +149,14 @@ struct link {
     uint64_t paused_until_us;
     uint64_t streams_left;
     bool is_ending;
+    uint64_t batch;      /* of the client's declarations */
+    struct deal *denied; /* its client has declared what the list denies */
+};
+
+/* A network as the arbiter knows it. */
+struct standing {
+    uint64_t day, paid, forgiven; /* that day, with others */
+    uint64_t halvings, calm, disputes, strikes;
 };
 
 enum judge { JUDGE_RULES, JUDGE_RANDOM, JUDGE_NEVER };
@@ -174,10 +191,11 @@ struct world {
     size_t mail_count;
     uint64_t mail_order;
     struct arbiter_sim arbiter;
+    struct standing standings[WORLD_NETWORKS_MAX], durable_standings[WORLD_NETWORKS_MAX];
     /* An honest provider got less than the receipt that it held and could not hand in, since it and
      * the arbiter could not talk: in the minute after a ban, for ten minutes, for a day. */
     uint64_t shorts[3];
-    uint64_t repairs, durable_batches;
+    uint64_t repairs, durable_batches, denied, pairs, strikes, doublings, capped;
     uint64_t crashes, outages, disk_faults, disputes, bans, voids, settled, forgiven, equal_counts;
 };
 
@@ -194,6 +212,11 @@ static inline size_t world_party(const struct deal *deal, enum ww_contract_party
 {
     return side == WW_CONTRACT_CLIENT ? deal->client : deal->provider;
 }
+/* The fact that a declaration is kept in until its contract is gone. */
+#define WORLD_CASES    "~case/"
+#define WORLD_CASE_KEY 32
+const char *world_case_key(const struct world *world, const struct deal *deal,
+                           char key[WORLD_CASE_KEY]);
 /* Waits for the close of whoever is not banned. */
 static inline bool world_is_cut(const struct deal *deal)
 {
@@ -250,8 +273,11 @@ void party_crash(struct world *world, size_t party);
 void party_start(struct world *world, size_t party);
 void party_ended(struct world *world, struct deal *deal, enum ww_contract_party side,
                  const struct ww_transfer_counts *counts, bool clean);
-/* lies.c: the close as the party sends it; its size, 0 for nothing. */
-size_t lies_encode_close(struct world *world, const struct deal *deal, enum ww_contract_party side,
+/* lies.c: a receipt is being signed, and a liar signs another one besides. */
+void lies_sign_second(struct world *world, struct deal *deal, enum ww_contract_party signer,
+                      const struct ww_receipt *receipt);
+/* The close as the party sends it; its size, 0 for nothing. */
+size_t lies_encode_close(struct world *world, struct deal *deal, enum ww_contract_party side,
                          uint8_t bytes[WORLD_CLOSE_BYTES]);
 
 /* arbiter.c */
@@ -267,11 +293,20 @@ void arbiter_sim_now(const struct world *world, struct ww_contract_event *event)
 int arbiter_sim_apply(struct world *world, struct deal *deal, struct ww_contract_event *event);
 
 /* court.c */
+bool court_is_denied(void *arg, const struct ww_dest *dest);
 /* The oracle's: a client's receipt has come to the arbiter. */
 void court_note_receipt(struct world *world, struct deal *deal,
                         const struct ww_contract_receipt *receipt);
 void court_verify(struct world *world, struct deal *deal);
 void court_run(struct world *world);
+
+/* standing.c */
+void standing_begin(struct world *world);
+uint64_t standing_window(const struct world *world, const struct deal *deal, uint64_t asked);
+void standing_step(struct world *world, const struct deal *deal,
+                   const struct ww_contract_outcome *outcome);
+void standing_committed(struct world *world);
+void standing_restarted(struct world *world);
 
 /* oracle.c */
 void oracle_step(struct world *world, struct deal *deal, const struct ww_contract *after,

@@ -199,6 +199,14 @@ static void test_layout(void **state)
     put_u64(expected + AT_WAITING, 9);
     assert_int_equal(ww_contract_encode(&contract, record), LAYOUT_SIZE);
     assert_memory_equal(record, expected, LAYOUT_SIZE);
+    contract.ending = WW_CONTRACT_CUT;
+    for (int party = 0; party < 2; party++) {
+        contract.banned[party] = true;
+        expected[AT_FLAGS] |= (uint8_t)(8 << party);
+        expected[AT_ENDING] = 1;
+        assert_int_equal(ww_contract_encode(&contract, record), LAYOUT_SIZE);
+        assert_memory_equal(record, expected, LAYOUT_SIZE);
+    }
 }
 
 static void refuses(const uint8_t *record, size_t at, const void *change, size_t change_size)

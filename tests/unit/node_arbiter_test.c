@@ -237,11 +237,13 @@ static int reopen(void *context, struct ww_call *call)
 /* {network=} -> {strikes=} */
 static int strikes(void *context, struct ww_call *call)
 {
+    const struct arbiter *arbiter = *(struct arbiter **)context;
     struct ww_id network;
     int rc = ww_call_id(call, "network", &network);
 
     if (!rc)
-        ww_call_put_u64(call, "strikes", arbiter_strikes(*(struct arbiter **)context, &network));
+        ww_call_put_u64(call, "strikes",
+                        ww_account_strikes(arbiter->ledger, &network, arbiter_now_s(arbiter)));
     return rc;
 }
 

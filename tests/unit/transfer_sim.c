@@ -337,6 +337,8 @@ static void on_declaration(void *arg, const struct ww_declaration *declaration,
     assert_true(declaration->batch > end->last_batch);
     end->last_batch = declaration->batch;
     end->declarations++;
+    if (end->sim->owner)
+        end->sim->owner->declared(end->sim->owner->arg, declaration, bytes, size);
 }
 
 static void on_failed(void *arg, int code, const char *why)

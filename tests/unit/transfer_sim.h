@@ -86,6 +86,9 @@ struct sim_owner {
                  uint8_t signature[WW_SIGNATURE_BYTES]);
     /* 0 or WW_EAUTH; the signature is the end of the bytes. */
     int (*verify)(void *arg, enum sim_side signer, const uint8_t *bytes, size_t size);
+    /* Provider: a declaration came, not verified; both are borrowed. */
+    void (*declared)(void *arg, const struct ww_declaration *declaration, const uint8_t *bytes,
+                     size_t size);
 };
 
 struct sim {

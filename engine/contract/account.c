@@ -1,13 +1,14 @@
-/* What the arbiter knows of a network as a party to contracts: sums, never with whom.
+/* What steps of contracts mean for their two networks: see ww/account.h.
  *
- * "settled/<network>" holds seven numbers, "strike/<network>" the times of its strikes. Both are
- * advice: for policies, for the size of windows and for what is forgiven. Relies on the ledger's
- * facts, so they are written in the batch of what they count.
+ * Relies on ledger for facts. Must never write with whom a network dealt, nor let a network's
+ * dealings with itself count.
  */
+#include "ww/account.h"
+
 #include <stdio.h>
 #include <string.h>
 
-#include "arbiter.h"
+#include "ww/market.h"
 
 #define DAY_S        86400
 #define HALVINGS_MAX 10 /* of 64 MiB: 64 KiB, the smallest window */
@@ -21,21 +22,13 @@ static void key_of(const char *kind, const struct ww_id *network, char key[64])
     snprintf(key, 64, "%s/%s", kind, ww_id_format(network, id));
 }
 
-static uint64_t now_s(const struct arbiter *arbiter)
-{
-    struct ww_contract_event now;
-
-    arbiter_now(arbiter, &now);
-    return now.now_s;
-}
-
 static uint64_t sum(uint64_t a, uint64_t b)
 {
     return b > UINT64_MAX - a ? UINT64_MAX : a + b;
 }
 
-void arbiter_account(const struct arbiter *arbiter, const struct ww_id *network,
-                     struct arbiter_account *account)
+void ww_account_get(const struct ww_ledger *ledger, const struct ww_id *network,
+                    struct ww_account *account)
 {
     char key[64];
     const void *value = NULL;
@@ -44,7 +37,7 @@ void arbiter_account(const struct arbiter *arbiter, const struct ww_id *network,
 
     memset(account, 0, sizeof(*account));
     key_of("settled", network, key);
-    if (ww_ledger_get(arbiter->ledger, key, &value, &size))
+    if (ww_ledger_get(ledger, key, &value, &size))
         return;
     ww_cursor_init(&in, value, size);
     account->settled_bytes = ww_cursor_u64(&in);
@@ -58,8 +51,8 @@ void arbiter_account(const struct arbiter *arbiter, const struct ww_id *network,
     account->disputes = ww_cursor_u64(&in);
 }
 
-static void put(struct arbiter *arbiter, const struct ww_id *network,
-                const struct arbiter_account *account)
+int ww_account_put(struct ww_ledger *ledger, const struct ww_id *network,
+                   const struct ww_account *account)
 {
     uint8_t value[7 * sizeof(uint64_t)];
     struct ww_buf out = {.data = value, .capacity = sizeof(value), .limit = sizeof(value)};
@@ -73,18 +66,16 @@ static void put(struct arbiter *arbiter, const struct ww_id *network,
     ww_buf_put_u64(&out, account->calm_bytes);
     ww_buf_put_u64(&out, account->disputes);
     key_of("settled", network, key);
-    if (ww_ledger_put(arbiter->ledger, key, value, sizeof(value)))
-        ww_log(WW_LOG_WARN, "arbiter", "a network's sums could not be written", "%s", "");
+    return ww_ledger_put(ledger, key, value, sizeof(value));
 }
 
-static void settle_one(struct arbiter *arbiter, const struct ww_contract *terms, bool as_client,
-                       const struct ww_contract_outcome *outcome)
+static int settle_one(struct ww_ledger *ledger, const struct ww_contract *terms, bool as_client,
+                      const struct ww_contract_outcome *outcome, uint64_t day)
 {
     const struct ww_id *network = as_client ? &terms->client_network : &terms->provider_network;
-    uint64_t day = now_s(arbiter) / DAY_S;
-    struct arbiter_account account;
+    struct ww_account account;
 
-    arbiter_account(arbiter, network, &account);
+    ww_account_get(ledger, network, &account);
     if (as_client)
         account.settled_bytes = sum(account.settled_bytes, outcome->used);
     if (account.day != day) {
@@ -102,61 +93,41 @@ static void settle_one(struct arbiter *arbiter, const struct ww_contract *terms,
     }
     if (account.halvings == 0)
         account.calm_bytes = 0;
-    put(arbiter, network, &account);
+    return ww_account_put(ledger, network, &account);
 }
 
-void arbiter_account_settled(struct arbiter *arbiter, const struct ww_contract *terms,
-                             const struct ww_contract_outcome *outcome)
+static int differ_one(struct ww_ledger *ledger, const struct ww_id *network)
 {
-    settle_one(arbiter, terms, true, outcome);
-    if (!ww_id_equal(&terms->client_network, &terms->provider_network))
-        settle_one(arbiter, terms, false, outcome);
-}
+    struct ww_account account;
 
-static void differ_one(struct arbiter *arbiter, const struct ww_id *network)
-{
-    struct arbiter_account account;
-
-    arbiter_account(arbiter, network, &account);
+    ww_account_get(ledger, network, &account);
     account.halvings = WW_MIN(account.halvings + 1, (uint64_t)HALVINGS_MAX);
     account.calm_bytes = 0;
-    put(arbiter, network, &account);
+    return ww_account_put(ledger, network, &account);
 }
 
-void arbiter_account_differed(struct arbiter *arbiter, const struct ww_contract *terms)
+static int dispute_one(struct ww_ledger *ledger, const struct ww_id *network)
 {
-    differ_one(arbiter, &terms->client_network);
-    if (!ww_id_equal(&terms->client_network, &terms->provider_network))
-        differ_one(arbiter, &terms->provider_network);
+    struct ww_account account;
+
+    ww_account_get(ledger, network, &account);
+    account.disputes = sum(account.disputes, 1);
+    return ww_account_put(ledger, network, &account);
 }
 
-void arbiter_account_disputed(struct arbiter *arbiter, const struct ww_contract *terms)
-{
-    const struct ww_id *networks[2] = {&terms->client_network, &terms->provider_network};
-    size_t count = ww_id_equal(networks[0], networks[1]) ? 1 : 2;
-
-    for (size_t index = 0; index < count; index++) {
-        struct arbiter_account account;
-
-        arbiter_account(arbiter, networks[index], &account);
-        account.disputes = sum(account.disputes, 1);
-        put(arbiter, networks[index], &account);
-    }
-}
-
-bool arbiter_may_forgive(const struct arbiter *arbiter, const struct ww_contract *terms,
-                         uint64_t bytes)
+bool ww_account_may_forgive(const struct ww_ledger *ledger, const struct ww_contract *terms,
+                            uint64_t bytes, uint64_t now_s)
 {
     const struct ww_id *networks[2] = {&terms->client_network, &terms->provider_network};
-    uint64_t day = now_s(arbiter) / DAY_S;
+    uint64_t day = now_s / DAY_S;
 
     /* In the family nobody pays; what it says of itself must not count. */
     if (ww_id_equal(networks[0], networks[1]))
         return false;
     for (size_t index = 0; index < 2; index++) {
-        struct arbiter_account account;
+        struct ww_account account;
 
-        arbiter_account(arbiter, networks[index], &account);
+        ww_account_get(ledger, networks[index], &account);
         if (account.day != day ||
             sum(account.forgiven_bytes, bytes) > account.paid_bytes / WW_FORGIVEN_DAY_SHARE)
             return false;
@@ -164,13 +135,13 @@ bool arbiter_may_forgive(const struct arbiter *arbiter, const struct ww_contract
     return true;
 }
 
-uint64_t arbiter_window_cap(const struct arbiter *arbiter, const struct ww_contract *terms,
-                            uint64_t asked)
+uint64_t ww_account_window_cap(const struct ww_ledger *ledger, const struct ww_contract *terms,
+                               uint64_t asked)
 {
-    struct arbiter_account client, provider;
+    struct ww_account client, provider;
 
-    arbiter_account(arbiter, &terms->client_network, &client);
-    arbiter_account(arbiter, &terms->provider_network, &provider);
+    ww_account_get(ledger, &terms->client_network, &client);
+    ww_account_get(ledger, &terms->provider_network, &provider);
     uint64_t halvings = WW_MIN(WW_MAX(client.halvings, provider.halvings), (uint64_t)HALVINGS_MAX);
     return WW_MAX(asked >> halvings, (uint64_t)WW_WINDOW_FIRST_BYTES);
 }
@@ -178,17 +149,17 @@ uint64_t arbiter_window_cap(const struct arbiter *arbiter, const struct ww_contr
 /* --- strikes ---------------------------------------------------------------------------------- */
 
 /* Copies the times that still count; at most STRIKES_MAX, the latest. */
-static size_t read_strikes(const struct arbiter *arbiter, const struct ww_id *network,
-                           uint64_t times[STRIKES_MAX])
+static size_t read_strikes(const struct ww_ledger *ledger, const struct ww_id *network,
+                           uint64_t now_s, uint64_t times[STRIKES_MAX])
 {
-    uint64_t since_s = now_s(arbiter) - STRIKE_S;
+    uint64_t since_s = now_s - STRIKE_S;
     char key[64];
     const void *value = NULL;
     size_t size = 0, count = 0;
     struct ww_cursor in;
 
     key_of("strike", network, key);
-    if (ww_ledger_get(arbiter->ledger, key, &value, &size))
+    if (ww_ledger_get(ledger, key, &value, &size))
         return 0;
     ww_cursor_init(&in, value, size);
     for (size_t index = 0; index < size / sizeof(uint64_t) && count < STRIKES_MAX; index++) {
@@ -199,25 +170,59 @@ static size_t read_strikes(const struct arbiter *arbiter, const struct ww_id *ne
     return count;
 }
 
-void arbiter_strike(struct arbiter *arbiter, const struct ww_id *network)
+static int strike_one(struct ww_ledger *ledger, const struct ww_id *network, uint64_t now_s)
 {
     uint8_t value[STRIKES_MAX * sizeof(uint64_t)];
     struct ww_buf out = {.data = value, .capacity = sizeof(value), .limit = sizeof(value)};
     uint64_t times[STRIKES_MAX];
-    size_t count = read_strikes(arbiter, network, times);
+    size_t count = read_strikes(ledger, network, now_s, times);
     char key[64];
 
     for (size_t index = count == STRIKES_MAX ? 1 : 0; index < count; index++)
         ww_buf_put_u64(&out, times[index]);
-    ww_buf_put_u64(&out, now_s(arbiter));
+    ww_buf_put_u64(&out, now_s);
     key_of("strike", network, key);
-    if (ww_ledger_put(arbiter->ledger, key, value, out.size))
-        ww_log(WW_LOG_WARN, "arbiter", "a strike could not be written", "%s", "");
+    return ww_ledger_put(ledger, key, value, out.size);
 }
 
-uint64_t arbiter_strikes(const struct arbiter *arbiter, const struct ww_id *network)
+uint64_t ww_account_strikes(const struct ww_ledger *ledger, const struct ww_id *network,
+                            uint64_t now_s)
 {
     uint64_t times[STRIKES_MAX];
 
-    return read_strikes(arbiter, network, times);
+    return read_strikes(ledger, network, now_s, times);
+}
+
+/* --- steps ------------------------------------------------------------------------------------ */
+
+static int book_side(struct ww_ledger *ledger, const struct ww_contract *after, bool as_client,
+                     const struct ww_contract_outcome *outcome, uint64_t now_s)
+{
+    const struct ww_id *network = as_client ? &after->client_network : &after->provider_network;
+    int rc = 0, other = 0;
+
+    if (outcome->action == WW_CONTRACT_SETTLE)
+        rc = settle_one(ledger, after, as_client, outcome, now_s / DAY_S);
+    if (outcome->differed)
+        other = differ_one(ledger, network);
+    rc = rc ? rc : other;
+    if (outcome->action == WW_CONTRACT_DISPUTE || outcome->action == WW_CONTRACT_SPLIT)
+        other = dispute_one(ledger, network);
+    return rc ? rc : other;
+}
+
+int ww_account_book(struct ww_ledger *ledger, const struct ww_contract *after,
+                    const struct ww_contract_outcome *outcome, uint64_t now_s)
+{
+    bool is_one = ww_id_equal(&after->client_network, &after->provider_network);
+    int rc = book_side(ledger, after, true, outcome, now_s);
+    int other = is_one ? 0 : book_side(ledger, after, false, outcome, now_s);
+
+    rc = rc ? rc : other;
+    if (outcome->strike[WW_CONTRACT_CLIENT])
+        other = strike_one(ledger, &after->client_network, now_s);
+    rc = rc ? rc : other;
+    if (outcome->strike[WW_CONTRACT_PROVIDER])
+        other = strike_one(ledger, &after->provider_network, now_s);
+    return rc ? rc : other;
 }
