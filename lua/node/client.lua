@@ -405,6 +405,11 @@ function M.start(config)
             node.has_strays = true
             give_back_strays(node)
         end,
+        on_down = function(err)
+            if not node.provider then
+                node.why = err and (err.reason or err.what) or "the arbiter can't be reached"
+            end
+        end,
     })
     edge.watch_paths(node.session)
     node.reporter = edge.reporter(ww.client, node.session, function(close)
