@@ -405,9 +405,9 @@ function M.start(config)
             node.has_strays = true
             give_back_strays(node)
         end,
-        on_down = function(err)
+        on_down = function(why)
             if not node.provider then
-                node.why = err and (err.reason or err.what) or "the arbiter can't be reached"
+                node.why = why and (why.reason or why.what) or "the arbiter can't be reached"
             end
         end,
     })

@@ -198,9 +198,9 @@ function M.start(config)
         on_up = function()
             on_up(node)
         end,
-        on_down = function(err)
+        on_down = function(why)
             node.registered = false
-            node.why = err and (err.reason or err.what) or "the arbiter can't be reached"
+            node.why = why and (why.reason or why.what) or "the arbiter can't be reached"
         end,
     })
     edge.watch_paths(node.session)

@@ -1,5 +1,6 @@
-/* Another clock for one process: wall time as the machine has it, and WW_CLOCK_SHIFT_S seconds more, or
- * fewer. The monotonic clock stays. Part of the rigged program, which is described in unsynced.c. */
+/* Another clock for one process: wall time as the machine has it, and WW_CLOCK_SHIFT_S seconds
+ * more, or fewer. The monotonic clock stays. Part of the rigged program, which is described in
+ * unsynced.c. */
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -20,7 +21,8 @@ __attribute__((constructor)) static void begin(void)
 #pragma GCC visibility push(default)
 int clock_gettime(clockid_t clock, struct timespec *now)
 {
-    /* Not the function that is hidden by this one: a sanitizer asks for the time before that is found. */
+    /* Not the function that is hidden by this one: a sanitizer asks for the time before that is
+     * found. */
     int rc = (int)syscall(SYS_clock_gettime, clock, now);
 
     if (rc == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
