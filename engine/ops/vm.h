@@ -9,9 +9,17 @@
 struct ww_control;
 struct ww_ops_backup;
 
+/* LuaJIT's own allocator, between it and the VM. */
+struct ww_ops_memory {
+    lua_Alloc allocate;
+    void *data;
+    uint64_t allocations, fail_allocation;
+};
+
 struct ww_ops {
     struct ww_loop *loop;
     lua_State *lua;
+    struct ww_ops_memory memory;
     char *lua_folder;
     struct ww_ledger *ledger; /* borrowed; arbiter only */
     struct ww_store *store;
@@ -23,6 +31,8 @@ struct ww_ops {
     int exit_code;
 };
 
+void ww_ops_memory_attach(struct ww_ops_memory *memory, lua_State *lua, uint64_t fail_allocation);
+void ww_ops_memory_detach(struct ww_ops_memory *memory, lua_State *lua);
 struct ww_ops *ww_ops_of(lua_State *lua);
 /* Calls the function below `argument_count` values on the main stack; errors are logged with a
  * traceback. Leaves `result_count` results (nil after an error) and returns false then. */
