@@ -442,7 +442,7 @@ struct ww_loop *ww_ops_loop(struct ww_ops *ops)
 void ww_ops_set_ledger(struct ww_ops *ops, struct ww_ledger *ledger, struct ww_store *store)
 {
     if (!store)
-        ww_ops_end_backup(ops); /* it reads the store that is about to be closed */
+        ww_ops_reader_end(ops); /* it reads the store that is about to be closed */
     ops->ledger = ledger;
     ops->store = store;
 }
