@@ -3,8 +3,10 @@
  * Facts: put(key, text or nil), get(key) -> text, facts(prefix) -> list of {key, value};
  * commit(fn(ok, error)) calls back when all changes so far are durable.
  * Money: grant{id, network, asset, amount}, wallets(network or nil, limit or nil) -> list of
- * {network, asset, transfer, market, earned, escrow, dispute}, contracts() -> count, check() and
- * verify(folder or nil) -> report. Amounts are decimal texts in base units.
+ * {network, asset, transfer, market, earned, escrow, dispute}, contracts() -> count.
+ * Amounts are decimal texts in base units.
+ * Checks: check() -> report, of what is in memory; verify{done=fn(report or nil, error)}, of the
+ * live store, by its reader; verify_folder(folder) -> report, of an arbiter that doesn't run.
  */
 #include <string.h>
 
@@ -210,26 +212,71 @@ void ww_ops_push_report(lua_State *lua, const struct ww_ledger_report *report)
     lua_setfield(lua, -2, "assets");
 }
 
-/* With a folder: the books of an arbiter that is not running. Without: the live store. */
+static int push_verified(lua_State *lua, int rc, const struct ww_ledger_report *report,
+                         const char *folder)
+{
+    if (rc && !report->why[0])
+        return ww_ops_push_error(lua, rc, folder);
+    ww_ops_push_report(lua, report);
+    return 1;
+}
+
+struct verification {
+    struct ww_ops_reader reader;
+    int rc;
+    struct ww_ledger_report report;
+};
+
+static struct verification *verification_of(struct ww_ops_reader *reader)
+{
+    return WW_CONTAINER_OF(reader, struct verification, reader);
+}
+
+static void verification_read(struct ww_ops_reader *reader)
+{
+    struct verification *verification = verification_of(reader);
+
+    verification->rc = ww_ledger_verify(reader->store, &verification->report);
+}
+
+static int verification_push(lua_State *lua, struct ww_ops_reader *reader)
+{
+    const struct verification *verification = verification_of(reader);
+
+    return push_verified(lua, verification->rc, &verification->report, NULL);
+}
+
+static void verification_destroy(struct ww_ops_reader *reader)
+{
+    ww_free(verification_of(reader));
+}
+
 static int lua_verify(lua_State *lua)
 {
-    struct ww_ledger_report report = {0};
-    struct ww_store *store = ww_ops_of(lua)->store;
-    const char *folder = luaL_optstring(lua, 1, NULL);
-    int rc = 0;
+    struct verification *verification;
 
-    if (folder)
-        rc = ww_store_open(folder, &store);
-    if (!rc && !store)
-        rc = WW_ENOTFOUND;
+    luaL_checktype(lua, 1, LUA_TTABLE);
+    verification = ww_alloc(1, sizeof(*verification));
+    if (!verification)
+        return ww_ops_push_error(lua, WW_ENOMEM, NULL);
+    verification->reader.read = verification_read;
+    verification->reader.push = verification_push;
+    verification->reader.destroy = verification_destroy;
+    return ww_ops_reader_start(lua, &verification->reader);
+}
+
+static int lua_verify_folder(lua_State *lua)
+{
+    struct ww_ledger_report report = {0};
+    struct ww_store *store = NULL;
+    const char *folder = luaL_checkstring(lua, 1);
+    int rc = ww_store_open(folder, &store);
+
     if (!rc)
         rc = ww_ledger_verify(store, &report);
-    if (folder && store)
+    if (store)
         ww_store_close(store);
-    if (rc && !report.why[0])
-        return ww_ops_push_error(lua, rc, folder);
-    ww_ops_push_report(lua, &report);
-    return 1;
+    return push_verified(lua, rc, &report, folder);
 }
 
 static int lua_check(lua_State *lua)
@@ -245,9 +292,11 @@ static int lua_check(lua_State *lua)
 void ww_ops_open_ledger(lua_State *lua)
 {
     static const luaL_Reg functions[] = {
-        {"put", lua_put},       {"get", lua_get},     {"facts", lua_facts},
-        {"commit", lua_commit}, {"grant", lua_grant}, {"wallets", lua_wallets},
-        {"verify", lua_verify}, {"check", lua_check}, {NULL, NULL},
+        {"put", lua_put},       {"get", lua_get},
+        {"facts", lua_facts},   {"commit", lua_commit},
+        {"grant", lua_grant},   {"wallets", lua_wallets},
+        {"verify", lua_verify}, {"verify_folder", lua_verify_folder},
+        {"check", lua_check},   {NULL, NULL},
     };
     lua_newtable(lua);
     luaL_register(lua, NULL, functions);

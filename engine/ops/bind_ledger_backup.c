@@ -1,12 +1,10 @@
 /* ww.ledger: backups.
  *
- * backup{path=, leave_out=, done=fn(result or nil, error)}: of a running arbiter's books, on a
- * thread of its own; one at a time. backup_folder(folder, path, leave_out) -> result, of books at
+ * backup{path=, leave_out=, done=fn(result or nil, error)}: of a running arbiter's books, by its
+ * reader. backup_folder(folder, path, leave_out) -> result, of books at
  * rest. restore(folder, path) -> result, into a folder that isn't there yet. result: {path,
  * made_ms, batches, accounts, facts, contracts, bytes, held = list of {asset, amount}}.
  */
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,16 +16,10 @@
 #include "vm.h"
 
 #define PATH_SIZE 4096
-/* Looking whether the thread is done costs nothing, and needs no message that could come late. */
-#define LOOK_US 20000
 
-struct ww_ops_backup {
-    struct ww_ops *ops;
-    struct ww_store *store;
-    struct ww_timer *timer;
-    pthread_t thread;
-    atomic_bool is_done;
-    int rc, function;
+struct backup {
+    struct ww_ops_reader reader;
+    int rc;
     struct ww_ledger_backup result;
     char leave_out[WW_LEDGER_KEY_BYTES_MAX + 1];
     char path[PATH_SIZE];
@@ -71,98 +63,48 @@ static int push_result(lua_State *lua, int rc, const char *path,
 
 /* --- of a running arbiter ------------------------------------------------------------------- */
 
-static void *backup_thread(void *arg)
+static struct backup *backup_of(struct ww_ops_reader *reader)
 {
-    struct ww_ops_backup *backup = arg;
+    return WW_CONTAINER_OF(reader, struct backup, reader);
+}
 
-    pthread_setname_np(pthread_self(), "ww-backup");
-    backup->rc = ww_ledger_backup(backup->store, backup->path,
+static void backup_read(struct ww_ops_reader *reader)
+{
+    struct backup *backup = backup_of(reader);
+
+    backup->rc = ww_ledger_backup(reader->store, backup->path,
                                   backup->leave_out[0] ? backup->leave_out : NULL, &backup->result);
-    atomic_store(&backup->is_done, true);
-    return NULL;
 }
 
-static void backup_free(struct ww_ops_backup *backup)
+static int backup_push(lua_State *lua, struct ww_ops_reader *reader)
 {
-    backup->ops->backup = NULL;
-    ww_timer_destroy(backup->timer);
-    ww_free(backup);
+    const struct backup *backup = backup_of(reader);
+
+    return push_result(lua, backup->rc, backup->path, &backup->result);
 }
 
-static void look(void *arg)
+static void backup_destroy(struct ww_ops_reader *reader)
 {
-    struct ww_ops_backup *backup = arg;
-    struct ww_ops *ops = backup->ops;
-    int count;
-
-    if (!atomic_load(&backup->is_done)) {
-        ww_timer_start(backup->timer, LOOK_US);
-        return;
-    }
-    pthread_join(backup->thread, NULL);
-    ww_ops_push_ref(ops, backup->function);
-    ww_ops_unref(ops, &backup->function);
-    count = push_result(ops->lua, backup->rc, backup->path, &backup->result);
-    backup_free(backup);
-    ww_ops_protected(ops, count, 0);
-}
-
-void ww_ops_end_backup(struct ww_ops *ops)
-{
-    struct ww_ops_backup *backup = ops->backup;
-
-    if (!backup)
-        return;
-    pthread_join(backup->thread, NULL);
-    if (!ops->closing && ops->lua)
-        ww_ops_unref(ops, &backup->function);
-    backup_free(backup);
-}
-
-static int start(struct ww_ops_backup *backup)
-{
-    int rc = ww_timer_create(backup->ops->loop, look, backup, &backup->timer);
-
-    if (!rc && pthread_create(&backup->thread, NULL, backup_thread, backup) != 0)
-        rc = WW_ESYSTEM;
-    if (rc)
-        return rc;
-    backup->ops->backup = backup;
-    ww_timer_start(backup->timer, LOOK_US);
-    return 0;
+    ww_free(backup_of(reader));
 }
 
 static int lua_backup(lua_State *lua)
 {
-    struct ww_ops *ops = ww_ops_of(lua);
     const char *path = ww_ops_field_text(lua, 1, "path", "");
     const char *leave_out = ww_ops_field_text(lua, 1, "leave_out", "");
-    struct ww_ops_backup *backup;
-    int rc;
+    struct backup *backup;
 
-    if (!ops->store)
-        return ww_ops_push_error(lua, WW_ENOTFOUND, "this node has no books");
-    if (ops->backup)
-        return ww_ops_push_error(lua, WW_EAGAIN, "a backup is being made");
     if (!path[0] || strlen(path) >= PATH_SIZE || strlen(leave_out) > WW_LEDGER_KEY_BYTES_MAX)
         return ww_ops_push_error(lua, WW_EINVAL, "path is the name of a file to be made");
     backup = ww_alloc(1, sizeof(*backup));
     if (!backup)
         return ww_ops_push_error(lua, WW_ENOMEM, NULL);
-    backup->ops = ops;
-    backup->store = ops->store;
+    backup->reader.read = backup_read;
+    backup->reader.push = backup_push;
+    backup->reader.destroy = backup_destroy;
     snprintf(backup->path, sizeof(backup->path), "%s", path);
     snprintf(backup->leave_out, sizeof(backup->leave_out), "%s", leave_out);
-    backup->function = ww_ops_field_function(lua, 1, "done");
-    rc = start(backup);
-    if (rc) {
-        ww_ops_unref(ops, &backup->function);
-        ww_timer_destroy(backup->timer);
-        ww_free(backup);
-        return ww_ops_push_error(lua, rc, NULL);
-    }
-    lua_pushboolean(lua, 1);
-    return 1;
+    return ww_ops_reader_start(lua, &backup->reader);
 }
 
 /* --- of books at rest ----------------------------------------------------------------------- */

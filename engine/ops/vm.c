@@ -369,7 +369,10 @@ int ww_ops_create(struct ww_loop *loop, const struct ww_ops_config *config, stru
     if (config->lua_folder && !(ops->lua_folder = ww_strdup(config->lua_folder)))
         goto fail;
     ops->lua = luaL_newstate();
-    if (!ops->lua || lua_cpcall(ops->lua, open_all, ops))
+    if (!ops->lua)
+        goto fail;
+    ww_ops_memory_attach(&ops->memory, ops->lua, config->fail_allocation);
+    if (lua_cpcall(ops->lua, open_all, ops))
         goto fail;
     lua_newtable(ops->lua);
     for (int index = 0; index < config->argc; index++) {
@@ -421,8 +424,10 @@ void ww_ops_destroy(struct ww_ops *ops)
     if (!ops)
         return;
     ops->closing = true;
-    if (ops->lua)
+    if (ops->lua) {
+        ww_ops_memory_detach(&ops->memory, ops->lua);
         lua_close(ops->lua);
+    }
     ops->lua = NULL;
     ww_free(ops->lua_folder);
     ops->lua_folder = NULL;
@@ -438,7 +443,7 @@ struct ww_loop *ww_ops_loop(struct ww_ops *ops)
 void ww_ops_set_ledger(struct ww_ops *ops, struct ww_ledger *ledger, struct ww_store *store)
 {
     if (!store)
-        ww_ops_end_backup(ops); /* it reads the store that is about to be closed */
+        ww_ops_reader_end(ops); /* it reads the store that is about to be closed */
     ops->ledger = ledger;
     ops->store = store;
 }

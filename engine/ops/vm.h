@@ -3,19 +3,42 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
+#include <pthread.h>
+#include <stdatomic.h>
 
 #include "ww/ops.h"
 
 struct ww_control;
-struct ww_ops_backup;
+
+/* A thread that reads a running arbiter's books: the first part of what it is to know, and finds.
+ */
+struct ww_ops_reader {
+    struct ww_ops *ops;
+    struct ww_store *store;
+    struct ww_timer *timer;
+    pthread_t thread;
+    atomic_bool is_done;
+    int function;                               /* of Lua: called with what `push` pushes */
+    void (*read)(struct ww_ops_reader *reader); /* on the thread */
+    int (*push)(lua_State *lua, struct ww_ops_reader *reader);
+    void (*destroy)(struct ww_ops_reader *reader);
+};
+
+/* LuaJIT's own allocator, between it and the VM. */
+struct ww_ops_memory {
+    lua_Alloc allocate;
+    void *data;
+    uint64_t allocations, fail_allocation;
+};
 
 struct ww_ops {
     struct ww_loop *loop;
     lua_State *lua;
+    struct ww_ops_memory memory;
     char *lua_folder;
     struct ww_ledger *ledger; /* borrowed; arbiter only */
     struct ww_store *store;
-    struct ww_ops_backup *backup; /* one that is being made, or NULL */
+    struct ww_ops_reader *reader; /* the one that is reading, or NULL */
     int depth;                    /* nested calls from C into Lua */
     int handlers;                 /* registry reference: table of event handlers */
     bool exited;
@@ -23,6 +46,8 @@ struct ww_ops {
     int exit_code;
 };
 
+void ww_ops_memory_attach(struct ww_ops_memory *memory, lua_State *lua, uint64_t fail_allocation);
+void ww_ops_memory_detach(struct ww_ops_memory *memory, lua_State *lua);
 struct ww_ops *ww_ops_of(lua_State *lua);
 /* Calls the function below `argument_count` values on the main stack; errors are logged with a
  * traceback. Leaves `result_count` results (nil after an error) and returns false then. */
@@ -61,8 +86,12 @@ void ww_ops_open_ledger(lua_State *lua);
 void ww_ops_add_ledger_files(lua_State *lua);
 /* … and the backup of live ones. */
 void ww_ops_add_ledger_backup(lua_State *lua);
-/* Waits for the end of a backup that is being made; nobody is told. */
-void ww_ops_end_backup(struct ww_ops *ops);
+/* Starts the reader's thread, and its function `done` of the table at index 1 will be called; one
+ * at a time. Takes over the reader, whose read, push and destroy are set. Pushes true, or nil and
+ * an error; returns how many. */
+int ww_ops_reader_start(lua_State *lua, struct ww_ops_reader *reader);
+/* Waits for the thread that reads, if any; nobody is told. */
+void ww_ops_reader_end(struct ww_ops *ops);
 struct ww_ledger_report;
 void ww_ops_push_report(lua_State *lua, const struct ww_ledger_report *report);
 void ww_ops_open_control(lua_State *lua);

@@ -22,8 +22,11 @@ struct ww_store;
 struct ww_ops_config {
     const char *lua_folder; /* looked at before the built-in scripts; NULL: built-in only */
     int argc;
-    char *const *argv; /* borrowed for the VM's life */
+    char *const *argv;        /* borrowed for the VM's life */
+    uint64_t fail_allocation; /* tests: the n-th allocation of the VM fails; 0: none */
 };
+/* When memory for Lua runs out later, the process ends with 75, at once: see
+ * docs/internals/errors.md. WW_ENOMEM. */
 int ww_ops_create(struct ww_loop *loop, const struct ww_ops_config *config, struct ww_ops **ops);
 /* Requires the module (such as "ops.main"), calls its `main`, then runs the loop until
  * ww.exit(code). Returns the exit code; 70 when the script failed. */

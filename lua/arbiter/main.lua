@@ -19,6 +19,7 @@ local STAT_CHECK_S = 60 -- how often the market policy is asked for the next sta
 -- A stop waits no longer for others' requests and close frames; what is open then is cut. Stopping
 -- has 5 s in all, and nobody outside may use them up.
 local DRAIN_S = 3.5
+local READ_AGAIN_S = 0.05 -- while somebody else has the books read
 
 local function respond(server, request, status, body)
     server:respond(request.id, status, "application/json", json.encode(body))
@@ -93,6 +94,22 @@ local function public_url(config, server)
     return ("https://%s:%d"):format(host, server:port(1))
 end
 
+--- Beside everything else, as a backup is made: it waits for whoever else reads the books.
+local function verify()
+    while true do
+        local report, err = async.await(function(done)
+            local begun, problem = ww.ledger.verify({ done = done })
+            if not begun then
+                done(nil, problem)
+            end
+        end)
+        if report or err.code ~= "EAGAIN" then
+            return report, err
+        end
+        async.sleep(READ_AGAIN_S)
+    end
+end
+
 local function methods_of(node)
     local methods = {
         ["wallet.show"] = function()
@@ -107,7 +124,7 @@ local function methods_of(node)
             if not ok then
                 return nil, err
             end
-            return ww.ledger.verify()
+            return verify()
         end,
         ["ledger.forget"] = function()
             -- What has ended so far is to be gone: it must be in the books, and durable, before.

@@ -407,6 +407,11 @@ function M.start(config)
             node.has_strays = true
             give_back_strays(node)
         end,
+        on_down = function(why)
+            if not node.provider then
+                node.why = why and (why.reason or why.what) or "the arbiter can't be reached"
+            end
+        end,
     })
     edge.watch_paths(node.session)
     node.reporter = edge.reporter(ww.client, node.session, function(close)

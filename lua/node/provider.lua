@@ -206,7 +206,7 @@ function M.start(config)
         end,
         on_down = function(why)
             node.registered = false
-            node.why = why and why.what or "the arbiter can't be reached"
+            node.why = why and (why.reason or why.what) or "the arbiter can't be reached"
         end,
     })
     edge.watch_paths(node.session)

@@ -145,19 +145,30 @@ node_kill() {
     unset "pid[$1]"
 }
 
+# rigged NAME VARIABLE=VALUE…: from its next start on NAME is the rigged program, with these set.
+rigged() {
+    local name=$1
+    shift
+    printf '#!/bin/bash\nexport %s\nexec %q "$@"\n' "${*@Q}" "$tools/system_rigged" > "$scratch/$name.program"
+    chmod +x "$scratch/$name.program"
+    node_program[$name]=$scratch/$name.program
+}
+
 # loses_unsynced NAME: from its next start on, node_die takes along what NAME has not synced.
 loses_unsynced() {
     mkdir -m 700 -p "$scratch/$1"
-    printf '#!/bin/bash\nexport WW_UNSYNCED_ROOT=%q WW_UNSYNCED_KEPT=%q\nexec %q "$@"\n' \
-        "$scratch/$1" "$scratch/$1.kept" "$tools/system_unsynced" > "$scratch/$1.program"
-    chmod +x "$scratch/$1.program"
-    node_program[$1]=$scratch/$1.program
+    rigged "$1" WW_UNSYNCED_ROOT="$scratch/$1" WW_UNSYNCED_KEPT="$scratch/$1.kept"
+}
+
+# shifted NAME SECONDS: from its next start on, NAME's clock is so far ahead, or behind.
+shifted() {
+    rigged "$1" WW_CLOCK_SHIFT_S="$2"
 }
 
 # Killed, or without power, as loses_unsynced has it.
 node_die() {
     node_kill "$1"
-    if [[ -n ${node_program[$1]:-} ]]; then
+    if [[ -d $scratch/$1.kept ]]; then
         "${node_program[$1]}" restore || fail "$1: its folder can't be put back"
         rm -rf "$scratch/$1.kept"
     fi

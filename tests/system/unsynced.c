@@ -1,5 +1,5 @@
-/* A power cut for one process's files: the program with fsync and fdatasync of its own, which keep
- * what was durable, and a command that puts a folder back to that.
+/* A power cut for one process's files: the rigged program has an fsync and an fdatasync of its own,
+ * which keep what was durable, and a command that puts a folder back to that.
  *
  * What survives is what POSIX promises: a file's bytes as of its last sync, under the names that
  * its folder had at the folder's last sync. So a new file whose folder was never synced is gone, a
@@ -11,7 +11,7 @@
  *   KEPT/data/INODE    the bytes of a file as of its last sync
  *   KEPT/names/INODE   the names and inodes of a folder as of its last sync
  *   KEPT/links/INODE   another name for a file, so that its inode number is not used again
- * At its first start everything is durable. `system_unsynced restore` with the same variables puts
+ * At its first start everything is durable. `system_rigged restore` with the same variables puts
  * the folder back, and forgets what was kept.
  */
 #include <dirent.h>
@@ -30,7 +30,7 @@
 
 #define DEPTH_MAX 8
 
-int unsynced_main(int argc, char **argv);
+int rigged_main(int argc, char **argv);
 
 static const char *root, *kept;
 static pthread_mutex_t keeping = PTHREAD_MUTEX_INITIALIZER; /* LevelDB syncs on two threads */
@@ -284,7 +284,7 @@ int main(int argc, char **argv)
     struct stat info;
 
     if (argc != 2 || strcmp(argv[1], "restore") != 0 || !root || !kept)
-        return unsynced_main(argc, argv);
+        return rigged_main(argc, argv);
     if (stat(root, &info) != 0)
         die("there is no", root);
     join(fresh, kept, "fresh");

@@ -1,6 +1,8 @@
 /* The trusted VM: where modules come from, what a failing script leads to, small bindings. */
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include "ops_script.h"
 
@@ -159,6 +161,53 @@ static void memory_that_runs_out(void **state)
     fail();
 }
 
+/* The n-th allocation of Lua fails: the process ends by its own decision, never by a signal. */
+static int end_of_child(uint64_t n)
+{
+    struct ww_ops_config config = {.lua_folder = script.folder, .fail_allocation = n};
+    int status = 0;
+    pid_t child = fork();
+
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct ww_loop *loop = NULL;
+        struct ww_ops *ops = NULL;
+        int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+        dup2(null, STDERR_FILENO);
+        if (ww_loop_create(&loop) || ww_ops_create(loop, &config, &ops))
+            _exit(3);
+        _exit(ww_ops_run(ops, "busy"));
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void lua_memory_that_runs_out(void **state)
+{
+    uint64_t n = 1;
+    int code = 75;
+    (void)state;
+
+    /* Hot enough to be compiled, in a coroutine, with JSON, and errors caught on the way. */
+    script_write(&script, "busy.lua",
+                 "local json = require('ops.json')\n"
+                 "return { main = function()\n"
+                 "  local list = {}\n"
+                 "  require('ops.async').run(function()\n"
+                 "    for i = 1, 300 do list[i] = { text = 'n' .. i } end\n"
+                 "    pcall(function() list = json.decode(json.encode(list)) end)\n"
+                 "    ww.exit(#list == 300 and 0 or 9)\n"
+                 "  end)\n"
+                 "end }");
+    /* Each of the first ones, then fewer: there are thousands, and each is a process. */
+    for (; code == 75 && n < 100000; n += 1 + n / 20)
+        code = end_of_child(n);
+    assert_int_equal(code, 0);
+    assert_true(n > 2000);
+}
+
 /* One line, in which all that was said is one quoted value, however long it is. */
 static void a_failed_task_is_one_pair(void **state)
 {
@@ -196,6 +245,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(readiness, setup, teardown),
         cmocka_unit_test_setup_teardown(the_log_and_errors, setup, teardown),
         cmocka_unit_test_setup_teardown(a_failed_task_is_one_pair, setup, teardown),
+        cmocka_unit_test_setup_teardown(lua_memory_that_runs_out, setup, teardown),
         cmocka_unit_test_setup_teardown(memory_that_runs_out, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

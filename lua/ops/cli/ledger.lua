@@ -44,7 +44,7 @@ local function verify_folder(state)
         return nil, err
     end
     local report
-    report, err = ww.ledger.verify(folder)
+    report, err = ww.ledger.verify_folder(folder)
     return report, err, "store"
 end
 
