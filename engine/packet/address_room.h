@@ -18,6 +18,12 @@ struct ww_address_host {
  * services. On an error it stays as it was. WW_ENOMEM, WW_ESYSTEM, WW_ELIMIT. */
 int ww_address_host_read(struct ww_address_host *host);
 void ww_address_host_deinit(struct ww_address_host *host);
-/* The routes of one /proc/net/route (IPv4) text: on-link prefixes and gateways. Lines that can't be
- * read are skipped. WW_ENOMEM, WW_ELIMIT. */
-int ww_address_host_add_routes(struct ww_address_host *host, const char *text);
+/* One more row, unless there is one of that prefix. WW_ENOMEM, WW_ELIMIT. */
+int ww_address_host_add(struct ww_address_host *host, const char *rule, const uint8_t address[16],
+                        unsigned bits);
+/* What the kernel's routes say: gateways, on-link prefixes, prefixes that are all this host.
+ * WW_ENOMEM, WW_ESYSTEM, WW_ELIMIT. */
+int ww_address_host_add_routes(struct ww_address_host *host);
+struct nlmsghdr;
+/* The same of one route; message is whole, as NLMSG_OK says. WW_ENOMEM, WW_ELIMIT. */
+int ww_address_host_add_route(struct ww_address_host *host, const struct nlmsghdr *message);

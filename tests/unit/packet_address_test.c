@@ -301,32 +301,6 @@ static void test_exceptions(void **state)
     ww_address_rules_destroy(NULL);
 }
 
-/* What only this host knows, on routes that are made up: public prefixes and a public gateway. */
-static void test_host_routes(void **state)
-{
-    static const char routes[] =
-        "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
-        "eth0\t00000000\t01020205\t0003\t0\t0\t0\t00000000\t0\t0\t0\n" /* via 5.2.2.1 */
-        "eth0\t00000305\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n" /* 5.3.0.0/24 on link */
-        "tun0\t00000000\t00000000\t0001\t0\t0\t0\t00000080\t0\t0\t0\n" /* half of all: a tunnel */
-        "eth0\t00000405\t00000000\t0201\t0\t0\t0\t00FFFFFF\t0\t0\t0\n" /* rejected */
-        "nonsense\n";
-    struct ww_address_host host = {.rows = NULL};
-    uint8_t address[16];
-
-    (void)state;
-    assert_int_equal(ww_address_host_add_routes(&host, routes), 0);
-    assert_int_equal(host.count, 2);
-    assert_string_equal(host.rows[0].rule, "gateway of this host");
-    ww_address_map((const uint8_t[]){5, 2, 2, 1}, address);
-    assert_true(ww_prefix_contains(&host.rows[0].prefix, address));
-    ww_address_map((const uint8_t[]){5, 3, 0, 255}, address);
-    assert_true(ww_prefix_contains(&host.rows[1].prefix, address));
-    ww_address_map((const uint8_t[]){5, 3, 1, 0}, address);
-    assert_false(ww_prefix_contains(&host.rows[1].prefix, address));
-    ww_address_host_deinit(&host);
-}
-
 static void test_local(void **state)
 {
     struct ww_address_rules *rules = NULL;
@@ -471,7 +445,6 @@ int main(void)
         cmocka_unit_test(test_sockaddr),
         cmocka_unit_test(test_prefix_parse),
         cmocka_unit_test(test_exceptions),
-        cmocka_unit_test(test_host_routes),
         cmocka_unit_test(test_local),
         cmocka_unit_test(test_ports),
         cmocka_unit_test(test_targets),
