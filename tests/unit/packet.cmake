@@ -1,6 +1,7 @@
 ww_unit_test(packet_address SOURCES packet_address_test.c ROOMS packet)
 ww_unit_test(packet_address_lines SOURCES packet_address_lines_test.c ROOMS packet)
 ww_unit_test(packet_address_routes SOURCES packet_address_routes_test.c ROOMS packet)
+ww_unit_test(packet_ip SOURCES packet_ip_test.c ROOMS packet)
 ww_unit_test(packet_parse SOURCES packet_parse_test.c ROOMS packet)
 ww_unit_test(packet_proxy SOURCES packet_proxy_test.c packet_net.c ROOMS packet)
 ww_unit_test(packet_proxy_udp SOURCES packet_proxy_udp_test.c packet_net.c ROOMS packet)
