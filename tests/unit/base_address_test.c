@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "address_room.h"
-#include "ww/packet.h"
+#include "ww/address.h"
 
 typedef unsigned __int128 u128;
 
