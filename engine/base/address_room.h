@@ -25,5 +25,6 @@ int ww_address_host_add(struct ww_address_host *host, const char *rule, const ui
  * WW_ENOMEM, WW_ESYSTEM, WW_ELIMIT. */
 int ww_address_host_add_routes(struct ww_address_host *host);
 struct nlmsghdr;
-/* The same of one route; message is whole, as NLMSG_OK says. WW_ENOMEM, WW_ELIMIT. */
-int ww_address_host_add_route(struct ww_address_host *host, const struct nlmsghdr *message);
+/* The same of one route; message is whole, as NLMSG_OK says, and only read (the macros of
+ * linux/rtnetlink.h want it writable). WW_ENOMEM, WW_ELIMIT. */
+int ww_address_host_add_route(struct ww_address_host *host, struct nlmsghdr *message);

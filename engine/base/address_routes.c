@@ -20,11 +20,11 @@
 #define IPV6_BITS_MIN 16
 
 struct hop {
-    const struct rtattr *gateway, *via, *multipath, *nexthop_id, *interface;
+    struct rtattr *gateway, *via, *multipath, *nexthop_id, *interface;
 };
 
-static void read_attributes(const struct rtattr *attribute, size_t size, struct hop *hop,
-                            const struct rtattr **destination)
+static void read_attributes(struct rtattr *attribute, size_t size, struct hop *hop,
+                            struct rtattr **destination)
 {
     int left = (int)size;
 
@@ -73,13 +73,13 @@ static bool read_address(int family, const void *data, size_t size, uint8_t addr
 /* Adds the gateway of a next hop, if it has one. */
 static int add_gateway(struct ww_address_host *host, int family, const struct hop *hop, bool *found)
 {
-    const struct rtattr *attribute = hop->gateway ? hop->gateway : hop->via;
+    struct rtattr *attribute = hop->gateway ? hop->gateway : hop->via;
     uint8_t address[16];
 
     *found = attribute != NULL;
     if (!attribute)
         return 0;
-    const uint8_t *data = RTA_DATA(attribute);
+    uint8_t *data = RTA_DATA(attribute);
     size_t size = RTA_PAYLOAD(attribute);
     if (attribute == hop->via) { /* a gateway of the other family: struct rtvia */
         sa_family_t via;
@@ -107,11 +107,11 @@ static int add_gateways(struct ww_address_host *host, int family, const struct h
         *near = !found && (hop->interface || !hop->nexthop_id);
         return rc;
     }
-    const struct rtnexthop *next = RTA_DATA(hop->multipath);
+    struct rtnexthop *next = RTA_DATA(hop->multipath);
     size_t left = RTA_PAYLOAD(hop->multipath);
     while (rc == 0 && left >= sizeof(*next) && next->rtnh_len >= sizeof(*next) &&
            next->rtnh_len <= left) {
-        const struct rtattr *ignored = NULL;
+        struct rtattr *ignored = NULL;
         struct hop one = {NULL};
 
         read_attributes(RTNH_DATA(next), next->rtnh_len - sizeof(*next), &one, &ignored);
@@ -123,10 +123,10 @@ static int add_gateways(struct ww_address_host *host, int family, const struct h
     return rc;
 }
 
-int ww_address_host_add_route(struct ww_address_host *host, const struct nlmsghdr *message)
+int ww_address_host_add_route(struct ww_address_host *host, struct nlmsghdr *message)
 {
-    const struct rtmsg *route = NLMSG_DATA(message);
-    const struct rtattr *destination = NULL;
+    struct rtmsg *route = NLMSG_DATA(message);
+    struct rtattr *destination = NULL;
     struct hop hop = {NULL};
     uint8_t address[16];
     bool near = false;
@@ -159,7 +159,7 @@ static int read_dump(struct ww_address_host *host, int fd)
 
     for (;;) {
         ssize_t size = recv(fd, bytes, sizeof(bytes), 0);
-        const struct nlmsghdr *message = (const struct nlmsghdr *)bytes;
+        struct nlmsghdr *message = (struct nlmsghdr *)bytes;
         size_t left = size > 0 ? (size_t)size : 0;
 
         if (size < 0 && errno == EINTR)
@@ -172,7 +172,7 @@ static int read_dump(struct ww_address_host *host, int fd)
             if (message->nlmsg_type == NLMSG_DONE)
                 return 0;
             if (message->nlmsg_type == NLMSG_ERROR) {
-                const struct nlmsgerr *error = NLMSG_DATA(message);
+                struct nlmsgerr *error = NLMSG_DATA(message);
 
                 /* A kernel without that family, or a sandbox without routes. */
                 return error->error == -EOPNOTSUPP || error->error == -EAFNOSUPPORT ? 0
