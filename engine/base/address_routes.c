@@ -112,7 +112,7 @@ static int add_gateways(struct ww_address_host *host, int family, const struct h
     while (rc == 0 && left >= sizeof(*next) && next->rtnh_len >= sizeof(*next) &&
            next->rtnh_len <= left) {
         struct rtattr *ignored = NULL;
-        struct hop one = {NULL};
+        struct hop one = {.gateway = NULL};
 
         read_attributes(RTNH_DATA(next), next->rtnh_len - sizeof(*next), &one, &ignored);
         rc = add_gateway(host, family, &one, &found);
@@ -127,7 +127,7 @@ int ww_address_host_add_route(struct ww_address_host *host, struct nlmsghdr *mes
 {
     struct rtmsg *route = NLMSG_DATA(message);
     struct rtattr *destination = NULL;
-    struct hop hop = {NULL};
+    struct hop hop = {.gateway = NULL};
     uint8_t address[16];
     bool near = false;
     int rc = 0;
