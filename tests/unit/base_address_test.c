@@ -225,6 +225,57 @@ static void test_mapped_and_embedded(void **state)
     ww_address_rules_destroy(rules);
 }
 
+/* Where peers may be: the fixed list, and networks that they may share. */
+static void test_peers(void **state)
+{
+    static const struct {
+        const char *address, *rule;
+        bool allowed, allowed_with_loopback;
+    } peers[] = {
+        {"8.8.8.8", "public", true, true},
+        {"2600::1", "public", true, true},
+        {"10.0.0.1", "shared network", true, true},
+        {"172.31.0.1", "shared network", true, true},
+        {"192.168.0.1", "shared network", true, true},
+        {"100.127.0.1", "shared network", true, true},
+        {"198.19.0.1", "shared network", true, true},
+        {"192.0.2.1", "shared network", true, true},
+        {"198.51.100.1", "shared network", true, true},
+        {"203.0.113.1", "shared network", true, true},
+        {"fd00::1", "shared network", true, true},
+        {"2001:db8::1", "shared network", true, true},
+        {"3fff::1", "shared network", true, true},
+        {"127.0.0.1", "loopback 127.0.0.0/8", false, true},
+        {"::1", "loopback ::1/128", false, true},
+        {"100.100.100.200", "metadata service 100.100.100.200", false, false},
+        {"fd00:ec2::254", "metadata service fd00:ec2::254", false, false},
+        {"fd20:ce::254", "metadata service fd20:ce::254", false, false},
+        {"169.254.169.254", "link-local 169.254.0.0/16", false, false},
+        {"192.0.0.192", "IETF protocol 192.0.0.0/24", false, false},
+        {"0.0.0.0", "this network 0.0.0.0/8", false, false},
+        {"255.255.255.255", "broadcast 255.255.255.255/32", false, false},
+        {"fe80::1", "link-local fe80::/10", false, false},
+        {"::ffff:8.8.8.8", "IPv4-mapped ::ffff:0:0/96", false, false},
+        {"fd00::5efe:127.0.0.1", "ISATAP with loopback 127.0.0.0/8", false, false},
+        {"2600::5efe:10.0.0.1", "ISATAP with private 10.0.0.0/8", false, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < WW_ARRAY_COUNT(peers); i++) {
+        uint8_t bytes[16];
+        const char *rule;
+        bool is_v4;
+
+        assert_int_equal(
+            ww_address_parse(peers[i].address, strlen(peers[i].address), bytes, &is_v4), 0);
+        assert_int_equal(ww_address_judge_peer(bytes, is_v4, false, &rule),
+                         peers[i].allowed ? 0 : WW_EDESTINATION);
+        assert_string_equal(rule, peers[i].rule);
+        assert_int_equal(ww_address_judge_peer(bytes, is_v4, true, NULL),
+                         peers[i].allowed_with_loopback ? 0 : WW_EDESTINATION);
+    }
+}
+
 static void test_sockaddr(void **state)
 {
     struct sockaddr_in6 mapped = {.sin6_family = AF_INET6};
@@ -442,6 +493,7 @@ int main(void)
         cmocka_unit_test(test_boundaries),
         cmocka_unit_test(test_random),
         cmocka_unit_test(test_mapped_and_embedded),
+        cmocka_unit_test(test_peers),
         cmocka_unit_test(test_sockaddr),
         cmocka_unit_test(test_prefix_parse),
         cmocka_unit_test(test_exceptions),
