@@ -85,9 +85,9 @@ sim() {
 }
 
 address() {
-    build release --target unit_packet_address_all
+    build release --target unit_base_address_all
     for _ in $(seq "$number"); do
-        timeout -k 10 600 build/release/tests/unit/unit_packet_address_all full
+        timeout -k 10 600 build/release/tests/unit/unit_base_address_all full
     done
 }
 

@@ -1,10 +1,11 @@
-/* ICE candidates as text (RFC 8839 5.1), and which of them a peer may name. Relies on libc's
- * inet_pton only; no I/O: a name is never resolved.
+/* ICE candidates as text (RFC 8839 5.1), and which of them a peer may name. Relies on the
+ * address rules of base; no I/O: a name is never resolved.
  */
 #include <arpa/inet.h>
 #include <stdio.h>
 
 #include "token.h"
+#include "ww/address.h"
 #include "ww/net_codec.h"
 
 static const char *const TYPE_NAMES[] = {
@@ -39,13 +40,9 @@ static bool parse_address(struct token host, uint16_t port, union ww_address *ad
     }
     if (inet_pton(AF_INET6, text, &v6) != 1)
         return false;
-    /* Unmapped before anything judges it, or ::ffff:127.0.0.1 passes as a stranger. */
-    if (IN6_IS_ADDR_V4MAPPED(&v6)) {
-        address->v4.sin_family = AF_INET;
-        address->v4.sin_port = htons(port);
-        memcpy(&address->v4.sin_addr, &v6.s6_addr[12], 4);
-        return true;
-    }
+    /* Nobody has a reason to write IPv4 so, but to be taken for somebody else. */
+    if (IN6_IS_ADDR_V4MAPPED(&v6))
+        return false;
     address->v6.sin6_family = AF_INET6;
     address->v6.sin6_port = htons(port);
     address->v6.sin6_addr = v6;
@@ -114,29 +111,20 @@ bool ww_address_is_loopback(const union ww_address *address)
     return address->any.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&address->v6.sin6_addr);
 }
 
-/* NAT64 (RFC 6052) and 6to4 (RFC 3056) lead to an IPv4 address that nobody has judged. */
-static bool embeds_v4(const struct in6_addr *ip)
-{
-    static const uint8_t nat64[12] = {0, 0x64, 0xff, 0x9b};
-    return memcmp(ip->s6_addr, nat64, sizeof nat64) == 0 ||
-           (ip->s6_addr[0] == 0x20 && ip->s6_addr[1] == 0x02);
-}
-
 bool ww_candidate_is_allowed(const struct ww_candidate *candidate, bool allow_loopback)
 {
     const union ww_address *address = &candidate->address;
-    if (ww_address_is_loopback(address))
-        return allow_loopback && address->v4.sin_port != 0;
-    if (address->any.sa_family == AF_INET) {
-        uint32_t ip = ntohl(address->v4.sin_addr.s_addr);
-        /* 0/8 is this host, 169.254/16 link-local (clouds answer there), 224/4 multicast, 240/4
-         * reserved and broadcast. */
-        return address->v4.sin_port != 0 && ip >> 24 != 0 && ip >> 16 != 0xa9fe && ip >> 28 < 14;
-    }
-    const struct in6_addr *ip = &address->v6.sin6_addr;
-    return address->any.sa_family == AF_INET6 && address->v6.sin6_port != 0 &&
-           !IN6_IS_ADDR_UNSPECIFIED(ip) && !IN6_IS_ADDR_MULTICAST(ip) &&
-           !IN6_IS_ADDR_LINKLOCAL(ip) && !IN6_IS_ADDR_V4COMPAT(ip) && !embeds_v4(ip);
+    uint8_t bytes[16];
+    bool is_v4 = address->any.sa_family == AF_INET;
+
+    if (is_v4)
+        ww_address_map((const uint8_t *)&address->v4.sin_addr, bytes);
+    else if (address->any.sa_family == AF_INET6)
+        memcpy(bytes, &address->v6.sin6_addr, sizeof bytes);
+    else
+        return false;
+    return (is_v4 ? address->v4.sin_port : address->v6.sin6_port) != 0 &&
+           ww_address_judge_peer(bytes, is_v4, allow_loopback, NULL) == 0;
 }
 
 void ww_address_format(const union ww_address *address, char text[WW_SOCKADDR_TEXT_SIZE])

@@ -54,6 +54,13 @@ int ww_address_judge(const struct ww_address_rules *rules, const uint8_t address
  * not use it for what a resolver returned. Other families are denied. */
 int ww_address_judge_sockaddr(const struct ww_address_rules *rules, const struct sockaddr *address,
                               const char **rule);
+/* Where another node may say that it can be reached (a candidate, a relay): as by the fixed list,
+ * but also in the networks that nodes may share: private, CGN, unique local, and those of
+ * benchmarks and documentation, which test networks use and nobody else answers in; loopback if
+ * with_loopback. Metadata services and ISATAP of what the list denies are not. *rule (may be NULL)
+ * as above: "shared network" where the list would deny. 0 or WW_EDESTINATION. Thread: any. */
+int ww_address_judge_peer(const uint8_t address[16], bool mapped_is_v4, bool with_loopback,
+                          const char **rule);
 /* Ports that are never served (0, 25, and amplification ports on UDP), for IPPROTO_TCP and
  * IPPROTO_UDP, in host order: 0 or WW_EDESTINATION. Exceptions do not change it. */
 int ww_address_judge_port(int protocol, uint16_t port, const char **rule);

@@ -77,8 +77,7 @@ bool ww_signal_answer_gone(const char *text, struct ww_buf *out);
  * grammar, WW_EUNSUPPORTED when it is sound but of no use to us (see above). */
 int ww_candidate_parse(const char *text, size_t size, struct ww_candidate *candidate);
 void ww_candidate_write(const struct ww_candidate *candidate, struct ww_buf *out);
-/* Whether a peer may name this address: unicast, not unspecified, not link-local IPv6 (it needs a
- * scope that is ours), port not 0; loopback only if `allow_loopback`. */
+/* Whether a peer may name this address, by ww_address_judge_peer; the port is not 0. */
 bool ww_candidate_is_allowed(const struct ww_candidate *candidate, bool allow_loopback);
 
 /* "1.2.3.4:5" or "[::1]:5"; "" for an unknown family. */

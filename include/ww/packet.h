@@ -19,4 +19,5 @@
 
 #include "ww/address.h"
 #include "ww/egress.h"
+#include "ww/ip.h"
 #include "ww/proxy.h"

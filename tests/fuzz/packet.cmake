@@ -1,4 +1,4 @@
-ww_fuzz_target(packet_address SOURCES packet_address_fuzz.c ROOMS packet)
+ww_fuzz_target(packet_ip SOURCES packet_ip_fuzz.c ROOMS packet)
 ww_fuzz_target(packet_proxy_parse SOURCES packet_proxy_parse_fuzz.c ROOMS packet)
 ww_fuzz_target(packet_socks_udp SOURCES packet_socks_udp_fuzz.c ROOMS packet)
 foreach(target packet_proxy_parse packet_socks_udp)

@@ -55,11 +55,12 @@ static void bad_candidates(void **state)
         "123456789012345678901234567890123 1 UDP 5 127.0.0.1 7 typ host",
     };
     static const char *const UNSUPPORTED[] = {
-        "1 2 UDP 5 127.0.0.1 7 typ host",    "1 1 TCP 5 127.0.0.1 7 typ host tcptype active",
-        "1 1 UDP 0 127.0.0.1 7 typ host",    "1 1 UDP 5 a1b2.local 7 typ host",
-        "1 1 UDP 5 example.org 7 typ host",  "1 1 UDP 5 127.1 7 typ host",
-        "1 1 UDP 5 0x7f000001 7 typ host",   "1 1 UDP 5 fe80::1%eth0 7 typ host",
-        "1 1 UDP 5 127.0.0.1 7 typ strange",
+        "1 2 UDP 5 127.0.0.1 7 typ host",      "1 1 TCP 5 127.0.0.1 7 typ host tcptype active",
+        "1 1 UDP 0 127.0.0.1 7 typ host",      "1 1 UDP 5 a1b2.local 7 typ host",
+        "1 1 UDP 5 example.org 7 typ host",    "1 1 UDP 5 127.1 7 typ host",
+        "1 1 UDP 5 0x7f000001 7 typ host",     "1 1 UDP 5 fe80::1%eth0 7 typ host",
+        "1 1 UDP 5 127.0.0.1 7 typ strange",   "1 1 UDP 5 ::ffff:127.0.0.1 7 typ host",
+        "1 1 UDP 5 ::ffff:8.8.8.8 7 typ host",
     };
     struct ww_candidate parsed;
     (void)state;
@@ -91,15 +92,26 @@ static void candidates_are_judged(void **state)
         {"::", false, false},
         {"fe80::1", false, false},
         {"ff02::1", false, false},
-        {"::ffff:127.0.0.1", false, true},
-        {"::ffff:0.0.0.0", false, false},
-        {"::ffff:224.0.0.1", false, false},
-        {"::ffff:8.8.8.8", true, true},
         {"::127.0.0.1", false, false},
         {"169.254.169.254", false, false},
-        {"::ffff:169.254.169.254", false, false},
+        {"100.64.0.1", true, true},
+        {"203.0.113.7", true, true},
+        {"198.18.0.1", true, true},
+        {"192.0.0.192", false, false},
+        {"192.88.99.1", false, false},
+        {"100.100.100.200", false, false},
+        {"fd00:ec2::254", false, false},
+        {"fd20:ce::254", false, false},
         {"64:ff9b::a00:1", false, false},
         {"2002:a00:1::1", false, false},
+        {"64:ff9b:1::a00:1", false, false},
+        {"::ffff:0:127.0.0.1", false, false},
+        {"2001::1", false, false},
+        {"fec0::1", false, false},
+        {"200::1", false, false},
+        {"4000::1", false, false},
+        {"2600::5efe:127.0.0.1", false, false},
+        {"fd00::5efe:169.254.169.254", false, false},
     };
     struct ww_candidate parsed;
     char text[128];

@@ -1,7 +1,7 @@
 /* The fixed list against a reference that is written the other way round: as what is allowed, in
  * first and last addresses. All 2^32 IPv4 addresses with the argument "full", else every 251st and
  * each end of an interval; and random IPv6 ones, which fall near the ends more often than not.
- * address.c is compiled into this test without sanitizers: see packet.cmake. */
+ * address.c is compiled into this test without sanitizers: see base.cmake. */
 #include <arpa/inet.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "ww/packet.h"
+#include "ww/address.h"
 
 typedef unsigned __int128 u128;
 

@@ -1,36 +1,30 @@
 /* What only this host knows: its own addresses, its on-link prefixes (public ones too: neighbours
  * are not the internet), its gateways and the metadata services of its cloud. Relies on getifaddrs
- * and /proc/net/route; it never writes anything there. */
+ * and address_routes.c. */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <ifaddrs.h>
 #include <net/if.h>
-#include <net/route.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "address_room.h"
-#include "ww/buf.h"
-
-#define ROUTE_FILE       "/proc/net/route"
-#define ROUTE_BYTES_MAX  (WW_ADDRESS_LOCAL_MAX * 128) /* a line has 128 bytes */
-#define ROUTE_READ_BYTES 4096
-#define ROUTE_BITS_MIN                                                                             \
-    8 /* a wider route without a gateway leads into a tunnel, not to neighbours */
 
 /* Public addresses that answer inside one cloud's machines only; the others are in the fixed list
  * (169.254.169.254, 100.100.100.200, 192.0.0.192, fd00:ec2::254, fd20:ce::254). */
 static const uint8_t azure_wireserver[4] = {168, 63, 129, 16};
 
-static int add_row(struct ww_address_host *host, const char *rule, const uint8_t address[16],
-                   unsigned bits)
+int ww_address_host_add(struct ww_address_host *host, const char *rule, const uint8_t address[16],
+                        unsigned bits)
 {
     struct ww_address_row *row;
 
+    for (size_t i = 0; i < host->count; i++) { /* a thousand routes have one gateway */
+        row = &host->rows[i];
+        if (row->prefix.bits == bits && memcmp(row->prefix.address, address, 16) == 0)
+            return 0;
+    }
     if (host->count == WW_ADDRESS_LOCAL_MAX)
         return WW_ELIMIT;
     if (host->count % 64 == 0) {
@@ -80,10 +74,10 @@ static int add_interface(struct ww_address_host *host, const struct ifaddrs *int
 
     if (!read_sockaddr(interface->ifa_addr, address))
         return 0;
-    rc = add_row(host, "address of this host", address, 128);
+    rc = ww_address_host_add(host, "address of this host", address, 128);
     if (rc == 0 && interface->ifa_flags & IFF_POINTOPOINT &&
         read_sockaddr(interface->ifa_dstaddr, other))
-        rc = add_row(host, "point-to-point neighbour of this host", other, 128);
+        rc = ww_address_host_add(host, "point-to-point neighbour of this host", other, 128);
     if (rc != 0 || !read_sockaddr(interface->ifa_netmask, mask))
         return rc;
     /* A netmask of no bits says nothing about neighbours, and would deny everything. */
@@ -93,78 +87,7 @@ static int add_interface(struct ww_address_host *host, const struct ifaddrs *int
         bits = leading_ones(mask, 16);
     if (bits == 0 || bits == 128 || (interface->ifa_addr->sa_family == AF_INET && bits == 96))
         return 0;
-    return add_row(host, "on-link prefix of this host", address, bits);
-}
-
-/* The file's fields are 32-bit numbers in the machine's order, printed as hex. */
-static int add_route(struct ww_address_host *host, uint32_t destination, uint32_t gateway,
-                     unsigned flags, uint32_t mask)
-{
-    uint8_t address[16];
-    unsigned bits;
-
-    if (!(flags & RTF_UP) || flags & RTF_REJECT)
-        return 0;
-    if (flags & RTF_GATEWAY) {
-        ww_address_map((const uint8_t *)&gateway, address);
-        return add_row(host, "gateway of this host", address, 128);
-    }
-    bits = leading_ones((const uint8_t *)&mask, 4);
-    if (bits < ROUTE_BITS_MIN)
-        return 0;
-    ww_address_map((const uint8_t *)&destination, address);
-    return add_row(host, "on-link prefix of this host", address, bits + 96);
-}
-
-int ww_address_host_add_routes(struct ww_address_host *host, const char *text)
-{
-    const char *line = text;
-    int rc = 0;
-
-    while (line && *line && rc == 0) {
-        unsigned destination, gateway, flags, mask;
-
-        if (sscanf(line, "%*31s %8x %8x %8x %*d %*d %*d %8x", &destination, &gateway, &flags,
-                   &mask) == 4)
-            rc = add_route(host, destination, gateway, flags, mask);
-        line = strchr(line, '\n');
-        if (line)
-            line++;
-    }
-    return rc;
-}
-
-/* No such file (no IPv4, no /proc) is no error: getifaddrs gave the addresses. */
-static int add_route_file(struct ww_address_host *host)
-{
-    struct ww_buf text;
-    ssize_t size = 0;
-    int fd = open(ROUTE_FILE, O_RDONLY | O_CLOEXEC);
-    int rc;
-
-    if (fd < 0)
-        return errno == ENOENT || errno == EACCES ? 0 : WW_ESYSTEM;
-    ww_buf_init(&text, ROUTE_BYTES_MAX);
-    for (;;) {
-        uint8_t *space = ww_buf_reserve(&text, ROUTE_READ_BYTES);
-
-        if (!space)
-            break;
-        size = read(fd, space, ROUTE_READ_BYTES - 1);
-        if (size <= 0)
-            break;
-        text.size += (size_t)size;
-    }
-    ww_buf_put_u8(&text, 0);
-    if (text.error)
-        rc = text.error == WW_ETOOBIG ? WW_ELIMIT : text.error;
-    else if (size < 0)
-        rc = WW_ESYSTEM;
-    else
-        rc = ww_address_host_add_routes(host, (const char *)text.data);
-    ww_buf_deinit(&text);
-    close(fd);
-    return rc;
+    return ww_address_host_add(host, "on-link prefix of this host", address, bits);
 }
 
 int ww_address_host_read(struct ww_address_host *host)
@@ -177,12 +100,12 @@ int ww_address_host_read(struct ww_address_host *host)
     if (getifaddrs(&interfaces) != 0)
         return errno == ENOMEM ? WW_ENOMEM : WW_ESYSTEM;
     ww_address_map(azure_wireserver, address);
-    rc = add_row(&fresh, "metadata service 168.63.129.16", address, 128);
+    rc = ww_address_host_add(&fresh, "metadata service 168.63.129.16", address, 128);
     for (const struct ifaddrs *i = interfaces; i && rc == 0; i = i->ifa_next)
         rc = add_interface(&fresh, i);
     freeifaddrs(interfaces);
     if (rc == 0)
-        rc = add_route_file(&fresh);
+        rc = ww_address_host_add_routes(&fresh);
     if (rc != 0) {
         ww_address_host_deinit(&fresh);
         return rc;

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "address_room.h"
-#include "ww/packet.h"
+#include "ww/address.h"
 
 typedef unsigned __int128 u128;
 
@@ -225,6 +225,57 @@ static void test_mapped_and_embedded(void **state)
     ww_address_rules_destroy(rules);
 }
 
+/* Where peers may be: the fixed list, and networks that they may share. */
+static void test_peers(void **state)
+{
+    static const struct {
+        const char *address, *rule;
+        bool allowed, allowed_with_loopback;
+    } peers[] = {
+        {"8.8.8.8", "public", true, true},
+        {"2600::1", "public", true, true},
+        {"10.0.0.1", "shared network", true, true},
+        {"172.31.0.1", "shared network", true, true},
+        {"192.168.0.1", "shared network", true, true},
+        {"100.127.0.1", "shared network", true, true},
+        {"198.19.0.1", "shared network", true, true},
+        {"192.0.2.1", "shared network", true, true},
+        {"198.51.100.1", "shared network", true, true},
+        {"203.0.113.1", "shared network", true, true},
+        {"fd00::1", "shared network", true, true},
+        {"2001:db8::1", "shared network", true, true},
+        {"3fff::1", "shared network", true, true},
+        {"127.0.0.1", "loopback 127.0.0.0/8", false, true},
+        {"::1", "loopback ::1/128", false, true},
+        {"100.100.100.200", "metadata service 100.100.100.200", false, false},
+        {"fd00:ec2::254", "metadata service fd00:ec2::254", false, false},
+        {"fd20:ce::254", "metadata service fd20:ce::254", false, false},
+        {"169.254.169.254", "link-local 169.254.0.0/16", false, false},
+        {"192.0.0.192", "IETF protocol 192.0.0.0/24", false, false},
+        {"0.0.0.0", "this network 0.0.0.0/8", false, false},
+        {"255.255.255.255", "broadcast 255.255.255.255/32", false, false},
+        {"fe80::1", "link-local fe80::/10", false, false},
+        {"::ffff:8.8.8.8", "IPv4-mapped ::ffff:0:0/96", false, false},
+        {"fd00::5efe:127.0.0.1", "ISATAP with loopback 127.0.0.0/8", false, false},
+        {"2600::5efe:10.0.0.1", "ISATAP with private 10.0.0.0/8", false, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < WW_ARRAY_COUNT(peers); i++) {
+        uint8_t bytes[16];
+        const char *rule;
+        bool is_v4;
+
+        assert_int_equal(
+            ww_address_parse(peers[i].address, strlen(peers[i].address), bytes, &is_v4), 0);
+        assert_int_equal(ww_address_judge_peer(bytes, is_v4, false, &rule),
+                         peers[i].allowed ? 0 : WW_EDESTINATION);
+        assert_string_equal(rule, peers[i].rule);
+        assert_int_equal(ww_address_judge_peer(bytes, is_v4, true, NULL),
+                         peers[i].allowed_with_loopback ? 0 : WW_EDESTINATION);
+    }
+}
+
 static void test_sockaddr(void **state)
 {
     struct sockaddr_in6 mapped = {.sin6_family = AF_INET6};
@@ -299,32 +350,6 @@ static void test_exceptions(void **state)
     assert_int_equal(ww_address_rules_allow(rules, &prefix), WW_ELIMIT);
     ww_address_rules_destroy(rules);
     ww_address_rules_destroy(NULL);
-}
-
-/* What only this host knows, on routes that are made up: public prefixes and a public gateway. */
-static void test_host_routes(void **state)
-{
-    static const char routes[] =
-        "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
-        "eth0\t00000000\t01020205\t0003\t0\t0\t0\t00000000\t0\t0\t0\n" /* via 5.2.2.1 */
-        "eth0\t00000305\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n" /* 5.3.0.0/24 on link */
-        "tun0\t00000000\t00000000\t0001\t0\t0\t0\t00000080\t0\t0\t0\n" /* half of all: a tunnel */
-        "eth0\t00000405\t00000000\t0201\t0\t0\t0\t00FFFFFF\t0\t0\t0\n" /* rejected */
-        "nonsense\n";
-    struct ww_address_host host = {.rows = NULL};
-    uint8_t address[16];
-
-    (void)state;
-    assert_int_equal(ww_address_host_add_routes(&host, routes), 0);
-    assert_int_equal(host.count, 2);
-    assert_string_equal(host.rows[0].rule, "gateway of this host");
-    ww_address_map((const uint8_t[]){5, 2, 2, 1}, address);
-    assert_true(ww_prefix_contains(&host.rows[0].prefix, address));
-    ww_address_map((const uint8_t[]){5, 3, 0, 255}, address);
-    assert_true(ww_prefix_contains(&host.rows[1].prefix, address));
-    ww_address_map((const uint8_t[]){5, 3, 1, 0}, address);
-    assert_false(ww_prefix_contains(&host.rows[1].prefix, address));
-    ww_address_host_deinit(&host);
 }
 
 static void test_local(void **state)
@@ -468,10 +493,10 @@ int main(void)
         cmocka_unit_test(test_boundaries),
         cmocka_unit_test(test_random),
         cmocka_unit_test(test_mapped_and_embedded),
+        cmocka_unit_test(test_peers),
         cmocka_unit_test(test_sockaddr),
         cmocka_unit_test(test_prefix_parse),
         cmocka_unit_test(test_exceptions),
-        cmocka_unit_test(test_host_routes),
         cmocka_unit_test(test_local),
         cmocka_unit_test(test_ports),
         cmocka_unit_test(test_targets),

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "ww/packet.h"
+#include "ww/address.h"
 
 #define WITH_SIZE(text) text, sizeof(text) - 1
 

@@ -71,6 +71,29 @@ static const struct ww_address_row fixed_ipv6[] = {
     {"site-local fec0::/10", {{0xfe, 0xc0}, 10}},                        /* RFC 3879 */
     {"multicast ff00::/8", {{0xff}, 8}},                                 /* RFC 4291 */
 };
+/* Networks that two nodes may have in common. */
+static const char *const peer_networks[] = {
+    "private 10.0.0.0/8",
+    "private 172.16.0.0/12",
+    "private 192.168.0.0/16",
+    "shared (CGN) 100.64.0.0/10",
+    "benchmark 198.18.0.0/15",
+    "documentation 192.0.2.0/24",
+    "documentation 198.51.100.0/24",
+    "documentation 203.0.113.0/24",
+    "unique local fc00::/7",
+    "documentation 2001:db8::/32",
+    "documentation 3fff::/20",
+};
+static const char *const loopbacks[] = {"loopback 127.0.0.0/8", "loopback ::1/128"};
+
+/* Metadata services inside of those networks. */
+static const struct ww_address_row peer_metadata[] = {
+    {"metadata service 100.100.100.200",
+     {{[10] = 0xff, [11] = 0xff, [12] = 100, [13] = 100, [14] = 100, [15] = 200}, 128}},
+    {"metadata service fd00:ec2::254", {{0xfd, 0, 0x0e, 0xc2, [14] = 2, [15] = 0x54}, 128}},
+    {"metadata service fd20:ce::254", {{0xfd, 0x20, 0, 0xce, [14] = 2, [15] = 0x54}, 128}},
+};
 static const struct ww_prefix global_unicast = {{0x20}, 3}; /* 2000::/3, RFC 4291 section 2.4 */
 
 struct ww_address_rules {
@@ -294,6 +317,38 @@ out:
     if (rule)
         *rule = denial ? denial : reason;
     return denial ? WW_EDESTINATION : 0;
+}
+
+/* Rules' names tell rows apart, so they are what the lists above hold. */
+static bool is_named(const char *rule, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(rule, names[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+int ww_address_judge_peer(const uint8_t address[16], bool mapped_is_v4, bool with_loopback,
+                          const char **rule)
+{
+    const char *decided;
+    const char *metadata = find_rule(peer_metadata, WW_ARRAY_COUNT(peer_metadata), address);
+    bool is_isatap_denied = is_isatap(address) && find_ipv4(address + 12);
+    int rc = ww_address_judge(NULL, address, mapped_is_v4, &decided);
+
+    if (rc && metadata) {
+        decided = metadata;
+    } else if (rc && is_isatap_denied) {
+        decided = find_ipv4(address + 12)->embedded_rule;
+    } else if (rc && (is_named(decided, peer_networks, WW_ARRAY_COUNT(peer_networks)) ||
+                      (with_loopback && is_named(decided, loopbacks, WW_ARRAY_COUNT(loopbacks))))) {
+        decided = "shared network";
+        rc = 0;
+    }
+    if (rule)
+        *rule = decided;
+    return rc;
 }
 
 int ww_address_judge_sockaddr(const struct ww_address_rules *rules, const struct sockaddr *address,

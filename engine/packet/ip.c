@@ -1,0 +1,249 @@
+/* Judges IP packets. Relies on the address rules; the layouts are RFC 791, 8200, 9293, 768, 792 and
+ * 4443. Fails closed: what is not known to be plain is refused. */
+#include "ww/ip.h"
+
+#include <netinet/in.h>
+#include <string.h>
+
+#define IPV4_HEADER_BYTES 20
+#define IPV6_HEADER_BYTES 40
+#define TCP_HEADER_BYTES  20
+#define UDP_HEADER_BYTES  8
+#define ECHO_HEADER_BYTES 8
+#define FRAGMENT_HEADER   44
+#define DATAGRAM_BYTES    65535 /* also of the fragments' sum: "ping of death" */
+
+static uint16_t read_u16(const uint8_t *bytes)
+{
+    return (uint16_t)(bytes[0] << 8 | bytes[1]);
+}
+
+static int refuse(int code, const char *why, const char **rule)
+{
+    *rule = why;
+    return code;
+}
+
+/* --- heads ------------------------------------------------------------------------------------ */
+
+static int check_options(const uint8_t *options, size_t size, const char **rule)
+{
+    for (size_t i = 0; i < size; i++) {
+        switch (options[i]) {
+        case 0: /* the end; what follows is padding */
+            return 0;
+        case 1: /* nothing */
+            break;
+        case 131:
+        case 137:
+            return refuse(WW_EUNSUPPORTED, "source routing", rule);
+        default:
+            return refuse(WW_EUNSUPPORTED, "IPv4 option", rule);
+        }
+    }
+    return 0;
+}
+
+/* Flags and offset as both heads have them, once they are apart. */
+static int set_fragment(struct ww_ip *ip, uint16_t offset, bool more, const char **rule)
+{
+    ip->offset = offset;
+    ip->is_last = !more;
+    ip->is_fragment = offset > 0 || more;
+    if (ip->payload_size == 0 && ip->is_fragment)
+        return refuse(WW_EMALFORMED, "empty fragment", rule);
+    if (more && ip->payload_size % 8 != 0)
+        return refuse(WW_EMALFORMED, "fragment of odd size", rule);
+    if (ip->is_fragment && (size_t)ip->header_size + offset + ip->payload_size > DATAGRAM_BYTES)
+        return refuse(WW_EMALFORMED, "fragment beyond the largest packet", rule);
+    return 0;
+}
+
+static int read_ipv4(const uint8_t *bytes, size_t size, struct ww_ip *ip, const char **rule)
+{
+    if (size < IPV4_HEADER_BYTES)
+        return refuse(WW_EMALFORMED, "short packet", rule);
+    size_t header = (size_t)(bytes[0] & 15) * 4;
+    uint16_t flags = read_u16(bytes + 6);
+    if (header < IPV4_HEADER_BYTES || header > size || read_u16(bytes + 2) != size)
+        return refuse(WW_EMALFORMED, "wrong length", rule);
+    if (flags & 0x8000)
+        return refuse(WW_EMALFORMED, "reserved flag", rule);
+    ip->is_v4 = true;
+    ip->protocol = bytes[9];
+    ip->id = read_u16(bytes + 4);
+    ip->header_size = (uint16_t)header;
+    ip->payload_size = (uint16_t)(size - header);
+    ww_address_map(bytes + 12, ip->source);
+    ww_address_map(bytes + 16, ip->destination);
+    int rc = check_options(bytes + IPV4_HEADER_BYTES, header - IPV4_HEADER_BYTES, rule);
+    return rc ? rc : set_fragment(ip, (uint16_t)((flags & 0x1fff) * 8), flags & 0x2000, rule);
+}
+
+static bool is_extension(uint8_t next)
+{
+    return next == IPPROTO_HOPOPTS || next == IPPROTO_DSTOPTS || next == FRAGMENT_HEADER ||
+           next == 135 || next == 139 || next == 140; /* mobility, HIP, shim6 */
+}
+
+static int read_ipv6(const uint8_t *bytes, size_t size, struct ww_ip *ip, const char **rule)
+{
+    size_t header = IPV6_HEADER_BYTES;
+    uint16_t offset = 0;
+    bool more = false;
+
+    if (size < header)
+        return refuse(WW_EMALFORMED, "short packet", rule);
+    if (read_u16(bytes + 4) + header != size) /* a jumbogram says 0 */
+        return refuse(WW_EMALFORMED, "wrong length", rule);
+    ip->protocol = bytes[6];
+    memcpy(ip->source, bytes + 8, 16);
+    memcpy(ip->destination, bytes + 24, 16);
+    if (ip->protocol == FRAGMENT_HEADER) {
+        const uint8_t *fragment = bytes + header;
+
+        header += 8;
+        if (size < header)
+            return refuse(WW_EMALFORMED, "short packet", rule);
+        ip->protocol = fragment[0];
+        offset = (uint16_t)(read_u16(fragment + 2) & 0xfff8);
+        more = fragment[3] & 1;
+        ip->id = (uint32_t)read_u16(fragment + 4) << 16 | read_u16(fragment + 6);
+    }
+    if (ip->protocol == IPPROTO_ROUTING)
+        return refuse(WW_EUNSUPPORTED, "source routing", rule);
+    if (is_extension(ip->protocol))
+        return refuse(WW_EUNSUPPORTED, "IPv6 extension header", rule);
+    ip->header_size = (uint16_t)header;
+    ip->payload_size = (uint16_t)(size - header);
+    return set_fragment(ip, offset, more, rule);
+}
+
+/* --- transports ------------------------------------------------------------------------------- */
+
+static int judge_ports(const uint8_t *head, size_t least, struct ww_ip *ip, const char **rule)
+{
+    if (ip->payload_size < least)
+        return refuse(WW_EMALFORMED, ip->is_fragment ? "tiny fragment" : "short packet", rule);
+    ip->source_port = read_u16(head);
+    ip->destination_port = read_u16(head + 2);
+    return ww_address_judge_port(ip->protocol, ip->destination_port, rule);
+}
+
+static int judge_echo(const uint8_t *head, struct ww_ip *ip, const char **rule)
+{
+    bool is_v4 = ip->protocol == IPPROTO_ICMP;
+
+    if (is_v4 != ip->is_v4)
+        return refuse(WW_EUNSUPPORTED, "ICMP of the other family", rule);
+    if (ip->payload_size < ECHO_HEADER_BYTES)
+        return refuse(WW_EMALFORMED, ip->is_fragment ? "tiny fragment" : "short packet", rule);
+    if ((head[0] != (is_v4 ? 8 : 128) && head[0] != (is_v4 ? 0 : 129)) || head[1] != 0)
+        return refuse(WW_EUNSUPPORTED, "ICMP other than echo", rule);
+    ip->source_port = ip->destination_port = read_u16(head + 4);
+    return 0;
+}
+
+/* The transport's head, which is in the first fragment, and its idea of the length. */
+static int judge_transport(const uint8_t *head, struct ww_ip *ip, const char **rule)
+{
+    int rc;
+
+    switch (ip->protocol) {
+    case IPPROTO_TCP: {
+        rc = judge_ports(head, TCP_HEADER_BYTES, ip, rule);
+        if (rc)
+            return rc;
+        size_t size = (size_t)(head[12] >> 4) * 4;
+        if (size < TCP_HEADER_BYTES || size > ip->payload_size)
+            return refuse(WW_EMALFORMED, "wrong TCP header", rule);
+        return 0;
+    }
+    case IPPROTO_UDP: {
+        rc = judge_ports(head, UDP_HEADER_BYTES, ip, rule);
+        if (rc)
+            return rc;
+        uint16_t size = read_u16(head + 4);
+        if (ip->is_fragment ? size <= ip->payload_size : size != ip->payload_size)
+            return refuse(WW_EMALFORMED, "wrong UDP length", rule);
+        return 0;
+    }
+    case IPPROTO_ICMP:
+    case IPPROTO_ICMPV6:
+        return judge_echo(head, ip, rule);
+    default:
+        return refuse(WW_EUNSUPPORTED, "neither TCP, UDP nor ICMP echo", rule);
+    }
+}
+
+static bool is_carried(uint8_t protocol)
+{
+    return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_ICMP ||
+           protocol == IPPROTO_ICMPV6;
+}
+
+int ww_ip_judge(const struct ww_address_rules *rules, const uint8_t *bytes, size_t size,
+                struct ww_ip *ip, const char **rule)
+{
+    const char *ignored;
+    int rc;
+
+    if (!rule)
+        rule = &ignored;
+    memset(ip, 0, sizeof(*ip));
+    if (size > 0 && bytes[0] >> 4 == 4)
+        rc = read_ipv4(bytes, size, ip, rule);
+    else if (size > 0 && bytes[0] >> 4 == 6)
+        rc = read_ipv6(bytes, size, ip, rule);
+    else
+        rc = refuse(WW_EMALFORMED, "no IP packet", rule);
+    if (rc)
+        return rc;
+    if (ip->offset == 0)
+        rc = judge_transport(bytes + ip->header_size, ip, rule);
+    else if (!is_carried(ip->protocol))
+        rc = refuse(WW_EUNSUPPORTED, "neither TCP, UDP nor ICMP echo", rule);
+    return rc ? rc : ww_address_judge(rules, ip->destination, ip->is_v4, rule);
+}
+
+/* --- fragments -------------------------------------------------------------------------------- */
+
+/* FNV-1a over what names a datagram; a collision only costs a datagram of the same client. */
+static size_t slot_of(const struct ww_ip *ip)
+{
+    uint32_t hash = 2166136261U ^ ip->id;
+
+    for (size_t i = 0; i < 16; i++)
+        hash = (hash ^ ip->source[i] ^ (uint32_t)ip->destination[i] << 8) * 16777619U;
+    return (hash ^ hash >> 16 ^ ip->protocol) % WW_IP_FRAGMENTS_MAX;
+}
+
+int ww_ip_fragment(struct ww_ip_fragments *fragments, const struct ww_ip *ip, uint64_t now_us,
+                   const char **rule)
+{
+    size_t slot = slot_of(ip);
+    bool is_known = fragments->datagrams[slot].since_us != 0 &&
+                    now_us - fragments->datagrams[slot].since_us < WW_IP_FRAGMENT_MS * 1000ULL &&
+                    fragments->datagrams[slot].id == ip->id &&
+                    fragments->datagrams[slot].protocol == ip->protocol &&
+                    memcmp(fragments->datagrams[slot].source, ip->source, 16) == 0 &&
+                    memcmp(fragments->datagrams[slot].destination, ip->destination, 16) == 0;
+
+    if (ip->offset == 0 && !is_known) {
+        memcpy(fragments->datagrams[slot].source, ip->source, 16);
+        memcpy(fragments->datagrams[slot].destination, ip->destination, 16);
+        fragments->datagrams[slot].id = ip->id;
+        fragments->datagrams[slot].protocol = ip->protocol;
+        fragments->datagrams[slot].since_us = now_us;
+    } else if (!is_known || ip->offset != fragments->datagrams[slot].next) {
+        if (is_known)
+            fragments->datagrams[slot].since_us = 0;
+        if (rule)
+            *rule = "fragment without the one before it";
+        return WW_EUNSUPPORTED;
+    }
+    fragments->datagrams[slot].next = (uint16_t)(ip->offset + ip->payload_size);
+    if (ip->is_last)
+        fragments->datagrams[slot].since_us = 0;
+    return 0;
+}

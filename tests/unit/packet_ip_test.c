@@ -1,0 +1,267 @@
+/* Packets on their way to the internet: good ones pass, and each trick is refused by its name. A
+ * row changes bytes of a good packet; wherever a packet is cut, it is refused. */
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "ww/ip.h"
+
+/* From 10.9.0.2 or fd00::2 to 8.8.8.8 or 2a00::8. */
+static const uint8_t tcp4[40] = {0x45, 0, 0, 40, 0,    1, 0,    0,    64, 6,   0, 0, 10, 9,
+                                 0,    2, 8, 8,  8,    8, 0x9c, 0x40, 1,  187, 0, 0, 0,  1,
+                                 0,    0, 0, 0,  0x50, 2, 1,    0,    0,  0,   0, 0};
+static const uint8_t udp4[36] = {0x45, 0,  0, 36, 0, 1, 0, 0, 64,   17,   0, 0,
+                                 10,   9,  0, 2,  8, 8, 8, 8, 0x9c, 0x40, 0, 53,
+                                 0,    16, 0, 0,  1, 2, 3, 4, 5,    6,    7, 8};
+static const uint8_t echo4[28] = {0x45, 0, 0, 28, 0, 1, 0, 0, 64, 1, 0,    0,    10, 9,
+                                  0,    2, 8, 8,  8, 8, 8, 0, 0,  0, 0x12, 0x34, 0,  1};
+#define IPV6_HEAD(next, size)                                                                      \
+    0x60, 0, 0, 0, 0, size, next, 64, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0x2a, 0,  \
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8
+static const uint8_t udp6[56] = {
+    IPV6_HEAD(17, 16), 0x9c, 0x40, 0, 53, 0, 16, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8};
+static const uint8_t echo6[48] = {IPV6_HEAD(58, 8), 128, 0, 0, 0, 0x12, 0x34, 0, 1};
+static const uint8_t part6[64] = {IPV6_HEAD(44, 24),
+                                  17,
+                                  0,
+                                  0,
+                                  1,
+                                  0,
+                                  0,
+                                  0,
+                                  9,
+                                  0x9c,
+                                  0x40,
+                                  0,
+                                  53,
+                                  0,
+                                  32,
+                                  0,
+                                  0,
+                                  1,
+                                  2,
+                                  3,
+                                  4,
+                                  5,
+                                  6,
+                                  7,
+                                  8};
+
+#define GOOD(name) #name, name, sizeof(name)
+static const struct packet {
+    const char *name;
+    const uint8_t *bytes;
+    size_t size;
+    int protocol;
+    uint16_t port;
+} goods[] = {
+    {GOOD(tcp4), IPPROTO_TCP, 443},        {GOOD(udp4), IPPROTO_UDP, 53},
+    {GOOD(echo4), IPPROTO_ICMP, 0x1234},   {GOOD(udp6), IPPROTO_UDP, 53},
+    {GOOD(echo6), IPPROTO_ICMPV6, 0x1234}, {GOOD(part6), IPPROTO_UDP, 53},
+};
+enum { TCP4, UDP4, ECHO4, UDP6, ECHO6, PART6 };
+
+#define ANY_END                                                                                    \
+    {                                                                                              \
+        -1, 0                                                                                      \
+    }
+static const struct {
+    int good;
+    struct {
+        int at;
+        uint8_t byte;
+    } changes[5];
+    int code;
+    const char *rule;
+} tricks[] = {
+    {TCP4, {{0, 0x55}, ANY_END}, WW_EMALFORMED, "no IP packet"},
+    {TCP4, {{0, 0x44}, ANY_END}, WW_EMALFORMED, "wrong length"},
+    {TCP4, {{0, 0x4f}, ANY_END}, WW_EMALFORMED, "wrong length"},
+    {TCP4, {{3, 41}, ANY_END}, WW_EMALFORMED, "wrong length"},
+    {TCP4, {{3, 39}, ANY_END}, WW_EMALFORMED, "wrong length"},
+    {TCP4, {{6, 0x80}, ANY_END}, WW_EMALFORMED, "reserved flag"},
+    {TCP4, {{0, 0x46}, {20, 131}, ANY_END}, WW_EUNSUPPORTED, "source routing"},
+    {TCP4, {{0, 0x46}, {20, 1}, {21, 137}, ANY_END}, WW_EUNSUPPORTED, "source routing"},
+    {TCP4, {{0, 0x46}, {20, 7}, ANY_END}, WW_EUNSUPPORTED, "IPv4 option"},
+    {TCP4, {{16, 10}, ANY_END}, WW_EDESTINATION, "private 10.0.0.0/8"},
+    {TCP4, {{16, 127}, ANY_END}, WW_EDESTINATION, "loopback 127.0.0.0/8"},
+    {TCP4, {{22, 0}, {23, 25}, ANY_END}, WW_EDESTINATION, "SMTP, TCP port 25"},
+    {TCP4, {{32, 0x40}, ANY_END}, WW_EMALFORMED, "wrong TCP header"},
+    {TCP4, {{32, 0x60}, ANY_END}, WW_EMALFORMED, "wrong TCP header"},
+    {TCP4, {{9, 4}, ANY_END}, WW_EUNSUPPORTED, "neither TCP, UDP nor ICMP echo"},
+    {TCP4, {{9, 41}, ANY_END}, WW_EUNSUPPORTED, "neither TCP, UDP nor ICMP echo"},
+    {TCP4, {{9, 47}, ANY_END}, WW_EUNSUPPORTED, "neither TCP, UDP nor ICMP echo"},
+    {TCP4, {{9, 50}, ANY_END}, WW_EUNSUPPORTED, "neither TCP, UDP nor ICMP echo"},
+    {TCP4, {{9, 41}, {7, 1}, ANY_END}, WW_EUNSUPPORTED, "neither TCP, UDP nor ICMP echo"},
+    {TCP4, {{6, 0x20}, {3, 40}, ANY_END}, WW_EMALFORMED, "fragment of odd size"},
+    {TCP4, {{6, 0x1f}, {7, 0xff}, ANY_END}, WW_EMALFORMED, "fragment beyond the largest packet"},
+    {TCP4, {{9, 58}, ANY_END}, WW_EUNSUPPORTED, "ICMP of the other family"},
+    {UDP4, {{25, 15}, ANY_END}, WW_EMALFORMED, "wrong UDP length"},
+    {UDP4, {{25, 17}, ANY_END}, WW_EMALFORMED, "wrong UDP length"},
+    {UDP4, {{25, 0}, ANY_END}, WW_EMALFORMED, "wrong UDP length"},
+    {UDP4, {{6, 0x20}, ANY_END}, WW_EMALFORMED, "wrong UDP length"},
+    {UDP4, {{22, 0x07}, {23, 0x6c}, ANY_END}, WW_EDESTINATION, "SSDP, UDP port 1900"},
+    {ECHO4, {{20, 5}, ANY_END}, WW_EUNSUPPORTED, "ICMP other than echo"},
+    {ECHO4, {{20, 3}, ANY_END}, WW_EUNSUPPORTED, "ICMP other than echo"},
+    {ECHO4, {{20, 128}, ANY_END}, WW_EUNSUPPORTED, "ICMP other than echo"},
+    {ECHO4, {{21, 1}, ANY_END}, WW_EUNSUPPORTED, "ICMP other than echo"},
+    {UDP6, {{5, 15}, ANY_END}, WW_EMALFORMED, "wrong length"},
+    {UDP6, {{5, 0}, ANY_END}, WW_EMALFORMED, "wrong length"},
+    {UDP6, {{6, 0}, ANY_END}, WW_EUNSUPPORTED, "IPv6 extension header"},
+    {UDP6, {{6, 60}, ANY_END}, WW_EUNSUPPORTED, "IPv6 extension header"},
+    {UDP6, {{6, 135}, ANY_END}, WW_EUNSUPPORTED, "IPv6 extension header"},
+    {UDP6, {{6, 43}, ANY_END}, WW_EUNSUPPORTED, "source routing"},
+    {UDP6, {{6, 59}, ANY_END}, WW_EUNSUPPORTED, "neither TCP, UDP nor ICMP echo"},
+    {UDP6, {{6, 41}, ANY_END}, WW_EUNSUPPORTED, "neither TCP, UDP nor ICMP echo"},
+    {UDP6, {{6, 1}, ANY_END}, WW_EUNSUPPORTED, "ICMP of the other family"},
+    {UDP6, {{24, 0xfd}, ANY_END}, WW_EDESTINATION, "unique local fc00::/7"},
+    {UDP6,
+     {{24, 0}, {34, 0xff}, {35, 0xff}, ANY_END},
+     WW_EDESTINATION,
+     "IPv4-mapped ::ffff:0:0/96"},
+    {UDP6,
+     {{34, 0x5e}, {35, 0xfe}, {36, 10}, ANY_END},
+     WW_EDESTINATION,
+     "ISATAP with private 10.0.0.0/8"},
+    {ECHO6, {{40, 135}, ANY_END}, WW_EUNSUPPORTED, "ICMP other than echo"},
+    {ECHO6, {{40, 8}, ANY_END}, WW_EUNSUPPORTED, "ICMP other than echo"},
+    {PART6, {{40, 44}, ANY_END}, WW_EUNSUPPORTED, "IPv6 extension header"},
+    {PART6, {{40, 43}, ANY_END}, WW_EUNSUPPORTED, "source routing"},
+    {PART6, {{40, 60}, {43, 9}, ANY_END}, WW_EUNSUPPORTED, "IPv6 extension header"},
+    {PART6, {{42, 0xff}, {43, 0xf9}, ANY_END}, WW_EMALFORMED, "fragment beyond the largest packet"},
+    {PART6, {{43, 0}, ANY_END}, WW_EMALFORMED, "wrong UDP length"}, /* whole: must say 16 */
+};
+
+/* A copy of exactly that size, so that a sanitizer sees what is read behind it. */
+static int judge(const uint8_t *bytes, size_t size, struct ww_ip *ip, const char **rule)
+{
+    uint8_t *copy = ww_alloc(1, size + !size);
+
+    assert_non_null(copy);
+    memcpy(copy, bytes, size);
+    int rc = ww_ip_judge(NULL, copy, size, ip, rule);
+    ww_free(copy);
+    return rc;
+}
+
+static void test_good(void **state)
+{
+    struct ww_ip ip;
+    const char *rule;
+
+    (void)state;
+    for (size_t i = 0; i < WW_ARRAY_COUNT(goods); i++) {
+        int rc = judge(goods[i].bytes, goods[i].size, &ip, &rule);
+
+        if (rc != 0)
+            fail_msg("%s: %s", goods[i].name, rule);
+        assert_string_equal(rule, "public");
+        assert_int_equal(ip.protocol, goods[i].protocol);
+        assert_int_equal(ip.destination_port, goods[i].port);
+        assert_int_equal(ip.is_v4, i < UDP6);
+        assert_int_equal(ip.header_size + ip.payload_size, goods[i].size);
+        assert_int_equal(ip.is_fragment, i == PART6);
+        for (size_t size = 0; size < goods[i].size; size++)
+            assert_int_equal(judge(goods[i].bytes, size, &ip, &rule), WW_EMALFORMED);
+    }
+}
+
+static void test_tricks(void **state)
+{
+    struct ww_ip ip;
+    const char *rule;
+
+    (void)state;
+    for (size_t i = 0; i < WW_ARRAY_COUNT(tricks); i++) {
+        const struct packet *good = &goods[tricks[i].good];
+        uint8_t bytes[64];
+
+        memcpy(bytes, good->bytes, good->size);
+        for (size_t n = 0; tricks[i].changes[n].at >= 0; n++)
+            bytes[tricks[i].changes[n].at] = tricks[i].changes[n].byte;
+        int rc = judge(bytes, good->size, &ip, &rule);
+        if (rc != tricks[i].code || strcmp(rule, tricks[i].rule) != 0)
+            fail_msg("row %zu: not %s but %s by %s", i, tricks[i].rule, ww_error_name(rc), rule);
+    }
+}
+
+/* The first fragment holds the whole transport header, or nobody knows its ports. */
+static void test_tiny(void **state)
+{
+    uint8_t bytes[40];
+    struct ww_ip ip;
+    const char *rule;
+
+    (void)state;
+    memcpy(bytes, tcp4, sizeof(bytes));
+    bytes[6] = 0x20;
+    bytes[3] = 36;
+    assert_int_equal(judge(bytes, 36, &ip, &rule), WW_EMALFORMED);
+    assert_string_equal(rule, "tiny fragment");
+    bytes[7] = 1; /* the rest of the header: only behind a first one that passed */
+    assert_int_equal(judge(bytes, 36, &ip, &rule), 0);
+    assert_true(ip.is_fragment);
+    assert_int_equal(ip.offset, 8);
+    bytes[16] = 10; /* each fragment's own destination is judged */
+    assert_int_equal(judge(bytes, 36, &ip, &rule), WW_EDESTINATION);
+}
+
+static int pass(struct ww_ip_fragments *fragments, uint32_t id, uint16_t offset, bool is_last,
+                uint64_t now_us)
+{
+    struct ww_ip ip = {.protocol = IPPROTO_UDP,
+                       .payload_size = 16,
+                       .is_fragment = true,
+                       .is_last = is_last,
+                       .offset = offset,
+                       .id = id,
+                       .source = {1},
+                       .destination = {2}};
+
+    return ww_ip_fragment(fragments, &ip, now_us, NULL);
+}
+
+static void test_fragments(void **state)
+{
+    static struct ww_ip_fragments fragments;
+    uint64_t end_us = 1 + WW_IP_FRAGMENT_MS * 1000ULL;
+
+    (void)state;
+    assert_int_equal(pass(&fragments, 1, 16, true, 1), WW_EUNSUPPORTED); /* no first one */
+    assert_int_equal(pass(&fragments, 1, 0, false, 1), 0);
+    assert_int_equal(pass(&fragments, 2, 16, true, 1), WW_EUNSUPPORTED); /* of another */
+    assert_int_equal(pass(&fragments, 1, 16, false, 1), 0);
+    assert_int_equal(pass(&fragments, 1, 32, true, end_us - 1), 0);
+    assert_int_equal(pass(&fragments, 1, 32, true, 1), WW_EUNSUPPORTED); /* it has ended */
+    /* Overlap, a gap, the first one again: the datagram is over. */
+    for (uint16_t offset = 0; offset <= 48; offset += 8) {
+        if (offset == 16)
+            continue;
+        assert_int_equal(pass(&fragments, 3, 0, false, 1), 0);
+        assert_int_equal(pass(&fragments, 3, offset, false, 1), WW_EUNSUPPORTED);
+        assert_int_equal(pass(&fragments, 3, 16, true, 1), WW_EUNSUPPORTED);
+    }
+    /* Too late. */
+    assert_int_equal(pass(&fragments, 4, 0, false, 1), 0);
+    assert_int_equal(pass(&fragments, 4, 16, true, end_us), WW_EUNSUPPORTED);
+    /* More of them than there is room: memory stays, the newest passes. */
+    for (uint32_t id = 10; id < 10000; id++)
+        assert_int_equal(pass(&fragments, id, 0, false, 1), 0);
+    assert_int_equal(pass(&fragments, 9999, 16, true, 1), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_good),
+        cmocka_unit_test(test_tricks),
+        cmocka_unit_test(test_tiny),
+        cmocka_unit_test(test_fragments),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
