@@ -1,4 +1,4 @@
---- `ww policy reload`, `rollback`, `log` and `diff`: the policies of a node that runs here.
+--- `ww policy reload`, `rollback`, `log`, `diff`, `journal`: policies of a node that runs here.
 local async = require("ops.async")
 local control = require("ops.control")
 local format = require("ops.format")
@@ -11,6 +11,19 @@ local function add_place(sub)
     sub:option("--control"):argname("PATH")
         :description("Control socket of the node (WW_CONTROL); default: the node that runs here.")
     sub:option("--state"):argname("DIR"):description("State folder of the node.")
+end
+
+local UNITS = { s = 1, m = 60, h = 3600, d = 86400 }
+
+--- Seconds of "24h", "90m", "7d", "30s".
+local function seconds(text)
+    local number, unit = text:match("^(%d+)([smhd])$")
+    return number and tonumber(number) * UNITS[unit]
+end
+
+local function add_since(sub)
+    sub:option("--since"):argname("TIME"):convert(seconds)
+        :description("Only decisions of so long ago at most: 30s, 90m, 24h, 7d.")
 end
 
 --- Adds the subcommands.
@@ -38,6 +51,15 @@ function M.define(command)
     diff:argument("first"):argname("A"):convert(tonumber):description("A generation.")
     diff:argument("second"):argname("B"):convert(tonumber):description("Another one.")
     add_place(diff)
+    local journal = command:command("journal"):summary("Show the last decisions.")
+        :description("Show the last decisions of the node's policies, newest last, each with "
+            .. "its id. Decisions are kept in memory only (policy.journal_mib, "
+            .. "policy.journal_hours); on an arbiter without identities or contracts.")
+    journal:option("--hook"):argname("HOOK"):description("Only those of this hook.")
+    journal:option("-n --count"):argname("N"):convert(tonumber):default(20)
+        :description("How many, at most 1000.")
+    add_since(journal)
+    add_place(journal)
 end
 
 --- Who asks, for the node's log: what the session says; only this user and root get this far.
@@ -68,6 +90,11 @@ end
 
 function M.verbs.log(args)
     return call(args, "policy.log", {})
+end
+
+function M.verbs.journal(args)
+    return call(args, "policy.journal", { hook = args.hook, count = args.count,
+        since_s = args.since }, RELOAD_S)
 end
 
 -- --- diff ----------------------------------------------------------------------------------------
@@ -145,6 +172,22 @@ local function print_log(data, out)
         { true }))
 end
 
+local function print_journal(data, out)
+    if #data.decisions == 0 then
+        out:note("There are no decisions in the journal.")
+        return
+    end
+    local rows = {}
+    for index, entry in ipairs(data.decisions) do
+        rows[index] = {
+            entry.id, os.date("!%Y-%m-%d %H:%M:%S", entry.at_s), entry.hook, tostring(entry.number),
+            entry.kind and "fault: " .. entry.kind or entry.result,
+        }
+    end
+    out:print(format.table({ "ID", "AT (UTC)", "HOOK", "GENERATION", "RESULT" }, rows,
+        { [4] = true }))
+end
+
 local function print_reload(data, out)
     if data.unchanged then
         out:note(("Nothing has changed: generation %d stays in force."):format(data.number))
@@ -157,6 +200,8 @@ end
 function M.human(data, args, out)
     if args.verb == "log" then
         print_log(data, out)
+    elseif args.verb == "journal" then
+        print_journal(data, out)
     elseif args.verb == "reload" then
         print_reload(data, out)
     elseif args.verb == "diff" then

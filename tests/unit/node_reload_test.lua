@@ -242,6 +242,31 @@ test("a generation that keeps failing is given up", function()
     assert(last.how == "faults" and last.failed == bad.number and last.number == good.number)
 end)
 
+test("the journal names decisions, and nobody", function()
+    assert(reload({}, "ann"))
+    local client, provider = rig.new_member(true), rig.new_provider()
+    local contract = rig.accepted(client, provider, 1000)
+    assert(client:call("GET", "/v1/providers"))
+    local journal = assert(node.methods["policy.journal"]({ count = 50 }))
+    local hooks, all = {}, json.encode(journal)
+    for _, decision in ipairs(journal.decisions) do
+        hooks[decision.hook] = decision
+        assert(decision.id:find("^%x%x%x%x%-%d+$"))
+    end
+    assert(#journal.decisions == 50)
+    assert(hooks["contract.offer"].result:find('decision = "accept"', 1, true))
+    assert(hooks["match.rank"].number == ww.arbiter.status({}).policy_number)
+    for _, secret in ipairs({ client.id, provider.id, client.network, contract.contract }) do
+        assert(not all:find(secret, 1, true), "the journal names " .. secret)
+    end
+    journal = assert(node.methods["policy.journal"]({ hook = "match.rank", count = 1 }))
+    assert(#journal.decisions == 1 and journal.decisions[1].hook == "match.rank")
+    journal = assert(node.methods["policy.journal"]({ since_s = 0 }))
+    assert(#journal.decisions <= 20)
+    rig.expect("EINVAL", node.methods["policy.journal"]({ hook = "no.such" }))
+    assert(ww.arbiter.status({}).policy_journal.records > 50)
+end)
+
 test("a swap takes no longer with ten thousand contracts", function()
     assert(ww.test.crowd({ count = 10000 }))
     local worst_us = 0
