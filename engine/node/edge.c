@@ -99,6 +99,7 @@ void edge_stop(struct edge *edge)
     edge_forget_notes(edge);
     ww_policy_set_release(edge->policies);
     edge->policies = NULL;
+    verdicts_clear(&edge->verdicts);
     ww_key_destroy(edge->key);
     edge->key = NULL;
     edge->started = false;
@@ -344,4 +345,5 @@ void edge_put_status(struct edge *edge, struct ww_call *call)
     ww_call_end(call);
     put_history(edge, call);
     node_put_policies(call, edge->policies);
+    ww_call_put_u64(call, "flows_denied", edge->verdicts.denied + edge->verdicts.limited);
 }
