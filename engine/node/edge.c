@@ -98,6 +98,7 @@ void edge_stop(struct edge *edge)
     edge_state_close(edge);
     edge_forget_notes(edge);
     node_policies_stop(&edge->policies);
+    verdicts_clear(&edge->verdicts);
     ww_key_destroy(edge->key);
     edge->key = NULL;
     edge->started = false;
@@ -343,4 +344,5 @@ void edge_put_status(struct edge *edge, struct ww_call *call)
     ww_call_end(call);
     put_history(edge, call);
     node_policies_put(&edge->policies, call);
+    ww_call_put_u64(call, "flows_denied", edge->verdicts.denied + edge->verdicts.limited);
 }

@@ -10,3 +10,7 @@ ww_unit_test(policy_reference SOURCES policy_reference_test.c ROOMS policy)
 target_compile_definitions(unit_policy_reference PRIVATE
   WW_HOOKS_PAGE="${CMAKE_SOURCE_DIR}/docs/policies/hooks.md")
 target_include_directories(unit_policy_pattern PRIVATE ${CMAKE_SOURCE_DIR}/engine/policy)
+
+ww_unit_test(policy_golden SOURCES policy_golden_test.c ROOMS policy)
+target_compile_definitions(unit_policy_golden PRIVATE
+  WW_GOLDEN_FILE="${CMAKE_SOURCE_DIR}/tests/golden/policy/decisions.txt")
