@@ -58,7 +58,9 @@ int edge_start(struct edge *edge, struct ww_call *call)
     if (!rc)
         rc = ww_call_text(call, "state", &state, NULL);
     if (!rc)
-        rc = node_policies_start(&edge->policies, call, false);
+        rc = node_policies_start(&edge->policies, call,
+                                 edge->role == WW_TRANSFER_PROVIDER ? NODE_JOURNAL_NO_DESTINATIONS
+                                                                    : NODE_JOURNAL_ALL);
     if (!rc && (rc = edge_state_open(edge, state)))
         ww_call_reason(call, "the state in %s can't be opened", state);
     if (!rc)

@@ -84,9 +84,10 @@ static void prune(void *arg)
     ww_timer_start(policies->prune, PRUNE_US);
 }
 
-static int start_journal(struct node_policies *policies, struct ww_call *call, bool pseudonyms)
+static int start_journal(struct node_policies *policies, struct ww_call *call,
+                         enum node_journal_keeps keeps)
 {
-    struct ww_policy_journal_options options = {.pseudonyms = pseudonyms};
+    struct ww_policy_journal_options options = {.pseudonyms = keeps == NODE_JOURNAL_NO_IDENTITIES};
     struct ww_policy_journal *journal = NULL;
     uint64_t mib = 0, hours = 0;
 
@@ -96,6 +97,8 @@ static int start_journal(struct node_policies *policies, struct ww_call *call, b
         return 0;
     if (mib > WW_POLICY_JOURNAL_MIB_MAX || hours > WW_POLICY_JOURNAL_HOURS_MAX)
         return WW_ECONFIG;
+    if (keeps == NODE_JOURNAL_NO_DESTINATIONS)
+        options.leave_out = 1ULL << WW_HOOK_FLOW_VERDICT;
     options.bytes_max = (size_t)mib << 20;
     options.age_s_max = hours * 3600;
     int rc = ww_timer_create(policies->loop, prune, policies, &policies->prune);
@@ -108,7 +111,8 @@ static int start_journal(struct node_policies *policies, struct ww_call *call, b
     return 0;
 }
 
-int node_policies_start(struct node_policies *policies, struct ww_call *call, bool pseudonyms)
+int node_policies_start(struct node_policies *policies, struct ww_call *call,
+                        enum node_journal_keeps keeps)
 {
     struct ww_policy_set *set = NULL;
     struct ww_policy_fault fault = {0};
@@ -131,7 +135,7 @@ int node_policies_start(struct node_policies *policies, struct ww_call *call, bo
     if (!rc)
         set = NULL;
     if (!rc)
-        rc = start_journal(policies, call, pseudonyms);
+        rc = start_journal(policies, call, keeps);
     if (rc) {
         ww_policy_set_release(set);
         node_policies_stop(policies);

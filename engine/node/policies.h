@@ -6,6 +6,13 @@
 #include "ww/ops.h"
 #include "ww/policy_live.h"
 
+/* What a journal may hold. */
+enum node_journal_keeps {
+    NODE_JOURNAL_ALL,
+    NODE_JOURNAL_NO_IDENTITIES,   /* an arbiter: pseudonyms in their place */
+    NODE_JOURNAL_NO_DESTINATIONS, /* a provider: its clients' destinations are not its to keep */
+};
+
 struct node_policies {
     struct ww_ops *ops;
     struct ww_loop *loop;
@@ -24,8 +31,9 @@ struct node_policies {
 int node_policies_bind(struct node_policies *policies, struct ww_ops *ops, const char *space);
 /* Reads {policies = FOLDER or nil}: the built-in default set, then the folder's files over it.
  * Tests are run; a set that doesn't hold is refused with file, line and reason. And {journal_mib =,
- * journal_hours =}: 0 or nil is no journal. `pseudonyms`: it keeps no identities. */
-int node_policies_start(struct node_policies *policies, struct ww_call *call, bool pseudonyms);
+ * journal_hours =}: 0 or nil is no journal. */
+int node_policies_start(struct node_policies *policies, struct ww_call *call,
+                        enum node_journal_keeps keeps);
 /* Waits for a candidate that is being made; whoever waits for it is told. */
 void node_policies_stop(struct node_policies *policies);
 /* Decides: as ww_policy_live_call. */

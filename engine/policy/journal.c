@@ -36,6 +36,7 @@ struct chunk {
     alignas(uint64_t) char bytes[WW_POLICY_CHUNK_BYTES];
 };
 
+_Static_assert(WW_HOOK_COUNT <= 64, "leave_out has a bit for each hook");
 /* Any record fits. */
 _Static_assert(sizeof(struct entry) + 2 * sizeof(union ww_hook_any) <= WW_POLICY_CHUNK_BYTES,
                "WW_POLICY_CHUNK_BYTES");
@@ -160,9 +161,12 @@ void ww_policy_journal_add(struct ww_policy_journal *journal, const struct ww_po
         .fallback = record->fallback,
     };
     size_t size = sizeof(entry) + entry.input_size + entry.result_size;
-    struct chunk *chunk = room_for(journal, size, record->now_s);
+    struct chunk *chunk;
     char *at;
 
+    if (journal->options.leave_out >> record->hook & 1)
+        return;
+    chunk = room_for(journal, size, record->now_s);
     if (!chunk) {
         journal->lost++;
         return;

@@ -18,6 +18,7 @@ struct ww_policy_journal_options {
     size_t bytes_max;   /* rounded up to chunks of WW_POLICY_CHUNK_BYTES, at least 16 */
     uint64_t age_s_max; /* older ones can't be read, and are freed soon after */
     bool pseudonyms;
+    uint64_t leave_out; /* a bit for each hook (1 << hook) that is not kept */
 };
 
 /* One decision. */

@@ -192,21 +192,6 @@ static void test_views_stay(void **state)
     ww_policy_journal_destroy(NULL);
 }
 
-static void test_without_memory(void **state)
-{
-    struct ww_policy_journal *journal = make(&SMALL);
-    struct ww_policy_journal_counters counters;
-
-    (void)state;
-    ww_alloc_fail_after(1);
-    add_offer(journal, 1, 1000);
-    ww_alloc_fail_after(0);
-    add_offer(journal, 2, 1000);
-    ww_policy_journal_counters(journal, &counters);
-    assert_true(counters.lost == 1 && counters.records == 1);
-    ww_policy_journal_destroy(journal);
-}
-
 static void add_rank(struct ww_policy_journal *journal, uint64_t id)
 {
     static struct ww_hook_rank_request request;
@@ -223,6 +208,38 @@ static void add_rank(struct ww_policy_journal *journal, uint64_t id)
              NODE_B);
     ww_policy_journal_add(journal, &record);
     assert_string_equal(request.providers[0].node_id, NODE_A); /* the caller's is not touched */
+}
+
+static void test_what_is_left_out(void **state)
+{
+    struct ww_policy_journal_options options = SMALL;
+    struct ww_policy_journal *journal;
+    struct ww_policy_view *view;
+
+    (void)state;
+    options.leave_out = 1ULL << WW_HOOK_CONTRACT_OFFER;
+    journal = make(&options);
+    add_offer(journal, 1, 1000);
+    add_rank(journal, 2);
+    view = look(journal, 1000);
+    assert_int_equal(count(view), 1);
+    ww_policy_view_destroy(view);
+    ww_policy_journal_destroy(journal);
+}
+
+static void test_without_memory(void **state)
+{
+    struct ww_policy_journal *journal = make(&SMALL);
+    struct ww_policy_journal_counters counters;
+
+    (void)state;
+    ww_alloc_fail_after(1);
+    add_offer(journal, 1, 1000);
+    ww_alloc_fail_after(0);
+    add_offer(journal, 2, 1000);
+    ww_policy_journal_counters(journal, &counters);
+    assert_true(counters.lost == 1 && counters.records == 1);
+    ww_policy_journal_destroy(journal);
 }
 
 static void test_pseudonyms(void **state)
@@ -324,6 +341,7 @@ int main(void)
         cmocka_unit_test(test_bounded_in_size),
         cmocka_unit_test(test_bounded_in_age),
         cmocka_unit_test(test_views_stay),
+        cmocka_unit_test(test_what_is_left_out),
         cmocka_unit_test(test_without_memory),
         cmocka_unit_test(test_pseudonyms),
         cmocka_unit_test(test_a_node_keeps_its_decisions),
