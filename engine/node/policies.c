@@ -122,6 +122,7 @@ int node_policies_start(struct node_policies *policies, struct ww_call *call,
     if (rc && rc != WW_ENOTFOUND)
         return rc;
     ww_call_reason(call, "%s", "");
+    atomic_store(&policies->stopping, false);
     policies->folder = folder ? ww_strdup(folder) : NULL;
     rc = folder && !policies->folder ? WW_ENOMEM : policy_load(folder, &set, &fault);
     if (rc)
@@ -145,6 +146,7 @@ int node_policies_start(struct node_policies *policies, struct ww_call *call,
 
 void node_policies_stop(struct node_policies *policies)
 {
+    atomic_store(&policies->stopping, true);
     ww_pool_destroy(policies->pool);
     policies->pool = NULL;
     ww_timer_destroy(policies->prune);

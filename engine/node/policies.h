@@ -3,6 +3,8 @@
  * ww.provider.policy_…).
  */
 #pragma once
+#include <stdatomic.h>
+
 #include "ww/ops.h"
 #include "ww/policy_live.h"
 
@@ -20,6 +22,7 @@ struct node_policies {
     struct ww_pool *pool;        /* one thread: candidates are made there */
     char *folder;                /* owned; NULL: the built-in set only */
     struct ww_timer *prune;      /* what is too old leaves the journal */
+    atomic_bool stopping;        /* whatever the pool is doing may end early */
     bool busy;                   /* a candidate is being made */
     struct ww_timer *tell;       /* at the end of a turn: Lua is told what `gave_up` says */
     struct {

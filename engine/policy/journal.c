@@ -294,11 +294,30 @@ bool ww_policy_view_next(struct ww_policy_view *view, struct ww_policy_record *r
     return false;
 }
 
-bool ww_policy_view_find(struct ww_policy_view *view, uint64_t id, struct ww_policy_record *record)
+/* The chunk that has the decision, if any has. */
+static void go_to(struct ww_policy_view *view, uint64_t id)
 {
     ww_policy_view_rewind(view);
     while (view->chunk + 1 < view->count && view->chunks[view->chunk + 1].chunk->first_id <= id)
         view->chunk++;
+}
+
+void ww_policy_view_after(struct ww_policy_view *view, uint64_t id)
+{
+    go_to(view, id);
+    while (view->chunk < view->count && view->at < view->chunks[view->chunk].used) {
+        struct entry entry;
+
+        memcpy(&entry, view->chunks[view->chunk].chunk->bytes + view->at, sizeof(entry));
+        if (entry.id > id)
+            break;
+        view->at += sizeof(entry) + entry.input_size + entry.result_size;
+    }
+}
+
+bool ww_policy_view_find(struct ww_policy_view *view, uint64_t id, struct ww_policy_record *record)
+{
+    go_to(view, id);
     while (ww_policy_view_next(view, record)) {
         if (record->id == id)
             return true;

@@ -212,24 +212,31 @@ local function log_of(self)
     return { current = current, changes = list }
 end
 
-local function optional_text(params, name)
-    local value = params[name]
-    if value ~= nil and type(value) ~= "string" then
-        return nil, ww.error("EINVAL", name .. " is a text")
+--- The folder that a request names, if any.
+local function folder_of(params)
+    local folder = params.folder
+    if folder == nil or type(folder) == "string"
+        and (folder:sub(1, 1) == "/" or folder:find("^[a-z_]+$")) then
+        return folder
     end
-    return value
+    return nil, ww.error("EINVAL", "folder is an absolute path, or the name of a built-in set")
 end
 
 local function methods_of(self)
     return {
         ["policy.reload"] = function(params)
-            local folder, err = optional_text(params, "folder")
+            local folder, err = folder_of(params)
             if err then
                 return nil, err
-            elseif folder and folder:sub(1, 1) ~= "/" and not folder:find("^[a-z_]+$") then
-                return nil, ww.error("EINVAL", "folder is an absolute path, or a built-in set")
             end
             return reload(self, clean_who(params.who), folder)
+        end,
+        ["policy.replay"] = function(params)
+            local folder, err = folder_of(params)
+            if err then
+                return nil, err
+            end
+            return ask(self.core.policy_replay, { folder = folder, since_s = params.since_s })
         end,
         ["policy.rollback"] = function(params)
             return rollback(self, clean_who(params.who), params.number)

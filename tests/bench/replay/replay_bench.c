@@ -1,12 +1,14 @@
-/* What a decision of the default set costs, per hook, without and with the journal.
+/* What a decision of the default set costs, per hook, without and with the journal; and how many a
+ * second are replayed.
  *
- * bench_policy [MS]: each measurement takes the best of 9 rounds of so many milliseconds (20).
+ * bench_replay [MS]: each measurement takes the best of 9 rounds of so many milliseconds (20).
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "ww/policy_live.h"
+#include "ww/policy_replay.h"
 
 #define ROUNDS 9
 
@@ -76,6 +78,39 @@ static struct ww_policy_live *make_live(bool journal)
     return live;
 }
 
+/* Contract offers, so many as fit, asked again of the set that made them, and of one that decides
+ * otherwise. */
+static void bench_replay(struct ww_policy_live *live, const char *what, struct ww_policy_set *set)
+{
+    const struct ww_policy_difference *difference;
+    struct ww_policy_replay *replay = NULL;
+    struct ww_policy_view *view = NULL;
+    uint64_t start;
+
+    if (ww_policy_view_create(ww_policy_live_journal(live), context.now_s, 0, &view) ||
+        ww_policy_replay_create(set, &replay))
+        exit(1);
+    start = cpu_ns();
+    ww_policy_replay_run(replay, view, NULL);
+    difference = ww_policy_replay_difference(replay);
+    printf("replay, %-12s %10.0f decisions/s (%llu, %llu changed)\n", what,
+           (double)difference->decisions * 1e9 / (double)(cpu_ns() - start),
+           (unsigned long long)difference->decisions, (unsigned long long)difference->changed);
+    ww_policy_replay_destroy(replay);
+    ww_policy_view_destroy(view);
+}
+
+static void fill(struct ww_policy_live *live)
+{
+    static union ww_hook_any input, result;
+
+    prepare(WW_HOOK_CONTRACT_OFFER, &input);
+    for (unsigned call = 0; call < 100000; call++) {
+        input.CONTRACT_OFFER_input.client.settled_gib = call % 3;
+        ww_policy_live_call(live, WW_HOOK_CONTRACT_OFFER, &input, &context, &result, NULL);
+    }
+}
+
 int main(int argc, char **argv)
 {
     uint64_t ms = argc > 1 ? strtoull(argv[1], NULL, 10) : 20;
@@ -97,6 +132,21 @@ int main(int argc, char **argv)
         printf("%-20s %10.0f %+9.1f%%\n", ww_hook_name((enum ww_hook)hook), best,
                (best_keeping / best - 1) * 100);
     }
+    static const char refusing[] = "local M = {}\n"
+                                   "function M.offer() return { decision = 'refuse' } end\n"
+                                   "M.accept, M.renew, M.close = M.offer, M.offer, M.offer\n"
+                                   "return M\n";
+    struct ww_policy_sources sources = {.count = 0};
+    struct ww_policy_set *other = NULL;
+    struct ww_policy_fault fault;
+    if (ww_policy_sources_add(&sources, "contract.lua", refusing, sizeof(refusing) - 1) ||
+        ww_policy_set_create(&sources, NULL, &other, &fault))
+        return 1;
+    ww_policy_sources_deinit(&sources);
+    fill(keeping);
+    bench_replay(keeping, "same set", ww_policy_live_set(keeping, 0));
+    bench_replay(keeping, "all differ", other);
+    ww_policy_set_release(other);
     ww_policy_live_destroy(plain);
     ww_policy_live_destroy(keeping);
     return 0;
