@@ -61,7 +61,7 @@ static int bound_start(void *context, struct ww_call *call)
     if (!rc)
         rc = read_market(call, &arbiter->configured);
     if (!rc)
-        rc = node_policies_start(&arbiter->policies, call);
+        rc = node_policies_start(&arbiter->policies, call, NODE_JOURNAL_NO_IDENTITIES);
     if (rc)
         return rc;
     rc = arbiter_open(arbiter, state, why, sizeof(why));

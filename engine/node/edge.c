@@ -58,7 +58,9 @@ int edge_start(struct edge *edge, struct ww_call *call)
     if (!rc)
         rc = ww_call_text(call, "state", &state, NULL);
     if (!rc)
-        rc = node_policies_start(&edge->policies, call);
+        rc = node_policies_start(&edge->policies, call,
+                                 edge->role == WW_TRANSFER_PROVIDER ? NODE_JOURNAL_NO_DESTINATIONS
+                                                                    : NODE_JOURNAL_ALL);
     if (!rc && (rc = edge_state_open(edge, state)))
         ww_call_reason(call, "the state in %s can't be opened", state);
     if (!rc)
@@ -98,6 +100,7 @@ void edge_stop(struct edge *edge)
     edge_state_close(edge);
     edge_forget_notes(edge);
     node_policies_stop(&edge->policies);
+    verdicts_clear(&edge->verdicts);
     ww_key_destroy(edge->key);
     edge->key = NULL;
     edge->started = false;
@@ -343,4 +346,5 @@ void edge_put_status(struct edge *edge, struct ww_call *call)
     ww_call_end(call);
     put_history(edge, call);
     node_policies_put(&edge->policies, call);
+    ww_call_put_u64(call, "flows_denied", edge->verdicts.denied + edge->verdicts.limited);
 }

@@ -13,6 +13,7 @@
 
 #include "conn.h"
 #include "policies.h"
+#include "verdict.h"
 
 enum edge_event {
     EDGE_SIGNAL,  /* "signal" {peer, contract, text} */
@@ -67,6 +68,7 @@ struct edge {
     uint8_t epoch[WW_EPOCH_SIZE];
     struct ww_net *net;
     struct node_policies policies;
+    struct verdicts verdicts; /* of the flow policy */
     struct ww_store *store;
     struct ww_committer *committer;
     struct ww_pool *pool; /* for signatures */

@@ -7,6 +7,8 @@
 #include "node.h"
 #include "policy_candidate.h"
 
+#define PRUNE_US 60000000 /* how long what is too old may stay in memory, besides */
+
 #define BUILT_IN    "policies/"
 #define DEFAULT_SET BUILT_IN "default"
 
@@ -74,7 +76,43 @@ static void gave_up(void *arg, const struct ww_policy_generation *bad,
     ww_timer_start(policies->tell, 0);
 }
 
-int node_policies_start(struct node_policies *policies, struct ww_call *call)
+static void prune(void *arg)
+{
+    struct node_policies *policies = arg;
+
+    ww_policy_journal_prune(ww_policy_live_journal(policies->live), ww_clock_wall_ms() / 1000);
+    ww_timer_start(policies->prune, PRUNE_US);
+}
+
+static int start_journal(struct node_policies *policies, struct ww_call *call,
+                         enum node_journal_keeps keeps)
+{
+    struct ww_policy_journal_options options = {.pseudonyms = keeps == NODE_JOURNAL_NO_IDENTITIES};
+    struct ww_policy_journal *journal = NULL;
+    uint64_t mib = 0, hours = 0;
+
+    ww_call_u64(call, "journal_mib", &mib);
+    ww_call_u64(call, "journal_hours", &hours);
+    if (mib == 0 || hours == 0)
+        return 0;
+    if (mib > WW_POLICY_JOURNAL_MIB_MAX || hours > WW_POLICY_JOURNAL_HOURS_MAX)
+        return WW_ECONFIG;
+    if (keeps == NODE_JOURNAL_NO_DESTINATIONS)
+        options.leave_out = 1ULL << WW_HOOK_FLOW_VERDICT;
+    options.bytes_max = (size_t)mib << 20;
+    options.age_s_max = hours * 3600;
+    int rc = ww_timer_create(policies->loop, prune, policies, &policies->prune);
+    if (!rc)
+        rc = ww_policy_journal_create(&options, &journal);
+    if (rc)
+        return rc;
+    ww_policy_live_keep(policies->live, journal);
+    ww_timer_start(policies->prune, PRUNE_US);
+    return 0;
+}
+
+int node_policies_start(struct node_policies *policies, struct ww_call *call,
+                        enum node_journal_keeps keeps)
 {
     struct ww_policy_set *set = NULL;
     struct ww_policy_fault fault = {0};
@@ -84,6 +122,7 @@ int node_policies_start(struct node_policies *policies, struct ww_call *call)
     if (rc && rc != WW_ENOTFOUND)
         return rc;
     ww_call_reason(call, "%s", "");
+    atomic_store(&policies->stopping, false);
     policies->folder = folder ? ww_strdup(folder) : NULL;
     rc = folder && !policies->folder ? WW_ENOMEM : policy_load(folder, &set, &fault);
     if (rc)
@@ -94,6 +133,10 @@ int node_policies_start(struct node_policies *policies, struct ww_call *call)
         rc = ww_timer_create(policies->loop, tell_gave_up, policies, &policies->tell);
     if (!rc)
         rc = ww_policy_live_create(set, gave_up, policies, &policies->live);
+    if (!rc)
+        set = NULL;
+    if (!rc)
+        rc = start_journal(policies, call, keeps);
     if (rc) {
         ww_policy_set_release(set);
         node_policies_stop(policies);
@@ -103,8 +146,11 @@ int node_policies_start(struct node_policies *policies, struct ww_call *call)
 
 void node_policies_stop(struct node_policies *policies)
 {
+    atomic_store(&policies->stopping, true);
     ww_pool_destroy(policies->pool);
     policies->pool = NULL;
+    ww_timer_destroy(policies->prune);
+    policies->prune = NULL;
     ww_timer_destroy(policies->tell);
     policies->tell = NULL;
     ww_policy_live_destroy(policies->live);
@@ -120,6 +166,21 @@ int node_decide(struct node_policies *policies, enum ww_hook hook, const void *i
     return ww_policy_live_call(policies->live, hook, input, context, result, report);
 }
 
+static void put_journal(const struct ww_policy_live *live, struct ww_call *call)
+{
+    struct ww_policy_journal *journal = ww_policy_live_journal(live);
+    struct ww_policy_journal_counters counters;
+
+    if (!journal)
+        return;
+    ww_policy_journal_counters(journal, &counters);
+    ww_call_begin(call, "policy_journal", false);
+    ww_call_put_u64(call, "records", counters.records);
+    ww_call_put_u64(call, "bytes", counters.bytes);
+    ww_call_put_u64(call, "lost", counters.lost);
+    ww_call_end(call);
+}
+
 void node_policies_put(struct node_policies *policies, struct ww_call *call)
 {
     struct ww_policy_generation generation;
@@ -129,6 +190,7 @@ void node_policies_put(struct node_policies *policies, struct ww_call *call)
     ww_policy_live_current(policies->live, &generation);
     ww_call_put_hash(call, "policy_generation", &generation.hash);
     ww_call_put_u64(call, "policy_number", generation.number);
+    put_journal(policies->live, call);
     ww_call_begin(call, "policy_hooks", true);
     for (int hook = 0; hook < WW_HOOK_COUNT; hook++) {
         struct ww_policy_counters counters;

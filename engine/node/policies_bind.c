@@ -1,11 +1,13 @@
 /* What a node's Lua may do with its policies: ww.arbiter.policy_…, ww.client.…, ww.provider.….
  *
- * policy_reload{folder=, done=}: see policy_candidate.h. policy_rollback{number=} -> {number,
- * hash}; policy_number{number=, next=} at a start; policy_generations{} -> {generations={{number,
- * hash, since_s, tests, current, bad}, …}}; policy_files{number=} -> {number, files={{name, text},
- * …}}.
+ * policy_reload{folder=, done=}: policy_candidate.h. policy_rollback{number=} -> {number, hash};
+ * policy_number{number=, next=} at a start; policy_generations{} -> {generations={{number, hash,
+ * since_s, tests, current, bad}, …}}; policy_files{number=} -> {files={{name, text}, …}};
+ * policy_journal{…}: policy_look.h; policy_replay{…}: policy_replay.h.
  */
 #include "policy_candidate.h"
+#include "policy_look.h"
+#include "policy_replay.h"
 
 #define GUARD(policies)                                                                            \
     do {                                                                                           \
@@ -120,7 +122,8 @@ int node_policies_bind(struct node_policies *policies, struct ww_ops *ops, const
     static const struct ww_ops_function functions[] = {
         {"policy_reload", policy_reload}, {"policy_rollback", bound_rollback},
         {"policy_number", bound_number},  {"policy_generations", bound_generations},
-        {"policy_files", bound_files},
+        {"policy_files", bound_files},    {"policy_journal", policy_journal},
+        {"policy_replay", policy_replay},
     };
 
     policies->ops = ops;

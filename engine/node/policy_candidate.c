@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "node.h"
+#include "policy_replay.h"
 
 int policy_load(const char *folder, struct ww_policy_set **set, struct ww_policy_fault *fault)
 {
@@ -41,12 +42,16 @@ struct candidate {
     int done; /* Lua function */
     char *folder;
     struct ww_policy_set *set;
+    struct ww_policy_view *view;     /* NULL: no journal */
+    struct ww_policy_replay *replay; /* NULL: the same */
     struct ww_policy_fault fault;
     int rc;
 };
 
 static void candidate_destroy(struct candidate *candidate)
 {
+    ww_policy_replay_destroy(candidate->replay);
+    ww_policy_view_destroy(candidate->view);
     ww_policy_set_release(candidate->set);
     ww_free(candidate->folder);
     ww_free(candidate);
@@ -57,7 +62,16 @@ static void make(void *arg)
 {
     struct candidate *candidate = arg;
 
+    const struct ww_policy_replay_options options = {
+        .newest_max = WW_POLICY_RELOAD_DECISIONS_MAX,
+        .stop = &candidate->policies->stopping,
+    };
+
     candidate->rc = policy_load(candidate->folder, &candidate->set, &candidate->fault);
+    if (!candidate->rc && candidate->view)
+        candidate->rc = ww_policy_replay_create(candidate->set, &candidate->replay);
+    if (candidate->replay)
+        candidate->rc = ww_policy_replay_run(candidate->replay, candidate->view, &options);
 }
 
 /* Time of this thread's own: what a busy machine takes is not the swap's. */
@@ -88,6 +102,11 @@ static int put_in_force(struct candidate *candidate, struct ww_call *call)
     ww_call_put_u64(call, "tests", generation.test_count);
     ww_call_put_bool(call, "unchanged", rc == WW_EEXIST);
     ww_call_put_u64(call, "swap_us", swap_us);
+    if (candidate->replay) {
+        ww_call_begin(call, "replay", false);
+        policy_put_difference(call, ww_policy_replay_difference(candidate->replay));
+        ww_call_end(call);
+    }
     return 0;
 }
 
@@ -110,8 +129,7 @@ static void made(void *arg)
     candidate_destroy(candidate);
 }
 
-/* The folder of the call, or the configured one; NULL is the built-in set. */
-static int read_folder(struct node_policies *policies, struct ww_call *call, char **folder)
+int policy_read_folder(struct node_policies *policies, struct ww_call *call, char **folder)
 {
     const char *given = policies->folder;
     int rc = ww_call_text(call, "folder", &given, NULL);
@@ -120,6 +138,14 @@ static int read_folder(struct node_policies *policies, struct ww_call *call, cha
         return rc;
     *folder = given ? ww_strdup(given) : NULL;
     return given && !*folder ? WW_ENOMEM : 0;
+}
+
+static int take_view(struct candidate *candidate)
+{
+    struct ww_policy_journal *journal = ww_policy_live_journal(candidate->policies->live);
+
+    return journal ? ww_policy_view_create(journal, ww_clock_wall_ms() / 1000, 0, &candidate->view)
+                   : 0;
 }
 
 int policy_reload(void *context, struct ww_call *call)
@@ -140,7 +166,9 @@ int policy_reload(void *context, struct ww_call *call)
     candidate->job.work = make;
     candidate->job.done = made;
     candidate->job.arg = candidate;
-    int rc = read_folder(policies, call, &candidate->folder);
+    int rc = policy_read_folder(policies, call, &candidate->folder);
+    if (!rc)
+        rc = take_view(candidate);
     if (!rc)
         rc = ww_call_function(call, "done", &candidate->done);
     if (!rc && (rc = ww_pool_submit(policies->pool, &candidate->job)))

@@ -10,7 +10,10 @@ int policy_load(const char *folder, struct ww_policy_set **set, struct ww_policy
 /* "contract.lua:12: the reason", as far as it is known; "" when nothing is. */
 void policy_fault_text(const struct ww_policy_fault *fault, const char *folder, char *text,
                        size_t size);
+/* The folder that a call names, or the node's own; owned. NULL is the built-in set. */
+int policy_read_folder(struct node_policies *policies, struct ww_call *call, char **folder);
 /* bound: {folder=, done=}: makes a candidate of the folder (absent: the configured one), and puts
- * it in force if it holds. done is called with {number, hash, tests, unchanged, swap_us}.
+ * it in force if it holds. done is called with {number, hash, tests, unchanged, swap_us,
+ * replay={…}}, the last as policy_put_difference has it, of the newest decisions in the journal.
  * WW_EAGAIN: another one is being made. */
 int policy_reload(void *context, struct ww_call *call);

@@ -19,6 +19,8 @@ struct ww_policy_live {
     uint64_t next;          /* number of the next new generation */
     uint64_t recent_faults; /* a bit for each of the last 64 decisions; 1: a fault */
     struct ww_policy_counters dropped[WW_HOOK_COUNT]; /* of generations that are not kept */
+    uint64_t decisions;                               /* id of the last one */
+    struct ww_policy_journal *journal;                /* owned; NULL: none is kept */
     ww_policy_gave_up_fn gave_up;
     void *arg;
 };
@@ -48,6 +50,7 @@ int ww_policy_live_create(struct ww_policy_set *first, ww_policy_gave_up_fn gave
     fill(&made->kept[0], 1, first);
     made->count = 1;
     made->next = 2;
+    made->decisions = (uint64_t)ww_random_below(1U << 16) << 48;
     made->gave_up = gave_up;
     made->arg = arg;
     *live = made;
@@ -60,6 +63,7 @@ void ww_policy_live_destroy(struct ww_policy_live *live)
         return;
     for (size_t index = 0; index < live->count; index++)
         ww_policy_set_release(live->kept[index].set);
+    ww_policy_journal_destroy(live->journal);
     ww_free(live);
 }
 
@@ -242,13 +246,52 @@ static void give_up(struct ww_policy_live *live)
         live->gave_up(live->arg, &bad, &now);
 }
 
+static void keep(struct ww_policy_live *live, enum ww_hook hook, const void *input,
+                 const struct ww_policy_context *context, const void *result,
+                 const struct ww_policy_report *report)
+{
+    const struct ww_policy_record record = {
+        .id = report->decision,
+        .number = live->kept[live->current].about.number,
+        .now_s = context->now_s,
+        .seed = context->seed,
+        .instructions = report->instructions,
+        .hook = hook,
+        .kind = report->fault.kind,
+        .fallback = report->fallback,
+        .input = input,
+        .result = result,
+    };
+
+    ww_policy_journal_add(live->journal, &record);
+}
+
+void ww_policy_live_keep(struct ww_policy_live *live, struct ww_policy_journal *journal)
+{
+    ww_policy_journal_destroy(live->journal);
+    live->journal = journal;
+}
+
+struct ww_policy_journal *ww_policy_live_journal(const struct ww_policy_live *live)
+{
+    return live->journal;
+}
+
 int ww_policy_live_call(struct ww_policy_live *live, enum ww_hook hook, const void *input,
                         const struct ww_policy_context *context, void *result,
                         struct ww_policy_report *report)
 {
     struct ww_policy_set *set = live ? live->kept[live->current].set : NULL;
-    int rc = ww_policy_call(set, hook, input, context, result, report);
+    struct ww_policy_report local;
+    int rc;
 
+    report = report ? report : &local;
+    rc = ww_policy_call(set, hook, input, context, result, report);
+    if (!live)
+        return rc;
+    report->decision = ++live->decisions;
+    if (live->journal)
+        keep(live, hook, input, context, result, report);
     if (!ww_policy_set_has(set, hook))
         return rc;
     live->recent_faults = live->recent_faults << 1 | (rc != 0);

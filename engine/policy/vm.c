@@ -301,6 +301,7 @@ static int decide_body(lua_State *lua)
     struct ww_policy_reader reader = {.hook = hook, .input = deciding->input};
 
     lua_rawgeti(lua, LUA_REGISTRYINDEX, deciding->vm->hooks[deciding->hook]);
+    deciding->vm->meter.function = lua_topointer(lua, -1);
     ww_policy_push(lua, hook->input(), deciding->input, NULL, NULL);
     ww_policy_vm_push_context(deciding->vm, deciding->context);
     lua_call(lua, 2, 1);

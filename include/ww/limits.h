@@ -190,6 +190,10 @@
 #define WW_POLICY_KEY_BYTES_MAX 256        /* a key that it sorts */
 
 #define WW_POLICY_GENERATIONS_MAX 8        /* kept on a node to go back to: 1 MiB of texts at most */
+#define WW_POLICY_JOURNAL_MIB_MAX 1024     /* four million decisions */
+#define WW_POLICY_JOURNAL_HOURS_MAX 168    /* a week: longer is history, which nobody keeps */
+#define WW_POLICY_RELOAD_DECISIONS_MAX 20000 /* asked again at a reload: 0.1 s, on another thread */
+#define WW_POLICY_CHUNK_BYTES 65536        /* the journal is allocated in pieces of so much: the largest record takes 52 KiB */
 #define WW_POLICY_GIVE_UP_FAULTS 16        /* of the last 64 decisions: then the generation before comes back */
 
 /* --- ops --- */
@@ -212,6 +216,7 @@
 #define WW_PIPE_QUEUE_BYTES 262144         /* waiting for a slow application or destination before credit is held back */
 #define WW_NODE_WAITING_MAX 256            /* proxy requests that wait for a provider */
 #define WW_NODE_WAITING_MS 15000           /* … and how long */
+#define WW_NODE_VERDICTS_MAX 4096           /* destinations of which a node remembers what the flow policy said; 0.4 KiB each */
 #define WW_NODE_OPENS_PER_S 256             /* streams that a client may open at a provider: opening is not paid for … */
 #define WW_NODE_OPENS_BURST 1024           /* … and at once: as many as may be open */
 #define WW_NODE_FLOWS_MAX 256              /* UDP destinations of one association */

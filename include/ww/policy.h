@@ -106,6 +106,7 @@ struct ww_policy_report {
     uint64_t instructions; /* charged against the budget */
     uint64_t time_ns;      /* of the whole call */
     struct ww_hash generation;
+    uint64_t decision;            /* on a node: its id, see ww/policy_journal.h; else 0 */
     struct ww_policy_fault fault; /* kind 0 when there was none */
 };
 

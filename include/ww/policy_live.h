@@ -10,7 +10,7 @@
  * to the thread that decides. No I/O.
  */
 #pragma once
-#include "ww/policy.h"
+#include "ww/policy_journal.h"
 
 struct ww_policy_live;
 
@@ -52,7 +52,12 @@ void ww_policy_live_current(const struct ww_policy_live *live,
                             struct ww_policy_generation *generation);
 /* Borrowed until the next change; number 0: the one in force. NULL when it is not kept. */
 struct ww_policy_set *ww_policy_live_set(const struct ww_policy_live *live, uint64_t number);
-/* As ww_policy_call, with the set in force. `live` may be NULL: the fallback answers. */
+/* Decisions are kept in the journal from now on; owned. NULL: they are not. */
+void ww_policy_live_keep(struct ww_policy_live *live, struct ww_policy_journal *journal);
+/* Borrowed; NULL when there is none. */
+struct ww_policy_journal *ww_policy_live_journal(const struct ww_policy_live *live);
+/* As ww_policy_call, with the set in force. `live` may be NULL: the fallback answers. The report
+ * says which decision it was. */
 int ww_policy_live_call(struct ww_policy_live *live, enum ww_hook hook, const void *input,
                         const struct ww_policy_context *context, void *result,
                         struct ww_policy_report *report);

@@ -75,6 +75,8 @@ local function open_books(config)
     return ww.arbiter.start({
         state = config.state,
         policies = config.policies,
+        journal_mib = config.policy.journal_mib,
+        journal_hours = config.policy.journal_hours,
         price_nano_usd_per_gib = config.market.price_nano_usd_per_gib,
         network_fee_ppm = config.market.network_fee_ppm,
         exchange_fee_ppm = config.market.exchange_fee_ppm,

@@ -217,6 +217,7 @@ function M.metrics(core, prefix)
         counter("streams_opened", "Streams and flows opened", status.streams_opened),
         counter("streams_refused", "Streams and flows refused", status.streams_refused),
         counter("destinations_denied", "Destinations denied", status.destinations_denied),
+        counter("flows_denied", "Flows that the flow policy denied", status.flows_denied),
     }
     local up, down = status.bytes_up, status.bytes_down
     for _, connection in ipairs(status.connections) do

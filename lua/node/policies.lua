@@ -91,14 +91,20 @@ local function clean_who(who)
     return who ~= "" and who or "unknown"
 end
 
---- Loads a folder (nil: the configured one) and puts it in force if it holds. In a coroutine.
-local function reload(self, who, folder)
-    local result, err = async.await(function(done)
-        local begun, problem = self.core.policy_reload({ folder = folder, done = done })
+--- Calls a function of the core that answers later. In a coroutine.
+local function ask(method, params)
+    return async.await(function(done)
+        params.done = done
+        local begun, problem = method(params)
         if not begun then
             done(nil, problem)
         end
     end)
+end
+
+--- Loads a folder (nil: the configured one) and puts it in force if it holds. In a coroutine.
+local function reload(self, who, folder)
+    local result, err = ask(self.core.policy_reload, { folder = folder })
     if not result then
         if err.code ~= "EAGAIN" then
             self.refused = self.refused + 1
@@ -206,30 +212,42 @@ local function log_of(self)
     return { current = current, changes = list }
 end
 
-local function optional_text(params, name)
-    local value = params[name]
-    if value ~= nil and type(value) ~= "string" then
-        return nil, ww.error("EINVAL", name .. " is a text")
+--- The folder that a request names, if any.
+local function folder_of(params)
+    local folder = params.folder
+    if folder == nil or type(folder) == "string"
+        and (folder:sub(1, 1) == "/" or folder:find("^[a-z_]+$")) then
+        return folder
     end
-    return value
+    return nil, ww.error("EINVAL", "folder is an absolute path, or the name of a built-in set")
 end
 
 local function methods_of(self)
     return {
         ["policy.reload"] = function(params)
-            local folder, err = optional_text(params, "folder")
+            local folder, err = folder_of(params)
             if err then
                 return nil, err
-            elseif folder and folder:sub(1, 1) ~= "/" and not folder:find("^[a-z_]+$") then
-                return nil, ww.error("EINVAL", "folder is an absolute path, or a built-in set")
             end
             return reload(self, clean_who(params.who), folder)
+        end,
+        ["policy.replay"] = function(params)
+            local folder, err = folder_of(params)
+            if err then
+                return nil, err
+            end
+            return ask(self.core.policy_replay, { folder = folder, since_s = params.since_s })
         end,
         ["policy.rollback"] = function(params)
             return rollback(self, clean_who(params.who), params.number)
         end,
         ["policy.log"] = function()
             return log_of(self)
+        end,
+        ["policy.journal"] = function(params)
+            return ask(self.core.policy_journal, {
+                hook = params.hook, count = params.count, since_s = params.since_s,
+            })
         end,
         ["policy.files"] = function(params)
             return self.core.policy_files({ number = params.number })
@@ -254,6 +272,9 @@ local function add_metrics(self, list)
     local help = "Sets of policies that were to be put in force"
     add("reloads_total", "counter", help, self.reloads, { result = "ok" })
     add("reloads_total", "counter", help, self.refused, { result = "refused" })
+    local journal = status.policy_journal or { records = 0, bytes = 0 }
+    add("journal_records", "gauge", "Decisions in the journal", journal.records)
+    add("journal_bytes", "gauge", "Memory of the journal", journal.bytes)
     add("given_up_total", "counter", "Generations given up for their faults", self.gave_up)
     for _, hook in ipairs(status.policy_hooks) do
         add("calls_total", "counter", "Decisions asked of each policy hook", hook.calls,

@@ -25,6 +25,8 @@ local function core_options(config)
         port_min = config.ports and config.ports.min,
         port_max = config.ports and config.ports.max,
         policies = config.policies,
+        journal_mib = config.policy.journal_mib,
+        journal_hours = config.policy.journal_hours,
         allow_private = config.allow_private,
         max_contracts = config.max_contracts,
         denied_flows = config.denied_flows,

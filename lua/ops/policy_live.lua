@@ -1,16 +1,31 @@
---- `ww policy reload`, `rollback`, `log` and `diff`: the policies of a node that runs here.
+--- `ww policy reload`, `rollback`, `log`, `diff`, `replay` and more: the policies of a node here.
+local amount = require("ops.amount")
 local async = require("ops.async")
 local control = require("ops.control")
 local format = require("ops.format")
 
 local M = { verbs = {} }
 
-local RELOAD_S = 30 -- a set is read, compiled and tested; nothing of it takes a second
+local RELOAD_S = 30 -- a set is read, compiled, tested and replayed, which takes a second
+local REPLAY_S = 300 -- four million decisions, on a slow machine
 
 local function add_place(sub)
     sub:option("--control"):argname("PATH")
         :description("Control socket of the node (WW_CONTROL); default: the node that runs here.")
     sub:option("--state"):argname("DIR"):description("State folder of the node.")
+end
+
+local UNITS = { s = 1, m = 60, h = 3600, d = 86400 }
+
+--- Seconds of "24h", "90m", "7d", "30s".
+local function seconds(text)
+    local number, unit = text:match("^(%d+)([smhd])$")
+    return number and tonumber(number) * UNITS[unit]
+end
+
+local function add_since(sub)
+    sub:option("--since"):argname("TIME"):convert(seconds)
+        :description("Only decisions of so long ago at most: 30s, 90m, 24h, 7d.")
 end
 
 --- Adds the subcommands.
@@ -38,6 +53,24 @@ function M.define(command)
     diff:argument("first"):argname("A"):convert(tonumber):description("A generation.")
     diff:argument("second"):argname("B"):convert(tonumber):description("Another one.")
     add_place(diff)
+    local replay = command:command("replay"):summary("What would other policies have decided?")
+        :description("Ask a set for each decision in the node's journal, and show what it would "
+            .. "have decided otherwise: by rule (the line that returns), how often, and what is "
+            .. "at stake in bytes and money. Nothing on the node changes.")
+    replay:argument("folder"):argname("DIR"):args("?")
+        :description("A folder of policies, or the name of a built-in set; default: the node's "
+            .. "own folder as it is now.")
+    add_since(replay)
+    add_place(replay)
+    local journal = command:command("journal"):summary("Show the last decisions.")
+        :description("Show the last decisions of the node's policies, newest last, each with "
+            .. "its id. Decisions are kept in memory only (policy.journal_mib, "
+            .. "policy.journal_hours); on an arbiter without identities or contracts.")
+    journal:option("--hook"):argname("HOOK"):description("Only those of this hook.")
+    journal:option("-n --count"):argname("N"):convert(tonumber):default(20)
+        :description("How many, at most 1000.")
+    add_since(journal)
+    add_place(journal)
 end
 
 --- Who asks, for the node's log: what the session says; only this user and root get this far.
@@ -54,12 +87,21 @@ local function call(args, method, params, timeout_s)
     return control.call(path, method, params, timeout_s)
 end
 
-function M.verbs.reload(args)
+--- An absolute path, or the name of a built-in set.
+local function folder_of(args)
     local folder = args.folder
     if folder and folder:sub(1, 1) ~= "/" and ww.fs.is_dir(folder) then
-        folder = ww.process.cwd() .. "/" .. folder
+        return ww.process.cwd() .. "/" .. folder
     end
-    return call(args, "policy.reload", { folder = folder, who = who() }, RELOAD_S)
+    return folder
+end
+
+function M.verbs.reload(args)
+    return call(args, "policy.reload", { folder = folder_of(args), who = who() }, RELOAD_S)
+end
+
+function M.verbs.replay(args)
+    return call(args, "policy.replay", { folder = folder_of(args), since_s = args.since }, REPLAY_S)
 end
 
 function M.verbs.rollback(args)
@@ -68,6 +110,11 @@ end
 
 function M.verbs.log(args)
     return call(args, "policy.log", {})
+end
+
+function M.verbs.journal(args)
+    return call(args, "policy.journal", { hook = args.hook, count = args.count,
+        since_s = args.since }, RELOAD_S)
 end
 
 -- --- diff ----------------------------------------------------------------------------------------
@@ -145,6 +192,59 @@ local function print_log(data, out)
         { true }))
 end
 
+local function print_journal(data, out)
+    if #data.decisions == 0 then
+        out:note("There are no decisions in the journal.")
+        return
+    end
+    local rows = {}
+    for index, entry in ipairs(data.decisions) do
+        rows[index] = {
+            entry.id, os.date("!%Y-%m-%d %H:%M:%S", entry.at_s), entry.hook, tostring(entry.number),
+            entry.kind and "fault: " .. entry.kind or entry.result,
+        }
+    end
+    out:print(format.table({ "ID", "AT (UTC)", "HOOK", "GENERATION", "RESULT" }, rows,
+        { [4] = true }))
+end
+
+local function money(units)
+    return "$" .. amount.digits(units, "usd")
+end
+
+--- What a set would have decided otherwise.
+local function print_difference(data, out)
+    if data.decisions == 0 then
+        out:note("There are no decisions in the journal to compare with.")
+        return
+    end
+    out:print(("%s of %s decisions would be others, %s with another reason only; %s faults"):format(
+        format.count(data.changed), format.count(data.decisions), format.count(data.reworded),
+        format.count(data.faults)))
+    if data.changed == 0 then
+        return
+    end
+    local rows = {}
+    for index, rule in ipairs(data.rules) do
+        rows[index] = {
+            rule.hook, rule.at ~= "" and rule.at or "-", rule.was,
+            rule.kind and ("%s (fault: %s)"):format(rule.now, rule.kind) or rule.now,
+            format.count(rule.count), format.bytes(rule.bytes_was), format.bytes(rule.bytes_now),
+            money(rule.nano_usd_was), money(rule.nano_usd_now), rule.example,
+        }
+    end
+    table.sort(rows, function(a, b)
+        return a[1] .. a[2] < b[1] .. b[2]
+    end)
+    out:print(format.table({ "HOOK", "RULE", "WAS", "NOW", "TIMES", "BYTES", "NOW", "MONEY", "NOW",
+        "SUCH AS" }, rows, { [5] = true, [6] = true, [7] = true, [8] = true, [9] = true }))
+    if data.beyond > 0 then
+        out:print(("and %s more, of other rules"):format(format.count(data.beyond)))
+    end
+    out:print(("all in all %s for %s would be %s for %s"):format(format.bytes(data.bytes_was),
+        money(data.nano_usd_was), format.bytes(data.bytes_now), money(data.nano_usd_now)))
+end
+
 local function print_reload(data, out)
     if data.unchanged then
         out:note(("Nothing has changed: generation %d stays in force."):format(data.number))
@@ -152,11 +252,18 @@ local function print_reload(data, out)
     end
     out:print(("generation %d is in force: %s, %d tests passed"):format(data.number,
         format.short(data.hash), data.tests))
+    if data.replay and data.replay.decisions > 0 then
+        print_difference(data.replay, out)
+    end
 end
 
 function M.human(data, args, out)
     if args.verb == "log" then
         print_log(data, out)
+    elseif args.verb == "journal" then
+        print_journal(data, out)
+    elseif args.verb == "replay" then
+        print_difference(data, out)
     elseif args.verb == "reload" then
         print_reload(data, out)
     elseif args.verb == "diff" then

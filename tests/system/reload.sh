@@ -76,6 +76,17 @@ if ww_policy arbiter diff 2 99 > "$scratch/diff.out" 2>&1; then
 fi
 ww_policy arbiter reload default --json | jq -e '.number == 4 and .tests > 0' > /dev/null || fail "the built-in set"
 
+step "what others would have decided"
+ww_policy arbiter journal | grep -q "market.stat .*decision = " || fail "journal: $(ww_policy arbiter journal)"
+ww_policy arbiter replay default --since 1h > "$scratch/replay.out" || fail "replay"
+grep -q "^0 of [0-9,]* decisions would be others" "$scratch/replay.out" || fail "replay says $(cat "$scratch/replay.out")"
+printf 'return { stat = function() return { decision = "change", reason = "x" } end,\n%s }\n' \
+    'fund = function() return { order = {} } end' > "$scratch/market.lua"
+mkdir "$scratch/other" && mv "$scratch/market.lua" "$scratch/other/market.lua"
+(cd "$scratch" && ww_policy arbiter replay other --json) > "$scratch/replay.out" || fail "replay of another set"
+jq -e '.changed > 0 and .rules[0].at == "market.lua:1" and .rules[0].now == "change"' "$scratch/replay.out" \
+    > /dev/null || fail "replay says $(cat "$scratch/replay.out")"
+
 step "the folder is replaced as a whole"
 cp -r "$policies" "$scratch/policies.next"
 sed -i 's/200000/100000/' "$scratch/policies.next/contract.lua"

@@ -242,6 +242,59 @@ test("a generation that keeps failing is given up", function()
     assert(last.how == "faults" and last.failed == bad.number and last.number == good.number)
 end)
 
+test("the journal names decisions, and nobody", function()
+    assert(reload({}, "ann"))
+    local client, provider = rig.new_member(true), rig.new_provider()
+    local contract = rig.accepted(client, provider, 1000)
+    assert(client:call("GET", "/v1/providers"))
+    local journal = assert(node.methods["policy.journal"]({ count = 50 }))
+    local hooks, all = {}, json.encode(journal)
+    for _, decision in ipairs(journal.decisions) do
+        hooks[decision.hook] = decision
+        assert(decision.id:find("^%x%x%x%x%-%d+$"))
+    end
+    assert(#journal.decisions == 50)
+    assert(hooks["contract.offer"].result:find('decision = "accept"', 1, true))
+    assert(hooks["match.rank"].number == ww.arbiter.status({}).policy_number)
+    for _, secret in ipairs({ client.id, provider.id, client.network, contract.contract }) do
+        assert(not all:find(secret, 1, true), "the journal names " .. secret)
+    end
+    journal = assert(node.methods["policy.journal"]({ hook = "match.rank", count = 1 }))
+    assert(#journal.decisions == 1 and journal.decisions[1].hook == "match.rank")
+    journal = assert(node.methods["policy.journal"]({ since_s = 0 }))
+    assert(#journal.decisions <= 20)
+    rig.expect("EINVAL", node.methods["policy.journal"]({ hook = "no.such" }))
+    assert(ww.arbiter.status({}).policy_journal.records > 50)
+end)
+
+test("replay: what other policies would have decided", function()
+    local one = assert(reload({ ["contract.lua"] = contract_lua(500000, "-- replay") }, "ann"))
+    assert(one.replay and one.replay.decisions > 0)
+    async.sleep(2.1) -- so that what comes now can be told from what was before
+    local begun_s = math.floor(ww.loop.wall_ms() / 1000)
+    local function since_s()
+        return math.floor(ww.loop.wall_ms() / 1000) - begun_s + 1
+    end
+    local client, provider = rig.new_member(true), rig.new_provider()
+    for _ = 1, 4 do
+        rig.accepted(client, provider, 268435456)
+    end
+    local folder = put({ ["contract.lua"] = contract_lua(500000, "-- replay") })
+    local same = assert(node.methods["policy.replay"]({ folder = folder, since_s = since_s() }))
+    assert(same.decisions >= 8 and same.changed == 0 and same.reworded == 0, json.encode(same))
+    assert(same.hash == one.hash)
+    folder = put({ ["contract.lua"] = contract_lua(250000) })
+    local other = assert(node.methods["policy.replay"]({ folder = folder, since_s = since_s() }))
+    assert(other.changed == 4 and #other.rules == 1, json.encode(other))
+    local rule = other.rules[1]
+    assert(rule.hook == "contract.offer" and rule.at == "contract.lua:4" and rule.count == 4)
+    assert(rule.was == "accept" and rule.now == "accept" and rule.bytes_was == 1073741824)
+    assert(rule.nano_usd_was == "50000000000" and rule.nano_usd_now == "25000000000")
+    assert(ww.arbiter.status({}).policy_number == one.number) -- nothing was put in force
+    rig.expect("EPOLICY_SYNTAX", node.methods["policy.replay"]({
+        folder = put({ ["contract.lua"] = "return (" }) }))
+end)
+
 test("a swap takes no longer with ten thousand contracts", function()
     assert(ww.test.crowd({ count = 10000 }))
     local worst_us = 0
