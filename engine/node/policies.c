@@ -75,6 +75,7 @@ void node_put_policies(struct ww_call *call, const struct ww_policy_set *set)
         for (int kind = 0; kind < WW_POLICY_KINDS; kind++)
             faults += counters.faults[kind];
         ww_call_put_u64(call, "faults", faults);
+        ww_call_put_u64(call, "repeated", counters.repeated);
         ww_call_put_u64(call, "instructions", counters.instructions);
         ww_call_end(call);
     }

@@ -206,6 +206,7 @@ static int repeat(struct ww_policy_set *set, enum ww_hook hook, const void *inpu
 
     if (rc)
         return 0; /* nothing is known against the first answer */
+    set->counters[hook].repeated++;
     ww_policy_answer_prepare(hook, input, &set->again);
     rc = ww_policy_vm_decide(vm, hook, input, context, &set->again, &report->fault);
     if (rc == WW_EPOLICY_BUDGET || rc == WW_EPOLICY_MEMORY) {

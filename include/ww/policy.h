@@ -121,6 +121,7 @@ struct ww_policy_counters {
     uint64_t calls;
     uint64_t fallbacks;               /* answered by C, for whatever reason */
     uint64_t faults[WW_POLICY_KINDS]; /* index: WW_EPOLICY_SYNTAX - kind */
+    uint64_t repeated;                /* decided again in a fresh VM, to find impurity */
     uint64_t instructions;
     uint64_t time_ns;
     uint64_t time_ns_max;
