@@ -13,3 +13,7 @@ target_include_directories(unit_policy_pattern PRIVATE ${CMAKE_SOURCE_DIR}/engin
 ww_unit_test(policy_golden SOURCES policy_golden_test.c ROOMS policy)
 target_compile_definitions(unit_policy_golden PRIVATE
   WW_GOLDEN_FILE="${CMAKE_SOURCE_DIR}/tests/golden/policy/decisions.txt")
+
+ww_unit_test(policy_hostile SOURCES policy_hostile_test.c ROOMS policy)
+target_compile_definitions(unit_policy_hostile PRIVATE
+  WW_HOSTILE_FILE="${CMAKE_SOURCE_DIR}/tests/policy/hostile.txt")
