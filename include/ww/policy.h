@@ -12,7 +12,8 @@
  *           fault      - a way in which a policy fails, one of the WW_EPOLICY_* codes;
  *           fallback   - the answer that C gives when there is no policy, or it fails.
  * To add a hook: write its lines in hooks.def, its three functions in engine/policy/answers.c, and
- * run the unit tests, which say what else is missing.
+ * run the unit tests, which say what else is missing; then each built-in set needs it, and its
+ * golden cases (tests/unit/policy_golden_test.c).
  */
 #pragma once
 #include "ww/hooks.h"
@@ -198,3 +199,5 @@ void ww_hook_print_result(enum ww_hook hook, const void *input, const void *resu
                           struct ww_buf *out);
 /* docs/policies/hooks.md, from hooks.def. */
 void ww_hook_reference(struct ww_buf *out);
+/* lua/meta/policy.lua, from hooks.def: types for the Lua language server. */
+void ww_hook_stubs(struct ww_buf *out);
