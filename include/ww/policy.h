@@ -133,7 +133,8 @@ void ww_policy_set_counters(const struct ww_policy_set *set, enum ww_hook hook,
                             struct ww_policy_counters *counters);
 
 /* --- looking at a set ---------------------------------------------------------------------- */
-/* Without a node, or beside its main loop: these take as long as they take, a second at worst. */
+/* Without a node, or beside its main loop: an honest set takes milliseconds, but one that goes to
+ * every limit 0.1 s for each decision. */
 
 /* Told of a fault; borrowed. */
 typedef void (*ww_policy_blame_fn)(void *arg, const struct ww_policy_fault *fault);
