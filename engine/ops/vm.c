@@ -357,6 +357,7 @@ static int open_all(lua_State *lua)
     ww_ops_open_control(lua);
     ww_ops_open_net(lua);
     ww_ops_open_slice(lua);
+    ww_ops_open_line(lua);
     return 0;
 }
 

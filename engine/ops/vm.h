@@ -67,3 +67,4 @@ void ww_ops_open_control(lua_State *lua);
 void ww_ops_open_net(lua_State *lua);
 void ww_ops_open_process(lua_State *lua);
 void ww_ops_open_slice(lua_State *lua);
+void ww_ops_open_line(lua_State *lua);
