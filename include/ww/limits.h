@@ -189,6 +189,8 @@
 #define WW_CONTROL_LINGER_MS 1000          /* a refused session may read why before it is closed */
 #define WW_CONTROL_QUEUE_BYTES_MAX (4 << 20) /* unsent bytes of one session; a full status is far smaller */
 
+#define WW_TRACE_TEXT_BYTES_MAX 32768       /* input or result of a traced decision, as Lua; a long one is cut */
+
 /* --- line --- */
 #define WW_LINE_PROMPT_BYTES_MAX 128       /* with its colours */
 #define WW_LINE_INPUT_BYTES_MAX 32768      /* typed and pasted for one input: half of a request to the node */

@@ -71,6 +71,29 @@ repl 2 arbiter --bogus
 repl 69 nowhere -e 1
 says "$err" "No node runs there"
 
+step "traces"
+repl 0 client -e 'trace.list()' -e 'trace.peer(peers.list()[1].peer)' -e 'sleep(0)'
+"$program" repl --state "$scratch/arbiter" --json -e 'trace.hook("contract.offer")' \
+    -e 'for _, peer in ipairs(peers.list()) do trace.peer(peer.peer) end' -e '"ready"' -e 'sleep(60)' \
+    > "$scratch/trace" 2> "$scratch/trace.log" &
+tracer=$!
+wait_for 10 "the trace's start" grep -q ready "$scratch/trace"
+repl 0 client --write "a new contract" -e 'peers.drop(peers.list()[1].peer).dropped'
+wait_for 20 "traced decisions" grep -q '"kind":"hook","name"' "$scratch/trace"
+wait_for 20 "the end of the new contract's making" grep -q '"name":"POST /v1/contracts/[0-9a-f]*/opened"' "$scratch/trace"
+kill -INT "$tracer"
+code=0
+wait "$tracer" || code=$?
+[[ $code == 130 ]] || fail "the trace ended with $code: $(cat "$scratch/trace.log")"
+jq -s -e 'map(select(.event == "trace")) | any(.kind == "hook" and .name == "contract.offer" and
+    (.values.input | test("bytes = ")) and (.values.result | test("accept"))) and any(.kind == "request") and
+    any(.kind == "push" and .name == "offer") and any(.kind == "call" and .name == "arbiter.close") and
+    any(.kind == "answer" and .name == "arbiter.request" and .values.token == "…") and
+    all(.. | strings; test("token\":\"[^…]") | not)' "$scratch/trace" > /dev/null ||
+    fail "the trace lacks something: $(cut -c 1-300 "$scratch/trace")"
+gives arbiter 'trace.list()' '{}'
+wait_for 15 "the client's next contract" is_ready client
+
 step "levels, reasons and what was set by hand"
 repl 1 provider -e 'log.set("debug")'
 says "$err" '\write REASON'

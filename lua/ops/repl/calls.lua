@@ -2,6 +2,7 @@
 -- fn(host, args, session) -> value, or nil and an error; its arguments have the types that the API
 -- says. What others can make grow is cut to a limit.
 local live = require("ops.repl.live")
+local trace = require("ops.repl.trace")
 
 local LIMIT, LIMIT_MAX = 100, 1000
 
@@ -322,6 +323,29 @@ end
 M["log.note"] = function(_, args, session)
     local text = args.text:sub(1, 512):gsub("[%z\1-\31\127]", " ")
     ww.log("info", "repl", "a note", ("session=%d text=%s"):format(session.number, ww.quote(text)))
+    return true
+end
+
+-- --- trace ---------------------------------------------------------------------------------------
+
+M["trace.contract"] = function(host, args, session)
+    return trace.start(host, session, "contract", args.id)
+end
+
+M["trace.peer"] = function(host, args, session)
+    return trace.start(host, session, "peer", args.key)
+end
+
+M["trace.hook"] = function(host, args, session)
+    return trace.start(host, session, "hook", args.name)
+end
+
+M["trace.list"] = function(_, _, session)
+    return session.traces or new_list()
+end
+
+M["trace.stop"] = function(host, _, session)
+    trace.stop(host, session)
     return true
 end
 

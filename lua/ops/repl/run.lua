@@ -70,6 +70,7 @@ end
 local function run_all(state, inputs)
     for _, input in ipairs(inputs) do
         local err = M.step(state, input)
+        state.out:flush()
         if err then
             state.out:error(err)
             return err.exit or (err.code ~= "EINVAL" and output.exit_code(err)) or 1
@@ -87,6 +88,28 @@ local function inputs_of(work)
         inputs[#inputs + 1] = item.source
     end
     return inputs
+end
+
+--- What a trace has sent: one line, or JSON.
+local function show_event(state, event)
+    local line
+    if state.json then
+        event.version = 1
+        line = json.encode(event)
+    else
+        local ms = event.time_ms % 1000
+        local clock = os.date("!%H:%M:%S", (event.time_ms - ms) / 1000)
+        line = ("%s.%03d %s %s %s%s%s"):format(clock, ms, event.kind, event.name,
+            shell.format(event.values),
+            event.outcome ~= nil and " -> " .. shell.format(event.outcome) or "",
+            event.dropped and (" (%d before it were dropped)"):format(event.dropped) or "")
+    end
+    if state.line then
+        state.line:show(text.printable(line))
+    else
+        state.out:print(line)
+        state.out:flush()
+    end
 end
 
 --- Connects and does what there is to do. In a coroutine.
@@ -117,6 +140,9 @@ function M.main(path, work, args, out)
             return nil, err
         end
     end
+    state.shell.link.on_event = function(event)
+        show_event(state, event)
+    end
     local code
     if #work == 0 and ww.process.is_tty(0) then
         code = require("ops.repl.terminal").run(state)
@@ -124,9 +150,6 @@ function M.main(path, work, args, out)
     if not code then
         ww.loop.on_signal("INT", function()
             state.shell:interrupt()
-            if state.wake then
-                state.wake()
-            end
         end)
         local inputs = #work > 0 and inputs_of(work)
             or M.inputs(text.printable(io.read("*a") or ""))

@@ -46,9 +46,6 @@ local function watch_signals(state)
         end
         io.stderr:write("\n")
         state.shell:interrupt()
-        if state.wake then
-            state.wake()
-        end
     end)
     ww.loop.on_signal("WINCH", function()
         state.line:resize()
