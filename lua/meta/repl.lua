@@ -34,7 +34,7 @@ function node.stop() end
 --- Contracts that are open here, and how others ended.
 contracts = {}
 
---- Open and disputed contracts.
+--- Open and disputed contracts; at most 1,000 are looked at.
 ---@param state string? only those in this state
 ---@param limit number? at most so many, 100 by default, 1,000 at most
 ---@return any

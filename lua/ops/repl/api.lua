@@ -39,7 +39,7 @@ M.spaces = {
             example = "node.stop()" },
     } },
     { name = "contracts", doc = "Contracts that are open here, and how others ended.", calls = {
-        { name = "list", doc = "Open and disputed contracts.",
+        { name = "list", doc = "Open and disputed contracts; at most 1,000 are looked at.",
             args = { { name = "state", type = "text", optional = true,
                 doc = "only those in this state" }, LIMIT },
             gives = { "contract", "state", "peer", "client", "provider", "bytes", "bytes_up",

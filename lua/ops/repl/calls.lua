@@ -73,7 +73,7 @@ end
 
 local function open_contracts(host)
     if is_arbiter(host) then
-        return ww.arbiter.contracts({}).contracts
+        return ww.arbiter.contracts({ limit = LIMIT_MAX }).contracts
     end
     local list = {}
     for _, connection in ipairs(connections(host)) do
@@ -97,16 +97,18 @@ M["contracts.list"] = function(host, args)
 end
 
 M["contracts.get"] = function(host, args)
+    if is_arbiter(host) then
+        local found, err = ww.arbiter.contracts({ contract = args.id })
+        return found and found.contracts[1], err
+    end
     for _, contract in ipairs(open_contracts(host)) do
         if contract.contract == args.id then
             return contract
         end
     end
-    if not is_arbiter(host) then
-        for _, contract in ipairs(history(host)) do
-            if contract.contract == args.id then
-                return contract
-            end
+    for _, contract in ipairs(history(host)) do
+        if contract.contract == args.id then
+            return contract
         end
     end
 end
