@@ -234,6 +234,14 @@ function M.start(config)
             return node.status()
         end,
     }
+    node.live = {
+        max_contracts = function(_, count)
+            return ww.provider.limits({ max_contracts = count })
+        end,
+        denied_flows = function(_, count)
+            return ww.provider.limits({ denied_flows = count })
+        end,
+    }
     prune_unopened(node)
     node.stop = function()
         node.stopping = true

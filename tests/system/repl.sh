@@ -101,6 +101,19 @@ repl 0 provider -e '\write ticket 4711' -e 'log.set("debug")' -e 'delta()'
 says "$out" 'return { log_level = "debug" }'
 grep -q 'room=repl .*call=log.set .*reason="ticket 4711"' "$scratch/provider.log" || fail "the log has no reason"
 gives provider 'log.level()' '"debug"'
+repl 0 provider --write "fewer" -e 'node.set("max_contracts", 3)' -e 'node.status().contracts_max' -e 'node.set("max_contracts", 256)'
+says "$out" '{ before = 256, name = "max_contracts", now = 3 }'
+[[ $(sed -n 2p "$out") == 3 ]] || fail "the limit is not in force: $(cat "$out")"
+repl 0 arbiter --write "dearer" -e 'node.set("market.price_nano_usd_per_gib", "200000000")' \
+    -e 'market.update().changed, market.stat().price_nano_usd_per_gib' -e 'delta()'
+says "$out" '"200000000"'
+says "$out" 'return { market = { price_nano_usd_per_gib = "200000000" } }'
+repl 0 arbiter --write "as before" -e 'node.set("market.price_nano_usd_per_gib", "100000000")' \
+    -e 'market.update()' -e 'node.set("disputes.run_s", 30)' -e 'node.set("market.rates", { usd = "5" })'
+repl 0 arbiter -e 'delta()'
+says "$out" 'disputes = { run_s = 30 }'
+says "$out" 'rates = { usd = "5" }'
+repl 1 arbiter --write "nonsense" -e 'node.set("market.rates", {})'
 repl 1 provider -e 'log.set("info")'
 repl 0 provider --write back -e 'node.set("log_level", "info")' -e 'delta()' -e '\read' -e 'pcall(log.set, "debug")'
 says "$out" 'nothing was set by hand'
