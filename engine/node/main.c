@@ -30,6 +30,8 @@ static int program_init(struct program *program, int argc, char **argv)
         rc = provider_bind(program->ops, &program->provider);
     if (!rc)
         rc = load_bind(program->ops, &program->load);
+    if (!rc)
+        rc = policy_bind(program->ops);
     return rc;
 }
 

@@ -6,6 +6,13 @@
 #include "ww/packet.h"
 #include "ww/policy.h"
 
+/* The built-in default set, and over it the files of `set`: a folder, or the name of a set that is
+ * built in ("strict"); NULL: only the default. Deinit `sources` in any case. On error the fault
+ * says which file, and why; its kind is the code that is returned. */
+int node_policy_sources(const char *set, struct ww_policy_sources *sources,
+                        struct ww_policy_fault *fault);
+/* Binds ww.policy: what looks at sets without a node. */
+int policy_bind(struct ww_ops *ops);
 /* Reads {policies = FOLDER or nil}: the built-in default set, then the folder's files over it.
  * Tests are run; a set that doesn't hold is refused with file, line and reason. */
 int node_load_policies(struct ww_call *call, struct ww_policy_set **set);

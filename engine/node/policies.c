@@ -1,7 +1,42 @@
 /* Policies of a node: loading a set as the configuration says, and showing what it did. */
+#include <stdio.h>
+#include <string.h>
+
 #include "node.h"
 
-#define DEFAULT_SET "policies/default"
+#define BUILT_IN    "policies/"
+#define DEFAULT_SET BUILT_IN "default"
+
+/* A word that is no folder may be the name of a set that is built in. */
+static int add_named(struct ww_policy_sources *sources, const char *set,
+                     struct ww_policy_fault *fault)
+{
+    char prefix[80];
+
+    int rc = ww_policy_sources_add_folder(sources, set, fault);
+    if (rc != WW_ENOTFOUND || strchr(set, '/') || strlen(set) > 32)
+        return rc;
+    snprintf(prefix, sizeof(prefix), BUILT_IN "%s", set);
+    if (ww_policy_sources_add_embedded(sources, prefix))
+        return rc;
+    memset(fault, 0, sizeof(*fault));
+    return 0;
+}
+
+int node_policy_sources(const char *set, struct ww_policy_sources *sources,
+                        struct ww_policy_fault *fault)
+{
+    memset(fault, 0, sizeof(*fault));
+    ww_policy_sources_init(sources);
+    int rc = ww_policy_sources_add_embedded(sources, DEFAULT_SET);
+    if (!rc && set)
+        rc = add_named(sources, set, fault);
+    if (rc && !fault->kind) {
+        fault->kind = rc;
+        snprintf(fault->message, sizeof(fault->message), "%s", ww_error_what(rc));
+    }
+    return rc;
+}
 
 int node_load_policies(struct ww_call *call, struct ww_policy_set **set)
 {
@@ -9,10 +44,8 @@ int node_load_policies(struct ww_call *call, struct ww_policy_set **set)
     struct ww_policy_fault fault = {0};
     const char *folder = NULL;
 
-    ww_policy_sources_init(&sources);
-    int rc = ww_policy_sources_add_embedded(&sources, DEFAULT_SET);
-    if (!rc && !ww_call_text(call, "policies", &folder, NULL))
-        rc = ww_policy_sources_add_folder(&sources, folder, &fault);
+    ww_call_text(call, "policies", &folder, NULL);
+    int rc = node_policy_sources(folder, &sources, &fault);
     if (!rc)
         rc = ww_policy_set_create(&sources, NULL, set, &fault);
     ww_policy_sources_deinit(&sources);

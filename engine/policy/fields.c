@@ -197,3 +197,13 @@ void ww_hook_sample(enum ww_hook hook, void *input)
     WW_REQUIRE((unsigned)hook < WW_HOOK_COUNT);
     ww_policy_struct_sample(ww_policy_hooks[hook].input(), input);
 }
+
+const char *ww_policy_kind(int code)
+{
+    static const char *const words[WW_POLICY_KINDS] = {
+        "syntax", "load", "missing", "runtime", "budget", "memory", "result", "impure", "test",
+    };
+    unsigned kind = (unsigned)(WW_EPOLICY_SYNTAX - code);
+
+    return kind < WW_POLICY_KINDS ? words[kind] : NULL;
+}

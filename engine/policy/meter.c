@@ -122,8 +122,10 @@ static void on_count(lua_State *lua, lua_Debug *where)
     struct ww_policy_meter *meter = ww_policy_meter_of(lua);
 
     count(meter, meter->interval);
-    if (!meter->fault)
+    if (!meter->fault && meter->instructions - meter->looked >= WW_POLICY_HOOK_INTERVAL) {
+        meter->looked = meter->instructions;
         look_at_clock(meter);
+    }
     if (!meter->fault)
         return;
     /* Where in the policy: not in our own functions that it called. */
@@ -142,10 +144,13 @@ void ww_policy_meter_start(struct ww_policy_meter *meter, lua_State *lua, uint64
     meter->running = true;
     meter->churn_bytes = 0;
     meter->instructions = 0;
+    meter->looked = 0;
     meter->units = 0;
     meter->nested = 0;
     meter->budget = budget;
     meter->slice_us = (uint64_t)cpu_ms * 1000;
+    if (meter->interval == 1) /* a hook on each instruction costs that much more time */
+        meter->slice_us *= WW_POLICY_EXACT_SLOWER;
     meter->start_us = ww_clock_mono_us();
     meter->cpu_start_us = 0;
     meter->fault = 0;

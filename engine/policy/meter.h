@@ -18,6 +18,7 @@ struct ww_policy_meter {
     uint64_t churn_bytes;  /* allocated since the start */
     uint32_t interval;     /* instructions between two looks */
     uint64_t instructions; /* used since the start */
+    uint64_t looked;       /* at the clock, after so many */
     uint64_t units;        /* charged, not yet a whole instruction */
     unsigned nested;       /* C functions of ours that called a policy back */
     uint64_t budget;

@@ -3,6 +3,7 @@
  * The sources never change, so a VM that was thrown away is made again from the same bytes, at the
  * next call. Relies on vm.c; a call here never fails, it falls back.
  */
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -29,6 +30,8 @@ struct ww_policy_set {
     } log[WW_HOOK_COUNT];
     union ww_hook_any again; /* a repeated decision */
 };
+
+#define IMPURE_MESSAGE "the decision came out differently when it was asked for again"
 
 /* --- making ------------------------------------------------------------------------------- */
 
@@ -87,6 +90,7 @@ static int copy_sources(const struct ww_policy_sources *from, struct ww_policy_s
 /* A first VM shows that the set loads; it also runs the tests, and is then not used again. */
 static int prove(struct ww_policy_set *set, struct ww_policy_fault *fault)
 {
+    struct ww_policy_test_run run = {.sources = &set->sources};
     bool tests = false;
     int rc = ww_policy_vm_create(&set->sources, &set->options, &set->vm, fault);
 
@@ -96,7 +100,8 @@ static int prove(struct ww_policy_set *set, struct ww_policy_fault *fault)
         tests = tests || ww_policy_source_is_test(&set->sources.items[index]);
     if (set->options.skip_tests || !tests)
         return 0;
-    rc = ww_policy_vm_test(set->vm, &set->sources, &set->test_count, fault);
+    rc = ww_policy_vm_test(set->vm, &run, fault);
+    set->test_count = run.count;
     ww_policy_vm_destroy(set->vm);
     set->vm = NULL;
     return rc;
@@ -211,8 +216,7 @@ static int repeat(struct ww_policy_set *set, enum ww_hook hook, const void *inpu
     ww_policy_vm_destroy(set->vm); /* the fresh one takes its place: whatever was kept is gone */
     set->vm = vm;
     if (rc || memcmp(result, &set->again, size) != 0) {
-        ww_policy_fault_set(&report->fault, WW_EPOLICY_IMPURE,
-                            "the decision came out differently in a fresh VM");
+        ww_policy_fault_set(&report->fault, WW_EPOLICY_IMPURE, IMPURE_MESSAGE);
         return WW_EPOLICY_IMPURE;
     }
     return 0;
@@ -290,4 +294,73 @@ void ww_policy_set_counters(const struct ww_policy_set *set, enum ww_hook hook,
 {
     WW_REQUIRE((unsigned)hook < WW_HOOK_COUNT);
     *counters = set->counters[hook];
+}
+
+/* --- one decision, looked at --------------------------------------------------------------- */
+
+struct trial {
+    enum ww_hook hook;
+    const void *input;
+    const struct ww_policy_context *context;
+    void *result;
+    void *again; /* room for one more */
+    bool decided;
+    struct ww_policy_report *report;
+};
+
+/* A fresh VM decides, `times` times in a row. The first answer of all goes to `result`, with its
+ * instructions; each other one is compared with it. */
+static int decide_afresh(const struct ww_policy_set *set, struct trial *trial, unsigned times)
+{
+    static const struct ww_policy_options exact = {.exact = true};
+    size_t size = ww_policy_hooks[trial->hook].result()->size;
+    struct ww_policy_vm *vm = NULL;
+    int rc = ww_policy_vm_create(&set->sources, &exact, &vm, &trial->report->fault);
+
+    for (; !rc && times > 0; times--) {
+        ww_policy_answer_prepare(trial->hook, trial->input, trial->again);
+        rc = ww_policy_vm_decide(vm, trial->hook, trial->input, trial->context, trial->again,
+                                 &trial->report->fault);
+        if (!trial->decided) {
+            trial->report->instructions = vm->meter.instructions;
+            memcpy(trial->result, trial->again, size);
+            trial->decided = true;
+        } else if (rc || memcmp(trial->result, trial->again, size) != 0) {
+            rc = WW_EPOLICY_IMPURE;
+            ww_policy_fault_set(&trial->report->fault, rc, IMPURE_MESSAGE);
+            snprintf(trial->report->fault.file, sizeof(trial->report->fault.file), "%s.lua",
+                     ww_policy_hooks[trial->hook].file);
+        }
+    }
+    ww_policy_vm_destroy(vm);
+    return rc;
+}
+
+int ww_policy_try(const struct ww_policy_set *set, enum ww_hook hook, const void *input,
+                  const struct ww_policy_context *context, void *result,
+                  struct ww_policy_report *report)
+{
+    struct trial trial = {
+        .hook = hook, .input = input, .context = context, .result = result, .report = report};
+    uint64_t start_ns = now_ns();
+    int rc = 0;
+
+    WW_REQUIRE((unsigned)hook < WW_HOOK_COUNT);
+    memset(report, 0, sizeof(*report));
+    report->generation = set->generation;
+    report->fallback = !ww_policy_set_has(set, hook);
+    if (!report->fallback) {
+        trial.again = ww_alloc(1, sizeof(union ww_hook_any));
+        if (!trial.again)
+            return WW_ENOMEM;
+        rc = decide_afresh(set, &trial, 2);
+        if (!rc)
+            rc = decide_afresh(set, &trial, 1);
+        ww_free(trial.again);
+        report->fallback = rc != 0;
+    }
+    if (report->fallback)
+        ww_policy_answer_fallback(hook, input, result);
+    report->time_ns = now_ns() - start_ns;
+    return rc;
 }

@@ -32,9 +32,19 @@ int ww_policy_vm_decide(struct ww_policy_vm *vm, enum ww_hook hook, const void *
                         struct ww_policy_fault *fault);
 /* Pushes a fresh ctx table, and seeds its random numbers. In a protected call. */
 void ww_policy_vm_push_context(struct ww_policy_vm *vm, const struct ww_policy_context *context);
-/* Runs the x.test.lua among the sources; counts the tests that passed. */
-int ww_policy_vm_test(struct ww_policy_vm *vm, const struct ww_policy_sources *sources,
-                      size_t *count, struct ww_policy_fault *fault);
+/* One run of the x.test.lua among the sources. */
+struct ww_policy_test_run {
+    const struct ww_policy_sources *sources;
+    const struct ww_policy_options *repeat; /* ask a fresh VM too; NULL: only this VM twice */
+    const char *file;                       /* only this file's; NULL: all */
+    ww_policy_blame_fn blame;               /* told of each failure; NULL: the first one ends it */
+    void *arg;
+    size_t count;  /* out: tests that ran */
+    size_t failed; /* out: of them; only with `blame` */
+};
+/* 0 when the tests ran (with `blame` some may have failed), or what ended them early. */
+int ww_policy_vm_test(struct ww_policy_vm *vm, struct ww_policy_test_run *run,
+                      struct ww_policy_fault *fault);
 /* True for "x.test.lua". */
 bool ww_policy_source_is_test(const struct ww_policy_source *source);
 /* Fills the fault; takes "file.lua:12: " off the front of the message. Any character that a log

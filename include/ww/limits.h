@@ -169,12 +169,15 @@
 #define WW_POLICY_HOOK_INTERVAL 64         /* instructions between two looks at the budget */
 #define WW_POLICY_CPU_MS_MAX 12            /* one call, twice: see meter.c; the budget ends an honest loop long before */
 #define WW_POLICY_LOAD_CPU_MS_MAX 5        /* likewise, running the chunks of a set */
+#define WW_POLICY_EXACT_SLOWER 8           /* both of these, where each instruction is counted: never on a main loop */
 #define WW_POLICY_MAKE_CPU_MS_MAX 12       /* making a VM, compiling included: a call may have to, and then take 24 ms itself */
 #define WW_POLICY_TESTS_CPU_MS_MAX 15      /* all tests of a set, as they run on the node's main loop */
 #define WW_POLICY_LOAD_BUDGET 1000000      /* instructions to load a set, and to run one test */
 #define WW_POLICY_TESTS_MAX 1024           /* tests of one set */
+#define WW_POLICY_FAULTS_MAX 64            /* that one check names; more help nobody */
 #define WW_POLICY_IMPURE_EVERY 1000        /* one decision in so many is repeated in a fresh VM */
 #define WW_POLICY_THRESHOLDS_MAX 64        /* configured numbers that policies see */
+#define WW_POLICY_THRESHOLD_NAME_SIZE 64   /* the name of one, with its NUL */
 #define WW_POLICY_PATTERN_BYTES_MAX 64     /* patterns run in C where no hook fires */
 #define WW_POLICY_SUBJECT_BYTES_MAX 4096
 #define WW_POLICY_PATTERN_STEPS_MAX 200000 /* of one match, whatever the budget: below 2 ms */

@@ -137,6 +137,55 @@ typedef void (*ww_policy_observe_fn)(void *arg, enum ww_hook hook, const void *i
  * hooks whose bits (1 << WW_HOOK_…) are set. One fn for each thread; NULL: nobody. */
 void ww_policy_observe(uint32_t hooks, ww_policy_observe_fn fn, void *arg);
 
+/* --- looking at a set ---------------------------------------------------------------------- */
+/* Without a node, or beside its main loop: these take as long as they take, a second at worst. */
+
+/* Told of a fault; borrowed. */
+typedef void (*ww_policy_blame_fn)(void *arg, const struct ww_policy_fault *fault);
+
+struct ww_policy_summary {
+    struct ww_hash generation; /* zero when there were faults */
+    size_t hooks;              /* found in files that load */
+    size_t tests;              /* that ran */
+    size_t faults;             /* all; the first WW_POLICY_FAULTS_MAX were told */
+};
+
+/* Compiles and loads each file, asks each hook with its sample, and runs all tests, each decision
+ * repeated in a fresh VM; tells of every fault that there is. Returns 0, also with faults, or
+ * WW_ENOMEM. */
+int ww_policy_check(const struct ww_policy_sources *sources, ww_policy_blame_fn blame, void *arg,
+                    struct ww_policy_summary *summary);
+
+/* As ww_policy_call, in throw-away VMs: nothing of the set changes, nothing is counted or logged.
+ * The count of instructions is exact: for the same set and input it is the same in every VM of
+ * every process. Asks twice there, and once in a second VM: a difference is WW_EPOLICY_IMPURE.
+ * Returns 0 (also when the hook's file is absent), the kind of the fault, or WW_ENOMEM. */
+int ww_policy_try(const struct ww_policy_set *set, enum ww_hook hook, const void *input,
+                  const struct ww_policy_context *context, void *result,
+                  struct ww_policy_report *report);
+
+#define WW_POLICY_GIVEN_NOW_S 1767225600 /* ctx.now_s of tests and of `try`: the start of 2026 */
+
+/* What ctx holds, read from a text. The context points into the struct: don't copy it. */
+struct ww_policy_given {
+    struct ww_policy_context context;
+    struct ww_policy_threshold thresholds[WW_POLICY_THRESHOLDS_MAX];
+    char names[WW_POLICY_THRESHOLDS_MAX][WW_POLICY_THRESHOLD_NAME_SIZE];
+};
+
+/* Reads an input from Lua text, such as `{ bytes = 5, ctx = { now_s = 7 } }`: fields over the
+ * hook's sample, and what ctx holds. NULL: the sample. `input` is a struct ww_hook_<input>.
+ * WW_EINVAL or WW_ETOOBIG with the fault's line and message, WW_ENOMEM. */
+int ww_policy_read_input(enum ww_hook hook, const char *text, size_t size, void *input,
+                         struct ww_policy_given *given, struct ww_policy_fault *fault);
+
+/* Appends the names of what every policy can reach, each with a space after it. */
+struct ww_buf;
+int ww_policy_globals(struct ww_buf *out);
+
+/* The word for a kind of fault: "syntax", "load", … NULL for a code that is none. */
+const char *ww_policy_kind(int code);
+
 /* --- about hooks -------------------------------------------------------------------------- */
 
 /* "contract.offer". Static storage. */
@@ -150,7 +199,6 @@ uint64_t ww_hook_budget(enum ww_hook hook);
 /* A typical input, as the tests' `try` starts from. `input` is a struct ww_hook_<input>. */
 void ww_hook_sample(enum ww_hook hook, void *input);
 /* Input or result as a Lua table constructor, for logs and `why`. */
-struct ww_buf;
 void ww_hook_print_input(enum ww_hook hook, const void *input, struct ww_buf *out);
 void ww_hook_print_result(enum ww_hook hook, const void *input, const void *result,
                           struct ww_buf *out);

@@ -95,7 +95,7 @@ static void test_impure_in_tests(void **state)
     ww_policy_sources_init(&sources);
     ww_policy_sources_add(&sources, "path.lua", policy, strlen(policy));
     ww_policy_sources_add(&sources, "path.test.lua", tests, strlen(tests));
-    assert_int_equal(ww_policy_set_create(&sources, NULL, &set, &fault), WW_EPOLICY_TEST);
+    assert_int_equal(ww_policy_set_create(&sources, NULL, &set, &fault), WW_EPOLICY_IMPURE);
     assert_non_null(strstr(fault.message, "decides differently when asked again"));
     ww_policy_sources_deinit(&sources);
 }

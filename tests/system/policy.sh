@@ -1,0 +1,149 @@
+#!/usr/bin/env bash
+# `ww policy check`, `test` and `try`: what an operator sees of a set without a node; each kind of
+# fault with its file and line.
+set -euo pipefail
+source "$(dirname "$0")/lib.sh"
+
+out=$scratch/out err=$scratch/err
+accept='return { decision = "accept" }'
+rest='function M.accept() return { decision = "accept" } end
+function M.renew() return { decision = "ask" } end
+function M.close() return { decision = "settle" } end
+return M'
+
+# run CODE ARGUMENT…: `ww policy …`; fails unless it ends with that code.
+run() {
+    local expected=$1 code=0
+    shift
+    timeout -k 2 40 "$program" policy "$@" > "$out" 2> "$err" < /dev/null || code=$?
+    [[ $code == "$expected" ]] || fail "ww policy $*: exit code $code, not $expected: $(head -c 2000 "$out" "$err")"
+}
+
+# holds FILTER: the JSON that was printed is so.
+holds() {
+    jq -e "$1" "$out" > /dev/null || fail "not so: $1: $(head -c 2000 "$out")"
+}
+
+# set_of NAME [BODY [BEFORE]]: a folder with a contract.lua, whose offer has the body on line 3.
+set_of() {
+    mkdir -p "$scratch/$1"
+    printf 'local M = {} %s\nfunction M.offer(request, ctx)\n%s\nend\n%s\n' "${3:-}" \
+        "${2:-$accept}" "$rest" > "$scratch/$1/contract.lua"
+}
+
+step "the built-in set holds"
+run 0 check --json
+holds '.ok and .kind == null and .hooks > 8 and .tests > 30 and (.generation | length) == 52'
+holds '(.faults | length) == 0 and (.warnings | length) == 0'
+run 0 test
+grep -q '^ok: [0-9]* tests$' "$out" || fail "$(cat "$out")"
+run 0 try contract.offer
+[[ $(wc -l < "$out") == 1 ]] || fail "not one line: $(cat "$out")"
+grep -q '^contract.offer: { decision = "accept", ' "$out" || fail "$(cat "$out")"
+
+step "a set without tests is taken, with a warning"
+set_of good
+run 0 check "$scratch/good" --json
+holds '.ok and .warnings == [{file: "contract.lua", reason: "there is no contract.test.lua"}]'
+run 0 check "$scratch/good"
+grep -q 'warning: contract.lua' "$err" || fail "$(cat "$err")"
+mkdir "$scratch/empty"
+run 0 check "$scratch/empty"
+
+step "each kind of fault, with its place"
+# refused NAME KIND LINE FILE: check and try both say so.
+refused() {
+    run 1 check "$scratch/$1" --json
+    holds ".kind == \"$2\" and (.ok | not) and .faults[0].kind == \"$2\" and .faults[0].line == $3"
+    holds ".faults[0].file == \"$4\" and (.faults[0].reason | length) > 0 and .generation == null"
+    run 1 check "$scratch/$1"
+    grep -q "^$4:.* \[$2\]$" "$out" || fail "$(cat "$out")"
+    [[ ${5:-} == check ]] && return
+    run 1 try contract.offer --set "$scratch/$1" --json
+    holds ".kind == \"$2\" and (.ok | not) and .file == \"$4\" and .line == $3"
+    run 1 try contract.offer --set "$scratch/$1"
+    [[ $(wc -l < "$out") == 1 ]] || fail "not one line: $(cat "$out")"
+}
+set_of syntax 'return = 1'
+refused syntax syntax 3 contract.lua
+set_of load '' 'error("no")'
+refused load load 1 contract.lua
+mkdir "$scratch/missing"
+echo 'return { offer = function() return { decision = "accept" } end }' > "$scratch/missing/contract.lua"
+refused missing missing null contract.lua
+set_of runtime 'return request.nothing.more'
+refused runtime runtime 3 contract.lua
+set_of budget 'while true do end'
+refused budget budget 3 contract.lua
+set_of memory 'local t = {} for i = 1, 1e9 do t[i] = i end'
+refused memory memory null contract.lua
+set_of result 'return { decision = "maybe" }'
+refused result result null contract.lua
+set_of impure 'n = n + 1 return { decision = "accept", bytes = n }' 'local n = 0'
+refused impure impure null contract.lua
+set_of test
+echo 'test("x", function() same(1, 2) end)' > "$scratch/test/contract.test.lua"
+refused test test 1 contract.test.lua check
+run 1 test "$scratch/test" --json
+holds '.kind == "test" and (.faults | length) == 1'
+mkdir "$scratch/large"
+truncate -s 100M "$scratch/large/contract.lua"
+refused large load null contract.lua
+set_of bytecode
+printf '\033LJ\002' > "$scratch/bytecode/contract.lua"
+refused bytecode syntax 1 contract.lua
+mkdir "$scratch/strange"
+echo 'return {}' > "$scratch/strange/My-Rules.lua"
+refused strange load null My-Rules.lua
+
+step "every fault is named, not only the first"
+set_of many 'return { decision = "maybe" }'
+echo 'return = 1' > "$scratch/many/path.lua"
+printf 'test("a", function() same(1, 2) end)\ntest("b", function() end)\ntest("c", function() error("no") end)\n' \
+    > "$scratch/many/contract.test.lua"
+run 1 check "$scratch/many" --json
+holds '[.faults[] | [.file, .kind, .line]] == [["contract.lua", "result", null], ["path.lua", "syntax", 1],
+    ["contract.test.lua", "test", 1], ["contract.test.lua", "test", 3]]'
+
+step "globals are found where no test goes"
+set_of globals 'if request.bytes == 77 then return { decision = os.time() } end
+if request.bytes == 78 then function helper() return math.max(unset, 1) end end
+return { decision = "accept" }'
+run 1 check "$scratch/globals" --json
+holds '[.faults[] | [.line, .kind]] == [[3, "runtime"], [4, "runtime"], [4, "runtime"]]'
+holds "[.faults[].reason] | (.[0] | contains(\"'os'\")) and any(contains(\"'unset'\")) and any(contains(\"'helper'\"))"
+
+step "inputs"
+echo '{"relation": "own", "client": {"strikes": 7}, "ctx": {"now_s": 5}}' > "$scratch/own.json"
+run 0 try contract.offer --input "$scratch/own.json" --json
+holds '.ok and .decision == "accept" and .result.price_ppm == 0 and .input.client.strikes == 7'
+holds '.instructions > 0 and .input.bytes == 1073741824'
+echo 'return { client = { strikes = 3 } }' > "$scratch/strikes.lua"
+run 0 try contract.offer --input "$scratch/strikes.lua" --json
+holds '.ok and .decision == "refuse"'
+set_of context 'return { decision = "accept", reason = ctx.now_s .. " " .. ctx.thresholds.floor }'
+echo '{"ctx": {"now_s": 5, "thresholds": {"floor": 9}}}' > "$scratch/ctx.json"
+run 0 try contract.offer --set "$scratch/context" --input "$scratch/ctx.json" --json
+holds '.result.reason == "5 9"'
+echo '{"providers": [{"node_id": "a"}, {"node_id": "b", "score_ppm": 1000000}]}' > "$scratch/rank.json"
+run 0 try match.rank --input "$scratch/rank.json" --json
+holds '.result.order == ["b", "a"]'
+echo '{"byte": 1}' > "$scratch/bad.json"
+run 1 try contract.offer --input "$scratch/bad.json" --json
+holds '.error.code == "EINVAL" and (.error.reason | contains("byte: there is no such field"))'
+
+step "what isn't there"
+run 1 try contract.ofer
+grep -q 'did you mean contract.offer' "$err" || fail "$(cat "$err")"
+run 1 check "$scratch/nowhere" --json
+holds '.error.code == "ENOTFOUND"'
+run 1 try contract.offer --input "$scratch/nowhere"
+run 2 chek
+
+step "the same count in every process"
+for _ in 1 2 3 4 5; do
+    run 0 try market.stat --json
+    jq .instructions "$out"
+done | sort -u > "$scratch/counts"
+[[ $(wc -l < "$scratch/counts") == 1 ]] || fail "$(cat "$scratch/counts")"
+step "done"
