@@ -9,7 +9,7 @@ define_property(TARGET PROPERTY WW_LEVEL)
 
 set(WW_LEVEL_0 base)
 set(WW_LEVEL_1 loop store crypto wire)
-set(WW_LEVEL_2 ledger policy net http packet)
+set(WW_LEVEL_2 line ledger policy net http packet)
 set(WW_LEVEL_3 transfer contract relay)
 set(WW_LEVEL_4 ops)
 set(WW_LEVEL_5 node)

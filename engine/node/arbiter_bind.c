@@ -1,9 +1,9 @@
 /* ww.arbiter: the arbiter's core for lua/arbiter/.
  *
  * start{state=, policies=, price_nano_usd_per_gib=, network_fee_ppm=, exchange_fee_ppm=,
- * rates={"usd 1000000000", …}}, stop(), stat{id=}, update_stat{done=}, secret{provider=, done=},
- * request, answer, opened, close, party, contracts, rank, balance{network=}, status(),
- * forget{done=}.
+ * rates={"usd 1000000000", …}}, stop(), configure{…}, stat{id=}, update_stat{done=},
+ * secret{provider=, done=}, request, answer, opened, close, party, contracts, rank,
+ * balance{network=}, status(), forget{done=}.
  */
 #include <stdio.h>
 #include <string.h>
@@ -71,6 +71,18 @@ static int bound_start(void *context, struct ww_call *call)
         if (why[0])
             ww_call_reason(call, "%s", why);
     }
+    return rc;
+}
+
+/* What the market policy is told of the operator's wishes from now on. */
+static int bound_configure(void *context, struct ww_call *call)
+{
+    struct arbiter *arbiter = context;
+    struct ww_market_stat configured = {0};
+    int rc = read_market(call, &configured);
+
+    if (!rc)
+        arbiter->configured = configured;
     return rc;
 }
 
@@ -256,6 +268,7 @@ static int opened(struct arbiter *arbiter)
         return rc ? rc : fn(context, call);                                                        \
     }
 GUARDED(stop, bound_stop)
+GUARDED(configure, bound_configure)
 GUARDED(stat, bound_stat)
 GUARDED(update_stat, bound_update_stat)
 GUARDED(secret, bound_secret)
@@ -284,6 +297,7 @@ int arbiter_bind(struct ww_ops *ops, struct arbiter **out)
     static const struct ww_ops_function functions[] = {
         {"start", bound_start},
         {"stop", guarded_stop},
+        {"configure", guarded_configure},
         {"stat", guarded_stat},
         {"update_stat", guarded_update_stat},
         {"secret", guarded_secret},

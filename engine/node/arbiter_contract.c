@@ -540,17 +540,35 @@ static void put_listed(struct ww_call *call, const struct ww_contract *terms, bo
     ww_call_end(call);
 }
 
-/* {network=, node=} -> contracts of the network, or of all, that are open or disputed; at most
- * ARBITER_LIST_MAX, and first those that the node has open: it looks for what it has missed. */
+/* {contract=} -> that one, if there is such a contract. */
+static int list_one(struct arbiter *arbiter, struct ww_call *call, const struct ww_id *id)
+{
+    const struct arbiter_contract *contract = arbiter_find(arbiter, id);
+    ww_call_begin(call, "contracts", true);
+    if (contract)
+        put_listed(call, &contract->terms, true);
+    ww_call_end(call);
+    return 0;
+}
+
+/* {network=, node=, limit=} -> contracts of the network, or of all, that are open or disputed; at
+ * most `limit` (ARBITER_LIST_MAX), and first those that the node has open: it looks for what it has
+ * missed. */
 int arbiter_list(void *context, struct ww_call *call)
 {
     struct arbiter *arbiter = context;
     struct arbiter_contract *contract, *next;
     struct ww_hash node = {{0}};
     struct ww_id network;
-    size_t count = 0;
+    uint64_t count = 0, limit = ARBITER_LIST_MAX;
 
-    int rc = ww_call_id(call, "network", &network);
+    int rc = ww_call_id(call, "contract", &network);
+    if (rc != WW_ENOTFOUND)
+        return rc ? rc : list_one(arbiter, call, &network);
+    rc = ww_call_u64(call, "limit", &limit);
+    if (rc && rc != WW_ENOTFOUND)
+        return rc;
+    rc = ww_call_id(call, "network", &network);
     bool all = rc == WW_ENOTFOUND;
     if (rc && !all)
         return rc;
@@ -565,7 +583,7 @@ int arbiter_list(void *context, struct ww_call *call)
             bool is_first =
                 terms->state != WW_CONTRACT_DISPUTED &&
                 (ww_hash_equal(&terms->client, &node) || ww_hash_equal(&terms->provider, &node));
-            if (count == ARBITER_LIST_MAX)
+            if (count >= limit)
                 break;
             if (is_first != (pass == 0) ||
                 (!all && !ww_id_equal(&terms->client_network, &network) &&

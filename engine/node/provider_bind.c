@@ -1,7 +1,7 @@
 /* ww.provider: the provider's core for lua/node/provider.lua.
  *
  * start{key=, state=, stun=, loopback=, bypass=, policies=, allow_private={…}, max_contracts=,
- * denied_flows=};
+ * denied_flows=}; limits{max_contracts=, denied_flows=};
  * secret{key_id=, secret=}; accept{contract=, bytes=, …} asks the policy; signal{peer=, contract=,
  * text=} makes the connection at the first one; confirmed{peer=, contract=}; never_opened{…};
  * end_contracts{}; disconnect{peer=}; signals_again, close_done, outcome, status. Events: see
@@ -194,6 +194,15 @@ static int bound_start(void *context, struct ww_call *call)
     return rc ? rc : bound_status(provider, call);
 }
 
+/* For contracts that are offered, and destinations that are declared, from now on. */
+static int bound_limits(void *context, struct ww_call *call)
+{
+    struct provider *provider = context;
+    ww_call_u64(call, "max_contracts", &provider->max_contracts);
+    ww_call_u64(call, "denied_flows", &provider->denied_flows);
+    return 0;
+}
+
 static int bound_secret(void *context, struct ww_call *call)
 {
     return provider_add_secret(context, call);
@@ -228,6 +237,7 @@ int provider_bind(struct ww_ops *ops, struct provider **out)
 {
     static const struct ww_ops_function functions[] = {
         {"start", bound_start},
+        {"limits", bound_limits},
         {"secret", bound_secret},
         {"accept", bound_accept},
         {"signal", bound_signal},

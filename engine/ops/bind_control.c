@@ -1,8 +1,8 @@
 /* ww.control: the local operator's socket, both ends.
  *
  * serve{path=, on_line=fn(session, text), on_closed=fn(session)} -> server with
- * :send(session, text), :close(); connect{path=, on_line=fn(text), on_closed=fn(error)} -> client
- * with :send(text), :close().
+ * :send(session, text), :queued(session) -> bytes that it has not read, :close(); connect{path=,
+ * on_line=fn(text), on_closed=fn(error)} -> client with :send(text), :close().
  */
 #include <string.h>
 #include <sys/un.h>
@@ -95,6 +95,14 @@ static int server_send(lua_State *lua)
     if (rc)
         return ww_ops_push_error(lua, rc, NULL);
     lua_pushboolean(lua, 1);
+    return 1;
+}
+
+static int server_queued(lua_State *lua)
+{
+    struct server_box *box = luaL_checkudata(lua, 1, SERVER_CLASS);
+    uint64_t session = (uint64_t)luaL_checknumber(lua, 2);
+    lua_pushnumber(lua, box->control ? (lua_Number)ww_control_queued(box->control, session) : 0);
     return 1;
 }
 
@@ -249,7 +257,7 @@ void ww_ops_open_control(lua_State *lua)
     static const luaL_Reg functions[] = {
         {"serve", lua_serve}, {"connect", lua_connect}, {NULL, NULL}};
     static const luaL_Reg server_methods[] = {
-        {"send", server_send}, {"close", server_close}, {NULL, NULL}};
+        {"send", server_send}, {"queued", server_queued}, {"close", server_close}, {NULL, NULL}};
     static const luaL_Reg client_methods[] = {
         {"send", client_send}, {"close", client_close}, {NULL, NULL}};
 

@@ -215,6 +215,12 @@ int ww_control_send(struct ww_control *control, uint64_t number, const char *tex
     return rc ? rc : ww_stream_write(session->stream, "\n", 1);
 }
 
+size_t ww_control_queued(struct ww_control *control, uint64_t number)
+{
+    struct session *session = find_session(control, number);
+    return session ? ww_stream_queued(session->stream) : 0;
+}
+
 void ww_control_close(struct ww_control *control, uint64_t number)
 {
     struct session *session = find_session(control, number);

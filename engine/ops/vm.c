@@ -357,6 +357,8 @@ static int open_all(lua_State *lua)
     ww_ops_open_control(lua);
     ww_ops_open_net(lua);
     ww_ops_open_slice(lua);
+    ww_ops_open_line(lua);
+    ww_ops_open_trace(lua);
     return 0;
 }
 

@@ -40,6 +40,7 @@ struct ww_ops {
     struct ww_store *store;
     struct ww_ops_reader *reader; /* the one that is reading, or NULL */
     int depth;                    /* nested calls from C into Lua */
+    int trace;                    /* registry reference: who is told of decisions, or LUA_NOREF */
     int handlers;                 /* registry reference: table of event handlers */
     bool exited;
     bool closing; /* the VM is being closed: Lua must not be called any more */
@@ -98,3 +99,5 @@ void ww_ops_open_control(lua_State *lua);
 void ww_ops_open_net(lua_State *lua);
 void ww_ops_open_process(lua_State *lua);
 void ww_ops_open_slice(lua_State *lua);
+void ww_ops_open_line(lua_State *lua);
+void ww_ops_open_trace(lua_State *lua);

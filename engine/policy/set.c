@@ -9,6 +9,7 @@
 
 #include "answers.h"
 #include "fields.h"
+#include "observe.h"
 #include "vm.h"
 #include "ww/crypto.h"
 
@@ -299,6 +300,8 @@ int ww_policy_call(struct ww_policy_set *set, enum ww_hook hook, const void *inp
     counters->instructions += report->instructions;
     counters->time_ns += report->time_ns;
     counters->time_ns_max = WW_MAX(counters->time_ns_max, report->time_ns);
+    if (ww_policy_observer.hooks & UINT32_C(1) << hook)
+        ww_policy_observer.fn(ww_policy_observer.arg, hook, input, result, report);
     return rc;
 }
 

@@ -202,6 +202,14 @@
 #define WW_CONTROL_LINGER_MS 1000          /* a refused session may read why before it is closed */
 #define WW_CONTROL_QUEUE_BYTES_MAX (4 << 20) /* unsent bytes of one session; a full status is far smaller */
 
+#define WW_TRACE_TEXT_BYTES_MAX 32768       /* input or result of a traced decision, as Lua; a long one is cut */
+
+/* --- line --- */
+#define WW_LINE_PROMPT_BYTES_MAX 128       /* with its colours */
+#define WW_LINE_INPUT_BYTES_MAX 32768      /* typed and pasted for one input: half of a request to the node */
+#define WW_LINE_PENDING_BYTES_MAX 4096     /* keys that wait; the rest stays with the terminal */
+#define WW_LINE_HISTORY_MAX 1000           /* inputs that the arrow keys go through */
+
 /* --- transfer, continued --- */
 #define WW_DATAGRAM_BYTES_MAX 1472         /* a UDP payload in the datagram class: what Ethernet carries (1,500 less IPv4 and UDP); two SCTP fragments */
 #define WW_UNCONFIRMED_BYTES 65536         /* protocol: served before the arbiter confirmed the opening */

@@ -121,5 +121,7 @@ int ww_control_create(struct ww_loop *loop, const char *path,
                       struct ww_control **control);
 /* A session that has gone is WW_ECLOSED; one that doesn't read is closed (WW_ELIMIT). */
 int ww_control_send(struct ww_control *control, uint64_t session, const char *text, size_t size);
+/* Bytes that a session has not read yet; 0 when it has gone. */
+size_t ww_control_queued(struct ww_control *control, uint64_t session);
 void ww_control_close(struct ww_control *control, uint64_t session);
 void ww_control_destroy(struct ww_control *control);

@@ -137,6 +137,13 @@ struct ww_policy_counters {
 void ww_policy_set_counters(const struct ww_policy_set *set, enum ww_hook hook,
                             struct ww_policy_counters *counters);
 
+/* Told of a decision when it has been made; all is borrowed. It must not ask for another. */
+typedef void (*ww_policy_observe_fn)(void *arg, enum ww_hook hook, const void *input,
+                                     const void *result, const struct ww_policy_report *report);
+/* From now on fn is told of the decisions that are made on this thread, by whatever set, of the
+ * hooks whose bits (1 << WW_HOOK_…) are set. One fn for each thread; NULL: nobody. */
+void ww_policy_observe(uint32_t hooks, ww_policy_observe_fn fn, void *arg);
+
 /* --- looking at a set ---------------------------------------------------------------------- */
 /* Without a node, or beside its main loop: an honest set takes milliseconds, but one that goes to
  * every limit 0.1 s for each decision. */

@@ -98,10 +98,9 @@ function M.methods()
 end
 
 --- Hands ripe disputes to the policy, again and again.
----@param node table {stopping}
----@param interval_s number
-function M.watch(node, interval_s)
-    ww.loop.after(interval_s, function()
+---@param node table {stopping, dispute_run_s}
+function M.watch(node)
+    ww.loop.after(node.dispute_run_s, function()
         if node.stopping then
             return
         end
@@ -111,7 +110,7 @@ function M.watch(node, interval_s)
         elseif #run.verdicts > 0 then
             ww.log("info", "arbiter", "a dispute run", "verdicts=" .. #run.verdicts)
         end
-        M.watch(node, interval_s)
+        M.watch(node)
     end)
 end
 

@@ -7,6 +7,7 @@ local court = require("arbiter.court")
 local hub = require("arbiter.hub")
 local json = require("ops.json")
 local policies = require("node.policies")
+local live = require("ops.repl.live")
 local sessions = require("arbiter.sessions")
 
 local M = {}
@@ -62,13 +63,36 @@ local function certificate(config)
     return pin and { path = folder .. "/server.pem", key = folder .. "/server.key", pin = pin }, err
 end
 
-local function market_of(config)
+local function rates_of(by_asset)
     local rates = {}
-    for asset, units in pairs(config.market.rates) do
+    for asset, units in pairs(by_asset) do
         rates[#rates + 1] = asset .. " " .. units
     end
     table.sort(rates)
     return rates
+end
+
+--- What can be set while the arbiter runs. `market.update()` in the REPL, or a minute's time, makes
+--- a new stat of it, if the market policy wants to.
+local function live_of(node)
+    local function set_market(host)
+        return ww.arbiter.configure({
+            price_nano_usd_per_gib = live.value(host, "market.price_nano_usd_per_gib"),
+            network_fee_ppm = live.value(host, "market.network_fee_ppm"),
+            exchange_fee_ppm = live.value(host, "market.exchange_fee_ppm"),
+            rates = rates_of(live.value(host, "market.rates")),
+        })
+    end
+    return {
+        ["market.price_nano_usd_per_gib"] = set_market,
+        ["market.network_fee_ppm"] = set_market,
+        ["market.exchange_fee_ppm"] = set_market,
+        ["market.rates"] = set_market,
+        ["disputes.run_s"] = function(_, seconds)
+            node.dispute_run_s = seconds
+            return true
+        end,
+    }
 end
 
 local function open_books(config)
@@ -80,7 +104,7 @@ local function open_books(config)
         price_nano_usd_per_gib = config.market.price_nano_usd_per_gib,
         network_fee_ppm = config.market.network_fee_ppm,
         exchange_fee_ppm = config.market.exchange_fee_ppm,
-        rates = market_of(config),
+        rates = rates_of(config.market.rates),
     })
 end
 
@@ -292,7 +316,9 @@ function M.start(config)
         accounts.commit()
     end
     watch_market(node)
-    court.watch(node, config.disputes.run_s)
+    node.live = live_of(node)
+    node.dispute_run_s = config.disputes.run_s
+    court.watch(node)
     return node
 end
 

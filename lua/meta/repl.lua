@@ -34,7 +34,7 @@ function node.stop() end
 --- Contracts that are open here, and how others ended.
 contracts = {}
 
---- Open and disputed contracts.
+--- Open and disputed contracts; at most 1,000 are looked at.
 ---@param state string? only those in this state
 ---@param limit number? at most so many, 100 by default, 1,000 at most
 ---@return any
@@ -167,6 +167,32 @@ function metrics.list(prefix) end
 ---@param name string its name
 ---@return any
 function metrics.get(name) end
+
+--- What happens on the node, as it happens.
+trace = {}
+
+--- Calls, events, requests and pushes that name a contract.
+---@param id string the contract's id: 32 hex digits
+---@return any
+function trace.contract(id) end
+
+--- Calls, events, requests and pushes that name a node.
+---@param key string a node's id: 52 letters and digits
+---@return any
+function trace.peer(key) end
+
+--- Each decision of a policy hook, with what it was given.
+---@param name string such as "contract.offer"
+---@return any
+function trace.hook(name) end
+
+--- What this session traces.
+---@return any
+function trace.list() end
+
+--- Ends all traces of this session.
+---@return any
+function trace.stop() end
 
 --- The node's log.
 log = {}

@@ -243,6 +243,14 @@ function M.start(config)
         end,
     }
     node.policies = policies.attach(node, ww.provider, config)
+    node.live = {
+        max_contracts = function(_, count)
+            return ww.provider.limits({ max_contracts = count })
+        end,
+        denied_flows = function(_, count)
+            return ww.provider.limits({ denied_flows = count })
+        end,
+    }
     prune_unopened(node)
     node.stop = function()
         node.stopping = true

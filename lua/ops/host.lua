@@ -6,6 +6,7 @@ local async = require("ops.async")
 local json = require("ops.json")
 local metrics = require("ops.metrics")
 local repl = require("ops.repl.server")
+local tap = require("ops.repl.tap")
 local version = require("ops.version")
 
 local M = {}
@@ -360,6 +361,7 @@ function M.run(role, module, config, out)
     host.all_metrics = function()
         return all_metrics(host)
     end
+    tap.install()
     ww.process.set_limits()
     ww.log_setup(config.log_level, config.log_json)
     watch_signals(host)

@@ -71,6 +71,29 @@ repl 2 arbiter --bogus
 repl 69 nowhere -e 1
 says "$err" "No node runs there"
 
+step "traces"
+repl 0 client -e 'trace.list()' -e 'trace.peer(peers.list()[1].peer)' -e 'sleep(0)'
+"$program" repl --state "$scratch/arbiter" --json -e 'trace.hook("contract.offer")' \
+    -e 'for _, peer in ipairs(peers.list()) do trace.peer(peer.peer) end' -e '"ready"' -e 'sleep(60)' \
+    > "$scratch/trace" 2> "$scratch/trace.log" &
+tracer=$!
+wait_for 10 "the trace's start" grep -q ready "$scratch/trace"
+repl 0 client --write "a new contract" -e 'peers.drop(peers.list()[1].peer).dropped'
+wait_for 20 "traced decisions" grep -q '"kind":"hook","name"' "$scratch/trace"
+wait_for 20 "the end of the new contract's making" grep -q '"name":"POST /v1/contracts/[0-9a-f]*/opened"' "$scratch/trace"
+kill -INT "$tracer"
+code=0
+wait "$tracer" || code=$?
+[[ $code == 130 ]] || fail "the trace ended with $code: $(cat "$scratch/trace.log")"
+jq -s -e 'map(select(.event == "trace")) | any(.kind == "hook" and .name == "contract.offer" and
+    (.values.input | test("bytes = ")) and (.values.result | test("accept"))) and any(.kind == "request") and
+    any(.kind == "push" and .name == "offer") and any(.kind == "call" and .name == "arbiter.close") and
+    any(.kind == "answer" and .name == "arbiter.request" and .values.token == "…") and
+    all(.. | strings; test("token\":\"[^…]") | not)' "$scratch/trace" > /dev/null ||
+    fail "the trace lacks something: $(cut -c 1-300 "$scratch/trace")"
+gives arbiter 'trace.list()' '{}'
+wait_for 15 "the client's next contract" is_ready client
+
 step "levels, reasons and what was set by hand"
 repl 1 provider -e 'log.set("debug")'
 says "$err" '\write REASON'
@@ -78,6 +101,19 @@ repl 0 provider -e '\write ticket 4711' -e 'log.set("debug")' -e 'delta()'
 says "$out" 'return { log_level = "debug" }'
 grep -q 'room=repl .*call=log.set .*reason="ticket 4711"' "$scratch/provider.log" || fail "the log has no reason"
 gives provider 'log.level()' '"debug"'
+repl 0 provider --write "fewer" -e 'node.set("max_contracts", 3)' -e 'node.status().contracts_max' -e 'node.set("max_contracts", 256)'
+says "$out" '{ before = 256, name = "max_contracts", now = 3 }'
+[[ $(sed -n 2p "$out") == 3 ]] || fail "the limit is not in force: $(cat "$out")"
+repl 0 arbiter --write "dearer" -e 'node.set("market.price_nano_usd_per_gib", "200000000")' \
+    -e 'market.update().changed, market.stat().price_nano_usd_per_gib' -e 'delta()'
+says "$out" '"200000000"'
+says "$out" 'return { market = { price_nano_usd_per_gib = "200000000" } }'
+repl 0 arbiter --write "as before" -e 'node.set("market.price_nano_usd_per_gib", "100000000")' \
+    -e 'market.update()' -e 'node.set("disputes.run_s", 30)' -e 'node.set("market.rates", { usd = "5" })'
+repl 0 arbiter -e 'delta()'
+says "$out" 'disputes = { run_s = 30 }'
+says "$out" 'rates = { usd = "5" }'
+repl 1 arbiter --write "nonsense" -e 'node.set("market.rates", {})'
 repl 1 provider -e 'log.set("info")'
 repl 0 provider --write back -e 'node.set("log_level", "info")' -e 'delta()' -e '\read' -e 'pcall(log.set, "debug")'
 says "$out" 'nothing was set by hand'

@@ -9,7 +9,7 @@ level_of() {
     case $1 in
     base) echo 0 ;;
     loop | store | crypto | wire) echo 1 ;;
-    ledger | policy | net | http | packet) echo 2 ;;
+    line | ledger | policy | net | http | packet) echo 2 ;;
     transfer | contract | relay) echo 3 ;;
     ops) echo 4 ;;
     node) echo 5 ;;

@@ -19,6 +19,7 @@ local LIBRARIES = {
     ["^lauxlib"] = { "policy", "ops" },
     ["^wslay/"] = { "http" },
     ["^http_parser"] = { "http" },
+    ["^histedit"] = { "line" },
 }
 
 -- Functions that nobody may call, and why.

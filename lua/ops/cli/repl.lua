@@ -77,7 +77,7 @@ return {
             :description("The node's configuration file.")
         command:epilog([[
 Examples:
-  ww repl < questions.lua                   what comes on stdin, line by line
+  ww repl                                   a session, with the node that runs here
   ww repl provider -e 'node.status().ready'
   ww repl arbiter --json -e 'wallets.list{network = "alicenet"}'
   ww repl --write "too noisy" -e 'log.set("warn")'

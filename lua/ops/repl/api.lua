@@ -39,7 +39,7 @@ M.spaces = {
             example = "node.stop()" },
     } },
     { name = "contracts", doc = "Contracts that are open here, and how others ended.", calls = {
-        { name = "list", doc = "Open and disputed contracts.",
+        { name = "list", doc = "Open and disputed contracts; at most 1,000 are looked at.",
             args = { { name = "state", type = "text", optional = true,
                 doc = "only those in this state" }, LIMIT },
             gives = { "contract", "state", "peer", "client", "provider", "bytes", "bytes_up",
@@ -147,6 +147,20 @@ M.spaces = {
             args = { { name = "name", type = "metric", doc = "its name" } },
             example = "metrics.get(\"ww_ready\")" },
     } },
+    { name = "trace", doc = "What happens on the node, as it happens.", calls = {
+        { name = "contract", doc = "Calls, events, requests and pushes that name a contract.",
+            args = { CONTRACT }, gives = { "kind", "id" },
+            example = "trace.contract(contracts.list()[1].contract)" },
+        { name = "peer", doc = "Calls, events, requests and pushes that name a node.",
+            args = { PEER }, gives = { "kind", "id" },
+            example = "trace.peer(peers.list()[1].peer)" },
+        { name = "hook", doc = "Each decision of a policy hook, with what it was given.",
+            args = { { name = "name", type = "hook", doc = "such as \"contract.offer\"" } },
+            gives = { "kind", "id" }, example = "trace.hook(\"contract.offer\")" },
+        { name = "list", doc = "What this session traces.", gives = { "kind", "id" },
+            example = "trace.list()" },
+        { name = "stop", doc = "Ends all traces of this session.", example = "trace.stop()" },
+    } },
     { name = "log", doc = "The node's log.", calls = {
         { name = "level", doc = "The level in force.", example = "log.level()" },
         { name = "set", level = "operate", doc = "What is logged from now on.",
@@ -165,6 +179,8 @@ M.session = {
     { name = "apropos", usage = "apropos \"word\"", doc = "Every name whose text has the word." },
     { name = "delta", usage = "delta()",
         doc = "What was set by hand, as a configuration file would say it." },
+    { name = "sleep", usage = "sleep(SECONDS)",
+        doc = "Waits, so that a file or `-e` sees what a trace sends." },
     { name = "print", usage = "print(VALUE, ...)", doc = "Shows values on the way." },
 }
 

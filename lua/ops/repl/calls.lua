@@ -2,6 +2,7 @@
 -- fn(host, args, session) -> value, or nil and an error; its arguments have the types that the API
 -- says. What others can make grow is cut to a limit.
 local live = require("ops.repl.live")
+local trace = require("ops.repl.trace")
 
 local LIMIT, LIMIT_MAX = 100, 1000
 
@@ -72,7 +73,7 @@ end
 
 local function open_contracts(host)
     if is_arbiter(host) then
-        return ww.arbiter.contracts({}).contracts
+        return ww.arbiter.contracts({ limit = LIMIT_MAX }).contracts
     end
     local list = {}
     for _, connection in ipairs(connections(host)) do
@@ -96,16 +97,18 @@ M["contracts.list"] = function(host, args)
 end
 
 M["contracts.get"] = function(host, args)
+    if is_arbiter(host) then
+        local found, err = ww.arbiter.contracts({ contract = args.id })
+        return found and found.contracts[1], err
+    end
     for _, contract in ipairs(open_contracts(host)) do
         if contract.contract == args.id then
             return contract
         end
     end
-    if not is_arbiter(host) then
-        for _, contract in ipairs(history(host)) do
-            if contract.contract == args.id then
-                return contract
-            end
+    for _, contract in ipairs(history(host)) do
+        if contract.contract == args.id then
+            return contract
         end
     end
 end
@@ -322,6 +325,29 @@ end
 M["log.note"] = function(_, args, session)
     local text = args.text:sub(1, 512):gsub("[%z\1-\31\127]", " ")
     ww.log("info", "repl", "a note", ("session=%d text=%s"):format(session.number, ww.quote(text)))
+    return true
+end
+
+-- --- trace ---------------------------------------------------------------------------------------
+
+M["trace.contract"] = function(host, args, session)
+    return trace.start(host, session, "contract", args.id)
+end
+
+M["trace.peer"] = function(host, args, session)
+    return trace.start(host, session, "peer", args.key)
+end
+
+M["trace.hook"] = function(host, args, session)
+    return trace.start(host, session, "hook", args.name)
+end
+
+M["trace.list"] = function(_, _, session)
+    return session.traces or new_list()
+end
+
+M["trace.stop"] = function(host, _, session)
+    trace.stop(host, session)
     return true
 end
 

@@ -1,6 +1,5 @@
 --- The commands of the REPL that begin with a backslash. Each is fn(state, rest) -> err or nil.
 local api = require("ops.repl.api")
-local async = require("ops.async")
 local help = require("ops.repl.help")
 local text = require("ops.text")
 
@@ -50,11 +49,7 @@ function COMMANDS.watch(state, rest)
             return err.exit == 130 and not state.is_script and nil or err
         end
         state.out:flush()
-        async.await(function(done)
-            state.wake = done
-            ww.loop.after(seconds, done)
-        end)
-        state.wake = nil
+        state.shell:sleep(seconds)
     until state.shell.interrupted or not state.shell.link.client
 end
 

@@ -1,6 +1,7 @@
 --- Configuration keys that can be set while a node runs, and what has been set by hand since.
 -- What can be set is what has a setter: the host's own, and `live` of the node.
 local schema = require("ops.schema")
+local show = require("ops.repl.show")
 local text = require("ops.text")
 
 local M = {}
@@ -87,7 +88,7 @@ function M.set(host, name, value)
         host.set_by_hand[name] = kept
         return nil, err
     end
-    if checked == configured(host, name) then
+    if show.value(checked) == show.value(configured(host, name)) then
         host.set_by_hand[name] = nil
     end
     return { name = name, before = before, now = checked }

@@ -108,10 +108,10 @@ end
 
 local DESCRIPTION = [[
 .B ww repl
-attaches to a running arbiter, provider or client by its control socket, and evaluates Lua: given
-with
+attaches to a running arbiter, provider or client by its control socket, and evaluates Lua: typed
+on a terminal, given with
 .BR \-e ,
-in a file, or on stdin. Expressions run in the process of
+in a file, or from a pipe. Expressions run in the process of
 .B ww repl
 itself; the node is asked for one of the calls below at a time. Whatever an expression does, the
 node goes on, and Ctrl\-C ends it.
@@ -122,6 +122,18 @@ says why it changes something. The reason and each change stand in the node's lo
 may do then is what
 .B repl_level
 in the node's configuration allows: read, operate or admin.]]
+
+local FILES = [[
+.TP
+.I $XDG_STATE_HOME/ww/repl_history
+What was typed on terminals: 1,000 inputs, mode 0600. Without the variable,
+.IR ~/.local/state/ww/repl_history .
+.TP
+.I ~/.editrc
+Keys, for
+.BR libedit (3):
+see
+.BR editrc (5).]]
 
 --- docs/man/ww-repl.1
 ---@param usage string what `ww repl --help` prints
@@ -146,6 +158,7 @@ function M.roff(usage)
                 or ""))
         end
     end
+    out[#out + 1] = ".SH FILES\n" .. FILES
     out[#out + 1] = ".SH SEE ALSO\n.BR ww (1)"
     return table.concat(out, "\n") .. "\n"
 end

@@ -49,7 +49,8 @@ end
 
 --- The inputs of a text: lines are put together until they are complete, as when they are typed.
 ---@param source string
----@return string[]
+---@return string[] inputs
+---@return boolean is_complete whether the last one is
 function M.inputs(source)
     local inputs, pending = {}, nil
     for line in (source .. "\n"):gmatch("(.-)\n") do
@@ -63,12 +64,13 @@ function M.inputs(source)
     if pending and pending:find("%S") then
         inputs[#inputs + 1] = pending
     end
-    return inputs
+    return inputs, not pending
 end
 
 local function run_all(state, inputs)
     for _, input in ipairs(inputs) do
         local err = M.step(state, input)
+        state.out:flush()
         if err then
             state.out:error(err)
             return err.exit or (err.code ~= "EINVAL" and output.exit_code(err)) or 1
@@ -88,9 +90,31 @@ local function inputs_of(work)
     return inputs
 end
 
+--- What a trace has sent: one line, or JSON.
+local function show_event(state, event)
+    local line
+    if state.json then
+        event.version = 1
+        line = json.encode(event)
+    else
+        local ms = event.time_ms % 1000
+        local clock = os.date("!%H:%M:%S", (event.time_ms - ms) / 1000)
+        line = ("%s.%03d %s %s %s%s%s"):format(clock, ms, event.kind, event.name,
+            shell.format(event.values),
+            event.outcome ~= nil and " -> " .. shell.format(event.outcome) or "",
+            event.dropped and (" (%d before it were dropped)"):format(event.dropped) or "")
+    end
+    if state.line then
+        state.line:show(text.printable(line))
+    else
+        state.out:print(line)
+        state.out:flush()
+    end
+end
+
 --- Connects and does what there is to do. In a coroutine.
 ---@param path string of the control socket
----@param work {source: string}[] empty: what comes on stdin
+---@param work {source: string}[] empty: what is typed, or comes on stdin
 ---@param args {json: boolean?, write: string?}
 ---@param out table
 ---@return integer|nil exit_code
@@ -116,18 +140,22 @@ function M.main(path, work, args, out)
             return nil, err
         end
     end
-    ww.loop.on_signal("INT", function()
-        state.shell:interrupt()
-        if state.wake then
-            state.wake()
-        end
-    end)
-    local code
-    if #work > 0 then
-        code = run_all(state, inputs_of(work))
-    else
-        code = run_all(state, M.inputs(text.printable(io.read("*a") or "")))
+    state.shell.link.on_event = function(event)
+        show_event(state, event)
     end
+    local code
+    if #work == 0 and ww.process.is_tty(0) then
+        code = require("ops.repl.terminal").run(state)
+    end
+    if not code then
+        ww.loop.on_signal("INT", function()
+            state.shell:interrupt()
+        end)
+        local inputs = #work > 0 and inputs_of(work)
+            or M.inputs(text.printable(io.read("*a") or ""))
+        code = run_all(state, inputs)
+    end
+    state.shell.link.on_closed = nil
     state.shell.link:close()
     return code
 end

@@ -4,6 +4,7 @@
 local api = require("ops.repl.api")
 local calls = require("ops.repl.calls")
 local json = require("ops.json")
+local trace = require("ops.repl.trace")
 
 local M = {}
 
@@ -145,7 +146,9 @@ end
 ---@param host table
 ---@param number number
 function M.closed(host, number)
-    if host.repl then
+    local session = host.repl and host.repl[number]
+    if session then
+        trace.stop(host, session)
         host.repl[number] = nil
     end
 end

@@ -13,6 +13,7 @@ Shell.__index = Shell
 
 local SLICE_US = 20000 -- so often Ctrl-C and the node's events are looked at
 local MEMORY_BYTES_MAX = 256 * 1048576 -- of one expression
+local SLEEP_MAX_S = 86400
 local CALL_S = 60 -- contracts.finish and ledger.forget wait for others
 
 --- A text that is shown as it is, such as help.
@@ -110,6 +111,12 @@ local function environment(self)
     end
     function names.delta()
         return text_value(show.configuration(names.node.delta()))
+    end
+    function names.sleep(seconds)
+        if type(seconds) ~= "number" or seconds < 0 or seconds > SLEEP_MAX_S then
+            error(("sleep waits for 0 to %d seconds"):format(SLEEP_MAX_S), 2)
+        end
+        coroutine.yield("sleep", seconds)
     end
     function names.print(...)
         local parts = {}
@@ -215,7 +222,9 @@ function Shell:evaluate(source)
     repeat
         results = pack(ww.slice.resume(thread, SLICE_US, memory, unpack(input, 1, 2)))
         word, input = results[1], {}
-        if word == "wait" then
+        if word == "wait" and results[2] == "sleep" then
+            self:sleep(results[3])
+        elseif word == "wait" then
             input = { answer(self, results[3], results[4]) }
         elseif word == "slice" then
             async.sleep(0)
@@ -235,6 +244,16 @@ function Shell:evaluate(source)
         values[index] = results[index + 1]
     end
     return values
+end
+
+--- Waits, or until Ctrl-C. In a coroutine.
+---@param seconds number
+function Shell:sleep(seconds)
+    async.await(function(done)
+        self.link.cancel = done
+        ww.loop.after(seconds, done)
+    end)
+    self.link.cancel = nil
 end
 
 --- Ends the expression that runs, or the call that it waits for.

@@ -7,6 +7,7 @@ local run = require("ops.repl.run")
 local server = require("ops.repl.server")
 local shell = require("ops.repl.shell")
 local show = require("ops.repl.show")
+local trace = require("ops.repl.trace")
 
 local function host_of(level)
     local host = {
@@ -122,6 +123,52 @@ return {
         check.same(live.delta(host), { log_level = "warn" })
         check.same(live.set(host, "log_level", "info").before, "warn")
         check.same(live.delta(host), {})
+    end },
+    { "a trace goes to its session only, and leaves nothing behind", function(check)
+        local host, methods = host_of("admin")
+        local sent, queued, before = {}, 0, ww.client.outcome
+        local core_call = function() return { peer = "me", token = "abc" } end
+        rawset(ww.client, "outcome", core_call)
+        host.node.session = { call = function() return nil, ww.error("ECLOSED") end }
+        local session_call = host.node.session.call
+        host.control = {
+            queued = function() return queued end,
+            send = function(_, session, line)
+                sent[#sent + 1] = { session, require("ops.json").decode(line) }
+            end,
+        }
+        methods["repl.open"]({}, 2)
+        local begun = methods["repl.call"]({ call = "trace.peer", args = { key = "me" } }, 1)
+        check.same(#begun.value, 1)
+        check.same(ww.client.outcome({ contract = "x" }).token, "abc")
+        check.same(#sent, 1)
+        check.same(sent[1][1], 1)
+        check.same(sent[1][2].name, "client.outcome")
+        check.same(sent[1][2].outcome.token, "…")
+        host.node.session:call("POST", "/v1/x", { provider = "somebody else" })
+        check.same(#sent, 1)
+        host.node.session:call("POST", "/v1/x", { provider = "me" })
+        check.same(sent[2][2].outcome.code, "ECLOSED")
+        queued = 1e6
+        ww.client.outcome({})
+        ww.client.outcome({})
+        check.same(#sent, 2)
+        queued = 0
+        ww.client.outcome({})
+        check.same(sent[3][2].dropped, 2)
+        for _ = 2, 16 do
+            methods["repl.call"]({ call = "trace.contract", args = { id = "x" } }, 1)
+        end
+        local _, err = methods["repl.call"]({ call = "trace.contract", args = { id = "x" } }, 1)
+        check.same(err.code, "ELIMIT")
+        _, err = methods["repl.call"]({ call = "trace.hook", args = { name = "no.hook" } }, 2)
+        check.same(err.code, "ENOTFOUND")
+        check.same(#methods["repl.call"]({ call = "trace.list" }, 2).value, 0)
+        server.closed(host, 1)
+        check.is(ww.client.outcome == core_call, "the core is still listened to")
+        check.is(host.node.session.call == session_call, "the session is still listened to")
+        rawset(ww.client, "outcome", before)
+        trace.stop(host, { number = 9 })
     end },
     { "a slice ends what does not end by itself", function(check)
         jit.off()

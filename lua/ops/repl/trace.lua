@@ -1,0 +1,158 @@
+--- Live trace: what a session wants to see of a node, sent to that session only as it happens.
+local json = require("ops.json")
+local tap = require("ops.repl.tap")
+
+local M = {}
+
+local TRACES_MAX = 16 -- of one session
+local QUEUED_BYTES_MAX = 262144 -- unread by a session: what comes then is counted, not sent
+local TEXT_BYTES_MAX = 512 -- of one value
+
+local SECRET = { secret = true, token = true }
+local DEPTH_MAX = 6
+
+--- A copy without what nobody may read over a shoulder.
+local function without_secrets(values, depth)
+    local copy = setmetatable({}, getmetatable(values))
+    for name, value in pairs(values) do
+        if type(value) == "table" then
+            copy[name] = depth < DEPTH_MAX and without_secrets(value, depth + 1) or nil
+        else
+            copy[name] = SECRET[name] and "…" or value
+        end
+    end
+    return copy
+end
+
+--- What is short enough to be seen; tables become JSON.
+local function short(value)
+    if type(value) == "table" then
+        local fine, text = pcall(json.encode, value)
+        value = fine and text or "?"
+    elseif type(value) ~= "string" then
+        return type(value) ~= "function" and value or nil
+    end
+    return #value > TEXT_BYTES_MAX and value:sub(1, TEXT_BYTES_MAX) .. "…" or value
+end
+
+local function shorten(values)
+    if type(values) ~= "table" then
+        return short(values)
+    end
+    local result = {}
+    for name, value in pairs(without_secrets(values, 1)) do
+        result[tostring(name)] = short(value)
+    end
+    return result
+end
+
+--- Whether a value stands in one of the tables, not deeper than one level in.
+local function mentions(id, ...)
+    for index = 1, select("#", ...) do
+        local values = (select(index, ...))
+        for _, value in pairs(type(values) == "table" and values or {}) do
+            if value == id then
+                return true
+            elseif type(value) == "table" then
+                for _, inner in pairs(value) do
+                    if inner == id then
+                        return true
+                    end
+                end
+            end
+        end
+    end
+    return false
+end
+
+local function send(host, session, event)
+    if not host.control then
+        return
+    end
+    if host.control:queued(session.number) > QUEUED_BYTES_MAX then
+        session.dropped = (session.dropped or 0) + 1
+        return
+    end
+    event.event, event.time_ms = "trace", ww.loop.wall_ms()
+    event.dropped, session.dropped = session.dropped, nil
+    host.control:send(session.number, json.encode(event))
+end
+
+--- One thing that happened: to each session that wants it, once.
+local function on_tap(host, kind, name, values, outcome)
+    for _, session in pairs(host.repl) do
+        for _, trace in ipairs(session.traces or {}) do
+            if trace.kind ~= "hook" and mentions(trace.id, values, outcome) then
+                send(host, session, { kind = kind, name = name, values = shorten(values),
+                    outcome = shorten(outcome) })
+                break
+            end
+        end
+    end
+end
+
+local function on_decision(host, decision)
+    for _, session in pairs(host.repl) do
+        for _, trace in ipairs(session.traces or {}) do
+            if trace.kind == "hook" and trace.id == decision.hook then
+                send(host, session, { kind = "hook", name = decision.hook, values = decision })
+                break
+            end
+        end
+    end
+end
+
+--- Listens to as much as all sessions together want.
+local function update(host)
+    local hooks, seen, wants_tap = {}, {}, false
+    for _, session in pairs(host.repl) do
+        for _, trace in ipairs(session.traces or {}) do
+            if trace.kind ~= "hook" then
+                wants_tap = true
+            elseif not seen[trace.id] then
+                seen[trace.id] = true
+                hooks[#hooks + 1] = trace.id
+            end
+        end
+    end
+    tap.listen(host, wants_tap and function(kind, name, values, outcome)
+        on_tap(host, kind, name, values, outcome)
+    end or nil)
+    return ww.trace.hooks(#hooks > 0 and hooks or nil, function(decision)
+        on_decision(host, decision)
+    end)
+end
+
+--- Begins a trace for a session.
+---@param host table
+---@param session table
+---@param kind "contract"|"peer"|"hook"
+---@param id string
+---@return table? traces of the session
+---@return table? err
+function M.start(host, session, kind, id)
+    session.traces = session.traces or setmetatable({}, ww.list)
+    if #session.traces >= TRACES_MAX then
+        return nil, ww.error("ELIMIT", ("a session has at most %d traces"):format(TRACES_MAX))
+    end
+    session.traces[#session.traces + 1] = { kind = kind, id = id }
+    local ok, err = update(host)
+    if not ok then
+        session.traces[#session.traces] = nil
+        update(host)
+        return nil, err
+    end
+    return session.traces
+end
+
+--- Ends all traces of a session.
+---@param host table
+---@param session table
+function M.stop(host, session)
+    if session.traces then
+        session.traces = nil
+        update(host)
+    end
+end
+
+return M

@@ -1,0 +1,187 @@
+#!/usr/bin/env bash
+# `ww repl` on a real terminal, typed on by tmux: completion, inputs of several lines, history, Ctrl-C,
+# paste, another size, the end.
+set -euo pipefail
+source "$(dirname "$0")/lib.sh"
+unset WW_CONTROL WW_KEY WW_STATE WW_ARBITER NO_COLOR TMUX
+
+server=0
+
+terminal() {
+    tmux -S "$scratch/tmux$server" -f /dev/null "$@"
+}
+
+screen() {
+    terminal capture-pane -p -S -200 > "$scratch/screen"
+}
+
+shows() {
+    screen && grep -qF -- "$1" "$scratch/screen"
+}
+
+# The screen's last line with something in it.
+last() {
+    screen && [[ $(grep . "$scratch/screen" | tail -n 1) == "$1" ]]
+}
+
+# keys KEY…: by tmux's names. typed TEXT: as it is. expect TEXT: somewhere. ends TEXT: the last line.
+keys() {
+    terminal send-keys "$@"
+}
+
+typed() {
+    terminal send-keys -l -- "$1"
+}
+
+expect() {
+    wait_on_screen shows "$1"
+}
+
+ends() {
+    wait_on_screen last "$1"
+}
+
+wait_on_screen() {
+    local until=$(($(now_ms) + 10000))
+    until "$@"; do
+        (($(now_ms) < until)) || fail "no '$2' ($1) on the screen: $(grep . "$scratch/screen")"
+        sleep 0.05
+    done
+}
+
+# start_repl ARGUMENT…: in a terminal of 80 x 24, which then shows its exit code.
+start_repl() {
+    server=$((server + 1))
+    terminal new-session -d -x 80 -y 24 "env TERM=xterm-256color LANG=C $program repl --state $scratch/arbiter $*
+        echo exit code \$?; stty -a | grep -o -- ' [-]*icanon'; sleep 60"
+    ends "ww arbiter>"
+}
+
+start_arbiter
+
+step "an expression, and completion of names, fields and ids"
+start_repl
+typed '20 + 3'
+keys Enter
+ends 'ww arbiter>'
+shows '23' || fail "no result"
+typed 'con'
+keys Tab
+ends 'ww arbiter> contracts'
+typed '.li'
+keys Tab
+ends 'ww arbiter> contracts.list'
+keys C-u
+typed 'node.'
+keys Tab
+expect 'config  delta'
+ends 'ww arbiter> node.'
+typed 'status().upt'
+keys Tab
+ends 'ww arbiter> node.status().uptime_s'
+keys C-u
+typed 'metrics.get("ww_rea'
+keys Tab
+ends 'ww arbiter> metrics.get("ww_ready"'
+keys C-u
+typed 'mine = { alpha = 77 }'
+keys Enter
+typed 'mi'
+keys Tab
+typed '.a'
+keys Tab Enter
+expect '77'
+
+step "an input of several lines is one of the history"
+typed 'for i = 1, 2 do'
+keys Enter
+typed '  print("line " .. i * 50)'
+keys Enter
+typed 'end'
+keys Enter
+expect 'line 100'
+keys Up
+ends 'end'
+keys C-c
+ends 'ww arbiter>'
+keys Up Up
+ends 'ww arbiter> mine.alpha'
+keys Home
+typed '1 + '
+keys End
+typed '0'
+keys Left Delete Enter
+expect '78'
+
+step "UTF-8"
+typed '#"ä€"'
+keys Left Left BSpace Enter
+ends 'ww arbiter>'
+expect '#"€"'
+shows '3' || fail "a character was not taken whole"
+
+step "Ctrl-C ends what runs, and what is typed"
+typed 'while true do end'
+keys Enter
+sleep 0.3
+keys C-c
+expect 'Interrupted'
+ends 'ww arbiter>'
+typed 'garbage('
+ends 'ww arbiter> garbage('
+keys C-c
+ends 'ww arbiter>'
+typed '6 * 111'
+keys Enter
+expect '666'
+typed '\watch 0.1 "again"'
+keys Enter
+expect '"again"'
+keys C-c
+ends 'ww arbiter>'
+
+step "a paste runs only when Enter is pressed"
+terminal set-buffer -b pasted $'x = 700\nfor i = 1, 2 do\n\tprint(i + x)\nend\nx + 1000'
+terminal paste-buffer -p -b pasted
+ends 'x + 1000'
+! shows 701 || fail "the paste ran by itself"
+keys Enter
+expect 701
+expect 1700
+ends 'ww arbiter>'
+
+step "another size"
+terminal resize-window -x 40 -y 15
+typed '"0123456789012345678901234567890123456789"'
+keys Enter
+ends 'ww arbiter>'
+expect '8901234567890123456789"'
+terminal resize-window -x 80 -y 24
+
+step "a reason is in the prompt's words; Ctrl-D ends, and gives the terminal back"
+typed '\write looking around'
+keys Enter
+ends 'ww arbiter admin#'
+keys C-d
+expect 'exit code 0'
+expect ' icanon'
+terminal kill-server
+
+step "the history lasts, is private, and is shared"
+file=$HOME/state/ww/repl_history
+[[ $(stat -c %a "$file") == 600 ]] || fail "others may read the history"
+grep -q '^"for i = 1, 2 do\\n' "$file" || fail "the history has no input of several lines: $(cat "$file")"
+for _ in $(seq 1200); do echo '"filler"'; done >> "$file"
+start_repl
+keys Up
+ends 'ww arbiter> filler'
+[[ $(wc -l < "$file") == 1000 ]] || fail "the history has $(wc -l < "$file") inputs"
+
+step "the end of the node ends the session"
+keys C-u
+node_stop arbiter
+expect 'The node has gone'
+expect 'exit code 69'
+expect ' icanon'
+terminal kill-server
+step "all held"
