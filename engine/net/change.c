@@ -177,7 +177,7 @@ static void move(struct ww_peer *peer)
     change->tell_changed = true;
     count_anew(peer);
     if (peer->sctp)
-        ww_sctp_forget_path(peer->sctp);
+        ww_sctp_forget_path(peer->sctp, ww_loop_now_us(peer->net->loop));
     memset(&change->source, 0, sizeof change->source);
     ww_net_touch(peer);
     ww_address_format(&peer->route->pair.local, local);

@@ -153,9 +153,9 @@ void ww_sctp_adapt(struct ww_sctp *sctp, uint64_t now_us)
     ww_sctp_loss_adapt(&sctp->loss, sctp->socket, &address, now_us);
 }
 
-void ww_sctp_forget_path(struct ww_sctp *sctp)
+void ww_sctp_forget_path(struct ww_sctp *sctp, uint64_t now_us)
 {
-    ww_sctp_loss_forget(&sctp->loss);
+    ww_sctp_loss_forget(&sctp->loss, now_us);
 }
 
 /* usrsctp 0.9.5 takes a short cut for SACKs without gaps while no message with a limit is out, and

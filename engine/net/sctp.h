@@ -36,7 +36,7 @@ void ww_sctp_note_in(struct ww_sctp *sctp, const uint8_t *packet, size_t size, u
  * what was seen. Cheap: it looks 10 times a second at most. */
 void ww_sctp_adapt(struct ww_sctp *sctp, uint64_t now_us);
 /* Packets take another path from now on: what was seen of the old one says nothing. */
-void ww_sctp_forget_path(struct ww_sctp *sctp);
+void ww_sctp_forget_path(struct ww_sctp *sctp, uint64_t now_us);
 
 struct ww_sctp_message {
     uint16_t stream;

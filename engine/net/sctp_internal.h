@@ -41,7 +41,7 @@ void ww_sctp_loss_out(struct ww_sctp_loss *loss, const uint8_t *packet, size_t s
 void ww_sctp_loss_in(struct ww_sctp_loss *loss, const uint8_t *packet, size_t size,
                      uint64_t now_us);
 /* The path is another one. */
-void ww_sctp_loss_forget(struct ww_sctp_loss *loss);
+void ww_sctp_loss_forget(struct ww_sctp_loss *loss, uint64_t now_us);
 /* Sets the association's timeouts and SACKs; does nothing most times. Not from usrsctp's calls. */
 void ww_sctp_loss_adapt(struct ww_sctp_loss *loss, struct socket *socket,
                         const struct sockaddr_conn *address, uint64_t now_us);

@@ -28,6 +28,8 @@
 #define SILENT_US 3000000
 /* Round trips of which the shortest counts, twice: of the last 4 to 8. */
 #define TRIPS 4
+/* A round trip that takes longer is none: something was lost, or the path was. */
+#define PROBE_US 3000000U
 
 #define COMMON_HEADER_BYTES 12
 #define CHUNK_DATA          0
@@ -56,8 +58,11 @@ static void note_chunk(struct ww_sctp_order *order, uint32_t tsn, bool is_odd)
  * although every chunk is sent again too early. */
 static void note_trip(struct ww_sctp_loss *loss, uint64_t now_us)
 {
-    uint32_t trip_us = (uint32_t)WW_MIN(now_us - loss->probe_us, 60000000U);
+    uint64_t took_us = now_us - loss->probe_us;
     loss->probe_us = 0;
+    if (took_us > PROBE_US)
+        return;
+    uint32_t trip_us = (uint32_t)took_us;
     if (loss->trips == TRIPS) {
         loss->trips = 0;
         loss->before_us = loss->best_us;
@@ -70,7 +75,7 @@ static void note_sent(struct ww_sctp_loss *loss, uint32_t tsn, uint64_t now_us)
 {
     bool is_new = !loss->out.started || is_above(tsn, loss->out.top);
     note_chunk(&loss->out, tsn, !is_new);
-    if (is_new && !loss->probe_us) {
+    if (is_new && (!loss->probe_us || now_us - loss->probe_us > PROBE_US)) {
         loss->probe_us = now_us;
         loss->probe_tsn = tsn;
     }
@@ -108,11 +113,15 @@ void ww_sctp_loss_in(struct ww_sctp_loss *loss, const uint8_t *packet, size_t si
     note(loss, packet, size, false, now_us);
 }
 
-void ww_sctp_loss_forget(struct ww_sctp_loss *loss)
+/* As if it had just been heard, for ICE has: what waits is sent at once, or a path that was lost
+ * for long would take up to 3 s to be used. */
+void ww_sctp_loss_forget(struct ww_sctp_loss *loss, uint64_t now_us)
 {
     loss->trips = 0;
     loss->probe_us = 0;
     loss->best_us = loss->before_us = 0;
+    loss->heard_us = now_us;
+    loss->look_again_us = 0;
 }
 
 /* --- what is done --------------------------------------------------------------------------- */
@@ -213,7 +222,10 @@ void ww_sctp_loss_adapt(struct ww_sctp_loss *loss, struct socket *socket,
     set_timeouts(loss, socket, is_bad, now_us);
     if (!is_bad || now_us - loss->heard_us > SILENT_US)
         return;
-    loss->look_again_us = now_us + WW_MAX(LOOK_SOON_US, trip_us(loss));
+    /* Without a measured round trip, too: with one packet after each timeout, what must be sent
+     * again would be in the way of what can be measured. */
+    if (loss->trips)
+        loss->look_again_us = now_us + WW_MAX(LOOK_SOON_US, trip_us(loss));
     if (is_window_closed(socket))
         open_window(socket, address);
 }
