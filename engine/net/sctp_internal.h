@@ -20,6 +20,7 @@ struct ww_sctp_order {
     bool started;
     bool is_bad;
     unsigned count, odd; /* since it was judged */
+    uint64_t judged_us;
 };
 
 /* What an association sees of its path's loss, and what was done about it. All 0 is a start. */

@@ -17,6 +17,9 @@
 /* From the first share on the path loses much, below the second it doesn't. */
 #define MUCH_PERCENT   15
 #define LITTLE_PERCENT 5
+/* Chunks a second, 24 Mbit/s: what goes so fast needs no help, and on a busy machine a pause can
+ * look like loss. */
+#define FAST_PER_S 2500
 /* While much is lost: above a delayed SACK and the clock's step of 10 ms, and twice doubled. */
 #define RTO_BAD_LEAST_MS 40U
 #define RTO_BAD_MOST_MS  120U
@@ -135,12 +138,14 @@ static uint64_t trip_us(const struct ww_sctp_loss *loss)
     return WW_MAX(best_us, 1000U);
 }
 
-static bool judge(struct ww_sctp_order *order)
+static bool judge(struct ww_sctp_order *order, uint64_t now_us)
 {
     if (order->count >= SAMPLE || order->odd >= SAMPLE_ODD) {
         unsigned percent = order->odd * 100 / order->count;
-        order->is_bad = percent >= (order->is_bad ? LITTLE_PERCENT : MUCH_PERCENT);
+        bool is_fast = order->count > (now_us - order->judged_us) * FAST_PER_S / 1000000;
+        order->is_bad = !is_fast && percent >= (order->is_bad ? LITTLE_PERCENT : MUCH_PERCENT);
         order->count = order->odd = 0;
+        order->judged_us = now_us;
     }
     return order->is_bad;
 }
@@ -217,8 +222,8 @@ void ww_sctp_loss_adapt(struct ww_sctp_loss *loss, struct socket *socket,
     if (now_us < loss->look_again_us)
         return;
     loss->look_again_us = now_us + LOOK_US;
-    set_sacks(loss, socket, judge(&loss->in) ? 1 : WW_SCTP_SACK_EVERY);
-    bool is_bad = judge(&loss->out);
+    set_sacks(loss, socket, judge(&loss->in, now_us) ? 1 : WW_SCTP_SACK_EVERY);
+    bool is_bad = judge(&loss->out, now_us);
     set_timeouts(loss, socket, is_bad, now_us);
     if (!is_bad || now_us - loss->heard_us > SILENT_US)
         return;
