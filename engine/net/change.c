@@ -44,10 +44,29 @@ bool ww_change_is_wanted(const struct ww_peer *peer)
     return is_looking(peer) || peer->next;
 }
 
+static void count_anew(struct ww_peer *peer)
+{
+    peer->change.unanswered_us = 0;
+    peer->change.unanswered = 0;
+}
+
 static void drop_attempt(struct ww_peer *peer)
 {
     ww_route_destroy(peer->next);
     peer->next = NULL;
+}
+
+static void look_soon(struct ww_peer *peer)
+{
+    ww_timer_start(peer->change.timer, 0);
+}
+
+static void want(struct ww_peer *peer, bool again)
+{
+    if (!peer->change.wanted_us)
+        peer->change.wanted_us = ww_loop_now_us(peer->net->loop);
+    peer->change.again |= again;
+    look_soon(peer);
 }
 
 /* --- the clock ------------------------------------------------------------------------------ */
@@ -75,6 +94,29 @@ static bool is_attempt_due(const struct ww_peer *peer)
            age_us(peer, change->attempt_us) >= least_us;
 }
 
+/* Libnice takes consent for lost after 10 s, that is after two checks in a row without an answer:
+ * on a line that loses every third datagram it does so every 15 s. What DTLS takes from the path
+ * says more than an answer to a check. Only the lane: libnice itself doesn't send without its
+ * consent. */
+static bool is_alive(const struct ww_route *route)
+{
+    return route->lane && route->heard_us &&
+           age_us(route->peer, route->heard_us) < US(WW_PATH_SILENCE_MS);
+}
+
+static void lose(struct ww_peer *peer)
+{
+    struct ww_change *change = &peer->change;
+    change->lost_us = ww_loop_now_us(peer->net->loop);
+    change->tell_lost = true;
+    ww_net_touch(peer);
+    ww_log(WW_LOG_INFO, "net", "a peer's path is lost", "attempt=%u", peer->route->generation);
+    /* The client has mostly lost it, too, and its attempt is on the way: ask a little later. */
+    if (!is_client(peer))
+        change->attempt_us = change->lost_us;
+    want(peer, !is_client(peer));
+}
+
 /* What is over by now. False when the peer is. */
 static bool expire(struct ww_peer *peer)
 {
@@ -88,6 +130,8 @@ static bool expire(struct ww_peer *peer)
         ww_log(WW_LOG_INFO, "net", "no other path was found", "attempts=%u", change->generation);
         change->wanted_us = 0;
     }
+    if (peer->route->no_consent && !change->lost_us && !is_alive(peer->route))
+        lose(peer);
     if (peer->left && age_us(peer, change->left_us) >= US(WW_PATH_LEAVE_MS)) {
         ww_route_destroy(peer->left);
         peer->left = NULL;
@@ -105,26 +149,13 @@ void ww_change_tick(void *arg)
     bool due = is_attempt_due(peer);
     if (due && is_client(peer))
         start_attempt(peer);
-    if (ww_change_is_wanted(peer) || peer->left)
+    if (ww_change_is_wanted(peer) || peer->left || peer->route->no_consent)
         ww_timer_start(peer->change.timer, TICK_US);
     if (due && !is_client(peer)) {
         peer->change.again = false;
         peer->change.attempt_us = ww_loop_now_us(peer->net->loop);
         ww_peer_send_change(peer, WW_CHANGE_LOST); /* last: it may destroy the peer */
     }
-}
-
-static void look_soon(struct ww_peer *peer)
-{
-    ww_timer_start(peer->change.timer, 0);
-}
-
-static void want(struct ww_peer *peer, bool again)
-{
-    if (!peer->change.wanted_us)
-        peer->change.wanted_us = ww_loop_now_us(peer->net->loop);
-    peer->change.again |= again;
-    look_soon(peer);
 }
 
 /* --- what the agents report ------------------------------------------------------------------- */
@@ -144,7 +175,9 @@ static void move(struct ww_peer *peer)
     change->changes++;
     change->tell_lost = change->tell_silent = false;
     change->tell_changed = true;
-    ww_change_heard(peer);
+    count_anew(peer);
+    if (peer->sctp)
+        ww_sctp_forget_path(peer->sctp, ww_loop_now_us(peer->net->loop));
     memset(&change->source, 0, sizeof change->source);
     ww_net_touch(peer);
     ww_address_format(&peer->route->pair.local, local);
@@ -180,14 +213,11 @@ void ww_change_failed(struct ww_peer *peer, struct ww_route *route)
         ww_peer_fail(peer, WW_EICE);
         return;
     }
-    peer->change.lost_us = ww_loop_now_us(peer->net->loop);
-    peer->change.tell_lost = true;
-    ww_net_touch(peer);
-    ww_log(WW_LOG_INFO, "net", "a peer's path is lost", "attempt=%u", route->generation);
-    /* The client has mostly lost it, too, and its attempt is on the way: ask a little later. */
-    if (!is_client(peer))
-        peer->change.attempt_us = peer->change.lost_us;
-    want(peer, !is_client(peer));
+    route->no_consent = true;
+    if (is_alive(route))
+        look_soon(peer);
+    else
+        lose(peer);
 }
 
 void ww_change_addresses(struct ww_peer *peer)
@@ -221,8 +251,8 @@ void ww_change_turn(struct ww_peer *peer)
 
 void ww_change_heard(struct ww_peer *peer)
 {
-    peer->change.unanswered_us = 0;
-    peer->change.unanswered = 0;
+    count_anew(peer);
+    peer->hearing->heard_us = ww_loop_now_us(peer->net->loop);
 }
 
 /* A NAT that has given the client another port answers its checks, so consent holds at the client,
@@ -234,14 +264,14 @@ void ww_change_sent(struct ww_peer *peer)
     uint64_t now_us = ww_loop_now_us(peer->net->loop);
     /* The last acknowledgements of a talk are never answered: after a pause it counts anew. */
     if (now_us - change->sent_us >= US(WW_PATH_SILENCE_MS) - TICK_US)
-        ww_change_heard(peer);
+        count_anew(peer);
     change->sent_us = now_us;
     if (change->unanswered++ == 0)
         change->unanswered_us = now_us;
     if (change->unanswered < UNANSWERED_MIN || is_looking(peer) || !can_change(peer) ||
         age_us(peer, change->unanswered_us) < US(WW_PATH_SILENCE_MS))
         return;
-    ww_change_heard(peer); /* from now on anew */
+    count_anew(peer); /* from now on anew */
     change->tell_silent = true;
     ww_net_touch(peer);
     ww_log(WW_LOG_INFO, "net", "a peer's path is silent", "attempt=%u", peer->route->generation);

@@ -63,6 +63,8 @@ struct ww_route {
     uint32_t generation; /* 1 for the first */
     struct ww_lane *lane;
     bool has_pair;
+    bool no_consent;         /* in use all the same, as long as something comes in */
+    uint64_t heard_us;       /* when DTLS last took something that came here */
     struct ww_ice_pair pair; /* its fd is not ours */
     union ww_address source; /* what this machine sends from to pair.remote; or all 0 */
     struct ww_ice_local local;
@@ -115,6 +117,7 @@ struct ww_peer {
     struct ww_route *route; /* in use */
     struct ww_route *next;  /* an attempt */
     struct ww_route *left;
+    struct ww_route *hearing; /* whose datagram is being read */
     struct ww_change change;
     struct ww_timer *connect_timer;
     struct ww_timer *dtls_timer;
@@ -189,7 +192,7 @@ void ww_change_tick(void *arg);
 
 /* --- transport.c */
 void ww_transport_output(struct ww_peer *peer, const uint8_t *datagram, size_t size);
-void ww_transport_input(struct ww_peer *peer, const uint8_t *datagram, size_t size);
+void ww_transport_input(struct ww_route *route, const uint8_t *datagram, size_t size);
 /* The first path: what waited for it goes. */
 void ww_transport_start(struct ww_peer *peer);
 void ww_transport_flush(struct ww_peer *peer);

@@ -160,6 +160,9 @@ static void on_sctp_output(void *arg, uint64_t id, const uint8_t *packet, size_t
     if (!peer || !peer->dtls)
         return;
     net->active_us = ww_loop_now_us(net->loop);
+    /* Both sides' first packets come before there is an association. */
+    if (peer->sctp)
+        ww_sctp_note_out(peer->sctp, packet, size, net->active_us);
     ww_dtls_send(peer->dtls, packet, size);
 }
 

@@ -32,8 +32,11 @@ static void on_dtls_plaintext(void *arg, uint8_t *data, size_t size)
 {
     struct ww_peer *peer = arg;
     ww_change_heard(peer);
-    if (peer->sctp && !peer->fail_code)
-        ww_sctp_stack_input(peer->id, data, size);
+    if (!peer->sctp || peer->fail_code)
+        return;
+    ww_sctp_note_in(peer->sctp, data, size, ww_loop_now_us(peer->net->loop));
+    ww_sctp_stack_input(peer->id, data, size);
+    ww_net_touch(peer);
 }
 
 int ww_peer_make_dtls(struct ww_peer *peer, const uint8_t *fingerprint)
@@ -187,6 +190,8 @@ bool ww_peer_turn(struct ww_peer *peer)
         ww_channels_turn(peer);
     if (!peer->destroyed && peer->connected)
         ww_change_turn(peer);
+    if (!peer->destroyed && peer->sctp)
+        ww_sctp_adapt(peer->sctp, ww_loop_now_us(peer->net->loop));
     if (peer->destroyed)
         return false;
     ww_transport_flush(peer);

@@ -91,9 +91,9 @@ static void on_lane_datagram(void *arg, uint8_t *data, size_t size)
 
 static void on_lane_batch_end(void *arg)
 {
-    struct ww_peer *peer = arg;
+    const struct ww_route *route = arg;
     /* Acknowledgements go before the user is called, who may take his time. */
-    ww_transport_flush(peer);
+    ww_transport_flush(route->peer);
 }
 
 bool ww_route_set_pair(struct ww_route *route, const struct ww_ice_pair *pair)
@@ -106,6 +106,7 @@ bool ww_route_set_pair(struct ww_route *route, const struct ww_ice_pair *pair)
     route->pair = *pair;
     route->pair.fd = -1;
     route->has_pair = true;
+    route->no_consent = false;
     if (pair->fd >= 0)
         ww_lane_raise_buffers(pair->fd);
     if (!peer->net->addresses || !ww_addresses_source(&pair->remote, &route->source))
@@ -113,6 +114,6 @@ bool ww_route_set_pair(struct ww_route *route, const struct ww_ice_pair *pair)
     close_lane(route);
     if (peer->net->config.allow_bypass && pair->ready && pair->is_udp && pair->fd >= 0 &&
         pair->kind != WW_PATH_RELAY)
-        ww_lane_create(peer->net->loop, pair->fd, &pair->remote, &LANE, peer, &route->lane);
+        ww_lane_create(peer->net->loop, pair->fd, &pair->remote, &LANE, route, &route->lane);
     return true;
 }

@@ -29,6 +29,7 @@ struct ww_sctp {
     uint64_t id;
     bool up;
     uint64_t marker_us; /* when the last marker was sent */
+    struct ww_sctp_loss loss;
 };
 
 static void *address_of(uint64_t id)
@@ -86,6 +87,14 @@ static bool set_packet_bytes(struct socket *socket, size_t packet_bytes)
     return set_option(socket, SCTP_PEER_ADDR_PARAMS, &parameters, sizeof parameters);
 }
 
+static void set_address(uint64_t id, struct sockaddr_conn *address)
+{
+    memset(address, 0, sizeof *address);
+    address->sconn_family = AF_CONN;
+    address->sconn_port = htons(PORT);
+    address->sconn_addr = address_of(id);
+}
+
 int ww_sctp_create(uint64_t id, size_t packet_bytes, struct ww_sctp **sctp)
 {
     struct sockaddr_conn address;
@@ -97,10 +106,7 @@ int ww_sctp_create(uint64_t id, size_t packet_bytes, struct ww_sctp **sctp)
     made->socket = usrsctp_socket(AF_CONN, SOCK_STREAM, IPPROTO_SCTP, NULL, NULL, 0, NULL);
     if (!made->socket)
         goto fail;
-    memset(&address, 0, sizeof address);
-    address.sconn_family = AF_CONN;
-    address.sconn_port = htons(PORT);
-    address.sconn_addr = address_of(id);
+    set_address(id, &address);
     if (!configure(made->socket) || !set_packet_bytes(made->socket, packet_bytes) ||
         usrsctp_bind(made->socket, (struct sockaddr *)&address, sizeof address) ||
         usrsctp_set_upcall(made->socket, upcall, address_of(id)))
@@ -126,6 +132,30 @@ void ww_sctp_destroy(struct ww_sctp *sctp)
     }
     usrsctp_deregister_address(address_of(sctp->id));
     ww_free(sctp);
+}
+
+void ww_sctp_note_out(struct ww_sctp *sctp, const uint8_t *packet, size_t size, uint64_t now_us)
+{
+    ww_sctp_loss_out(&sctp->loss, packet, size, now_us);
+}
+
+void ww_sctp_note_in(struct ww_sctp *sctp, const uint8_t *packet, size_t size, uint64_t now_us)
+{
+    ww_sctp_loss_in(&sctp->loss, packet, size, now_us);
+}
+
+void ww_sctp_adapt(struct ww_sctp *sctp, uint64_t now_us)
+{
+    struct sockaddr_conn address;
+    if (!sctp->up)
+        return;
+    set_address(sctp->id, &address);
+    ww_sctp_loss_adapt(&sctp->loss, sctp->socket, &address, now_us);
+}
+
+void ww_sctp_forget_path(struct ww_sctp *sctp, uint64_t now_us)
+{
+    ww_sctp_loss_forget(&sctp->loss, now_us);
 }
 
 /* usrsctp 0.9.5 takes a short cut for SACKs without gaps while no message with a limit is out, and

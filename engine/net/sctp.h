@@ -28,6 +28,16 @@ int ww_sctp_create(uint64_t id, size_t packet_bytes, struct ww_sctp **sctp);
 /* Sends ABORT if it is up. NULL is fine. */
 void ww_sctp_destroy(struct ww_sctp *sctp);
 
+/* For each packet that `output` gets, and for each that goes to ww_sctp_stack_input: what the path
+ * loses is seen there. Only counts, so it may be called from `output`. now_us: the loop's clock. */
+void ww_sctp_note_out(struct ww_sctp *sctp, const uint8_t *packet, size_t size, uint64_t now_us);
+void ww_sctp_note_in(struct ww_sctp *sctp, const uint8_t *packet, size_t size, uint64_t now_us);
+/* To be called after packets went or came, not from `output`: fits timeouts and acknowledgements to
+ * what was seen. Cheap: it looks 10 times a second at most. */
+void ww_sctp_adapt(struct ww_sctp *sctp, uint64_t now_us);
+/* Packets take another path from now on: what was seen of the old one says nothing. */
+void ww_sctp_forget_path(struct ww_sctp *sctp, uint64_t now_us);
+
 struct ww_sctp_message {
     uint16_t stream;
     uint32_t ppid;

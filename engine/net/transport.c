@@ -65,12 +65,15 @@ static void send_early(struct ww_peer *peer)
 
 /* --- in --------------------------------------------------------------------------------------- */
 
-void ww_transport_input(struct ww_peer *peer, const uint8_t *datagram, size_t size)
+void ww_transport_input(struct ww_route *route, const uint8_t *datagram, size_t size)
 {
+    struct ww_peer *peer = route->peer;
     if (!peer->dtls || peer->fail_code)
         return;
     peer->net->active_us = ww_loop_now_us(peer->net->loop);
+    peer->hearing = route;
     int code = ww_dtls_input(peer->dtls, datagram, size);
+    peer->hearing = NULL;
     if (code)
         ww_peer_fail(peer, code);
     else if (!peer->connected)

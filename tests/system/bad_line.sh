@@ -25,7 +25,7 @@ mount -t tmpfs none /run
 . "$(dirname "$self")/lib.sh"
 unset XDG_RUNTIME_DIR
 seed=${1:-1}
-size=$((${2:-32} * 1024))
+size=$((${2:-4096} * 1024))
 quality=("${@:3}")
 ((${#quality[@]} == 4)) || quality=(30 20 5 1)
 limit_s=90
@@ -95,8 +95,11 @@ web() {
     on "$1" curl -sS --max-time $limit_s "${@:2}"
 }
 
+# A bit that flips in a handshake, which nothing protects yet, ends that connection: then there is
+# another contract, and the first is void.
 is_settled() {
-    status "$1" | jq -e '(.history | length) > 0 and all(.history[]; .state == "settled")'
+    status "$1" | jq -e 'any(.history[]; .state == "settled") and
+        all(.history[]; .state == "settled" or (.state == "void" and .bytes_up + .bytes_down == 0))'
 }
 
 step "seed $seed, $((size >> 10)) KiB; loss, out of order, twice, flipped: ${quality[*]} %"

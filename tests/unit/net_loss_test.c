@@ -11,6 +11,16 @@
 
 #include "net_pair.h"
 
+#define LATE_MAX 4096
+
+/* A datagram on a long way. */
+struct late {
+    uint64_t due_us;
+    int to;
+    size_t size;
+    uint8_t datagram[1300];
+};
+
 struct relay {
     struct pair *pair;
     int fds[2]; /* fds[A] faces A */
@@ -20,9 +30,15 @@ struct relay {
     unsigned lose_first[2]; /* data to that end that is lost before anything passes */
     unsigned lose_ppm;
     bool cut;
+    bool cut_stun;
     bool cut_data[2]; /* to that end; STUN passes */
     unsigned lost, passed;
+    uint64_t delay_us; /* of data */
+    struct ww_timer *timer;
+    unsigned late_first, late_count;
 };
+
+static struct late late[LATE_MAX]; /* a ring */
 
 static uint8_t payload[16384];
 
@@ -31,7 +47,7 @@ static bool is_lost(struct relay *relay, int to, uint8_t first)
     if (relay->cut)
         return true;
     if (first <= 3)
-        return false;
+        return relay->cut_stun;
     if (relay->cut_data[to])
         return true;
     if (relay->lose_first[to] > 0) {
@@ -39,6 +55,38 @@ static bool is_lost(struct relay *relay, int to, uint8_t first)
         return true;
     }
     return ww_prng_next(&relay->prng) % 1000000 < relay->lose_ppm;
+}
+
+static void pass(struct relay *relay, int to, const uint8_t *datagram, size_t size)
+{
+    sendto(relay->fds[to], datagram, size, MSG_DONTWAIT, (struct sockaddr *)&relay->ends[to],
+           sizeof relay->ends[to]);
+}
+
+static void on_timer(void *arg)
+{
+    struct relay *relay = arg;
+    uint64_t now_us = ww_clock_mono_us();
+    while (relay->late_count > 0 && late[relay->late_first].due_us <= now_us) {
+        const struct late *first = &late[relay->late_first];
+        pass(relay, first->to, first->datagram, first->size);
+        relay->late_first = (relay->late_first + 1) % LATE_MAX;
+        relay->late_count--;
+    }
+    ww_timer_start(relay->timer, 5000);
+}
+
+static void delay(struct relay *relay, int to, const uint8_t *datagram, size_t size)
+{
+    struct late *last = &late[(relay->late_first + relay->late_count) % LATE_MAX];
+    assert_true(size <= sizeof last->datagram);
+    if (relay->late_count == LATE_MAX)
+        return;
+    relay->late_count++;
+    last->due_us = ww_clock_mono_us() + relay->delay_us;
+    last->to = to;
+    last->size = size;
+    memcpy(last->datagram, datagram, size);
 }
 
 static void on_datagram(void *arg, int fd, unsigned events)
@@ -56,8 +104,10 @@ static void on_datagram(void *arg, int fd, unsigned events)
             continue;
         }
         relay->passed++;
-        sendto(relay->fds[to], datagram, (size_t)size, MSG_DONTWAIT,
-               (struct sockaddr *)&relay->ends[to], sizeof relay->ends[to]);
+        if (relay->delay_us && datagram[0] > 3)
+            delay(relay, to, datagram, (size_t)size);
+        else
+            pass(relay, to, datagram, (size_t)size);
     }
 }
 
@@ -90,6 +140,8 @@ static void start(struct relay *relay, struct pair *pair, bool bypass)
     pair->only_prefix = " 127.0.0.1 ";
     pair->alter = alter;
     pair->alter_arg = relay;
+    assert_int_equal(ww_timer_create(pair->loop, on_timer, relay, &relay->timer), 0);
+    ww_timer_start(relay->timer, 5000);
     for (int i = 0; i < 2; i++) {
         struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         relay->fds[i] = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -104,6 +156,7 @@ static void start(struct relay *relay, struct pair *pair, bool bypass)
 
 static void stop(struct relay *relay, struct pair *pair)
 {
+    ww_timer_destroy(relay->timer);
     for (int i = 0; i < 2; i++) {
         ww_watch_destroy(relay->watches[i]);
         close(relay->fds[i]);
@@ -147,6 +200,70 @@ static void transfer_under_loss(void **state)
         assert_int_equal(pair.ends[B].log[i].sum, pair_sum(payload + i, sizeof payload - i));
     }
     assert_true(relay.lost > 20);
+    stop(&relay, &pair);
+}
+
+/* So many KiB from A to B, and what A sent for them in percent. */
+static unsigned transfer(struct pair *pair, struct ww_channel *channel, unsigned kib, unsigned ms)
+{
+    unsigned count = kib / 16, before = pair->ends[B].message_count;
+    struct ww_path start, end;
+    ww_peer_path(pair->ends[A].peer, &start);
+    for (unsigned i = 0; i < count; i++)
+        assert_int_equal(ww_channel_send(channel, WW_CHANNEL_BINARY, payload, sizeof payload), 0);
+    assert_true(pair_wait_count(pair, &pair->ends[B].message_count, before + count, ms));
+    ww_peer_path(pair->ends[A].peer, &end);
+    return (unsigned)((end.bytes_sent - start.bytes_sent) * 100 / (kib * 1024));
+}
+
+/* Every third datagram in both directions: with the timeouts of other paths this takes a minute,
+ * and nothing is declared lost or silent meanwhile. */
+static void much_loss_is_no_standstill(void **state)
+{
+    static const struct ww_channel_config RELIABLE = {.max_retransmits = -1};
+    struct relay relay;
+    struct pair pair;
+    struct ww_path path;
+    (void)state;
+    start(&relay, &pair, true);
+    pair_connect(&pair);
+    struct ww_channel *channel = pair_open(&pair, A, &RELIABLE);
+    relay.lose_ppm = 300000;
+    uint64_t begin_us = ww_clock_mono_us();
+    unsigned percent = transfer(&pair, channel, 1024, 40000);
+    print_message("1 MiB: %u ms, %u %% sent\n", (unsigned)((ww_clock_mono_us() - begin_us) / 1000),
+                  percent);
+    ww_peer_path(pair.ends[A].peer, &path);
+    assert_int_equal(path.changes, 0);
+    stop(&relay, &pair);
+}
+
+/* 300 ms there and back: nothing is sent twice for impatience, neither by a path that loses nothing
+ * nor, beyond what is lost, by one that does. When it becomes 900 ms in the middle of losses,
+ * timeouts follow. */
+static void long_path_is_given_time(void **state)
+{
+    static const struct ww_channel_config RELIABLE = {.max_retransmits = -1};
+    struct relay relay;
+    struct pair pair;
+    (void)state;
+    start(&relay, &pair, true);
+    relay.delay_us = 150000;
+    pair_connect(&pair);
+    struct ww_channel *channel = pair_open(&pair, A, &RELIABLE);
+    unsigned percent = transfer(&pair, channel, 2048, 20000);
+    print_message("no loss: %u %% sent\n", percent);
+    assert_in_range(percent, 100, 112);
+    relay.lose_ppm = 300000;
+    percent = transfer(&pair, channel, 128, 60000);
+    print_message("30 %% lost: %u %% sent\n", percent);
+    assert_in_range(percent, 130, 280);
+    relay.delay_us = 450000;
+    transfer(&pair, channel, 32, 60000);
+    relay.lose_ppm = 0;
+    percent = transfer(&pair, channel, 256, 60000);
+    print_message("900 ms, no loss: %u %% sent\n", percent);
+    assert_in_range(percent, 100, 150);
     stop(&relay, &pair);
 }
 
@@ -250,6 +367,40 @@ static void silent_path_is_replaced(void **state)
     }
 }
 
+/* Answers to checks don't get through for longer than consent lasts, but what DTLS takes does: the
+ * path is as good as before. It is lost as soon as that ends, too. */
+static void data_keeps_a_path(void **state)
+{
+    static const struct ww_channel_config RELIABLE = {.max_retransmits = -1};
+    struct relay relay;
+    struct pair pair;
+    struct ww_path path;
+    (void)state;
+    start(&relay, &pair, true);
+    pair_connect(&pair);
+    struct ww_channel *channel = pair_open(&pair, A, &RELIABLE);
+    relay.cut_stun = true;
+    for (unsigned i = 0; i < 170; i++) {
+        assert_int_equal(ww_channel_send(channel, WW_CHANNEL_BINARY, payload, 500), 0);
+        pair_turn_for(&pair, 100);
+    }
+    assert_true(pair_wait_count(&pair, &pair.ends[B].message_count, 170, 1000));
+    for (int end = A; end <= B; end++) {
+        ww_peer_path(pair.ends[end].peer, &path);
+        assert_int_equal(path.lost_ms, 0);
+        assert_int_equal(path.changes, 0);
+    }
+    relay.cut = true;
+    pair.hold = true;
+    uint64_t until_us = ww_clock_mono_us() + 12000000;
+    do {
+        pair_turn_for(&pair, 50);
+        ww_peer_path(pair.ends[A].peer, &path);
+    } while (!path.lost_ms && ww_clock_mono_us() < until_us);
+    assert_true(path.lost_ms > 0);
+    stop(&relay, &pair);
+}
+
 /* Without answers to its checks an agent must stop sending (RFC 7675). */
 static void consent_is_lost(void **state)
 {
@@ -271,9 +422,15 @@ static void consent_is_lost(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lost_first_flights),          cmocka_unit_test(transfer_under_loss),
-        cmocka_unit_test(unreliable_channel_gives_up), cmocka_unit_test(lost_path_is_replaced),
-        cmocka_unit_test(silent_path_is_replaced),     cmocka_unit_test(consent_is_lost),
+        cmocka_unit_test(lost_first_flights),
+        cmocka_unit_test(transfer_under_loss),
+        cmocka_unit_test(much_loss_is_no_standstill),
+        cmocka_unit_test(long_path_is_given_time),
+        cmocka_unit_test(unreliable_channel_gives_up),
+        cmocka_unit_test(lost_path_is_replaced),
+        cmocka_unit_test(silent_path_is_replaced),
+        cmocka_unit_test(data_keeps_a_path),
+        cmocka_unit_test(consent_is_lost),
     };
     return cmocka_run_group_tests_name("net_loss", tests, NULL, NULL);
 }
