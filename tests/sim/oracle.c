@@ -69,7 +69,7 @@ static void check_held(struct world *world, const struct deal *deal,
     } else if (after->ending == WW_CONTRACT_CUT) {
         uint64_t away_us = world->parties[deal->provider].away_us;
 
-        CHECK(world, world->now_us - away_us < WW_CLOSE_SILENCE_S * S,
+        CHECK(world, world->now_us - away_us < WW_CLOSE_SILENCE_S * S / 2,
               "deal %zu: a ban ended it, and its provider was there and gets %llu",
               (size_t)(deal - world->deals), (unsigned long long)used);
         world->shorts[0]++;

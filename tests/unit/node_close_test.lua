@@ -35,6 +35,19 @@ local function test(name, fn)
     tests[#tests + 1] = { name, fn }
 end
 
+test("a second receipt without form, or of another contract, is refused with its close", function()
+    local client, provider = pair()
+    local id = opened(client, provider, MB)
+    local foreign = client:receipt(ww.crypto.id(), 5, 0)
+    for _, second in ipairs({ "x", "AQID", ("A"):rep(400), foreign }) do
+        expect("EMALFORMED", provider:close_contract(id, 0, 5, { second = second }))
+    end
+    expect("EMALFORMED", provider:call("POST", "/v1/contracts/" .. id .. "/close",
+        { close = provider:close_text(id, 0, 5), receipt = 5 }))
+    assert(provider:close_contract(id, 0, 5) and client:close_contract(id, 0, 5))
+    told(client, provider, "settled", 5)
+end)
+
 test("a client can't claim less than its receipt", function()
     local client, provider = pair()
     local id = opened(client, provider, MB)
