@@ -67,8 +67,9 @@ static int classify(struct ww_dtls *dtls, int result)
         /* Alerts of the other side are reasons 1000 + its description (RFC 5246 7.2). */
         bool is_alert = ERR_GET_REASON(error) >= SSL_AD_REASON_OFFSET;
         code = dtls->wrong_key ? WW_EPEERKEY : is_alert ? WW_ECLOSED : WW_EPROTOCOL;
-        ww_log(WW_LOG_DEBUG, "net", "DTLS ended", "openssl=\"%s\"",
-               ERR_reason_error_string(error) ? ERR_reason_error_string(error) : "");
+        ww_log(dtls->established ? WW_LOG_INFO : WW_LOG_DEBUG, "net", "DTLS ended",
+               "openssl=\"%s\" code=%lx",
+               ERR_reason_error_string(error) ? ERR_reason_error_string(error) : "", error);
         break;
     }
     }
