@@ -204,6 +204,7 @@ void node_policies_put(struct node_policies *policies, struct ww_call *call)
         for (int kind = 0; kind < WW_POLICY_KINDS; kind++)
             faults += counters.faults[kind];
         ww_call_put_u64(call, "faults", faults);
+        ww_call_put_u64(call, "repeated", counters.repeated);
         ww_call_put_u64(call, "instructions", counters.instructions);
         ww_call_end(call);
     }

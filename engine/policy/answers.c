@@ -319,8 +319,8 @@ static void flow_prepare(const void *input, void *result)
     decision->seconds = 60;
 }
 
-/* A provider answers for what goes out of its address; a client only for itself. Asked again at
- * once: the policy may be mended meanwhile. */
+/* A provider answers for what goes out of its address; a client only for itself. Asked again soon:
+ * the policy may be mended meanwhile. */
 static void flow_fallback(const void *input, void *result)
 {
     const struct ww_hook_flow_request *request = input;
@@ -328,7 +328,7 @@ static void flow_fallback(const void *input, void *result)
 
     flow_prepare(input, result);
     decision->decision = request->side == WW_HOOK_AT_CLIENT ? WW_HOOK_ALLOW : WW_HOOK_DENY;
-    decision->seconds = 0;
+    decision->seconds = 1;
     snprintf(decision->reason, sizeof(decision->reason), "no policy decided");
 }
 

@@ -169,7 +169,7 @@
 #define WW_POLICY_HOOK_INTERVAL 64         /* instructions between two looks at the budget */
 #define WW_POLICY_CPU_MS_MAX 12            /* one call, twice: see meter.c; the budget ends an honest loop long before */
 #define WW_POLICY_LOAD_CPU_MS_MAX 5        /* likewise, running the chunks of a set */
-#define WW_POLICY_EXACT_SLOWER 8           /* both of these, where each instruction is counted: never on a main loop */
+#define WW_POLICY_EXACT_SLOWER 4           /* both of these times so much, where each instruction is counted */
 #define WW_POLICY_MAKE_CPU_MS_MAX 12       /* making a VM, compiling included: a call may have to, and then take 24 ms itself */
 #define WW_POLICY_TESTS_CPU_MS_MAX 15      /* all tests of a set, as they run on the node's main loop */
 #define WW_POLICY_LOAD_BUDGET 1000000      /* instructions to load a set, and to run one test */

@@ -12,7 +12,8 @@
  *           fault      - a way in which a policy fails, one of the WW_EPOLICY_* codes;
  *           fallback   - the answer that C gives when there is no policy, or it fails.
  * To add a hook: write its lines in hooks.def, its three functions in engine/policy/answers.c, and
- * run the unit tests, which say what else is missing.
+ * run the unit tests, which say what else is missing; then each built-in set needs it, and its
+ * golden cases (tests/unit/policy_golden_test.c).
  */
 #pragma once
 #include "ww/hooks.h"
@@ -126,6 +127,7 @@ struct ww_policy_counters {
     uint64_t calls;
     uint64_t fallbacks;               /* answered by C, for whatever reason */
     uint64_t faults[WW_POLICY_KINDS]; /* index: WW_EPOLICY_SYNTAX - kind */
+    uint64_t repeated;                /* decided again in a fresh VM, to find impurity */
     uint64_t instructions;
     uint64_t time_ns;
     uint64_t time_ns_max;
@@ -136,7 +138,8 @@ void ww_policy_set_counters(const struct ww_policy_set *set, enum ww_hook hook,
                             struct ww_policy_counters *counters);
 
 /* --- looking at a set ---------------------------------------------------------------------- */
-/* Without a node, or beside its main loop: these take as long as they take, a second at worst. */
+/* Without a node, or beside its main loop: an honest set takes milliseconds, but one that goes to
+ * every limit 0.1 s for each decision. */
 
 /* Told of a fault; borrowed. */
 typedef void (*ww_policy_blame_fn)(void *arg, const struct ww_policy_fault *fault);
@@ -202,3 +205,5 @@ void ww_hook_print_result(enum ww_hook hook, const void *input, const void *resu
                           struct ww_buf *out);
 /* docs/policies/hooks.md, from hooks.def. */
 void ww_hook_reference(struct ww_buf *out);
+/* lua/meta/policy.lua, from hooks.def: types for the Lua language server. */
+void ww_hook_stubs(struct ww_buf *out);

@@ -78,6 +78,15 @@ static int ask_and_end(const struct ww_dest *dest)
     return rc;
 }
 
+/* For what is remembered. */
+static void time_passes(uint64_t seconds)
+{
+    struct verdict *verdict, *next;
+
+    HASH_ITER(hh, edge.verdicts.table, verdict, next)
+    verdict->until_us -= seconds * 1000000;
+}
+
 static void test_asked_once_for_a_destination(void **state)
 {
     struct ww_dest dest = named("Example.ORG", 443), same = named("example.org", 443);
@@ -102,8 +111,11 @@ static void test_an_answer_ends(void **state)
     struct ww_dest dest = named("a.example", 443);
 
     (void)state;
-    use("return { decision = 'allow', seconds = 0 }");
+    use("return { decision = 'allow', seconds = 1 }");
     assert_int_equal(ask_and_end(&dest), 0);
+    assert_int_equal(ask_and_end(&dest), 0);
+    assert_int_equal(calls(), 1);
+    time_passes(1);
     assert_int_equal(ask_and_end(&dest), 0);
     assert_int_equal(calls(), 2);
     /* Other policies: what the old ones said holds no longer. */
@@ -166,11 +178,13 @@ static void test_fallback(void **state)
     use(NULL);
     assert_int_equal(ask_and_end(&dest), WW_EDENIED);
     edge.role = WW_TRANSFER_CLIENT;
-    assert_int_equal(ask_and_end(&dest), 0); /* and was asked again */
+    time_passes(1); /* no longer: the policy may be mended */
+    assert_int_equal(ask_and_end(&dest), 0);
     use("error('no')");
     ww_log_set_level(WW_LOG_ERROR);
     assert_int_equal(ask_and_end(&dest), 0);
     edge.role = WW_TRANSFER_PROVIDER;
+    time_passes(1);
     assert_int_equal(ask_and_end(&dest), WW_EDENIED);
 }
 
