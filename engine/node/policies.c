@@ -6,6 +6,7 @@
 
 #include "node.h"
 #include "policy_candidate.h"
+#include "policy_shadow.h"
 
 #define PRUNE_US 60000000 /* how long what is too old may stay in memory, besides */
 
@@ -147,8 +148,10 @@ int node_policies_start(struct node_policies *policies, struct ww_call *call,
 void node_policies_stop(struct node_policies *policies)
 {
     atomic_store(&policies->stopping, true);
+    policy_shadow_stop(policies);
     ww_pool_destroy(policies->pool);
     policies->pool = NULL;
+    policy_shadow_stop(policies); /* one that was being made */
     ww_timer_destroy(policies->prune);
     policies->prune = NULL;
     ww_timer_destroy(policies->tell);

@@ -272,6 +272,11 @@ void ww_policy_live_keep(struct ww_policy_live *live, struct ww_policy_journal *
     live->journal = journal;
 }
 
+uint64_t ww_policy_live_decisions(const struct ww_policy_live *live)
+{
+    return live->decisions;
+}
+
 struct ww_policy_journal *ww_policy_live_journal(const struct ww_policy_live *live)
 {
     return live->journal;

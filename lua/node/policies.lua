@@ -102,6 +102,15 @@ local function ask(method, params)
     end)
 end
 
+--- Another set is in force.
+local function changed(self, result, how, who, folder)
+    self.reloads = self.reloads + 1
+    note(self, { number = result.number, hash = result.hash, how = how, who = who,
+        folder = folder })
+    ww.log("info", "policy", "new policies are in force", ("number=%d hash=%s how=%s who=%s")
+        :format(result.number, result.hash, how, ww.quote(who)))
+end
+
 --- Loads a folder (nil: the configured one) and puts it in force if it holds. In a coroutine.
 local function reload(self, who, folder)
     local result, err = ask(self.core.policy_reload, { folder = folder })
@@ -115,11 +124,7 @@ local function reload(self, who, folder)
         return nil, err
     end
     if not result.unchanged then
-        self.reloads = self.reloads + 1
-        note(self, { number = result.number, hash = result.hash, how = "reload", who = who,
-            folder = folder })
-        ww.log("info", "policy", "new policies are in force", ("number=%d hash=%s who=%s"):format(
-            result.number, result.hash, ww.quote(who)))
+        changed(self, result, "reload", who, folder)
     end
     return result
 end
@@ -243,6 +248,26 @@ local function methods_of(self)
         end,
         ["policy.log"] = function()
             return log_of(self)
+        end,
+        ["policy.shadow"] = function(params)
+            local folder, err = folder_of(params)
+            if err then
+                return nil, err
+            end
+            return ask(self.core.policy_shadow, { folder = folder })
+        end,
+        ["policy.shadow_show"] = function()
+            return self.core.policy_shadow_show()
+        end,
+        ["policy.drop"] = function()
+            return self.core.policy_drop()
+        end,
+        ["policy.promote"] = function(params)
+            local result, err = self.core.policy_promote()
+            if result then
+                changed(self, result, "promote", clean_who(params.who))
+            end
+            return result, err
         end,
         ["policy.journal"] = function(params)
             return ask(self.core.policy_journal, {

@@ -295,6 +295,59 @@ test("replay: what other policies would have decided", function()
         folder = put({ ["contract.lua"] = "return (" }) }))
 end)
 
+--- Waits until the shadow has compared so many decisions.
+local function compared(count)
+    for _ = 1, 500 do
+        local shown = assert(node.methods["policy.shadow_show"]({}))
+        if shown.decisions >= count then
+            return shown
+        end
+        async.sleep(0.02)
+    end
+    error("the shadow does not compare", 2)
+end
+
+test("a shadow only compares, until it is promoted", function()
+    local methods = node.methods
+    local now = assert(reload({ ["contract.lua"] = contract_lua(500000, "-- light") }, "ann"))
+    rig.expect("ENOTFOUND", methods["policy.shadow_show"]({}))
+    rig.expect("ENOTFOUND", methods["policy.drop"]({}))
+    rig.expect("ENOTFOUND", methods["policy.promote"]({}))
+    rig.expect("EPOLICY_SYNTAX", methods["policy.shadow"]({
+        folder = put({ ["contract.lua"] = "return (" }) }))
+    local folder = put({ ["contract.lua"] = contract_lua(100000, "-- shadow") })
+    local shadow = assert(methods["policy.shadow"]({ folder = folder }))
+    local client, provider = rig.new_member(true), rig.new_provider()
+    for _ = 1, 4 do
+        assert(rig.accepted(client, provider, 1048576).price_ppm == 500000)
+    end
+    local shown = compared(8)
+    assert(shown.hash == shadow.hash and shown.made >= shown.decisions)
+    assert(shown.changed == 4 and #shown.rules == 1 and shown.rules[1].count == 4)
+    assert(shown.bytes_was == 4 * 1048576 and shown.bytes_now == shown.bytes_was)
+    assert(ww.arbiter.status({}).policy_number == now.number)
+    rig.accepted(client, provider, 1048576) -- rounds go on
+    assert(compared(10).changed == 5)
+
+    local promoted = assert(methods["policy.promote"]({ who = "ann" }))
+    assert(promoted.hash == shadow.hash and promoted.number == now.number + 1)
+    assert(rig.accepted(client, provider, 1000).price_ppm == 100000)
+    rig.expect("ENOTFOUND", methods["policy.shadow_show"]({}))
+    local log = methods["policy.log"]().changes
+    assert(log[#log].how == "promote" and log[#log].who == "ann")
+
+    assert(methods["policy.shadow"]({ folder = folder })) -- the set that is in force now
+    rig.expect("EEXIST", methods["policy.promote"]({ who = "ann" }))
+    for round = 1, 3 do -- one after another, dropped at any moment
+        assert(methods["policy.shadow"]({ folder = folder }))
+        rig.accepted(client, provider, 1000)
+        async.sleep(round * 0.35)
+    end
+    assert(methods["policy.drop"]({}))
+    rig.expect("ENOTFOUND", methods["policy.drop"]({}))
+    assert(methods["policy.shadow"]({ folder = folder })) -- what is left ends with the node
+end)
+
 test("a swap takes no longer with ten thousand contracts", function()
     assert(ww.test.crowd({ count = 10000 }))
     local worst_us = 0
