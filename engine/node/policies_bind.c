@@ -4,12 +4,14 @@
  * policy_number{number=, next=} at a start; policy_generations{} -> {generations={{number, hash,
  * since_s, tests, current, bad}, …}}; policy_files{number=} -> {files={{name, text}, …}};
  * policy_journal{…}: policy_look.h; policy_replay{…}: policy_replay.h;
- * policy_shadow{…}, policy_shadow_show, policy_promote, policy_drop: policy_shadow.h.
+ * policy_shadow{…}, policy_shadow_show, policy_promote, policy_drop: policy_shadow.h;
+ * policy_why{…}: policy_why.h.
  */
 #include "policy_candidate.h"
 #include "policy_look.h"
 #include "policy_replay.h"
 #include "policy_shadow.h"
+#include "policy_why.h"
 
 #define GUARD(policies)                                                                            \
     do {                                                                                           \
@@ -133,6 +135,7 @@ int node_policies_bind(struct node_policies *policies, struct ww_ops *ops, const
         {"policy_shadow_show", policy_shadow_show},
         {"policy_promote", policy_promote},
         {"policy_drop", policy_drop},
+        {"policy_why", policy_why},
     };
 
     policies->ops = ops;

@@ -269,6 +269,9 @@ local function methods_of(self)
             end
             return result, err
         end,
+        ["policy.why"] = function(params)
+            return ask(self.core.policy_why, { id = params.id })
+        end,
         ["policy.journal"] = function(params)
             return ask(self.core.policy_journal, {
                 hook = params.hook, count = params.count, since_s = params.since_s,

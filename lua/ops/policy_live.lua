@@ -74,6 +74,13 @@ function M.define(command)
             .. "changed: the next reload reads the node's own folder."))
     add_place(command:command("drop"):summary("End the shadow.")
         :description("End the shadow; nothing else changes."))
+    local why = command:command("why"):summary("Explain a decision.")
+        :description("Explain a decision of the node's journal: what it was made from, the line "
+            .. "that returned it, its exact instructions, and which single input would have "
+            .. "changed it, as far as trying finds that.")
+    why:argument("id"):argname("ID")
+        :description("A decision, as ww policy journal and ww contracts --json name it.")
+    add_place(why)
     local journal = command:command("journal"):summary("Show the last decisions.")
         :description("Show the last decisions of the node's policies, newest last, each with "
             .. "its id. Decisions are kept in memory only (policy.journal_mib, "
@@ -137,6 +144,10 @@ end
 
 function M.verbs.drop(args)
     return call(args, "policy.drop", {})
+end
+
+function M.verbs.why(args)
+    return call(args, "policy.why", { id = args.id }, RELOAD_S)
 end
 
 function M.verbs.journal(args)
@@ -272,6 +283,37 @@ local function print_difference(data, out)
         money(data.nano_usd_was), format.bytes(data.bytes_now), money(data.nano_usd_now)))
 end
 
+local function print_why(data, out)
+    local decided = data.kind and "fault: " .. data.kind or data.fallback and "the safe answer"
+        or data.at or ""
+    out:print(format.fields({
+        { "decision", data.id },
+        { "at", os.date("!%Y-%m-%d %H:%M:%S UTC", data.at_s) },
+        { "hook", data.hook },
+        { "generation", data.decided_by == data.number and tostring(data.number)
+            or ("%d, not kept any more; generation %d is asked below"):format(data.number,
+                data.decided_by) },
+        { "input", data.input },
+        { "result", data.result },
+        { "decided at", data.reason and ("%s: %s"):format(data.at or "-", data.reason) or decided },
+        { "instructions", format.count(data.instructions) },
+    }, ""))
+    if not data.same then
+        out:print("Asked again, it comes out otherwise.")
+    end
+    if #data.flips == 0 then
+        out:print("No single input was found that changes it.")
+    end
+    for index, flip in ipairs(data.flips) do
+        out:print(("%s %s = %s instead of %s: %s%s"):format(index == 1 and "with" or "or  ",
+            flip.path, flip.now, flip.was, flip.decision, flip.at and (" (%s)"):format(flip.at)
+            or " (safe answer)"))
+    end
+    if not data.all_tried then
+        out:print("Not all was tried: the time was up.")
+    end
+end
+
 local function print_shadow(data, args, out)
     if args.folder then
         out:print(("%s shadows from now on, %d tests passed"):format(format.short(data.hash),
@@ -296,7 +338,9 @@ local function print_reload(data, out)
 end
 
 function M.human(data, args, out)
-    if args.verb == "shadow" then
+    if args.verb == "why" then
+        print_why(data, out)
+    elseif args.verb == "shadow" then
         print_shadow(data, args, out)
     elseif args.verb == "drop" then
         out:note("The shadow has ended.")

@@ -87,6 +87,14 @@ mkdir "$scratch/other" && mv "$scratch/market.lua" "$scratch/other/market.lua"
 jq -e '.changed > 0 and .rules[0].at == "market.lua:1" and .rules[0].now == "change"' "$scratch/replay.out" \
     > /dev/null || fail "replay says $(cat "$scratch/replay.out")"
 
+id=$(ww_policy arbiter journal --hook market.stat --json | jq -r '.decisions[-1].id')
+ww_policy arbiter why "$id" > "$scratch/why.out" || fail "why"
+grep -q "^decided at *market.lua:[0-9]" "$scratch/why.out" && grep -q "^hook *market.stat" "$scratch/why.out" ||
+    fail "why says $(cat "$scratch/why.out")"
+if ww_policy arbiter why ffff-0 > /dev/null 2>&1; then
+    fail "a decision that never was is explained"
+fi
+
 step "a shadow"
 ww_policy arbiter shadow "$scratch/other" | grep -q "shadows from now on" || fail "shadow"
 ww_policy arbiter shadow | grep -q "shadows since" 2> /dev/null || fail "the shadow's difference"

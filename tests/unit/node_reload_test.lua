@@ -295,6 +295,34 @@ test("replay: what other policies would have decided", function()
         folder = put({ ["contract.lua"] = "return (" }) }))
 end)
 
+test("why a contract was admitted", function()
+    assert(reload({ ["contract.lua"] = [[
+local M = {}
+function M.offer(request)
+    if request.client.open_contracts > 5 then
+        return { decision = "refuse" }
+    end
+    return { decision = "accept" }
+end
+function M.accept() return { decision = "accept" } end
+M.renew, M.close = M.accept, M.accept
+return M
+]] }, "ann"))
+    local client, provider = rig.new_member(true), rig.new_provider()
+    local contract = rig.accepted(client, provider, 1000)
+    local id = assert(listed(contract.contract).decision)
+    local why = assert(node.methods["policy.why"]({ id = id }))
+    assert(why.id == id and why.hook == "contract.offer" and why.at == "contract.lua:6")
+    assert(why.same and why.all_tried and not why.fallback and why.number == why.decided_by)
+    assert(why.input:find("bytes = 1000", 1, true) and why.instructions > 0)
+    local flip = why.flips[1]
+    assert(flip.path == "client.open_contracts" and flip.was == "0" and flip.now == "6")
+    assert(flip.decision == "refuse" and flip.at == "contract.lua:4")
+    rig.expect("EINVAL", node.methods["policy.why"]({ id = "7" }))
+    rig.expect("EINVAL", node.methods["policy.why"]({}))
+    rig.expect("ENOTFOUND", node.methods["policy.why"]({ id = id:sub(1, 4) .. "-999999" }))
+end)
+
 --- Waits until the shadow has compared so many decisions.
 local function compared(count)
     for _ = 1, 500 do
