@@ -206,6 +206,17 @@ int policy_shadow_show(void *context, struct ww_call *call)
     return 0;
 }
 
+void policy_shadow_put(const struct node_policies *policies, struct ww_call *call)
+{
+    if (!policies->shadow)
+        return;
+    ww_call_begin(call, "policy_shadow", false);
+    ww_call_put_u64(call, "decisions", policies->shadow->known.decisions);
+    ww_call_put_u64(call, "changed", policies->shadow->known.changed);
+    ww_call_put_u64(call, "faults", policies->shadow->known.faults);
+    ww_call_end(call);
+}
+
 int policy_promote(void *context, struct ww_call *call)
 {
     struct node_policies *policies = context;

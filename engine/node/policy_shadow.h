@@ -17,6 +17,8 @@ int policy_shadow_show(void *context, struct ww_call *call);
 /* bound: {} -> {number, hash, tests}: puts the shadow's set in force, and ends the shadow.
  * WW_ENOTFOUND. */
 int policy_promote(void *context, struct ww_call *call);
+/* Field policy_shadow {decisions, changed, faults} of a status, when there is one. */
+void policy_shadow_put(const struct node_policies *policies, struct ww_call *call);
 /* bound: {}: ends the shadow. WW_ENOTFOUND. */
 int policy_drop(void *context, struct ww_call *call);
 /* Ends it, if there is one; what the pool still has of it is freed when the pool is destroyed. */

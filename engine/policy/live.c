@@ -82,6 +82,7 @@ static void add_counters(struct ww_policy_counters *sum, const struct ww_policy_
 {
     sum->calls += more->calls;
     sum->fallbacks += more->fallbacks;
+    sum->repeated += more->repeated;
     for (size_t kind = 0; kind < WW_POLICY_KINDS; kind++)
         sum->faults[kind] += more->faults[kind];
     sum->instructions += more->instructions;

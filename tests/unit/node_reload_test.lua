@@ -14,6 +14,7 @@ local KIB_MORE_MAX = 24576 -- a VM that is not given back costs 300 KiB a reload
 
 local tests = {}
 local node = { methods = {} }
+local attached
 
 local function test(name, body)
     tests[#tests + 1] = { name, body }
@@ -323,6 +324,25 @@ return M
     rig.expect("ENOTFOUND", node.methods["policy.why"]({ id = id:sub(1, 4) .. "-999999" }))
 end)
 
+test("metrics say what each hook did", function()
+    local metrics = require("ops.metrics")
+    local text = metrics.render(attached.metrics({}))
+    for _, line in ipairs({
+        'ww_policy_calls_total{hook="contract.offer"} %d+',
+        'ww_policy_fallbacks_total{hook="contract.offer"} %d+',
+        'ww_policy_instructions_total{hook="match.rank"} [1-9]',
+        'ww_policy_seconds_total{hook="contract.offer"} %d',
+        'ww_policy_faults_total{hook="contract.offer",kind="runtime"} [1-9]',
+        'ww_policy_faults_total{hook="match.rank",kind="budget"} 0',
+        'ww_policy_reloads_total{result="refused"} [1-9]',
+        "ww_policy_generation [1-9]", "ww_policy_given_up_total 1",
+        "ww_policy_journal_records [1-9]",
+    }) do
+        assert(text:find("\n" .. line:gsub("([{}])", "%%%1")), line .. " is not in\n" .. text)
+    end
+    assert(not text:find("flow.verdict", 1, true)) -- never asked here
+end)
+
 --- Waits until the shadow has compared so many decisions.
 local function compared(count)
     for _ = 1, 500 do
@@ -392,7 +412,7 @@ local M = {}
 function M.main()
     table.insert(tests, 1, { "the log begins", function()
         accounts.commit()
-        policies.attach(node, ww.arbiter, { state = rig.folder })
+        attached = policies.attach(node, ww.arbiter, { state = rig.folder })
         local log = node.methods["policy.log"]()
         assert(log.current == 1 and #log.changes == 1 and log.changes[1].how == "start")
     end })
