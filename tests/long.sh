@@ -5,12 +5,13 @@
 #   tests/long.sh kill CYCLES     kill -9 of arbiter, provider and client in any order under load
 #   tests/long.sh soak MINUTES    demo after demo of random size, each of which must balance
 #   tests/long.sh sim SEEDS       the simulation, from a random seed on
+#   tests/long.sh reload TIMES    an arbiter's policies change while contracts come and go
 # Stops at the first failure, and says how to repeat it.
 set -eu
 cd "$(dirname "$0")/.."
 
 usage() {
-    sed -n '2,7s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,8s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 
@@ -90,11 +91,18 @@ sim() {
     build/release/tests/sim/ww-sim --seeds "$number" --start "$start"
 }
 
+reload() {
+    build asan --target unit_node_arbiter
+    ASAN_OPTIONS=quarantine_size_mb=1 WW_RELOADS=$number \
+        timeout -k 10 $((number / 5 + 120)) build/asan/tests/unit/unit_node_arbiter reload
+}
+
 case ${1:-} in
 fuzz) fuzz ;;
 crash) crash ;;
 kill) kill_all ;;
 soak) soak ;;
 sim) sim ;;
+reload) reload ;;
 *) usage ;;
 esac

@@ -24,7 +24,6 @@ struct node_policies {
     struct policy_shadow *shadow; /* NULL: none */
     struct ww_timer *prune;       /* what is too old leaves the journal */
     atomic_bool stopping;         /* whatever the pool is doing may end early */
-    bool busy;                    /* a candidate is being made */
     struct ww_timer *tell;        /* at the end of a turn: Lua is told what `gave_up` says */
     struct {
         struct ww_policy_generation bad, now;

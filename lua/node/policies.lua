@@ -115,12 +115,9 @@ end
 local function reload(self, who, folder)
     local result, err = ask(self.core.policy_reload, { folder = folder })
     if not result then
-        if err.code ~= "EAGAIN" then
-            self.refused = self.refused + 1
-            ww.log("warn", "policy", "new policies were refused: the old ones go on",
-                ("who=%s code=%s why=%s"):format(ww.quote(who), err.code,
-                    ww.quote(err.reason or "")))
-        end
+        self.refused = self.refused + 1
+        ww.log("warn", "policy", "new policies were refused: the old ones go on",
+            ("who=%s code=%s why=%s"):format(ww.quote(who), err.code, ww.quote(err.reason or "")))
         return nil, err
     end
     if not result.unchanged then
@@ -150,19 +147,14 @@ end
 
 local watch
 
---- Reloads when nothing has changed for a moment; while another reload runs, a moment later.
+--- Reloads when nothing has changed for a moment.
 local function settle(self)
     if self.timer then
         self.timer:cancel()
     end
     self.timer = ww.loop.after(SETTLE_S, function()
         self.timer = nil
-        async.run(function()
-            local _, err = reload(self, "a file changed")
-            if err and err.code == "EAGAIN" then
-                settle(self)
-            end
-        end)
+        async.run(reload, self, "a file changed")
     end)
 end
 

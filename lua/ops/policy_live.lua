@@ -94,8 +94,13 @@ end
 
 --- Who asks, for the node's log: what the session says; only this user and root get this far.
 local function who()
-    local env = ww.process.env
-    return env("SUDO_USER") or env("USER") or env("LOGNAME") or "unknown"
+    for _, name in ipairs({ "SUDO_USER", "USER", "LOGNAME" }) do
+        local value = ww.process.env(name)
+        if value and value ~= "" then
+            return value
+        end
+    end
+    return "unknown"
 end
 
 local function call(args, method, params, timeout_s)
