@@ -34,9 +34,21 @@ end
 
 -- --- check and test ----------------------------------------------------------------------------
 
+local function has_policy(folder)
+    for _, name in ipairs(ww.fs.list(folder) or {}) do
+        if name:find("%.lua$") then
+            return true
+        end
+    end
+    return false
+end
+
 --- What is unusual, and no fault.
-local function warnings_of(files)
+local function warnings_of(set, files)
     local warnings, known = setmetatable({}, ww.list), {}
+    if set and ww.fs.is_dir(set) and not has_policy(set) then
+        warnings[1] = { file = set, reason = "there is no policy in it; the default set decides" }
+    end
     for _, file in ipairs(files) do
         known[file.name] = true
     end
@@ -82,7 +94,7 @@ function M.verbs.check(args)
             data.faults[#data.faults + 1] = fault
         end
     end
-    data.warnings = warnings_of(files)
+    data.warnings = warnings_of(args.set, files)
     return finish(data)
 end
 

@@ -57,7 +57,8 @@ holds '.ok and .warnings == [{file: "contract.lua", reason: "there is no contrac
 run 0 check "$scratch/good"
 grep -q 'warning: contract.lua' "$err" || fail "$(cat "$err")"
 mkdir "$scratch/empty"
-run 0 check "$scratch/empty"
+run 0 check "$scratch/empty" --json
+holds '.ok and .warnings[0].reason == "there is no policy in it; the default set decides"'
 
 step "each kind of fault, with its place"
 # refused NAME KIND LINE FILE: check and try both say so.
