@@ -162,6 +162,13 @@ void node_policies_stop(struct node_policies *policies)
     policies->folder = NULL;
 }
 
+const char *node_fault_word(int kind)
+{
+    const char *word = ww_policy_kind(kind);
+
+    return word ? word : ww_error_name(kind);
+}
+
 int node_decide(struct node_policies *policies, enum ww_hook hook, const void *input,
                 const struct ww_policy_context *context, void *result,
                 struct ww_policy_report *report)

@@ -39,6 +39,8 @@ int node_policies_start(struct node_policies *policies, struct ww_call *call,
                         enum node_journal_keeps keeps);
 /* Waits for a candidate that is being made; whoever waits for it is told. */
 void node_policies_stop(struct node_policies *policies);
+/* "runtime", or the name of a code that is no kind of fault, such as ENOMEM. */
+const char *node_fault_word(int kind);
 /* Decides: as ww_policy_live_call. */
 int node_decide(struct node_policies *policies, enum ww_hook hook, const void *input,
                 const struct ww_policy_context *context, void *result,

@@ -133,7 +133,7 @@ static void put_listed(struct ww_call *call, const struct listed *listed)
     ww_call_put_bool(call, "fallback", record->fallback);
     ww_call_put_u64(call, "instructions", record->instructions);
     if (record->kind)
-        ww_call_put_text(call, "kind", ww_policy_kind(record->kind));
+        ww_call_put_text(call, "kind", node_fault_word(record->kind));
     ww_call_end(call);
 }
 

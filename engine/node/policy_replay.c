@@ -29,7 +29,7 @@ static void put_rule(struct ww_call *call, const struct ww_policy_rule *rule)
     ww_call_put_text(call, "was", rule->was);
     ww_call_put_text(call, "now", rule->now);
     if (rule->kind)
-        ww_call_put_text(call, "kind", ww_policy_kind(rule->kind));
+        ww_call_put_text(call, "kind", node_fault_word(rule->kind));
     ww_call_put_u64(call, "count", rule->count);
     put_effects(call, &rule->before, &rule->after);
     ww_call_put_text(call, "example", example);

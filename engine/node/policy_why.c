@@ -81,7 +81,7 @@ static void put_record(struct ww_call *call, const struct ww_policy_record *reco
     ww_call_put_u64(call, "number", record->number);
     ww_call_put_bool(call, "fallback", record->fallback);
     if (record->kind)
-        ww_call_put_text(call, "kind", ww_policy_kind(record->kind));
+        ww_call_put_text(call, "kind", node_fault_word(record->kind));
     ww_buf_init(&text, 1 << 18);
     ww_hook_print_input(record->hook, record->input, &text);
     ww_call_put_bytes(call, "input", text.data, text.size);

@@ -300,6 +300,8 @@ int ww_policy_live_call(struct ww_policy_live *live, enum ww_hook hook, const vo
         keep(live, hook, input, context, result, report);
     if (!ww_policy_set_has(set, hook))
         return rc;
+    if (rc && !ww_policy_kind(rc))
+        return rc; /* no memory for a VM: not the set's fault */
     live->recent_faults = live->recent_faults << 1 | (rc != 0);
     if (rc && __builtin_popcountll(live->recent_faults) >= WW_POLICY_GIVE_UP_FAULTS)
         give_up(live);
