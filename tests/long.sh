@@ -6,12 +6,13 @@
 #   tests/long.sh soak MINUTES    demo after demo of random size, each of which must balance
 #   tests/long.sh sim SEEDS       the simulation, from a random seed on
 #   tests/long.sh address ROUNDS  the address rules for all of IPv4, and much of IPv6
+#   tests/long.sh reload TIMES    an arbiter's policies change while contracts come and go
 # Stops at the first failure, and says how to repeat it.
 set -eu
 cd "$(dirname "$0")/.."
 
 usage() {
-    sed -n '2,8s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 
@@ -91,6 +92,12 @@ address() {
     done
 }
 
+reload() {
+    build asan --target unit_node_arbiter
+    ASAN_OPTIONS=quarantine_size_mb=1 WW_RELOADS=$number \
+        timeout -k 10 $((number / 5 + 120)) build/asan/tests/unit/unit_node_arbiter reload
+}
+
 case ${1:-} in
 fuzz) fuzz ;;
 kill) kill_all ;;
@@ -98,5 +105,6 @@ cut) kill_all cut ;;
 soak) soak ;;
 sim) sim ;;
 address) address ;;
+reload) reload ;;
 *) usage ;;
 esac

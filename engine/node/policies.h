@@ -18,13 +18,13 @@ enum node_journal_keeps {
 struct node_policies {
     struct ww_ops *ops;
     struct ww_loop *loop;
-    struct ww_policy_live *live; /* NULL: not started */
-    struct ww_pool *pool;        /* one thread: candidates are made there */
-    char *folder;                /* owned; NULL: the built-in set only */
-    struct ww_timer *prune;      /* what is too old leaves the journal */
-    atomic_bool stopping;        /* whatever the pool is doing may end early */
-    bool busy;                   /* a candidate is being made */
-    struct ww_timer *tell;       /* at the end of a turn: Lua is told what `gave_up` says */
+    struct ww_policy_live *live;  /* NULL: not started */
+    struct ww_pool *pool;         /* one thread: candidates are made there */
+    char *folder;                 /* owned; NULL: the built-in set only */
+    struct policy_shadow *shadow; /* NULL: none */
+    struct ww_timer *prune;       /* what is too old leaves the journal */
+    atomic_bool stopping;         /* whatever the pool is doing may end early */
+    struct ww_timer *tell;        /* at the end of a turn: Lua is told what `gave_up` says */
     struct {
         struct ww_policy_generation bad, now;
     } gave_up;
@@ -39,6 +39,8 @@ int node_policies_start(struct node_policies *policies, struct ww_call *call,
                         enum node_journal_keeps keeps);
 /* Waits for a candidate that is being made; whoever waits for it is told. */
 void node_policies_stop(struct node_policies *policies);
+/* "runtime", or the name of a code that is no kind of fault, such as ENOMEM. */
+const char *node_fault_word(int kind);
 /* Decides: as ww_policy_live_call. */
 int node_decide(struct node_policies *policies, enum ww_hook hook, const void *input,
                 const struct ww_policy_context *context, void *result,

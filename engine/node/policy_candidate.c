@@ -117,7 +117,6 @@ static void made(void *arg)
     char why[WW_CALL_REASON_SIZE];
     int rc = candidate->rc;
 
-    candidate->policies->busy = false;
     ww_ops_begin(candidate->policies->ops, &call);
     if (!rc)
         rc = put_in_force(candidate, &call);
@@ -155,10 +154,6 @@ int policy_reload(void *context, struct ww_call *call)
 
     if (!policies->live)
         return WW_ESHUTDOWN;
-    if (policies->busy) {
-        ww_call_reason(call, "another set of policies is being made ready");
-        return WW_EAGAIN;
-    }
     candidate = ww_alloc(1, sizeof(*candidate));
     if (!candidate)
         return WW_ENOMEM;
@@ -175,7 +170,5 @@ int policy_reload(void *context, struct ww_call *call)
         ww_ops_forget(policies->ops, candidate->done);
     if (rc)
         candidate_destroy(candidate);
-    else
-        policies->busy = true;
     return rc;
 }

@@ -2,7 +2,7 @@
 #pragma once
 #include "policies.h"
 
-#define POLICY_JOBS_MAX 4 /* candidates and the like of one node under way */
+#define POLICY_JOBS_MAX 16 /* candidates and questions of one node under way */
 
 /* The built-in default set, with the folder's files over it (NULL: none), compiled and tested. From
  * any thread; reads files. As ww_policy_set_create. */
@@ -15,5 +15,5 @@ int policy_read_folder(struct node_policies *policies, struct ww_call *call, cha
 /* bound: {folder=, done=}: makes a candidate of the folder (absent: the configured one), and puts
  * it in force if it holds. done is called with {number, hash, tests, unchanged, swap_us,
  * replay={…}}, the last as policy_put_difference has it, of the newest decisions in the journal.
- * WW_EAGAIN: another one is being made. */
+ * Candidates are made one after another. WW_ELIMIT: too many wait. */
 int policy_reload(void *context, struct ww_call *call);

@@ -29,7 +29,7 @@ static void put_rule(struct ww_call *call, const struct ww_policy_rule *rule)
     ww_call_put_text(call, "was", rule->was);
     ww_call_put_text(call, "now", rule->now);
     if (rule->kind)
-        ww_call_put_text(call, "kind", ww_policy_kind(rule->kind));
+        ww_call_put_text(call, "kind", node_fault_word(rule->kind));
     ww_call_put_u64(call, "count", rule->count);
     put_effects(call, &rule->before, &rule->after);
     ww_call_put_text(call, "example", example);
@@ -59,6 +59,7 @@ struct replaying {
 
 static void replaying_destroy(struct replaying *replaying)
 {
+    policy_look_forget(&replaying->look);
     ww_policy_replay_destroy(replaying->replay);
     ww_policy_set_release(replaying->set);
     ww_free(replaying->folder);
@@ -105,7 +106,9 @@ int policy_replay(void *context, struct ww_call *call)
         return WW_ENOMEM;
     int rc = policy_read_folder(context, call, &replaying->folder);
     if (!rc)
-        rc = policy_look_start(&replaying->look, context, call, replay, tell);
+        rc = policy_look_view(&replaying->look, context, call);
+    if (!rc)
+        rc = policy_look_submit(&replaying->look, call, replay, tell);
     if (rc)
         replaying_destroy(replaying);
     return rc;

@@ -111,12 +111,20 @@ void ww_policy_journal_destroy(struct ww_policy_journal *journal)
 
 /* --- adding ------------------------------------------------------------------------------- */
 
-/* Bytes up to the last that is not zero, and a few more. Blocks first: most of a list is empty. */
-static size_t without_zeros(const void *data, size_t size)
+/* Bytes up to the last that is not zero, and a few more; what is behind the items of a list that
+ * comes last is not looked at. Blocks first: most of what is left is empty. */
+static size_t used_size(const struct ww_policy_struct *type, const void *data)
 {
     static const char zeros[128];
+    const struct ww_policy_field *last = &type->fields[type->field_count - 1];
     const char *bytes = data;
+    size_t size = type->size;
+    uint32_t count;
 
+    if (last->kind == WW_FIELD_LIST) {
+        memcpy(&count, bytes + last->count_offset, sizeof(count));
+        size = last->offset + count * last->type()->size;
+    }
     while (size >= sizeof(zeros) && memcmp(bytes + size - sizeof(zeros), zeros, sizeof(zeros)) == 0)
         size -= sizeof(zeros);
     while (size >= 8 && memcmp(bytes + size - 8, zeros, 8) == 0)
@@ -155,8 +163,8 @@ void ww_policy_journal_add(struct ww_policy_journal *journal, const struct ww_po
         .seed = record->seed,
         .instructions = record->instructions,
         .kind = record->kind,
-        .input_size = (uint32_t)without_zeros(record->input, hook->input()->size),
-        .result_size = (uint32_t)without_zeros(record->result, hook->result()->size),
+        .input_size = (uint32_t)used_size(hook->input(), record->input),
+        .result_size = (uint32_t)used_size(hook->result(), record->result),
         .hook = (uint16_t)record->hook,
         .fallback = record->fallback,
     };

@@ -82,6 +82,7 @@ static void add_counters(struct ww_policy_counters *sum, const struct ww_policy_
 {
     sum->calls += more->calls;
     sum->fallbacks += more->fallbacks;
+    sum->repeated += more->repeated;
     for (size_t kind = 0; kind < WW_POLICY_KINDS; kind++)
         sum->faults[kind] += more->faults[kind];
     sum->instructions += more->instructions;
@@ -272,6 +273,11 @@ void ww_policy_live_keep(struct ww_policy_live *live, struct ww_policy_journal *
     live->journal = journal;
 }
 
+uint64_t ww_policy_live_decisions(const struct ww_policy_live *live)
+{
+    return live->decisions;
+}
+
 struct ww_policy_journal *ww_policy_live_journal(const struct ww_policy_live *live)
 {
     return live->journal;
@@ -294,6 +300,8 @@ int ww_policy_live_call(struct ww_policy_live *live, enum ww_hook hook, const vo
         keep(live, hook, input, context, result, report);
     if (!ww_policy_set_has(set, hook))
         return rc;
+    if (rc && !ww_policy_kind(rc))
+        return rc; /* no memory for a VM: not the set's fault */
     live->recent_faults = live->recent_faults << 1 | (rc != 0);
     if (rc && __builtin_popcountll(live->recent_faults) >= WW_POLICY_GIVE_UP_FAULTS)
         give_up(live);

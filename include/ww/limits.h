@@ -174,7 +174,7 @@
 #define WW_POLICY_LOAD_CPU_MS_MAX 5        /* likewise, running the chunks of a set */
 #define WW_POLICY_EXACT_SLOWER 4           /* both of these times so much, where each instruction is counted */
 #define WW_POLICY_MAKE_CPU_MS_MAX 12       /* making a VM, compiling included: a call may have to, and then take 24 ms itself */
-#define WW_POLICY_TESTS_CPU_MS_MAX 15      /* all tests of a set, as they run on the node's main loop */
+#define WW_POLICY_TESTS_CPU_MS_MAX 1000    /* all tests of a set: at a start, or on a thread of their own, which a stop waits for */
 #define WW_POLICY_LOAD_BUDGET 1000000      /* instructions to load a set, and to run one test */
 #define WW_POLICY_TESTS_MAX 1024           /* tests of one set */
 #define WW_POLICY_FAULTS_MAX 64            /* that one check names; more help nobody */
@@ -193,6 +193,7 @@
 #define WW_POLICY_JOURNAL_MIB_MAX 1024     /* four million decisions */
 #define WW_POLICY_JOURNAL_HOURS_MAX 168    /* a week: longer is history, which nobody keeps */
 #define WW_POLICY_RELOAD_DECISIONS_MAX 20000 /* asked again at a reload: 0.1 s, on another thread */
+#define WW_POLICY_WHY_MS_MAX 1000          /* of CPU time for trying inputs: a ranking takes 1.4 ms each time */
 #define WW_POLICY_CHUNK_BYTES 65536        /* the journal is allocated in pieces of so much: the largest record takes 52 KiB */
 #define WW_POLICY_GIVE_UP_FAULTS 16        /* of the last 64 decisions: then the generation before comes back */
 

@@ -183,6 +183,31 @@ static void test_few_faults_and_nothing_before(void **state)
     ww_policy_live_destroy(live);
 }
 
+/* Without memory nobody can decide: the fallback answers, and the generation stays. */
+static void test_no_memory_is_nobodys_fault(void **state)
+{
+    struct ww_hook_offer_decision result;
+    struct ww_policy_report report;
+    struct ww_policy_live *live;
+    struct told told = {0};
+
+    (void)state;
+    ww_log_set_level(WW_LOG_ERROR);
+    assert_int_equal(ww_policy_live_create(make_granting(1), gave_up, &told, &live), 0);
+    assert_int_equal(ww_policy_live_swap(live, make_granting(2)), 0);
+    for (unsigned call = 0; call < 2 * WW_POLICY_GIVE_UP_FAULTS; call++) {
+        ww_policy_set_rest(ww_policy_live_set(live, 0));
+        ww_alloc_fail_after(1);
+        assert_int_equal(ask(live, &result, &report), WW_ENOMEM);
+        ww_alloc_fail_after(0);
+        assert_true(report.fallback && result.decision == WW_HOOK_REFUSE);
+    }
+    assert_int_equal(told.count, 0);
+    assert_int_equal(current(live), 2);
+    assert_int_equal(ask(live, &result, &report), 0);
+    ww_policy_live_destroy(live);
+}
+
 static void test_none(void **state)
 {
     struct ww_hook_offer_decision result;
@@ -202,6 +227,7 @@ int main(void)
         cmocka_unit_test(test_the_oldest_go),
         cmocka_unit_test(test_faults_roll_back),
         cmocka_unit_test(test_few_faults_and_nothing_before),
+        cmocka_unit_test(test_no_memory_is_nobodys_fault),
         cmocka_unit_test(test_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -302,6 +302,43 @@ static void test_parts(void **state)
     ww_policy_live_destroy(live);
 }
 
+/* Each allocation of ours fails once as the first of many: nothing leaks, and what could not be
+ * asked is a fault. */
+static void test_without_memory(void **state)
+{
+    struct ww_policy_live *live = make_live(make_offer("return { decision = 'accept' }"));
+    struct ww_policy_set *other = make_offer("return { decision = 'refuse' }");
+    bool whole = false;
+
+    (void)state;
+    offer(live, 100, 0);
+    for (uint64_t n = 1; !whole; n++) {
+        struct ww_policy_replay *replay = NULL;
+        struct ww_policy_view *view = NULL;
+        int rc;
+
+        assert_true(n < 50);
+        ww_alloc_fail_after(n);
+        rc = ww_policy_replay_create(other, &replay);
+        if (!rc)
+            rc = ww_policy_view_create(ww_policy_live_journal(live), NO_CONTEXT.now_s, 0, &view);
+        if (!rc)
+            rc = ww_policy_replay_run(replay, view, NULL);
+        ww_alloc_fail_after(0);
+        assert_true(rc == 0 || rc == WW_ENOMEM);
+        if (!rc) {
+            const struct ww_policy_difference *difference = ww_policy_replay_difference(replay);
+
+            assert_int_equal(difference->decisions, 1);
+            whole = difference->faults == 0 && difference->rules[0].kind == 0;
+        }
+        ww_policy_view_destroy(view);
+        ww_policy_replay_destroy(replay);
+    }
+    ww_policy_set_release(other);
+    ww_policy_live_destroy(live);
+}
+
 static void test_the_table_is_bounded(void **state)
 {
     static char body[8192];
@@ -336,6 +373,7 @@ int main(void)
         cmocka_unit_test(test_rules_with_money),
         cmocka_unit_test(test_faults_and_absent_files),
         cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_without_memory),
         cmocka_unit_test(test_the_table_is_bounded),
     };
     ww_log_set_level(WW_LOG_ERROR);
