@@ -140,6 +140,12 @@ function policy.generation() end
 ---@return any
 function policy.hooks() end
 
+--- What a hook decides with the node's policy files as they are now, which may be others than those in force. Runs beside the node. An input has fields over the hook's sample.
+---@param hook string such as "contract.offer"
+---@param input any? a table
+---@return any
+function policy.try(hook, input) end
+
 --- Prices and rates.
 market = {}
 

@@ -124,6 +124,22 @@ wait_for 15 "the provider's start" is_ready provider
 repl 1 provider --write "I may not"
 says "$err" repl_level
 
+step "a policy is tried, and what it decided becomes its test"
+mkdir "$scratch/set"
+cp "$here/../../policies/default"/*.lua "$scratch/set"
+rm "$scratch/set/contract.test.lua"
+repl 0 arbiter -e 'policy.try("contract.offer").decision' -e 'policy.try("contract.offer", { client = { strikes = 3 } })' \
+    -e 'policy.try("match.rank").order[1] ~= nil' -e "\\save-test $scratch/set/contract.test.lua"
+says "$out" '"accept"'
+says "$out" 'decision = "refuse"'
+"$program" policy test "$scratch/set" > "$scratch/tested" || fail "the saved tests fail: $(cat "$scratch/tested" "$scratch/set/contract.test.lua")"
+sed -i 's/same(got.decision, "refuse")/same(got.decision, "accept")/' "$scratch/set/contract.test.lua"
+! "$program" policy test "$scratch/set" > "$scratch/tested" || fail "the saved tests test nothing"
+repl 1 arbiter -e 'policy.try("contract.offer")' -e "\\save-test $scratch/set/contract.test.lua"
+says "$err" EEXIST
+repl 1 arbiter -e 'policy.try("no.hook")'
+repl 1 arbiter -e '\save-test x.test.lua'
+
 step "a node goes on, whatever is evaluated"
 for source in 'while true do end' 'while true do pcall(function() while true do end end) end' \
     'local x = "a" while true do x = x end'; do

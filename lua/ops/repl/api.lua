@@ -2,7 +2,8 @@
 -- stubs for language servers, and the manual. `spaces` run on the node; `session` are the names
 -- that the REPL itself has, `commands` those that begin with a backslash.
 -- A call: {name, level, roles, args, gives, doc, example}. `level` is read unless it is said;
--- `roles` nil is every kind of node. An argument: {name, type, doc, optional}; types that are ids
+-- `roles` nil is every kind of node; `here` calls run in the process of `ww repl`.
+-- An argument: {name, type, doc, optional}; types that are ids
 -- (contract, peer, network, hook, key, metric) are completed from what the node has. `gives` names
 -- the result's fields, for completion.
 local M = {}
@@ -125,6 +126,14 @@ M.spaces = {
         { name = "hooks", doc = "Calls, faults, fallbacks and instructions of each hook.",
             gives = { "hook", "calls", "faults", "fallbacks", "instructions" },
             example = "policy.hooks()" },
+        { name = "try", here = true,
+            doc = "What a hook decides with the node's policy files as they are now, which may be "
+                .. "others than those in force. Runs beside the node. An input has fields over the "
+                .. "hook's sample.",
+            args = { { name = "hook", type = "hook", doc = "such as \"contract.offer\"" },
+                { name = "input", type = "any", optional = true, doc = "a table" } },
+            gives = { "decision", "reason", "bytes", "price_ppm", "order" },
+            example = "policy.try(\"contract.offer\", { bytes = 5 * GiB })" },
     } },
     { name = "market", doc = "Prices and rates.", calls = {
         { name = "stat", roles = ARBITER, doc = "The market stat in force.",
@@ -194,6 +203,9 @@ M.commands = {
     { name = "\\read", usage = "\\read", doc = "Back to reading only." },
     { name = "\\watch", usage = "\\watch SECONDS EXPR",
         doc = "Evaluates again and again until Ctrl-C." },
+    { name = "\\save-test", usage = "\\save-test FILE",
+        doc = "Writes what this session has asked of policy.try, and what was decided, as a test "
+            .. "file of a policy set." },
     { name = "\\quit", usage = "\\quit", doc = "Ends the session, as Ctrl-D does." },
 }
 

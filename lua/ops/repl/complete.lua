@@ -111,7 +111,7 @@ local function names(shell)
 end
 
 local function candidates(shell, left)
-    local prefix = left:match("^%s*(\\%a*)$")
+    local prefix = left:match("^%s*(\\[%a%-]*)$")
     if prefix then
         local found = {}
         for _, entry in ipairs(api.commands) do
