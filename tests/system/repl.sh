@@ -48,6 +48,11 @@ gives arbiter 'market.providers()[1].node == peers.list()[1].peer or market.prov
 gives arbiter 'wallets.list{network = "alicenet"}[1].name' '"alicenet"'
 gives client 'wallets.mine().name, select(2, pcall(peers.get, 1)).code' $'"alicenet"\n"EINVAL"'
 
+[[ $(call arbiter repl.ids '{"kind":"network","prefix":"al"}') == '{"ids":["alicenet"]}' ]] || fail "networks are not completed"
+for kind in contract peer hook metric key; do
+    call client repl.ids "{\"kind\":\"$kind\"}" | jq -e '.ids | length > 0' > /dev/null || fail "no $kind is completed"
+done
+
 step "JSON, files, pipes, and what goes wrong"
 repl 0 arbiter --json -e 'contracts.list()' -e '{}, "x"'
 jq -s -e 'length == 3 and .[0].version == 1 and (.[0].value | length) > 0 and .[2].value == "x"' "$out" > /dev/null ||
