@@ -34,9 +34,9 @@ function node.stop() end
 --- Contracts that are open here, and how others ended.
 contracts = {}
 
---- Open and disputed contracts; at most 1,000 are looked at.
+--- Open and disputed contracts; at most 500 are looked at.
 ---@param state string? only those in this state
----@param limit number? at most so many, 100 by default, 1,000 at most
+---@param limit number? at most so many, 100 by default, 500 at most
 ---@return any
 function contracts.list(state, limit) end
 
@@ -46,12 +46,12 @@ function contracts.list(state, limit) end
 function contracts.get(id) end
 
 --- Contracts that have ended, the latest first.
----@param limit number? at most so many, 100 by default, 1,000 at most
+---@param limit number? at most so many, 100 by default, 500 at most
 ---@return any
 function contracts.history(limit) end
 
 --- Disputes that wait for a verdict.
----@param limit number? at most so many, 100 by default, 1,000 at most
+---@param limit number? at most so many, 100 by default, 500 at most
 ---@return any
 function contracts.disputes(limit) end
 
@@ -63,7 +63,7 @@ function contracts.finish() end
 peers = {}
 
 --- Connected nodes.
----@param limit number? at most so many, 100 by default, 1,000 at most
+---@param limit number? at most so many, 100 by default, 500 at most
 ---@return any
 function peers.list(limit) end
 
@@ -81,7 +81,7 @@ function peers.drop(key) end
 paths = {}
 
 --- The path of each connection.
----@param limit number? at most so many, 100 by default, 1,000 at most
+---@param limit number? at most so many, 100 by default, 500 at most
 ---@return any
 function paths.list(limit) end
 
@@ -113,7 +113,7 @@ wallets = {}
 
 --- Wallets, with their networks' names.
 ---@param network string? a network's name or id
----@param limit number? at most so many, 100 by default, 1,000 at most
+---@param limit number? at most so many, 100 by default, 500 at most
 ---@return any
 function wallets.list(network, limit) end
 

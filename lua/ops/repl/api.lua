@@ -17,7 +17,7 @@ local ARBITER = { "arbiter" }
 local CONTRACT = { name = "id", type = "contract", doc = "the contract's id: 32 hex digits" }
 local PEER = { name = "key", type = "peer", doc = "a node's id: 52 letters and digits" }
 local LIMIT = { name = "limit", type = "number", optional = true,
-    doc = "at most so many, 100 by default, 1,000 at most" }
+    doc = "at most so many, 100 by default, 500 at most" }
 
 M.spaces = {
     { name = "node", doc = "The node itself.", calls = {
@@ -40,7 +40,7 @@ M.spaces = {
             example = "node.stop()" },
     } },
     { name = "contracts", doc = "Contracts that are open here, and how others ended.", calls = {
-        { name = "list", doc = "Open and disputed contracts; at most 1,000 are looked at.",
+        { name = "list", doc = "Open and disputed contracts; at most 500 are looked at.",
             args = { { name = "state", type = "text", optional = true,
                 doc = "only those in this state" }, LIMIT },
             gives = { "contract", "state", "peer", "client", "provider", "bytes", "bytes_up",

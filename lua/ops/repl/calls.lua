@@ -4,7 +4,7 @@
 local live = require("ops.repl.live")
 local trace = require("ops.repl.trace")
 
-local LIMIT, LIMIT_MAX = 100, 1000
+local LIMIT, LIMIT_MAX = 100, 500
 local IDS_MAX = 200 -- for a completion: more can't be looked through
 
 local M = {}
