@@ -33,4 +33,5 @@ files["tests/system/policies"] = { std = "policy" }
 files["policies/**/*.test.lua"] = { std = "policy+policy_test" }
 files["lua/policy"] = { std = "policy" }
 files["lua/testkit"] = { std = "policy" }
+files["lua/meta"] = { ignore = { "111", "212", "631" } } -- declarations for editors, never run
 exclude_files = { "build/**", "tests/fuzz/corpus/**", "lua/vendor/**" }

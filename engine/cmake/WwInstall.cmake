@@ -24,4 +24,6 @@ install(FILES ${completions}/ww.fish
 install(FILES README.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} PATTERN man EXCLUDE)
 # To begin one's own set with: what is built in.
-install(DIRECTORY policies/default DESTINATION ${CMAKE_INSTALL_DOCDIR}/policies)
+install(DIRECTORY lua/meta DESTINATION ${CMAKE_INSTALL_DATADIR}/ww)
+install(DIRECTORY policies/default policies/strict policies/generous
+  DESTINATION ${CMAKE_INSTALL_DOCDIR}/policies)

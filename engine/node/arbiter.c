@@ -481,6 +481,4 @@ void arbiter_close_books(struct arbiter *arbiter)
     if (arbiter->store)
         ww_store_close(arbiter->store);
     arbiter->store = NULL;
-    ww_policy_set_release(arbiter->policies);
-    arbiter->policies = NULL;
 }

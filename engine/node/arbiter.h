@@ -14,10 +14,10 @@
 #include "ww/ledger.h"
 #include "ww/market.h"
 #include "ww/ops.h"
-#include "ww/policy.h"
 #include "ww/store.h"
 
 #include "node.h"
+#include "policies.h"
 
 /* Of one listing: as JSON they fit into one WebSocket message. */
 #define ARBITER_LIST_MAX 128
@@ -65,7 +65,7 @@ struct arbiter {
     struct ww_store *store;
     struct ww_committer *committer;
     struct ww_ledger *ledger;
-    struct ww_policy_set *policies;
+    struct node_policies policies;
     struct ww_timer *tick;
     struct ww_timer *tell_refused;    /* at the end of a turn: those of `refused` */
     struct ww_pool *pool;             /* for signatures */

@@ -61,12 +61,13 @@ static int bound_start(void *context, struct ww_call *call)
     if (!rc)
         rc = read_market(call, &arbiter->configured);
     if (!rc)
-        rc = node_load_policies(call, &arbiter->policies);
+        rc = node_policies_start(&arbiter->policies, call, NODE_JOURNAL_NO_IDENTITIES);
     if (rc)
         return rc;
     rc = arbiter_open(arbiter, state, why, sizeof(why));
     if (rc) {
         arbiter_close_books(arbiter);
+        node_policies_stop(&arbiter->policies);
         if (why[0])
             ww_call_reason(call, "%s", why);
     }
@@ -204,7 +205,7 @@ static int bound_status(void *context, struct ww_call *call)
     ww_call_put_u64(call, "forgiven_total", arbiter->forgiven_count);
     ww_call_put_u64(call, "proofs_pending", ww_pool_pending(arbiter->pool));
     ww_call_put_u64(call, "commits_pending", ww_committer_pending(arbiter->committer));
-    node_put_policies(call, arbiter->policies);
+    node_policies_put(&arbiter->policies, call);
     return 0;
 }
 
@@ -326,6 +327,8 @@ int arbiter_bind(struct ww_ops *ops, struct arbiter **out)
     arbiter->ops = ops;
     arbiter->loop = ww_ops_loop(ops);
     int rc = ww_ops_bind(ops, "arbiter", functions, WW_ARRAY_COUNT(functions), arbiter);
+    if (!rc)
+        rc = node_policies_bind(&arbiter->policies, ops, "arbiter");
     if (rc) {
         ww_free(arbiter);
         return rc;
@@ -339,5 +342,6 @@ void arbiter_destroy(struct arbiter *arbiter)
     if (!arbiter)
         return;
     arbiter_close_books(arbiter);
+    node_policies_stop(&arbiter->policies);
     ww_free(arbiter);
 }

@@ -137,8 +137,7 @@ static int admit(struct arbiter *arbiter, struct ww_call *call, struct ww_contra
     struct ww_policy_report report;
 
     arbiter_policy_context(arbiter, &context);
-    ww_policy_call(arbiter->policies, WW_HOOK_CONTRACT_OFFER, request, &context, &decision,
-                   &report);
+    node_decide(&arbiter->policies, WW_HOOK_CONTRACT_OFFER, request, &context, &decision, &report);
     if (decision.decision != WW_HOOK_ACCEPT) {
         arbiter->refused_count++;
         ww_call_reason(call, "%s", decision.reason);
@@ -523,7 +522,8 @@ int arbiter_party(void *context, struct ww_call *call)
     return 0;
 }
 
-static void put_listed(struct ww_call *call, const struct ww_contract *terms)
+/* Under which policies it was admitted is the operator's to know. */
+static void put_listed(struct ww_call *call, const struct ww_contract *terms, bool operator)
 {
     ww_call_begin(call, NULL, false);
     ww_call_put_id(call, "contract", &terms->id);
@@ -533,6 +533,8 @@ static void put_listed(struct ww_call *call, const struct ww_contract *terms)
     ww_call_put_u64(call, "bytes", terms->bytes);
     ww_call_put_u64(call, "price_ppm", terms->price_ppm);
     ww_call_put_u64(call, "expires_s", terms->expires_s);
+    if (operator)
+        ww_call_put_hash(call, "policy_generation", &terms->generation);
     ww_call_end(call);
 }
 
@@ -542,7 +544,7 @@ static int list_one(struct arbiter *arbiter, struct ww_call *call, const struct 
     const struct arbiter_contract *contract = arbiter_find(arbiter, id);
     ww_call_begin(call, "contracts", true);
     if (contract)
-        put_listed(call, &contract->terms);
+        put_listed(call, &contract->terms, true);
     ww_call_end(call);
     return 0;
 }
@@ -585,7 +587,7 @@ int arbiter_list(void *context, struct ww_call *call)
                 (!all && !ww_id_equal(&terms->client_network, &network) &&
                  !ww_id_equal(&terms->provider_network, &network)))
                 continue;
-            put_listed(call, terms);
+            put_listed(call, terms, all);
             count++;
         }
     }

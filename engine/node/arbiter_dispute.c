@@ -67,7 +67,7 @@ static enum ww_verdict ask(struct arbiter *arbiter, const struct ww_contract *te
     request.client.claim_bytes = claims.client;
     request.provider.claim_bytes = claims.provider;
     arbiter_policy_context(arbiter, &context);
-    ww_policy_call(arbiter->policies, WW_HOOK_DISPUTE_JUDGE, &request, &context, decision, NULL);
+    node_decide(&arbiter->policies, WW_HOOK_DISPUTE_JUDGE, &request, &context, decision, NULL);
     return (enum ww_verdict)decision->decision;
 }
 

@@ -161,7 +161,7 @@ int arbiter_market_update(struct arbiter *arbiter, bool *changed)
     to_values(&arbiter->configured, &request.configured);
     request.age_s = context.now_s > arbiter->stat.time_s ? context.now_s - arbiter->stat.time_s : 0;
     request.contracts_open = ww_ledger_contract_count(arbiter->ledger);
-    ww_policy_call(arbiter->policies, WW_HOOK_MARKET_STAT, &request, &context, &decision, NULL);
+    node_decide(&arbiter->policies, WW_HOOK_MARKET_STAT, &request, &context, &decision, NULL);
     if (decision.decision != WW_HOOK_CHANGE)
         return 0;
     struct ww_market_stat next = {
@@ -254,7 +254,7 @@ int arbiter_fund(struct arbiter *arbiter, const struct ww_id *network, uint64_t 
             ww_market_bytes(&arbiter->stat, balances[index].asset, balances[index].amount);
     }
     arbiter_policy_context(arbiter, &context);
-    ww_policy_call(arbiter->policies, WW_HOOK_MARKET_FUND, &request, &context, &decision, NULL);
+    node_decide(&arbiter->policies, WW_HOOK_MARKET_FUND, &request, &context, &decision, NULL);
     for (size_t index = 0; index < decision.order_count; index++)
         ordered[index] = balances[decision.order[index]];
     return ww_market_fund(&arbiter->stat, price, ordered, decision.order_count, parts, count);

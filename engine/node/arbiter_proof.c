@@ -194,7 +194,7 @@ static bool may_settle(struct arbiter *arbiter, const struct ww_contract *before
     fill_party(arbiter, &terms.client_network, &request.client);
     fill_party(arbiter, &terms.provider_network, &request.provider);
     arbiter_policy_context(arbiter, &context);
-    ww_policy_call(arbiter->policies, WW_HOOK_CONTRACT_CLOSE, &request, &context, &decision, NULL);
+    node_decide(&arbiter->policies, WW_HOOK_CONTRACT_CLOSE, &request, &context, &decision, NULL);
     return decision.decision == WW_HOOK_SETTLE;
 }
 

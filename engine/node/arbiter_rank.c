@@ -37,7 +37,7 @@ int arbiter_rank(void *context, struct ww_call *call)
     }
     if (!rc) {
         arbiter_policy_context(arbiter, &policy);
-        ww_policy_call(arbiter->policies, WW_HOOK_MATCH_RANK, request, &policy, decision, NULL);
+        node_decide(&arbiter->policies, WW_HOOK_MATCH_RANK, request, &policy, decision, NULL);
         ww_call_begin(call, "order", true);
         for (size_t index = 0; index < decision->order_count; index++)
             ww_call_put_text(call, NULL, request->providers[decision->order[index]].node_id);

@@ -75,6 +75,7 @@ static void stream_free(struct client_stream *stream)
         stream->client->waiting_count--;
     }
     leave_table(stream);
+    verdict_end(&stream->verdict);
     LIST_REMOVE(stream, link);
     ww_free(stream);
 }
@@ -220,10 +221,16 @@ static void proxy_request(void *arg, struct ww_proxy_connection *connection,
                           const struct ww_target *target)
 {
     struct client *client = arg;
+    struct verdict *verdict = NULL;
+    struct ww_dest dest;
     int rc = client_judge(client, target, WW_DEST_TCP);
-    struct client_stream *stream = rc ? NULL : ww_alloc(1, sizeof(*stream));
 
+    client_dest(target, WW_DEST_TCP, &dest);
+    if (!rc)
+        rc = verdict_ask(&client->edge, &dest, &verdict);
+    struct client_stream *stream = rc ? NULL : ww_alloc(1, sizeof(*stream));
     if (!stream) {
+        verdict_end(&verdict);
         client->refused_count++;
         ww_proxy_refuse(connection, rc ? rc : WW_ENOMEM);
         return;
@@ -231,6 +238,7 @@ static void proxy_request(void *arg, struct ww_proxy_connection *connection,
     stream->client = client;
     stream->connection = connection;
     stream->target = *target;
+    stream->verdict = verdict;
     stream->since_us = ww_loop_now_us(client->edge.loop);
     LIST_INSERT_HEAD(&client->streams, stream, link);
     ww_proxy_set_context(connection, stream);

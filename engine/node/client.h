@@ -22,6 +22,7 @@ struct client_stream {
     struct client_association *association; /* UDP */
     struct ww_target target;
     char target_text[WW_TARGET_TEXT_BYTES];
+    struct verdict *verdict; /* of the flow policy */
     uint64_t since_us;
     bool accepted, is_waiting;
 };

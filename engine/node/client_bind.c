@@ -206,8 +206,7 @@ static int bound_renew(void *context, struct ww_call *call)
     ww_call_u64(call, "rate_bytes_s", &request.rate_bytes_s);
     ww_call_u64(call, "balance_bytes", &request.balance_bytes);
     request.contracts_done = client->edge.contracts_ended;
-    ww_policy_call(client->edge.policies, WW_HOOK_CONTRACT_RENEW, &request, &policy, &decision,
-                   NULL);
+    node_decide(&client->edge.policies, WW_HOOK_CONTRACT_RENEW, &request, &policy, &decision, NULL);
     ww_call_put_bool(call, "ask", decision.decision == WW_HOOK_ASK);
     ww_call_put_u64(call, "bytes", decision.bytes);
     ww_call_put_text(call, "reason", decision.reason);
@@ -224,7 +223,7 @@ static int bound_choose_path(void *context, struct ww_call *call)
     ww_random_bytes(&policy.seed, sizeof(policy.seed));
     request.paths[0].kind = WW_HOOK_DIRECT; /* relays come with the extenders */
     ww_call_u64(call, "failures", &request.paths[0].failures);
-    ww_policy_call(client->edge.policies, WW_HOOK_PATH_CHOOSE, &request, &policy, &decision, NULL);
+    node_decide(&client->edge.policies, WW_HOOK_PATH_CHOOSE, &request, &policy, &decision, NULL);
     ww_call_put_text(call, "kind", ww_hook_word("path", decision.decision));
     ww_call_put_text(call, "reason", decision.reason);
     return 0;
@@ -388,6 +387,8 @@ int client_bind(struct ww_ops *ops, struct client **out)
         ww_timer_create(client->edge.loop, client_waiting_expired, client, &client->waiting_timer);
     if (!rc)
         rc = ww_ops_bind(ops, "client", functions, WW_ARRAY_COUNT(functions), client);
+    if (!rc)
+        rc = node_policies_bind(&client->edge.policies, ops, "client");
     if (rc) {
         ww_timer_destroy(client->waiting_timer);
         ww_free(client);

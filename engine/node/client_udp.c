@@ -14,6 +14,7 @@ void client_flow_free(struct client_stream *flow)
         HASH_DEL(table, flow);
         flow->conn->streams = table;
     }
+    verdict_end(&flow->verdict);
     LIST_REMOVE(flow, link);
     ww_free(flow);
 }
@@ -50,16 +51,21 @@ static struct client_stream *flow_open(struct client_association *association,
     struct client_stream *flow = ww_alloc(1, sizeof(*flow));
     if (!flow)
         return NULL;
+    client_dest(target, WW_DEST_UDP, &dest);
+    if (verdict_ask(&client->edge, &dest, &flow->verdict)) {
+        ww_free(flow);
+        return NULL;
+    }
     flow->client = client;
     flow->association = association;
     flow->target = *target;
     flow->conn = conn;
     snprintf(flow->target_text, sizeof(flow->target_text), "%s", text);
-    client_dest(target, WW_DEST_UDP, &dest);
     int rc = ww_transfer_stream_open(conn->transfer, &dest, &flow->pipe.stream_id);
     if (!rc && ((rc = client_declare(conn, &dest)) || (rc = flow_add(flow))))
         ww_transfer_stream_reset(conn->transfer, flow->pipe.stream_id, rc);
     if (rc) {
+        verdict_end(&flow->verdict);
         ww_free(flow);
         return NULL;
     }

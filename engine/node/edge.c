@@ -58,7 +58,9 @@ int edge_start(struct edge *edge, struct ww_call *call)
     if (!rc)
         rc = ww_call_text(call, "state", &state, NULL);
     if (!rc)
-        rc = node_load_policies(call, &edge->policies);
+        rc = node_policies_start(&edge->policies, call,
+                                 edge->role == WW_TRANSFER_PROVIDER ? NODE_JOURNAL_NO_DESTINATIONS
+                                                                    : NODE_JOURNAL_ALL);
     if (!rc && (rc = edge_state_open(edge, state)))
         ww_call_reason(call, "the state in %s can't be opened", state);
     if (!rc)
@@ -97,8 +99,8 @@ void edge_stop(struct edge *edge)
     edge->pool = NULL;
     edge_state_close(edge);
     edge_forget_notes(edge);
-    ww_policy_set_release(edge->policies);
-    edge->policies = NULL;
+    node_policies_stop(&edge->policies);
+    verdicts_clear(&edge->verdicts);
     ww_key_destroy(edge->key);
     edge->key = NULL;
     edge->started = false;
@@ -343,5 +345,6 @@ void edge_put_status(struct edge *edge, struct ww_call *call)
     put_conn(call, conn);
     ww_call_end(call);
     put_history(edge, call);
-    node_put_policies(call, edge->policies);
+    node_policies_put(&edge->policies, call);
+    ww_call_put_u64(call, "flows_denied", edge->verdicts.denied + edge->verdicts.limited);
 }

@@ -9,10 +9,11 @@
 
 #include "ww/crypto.h"
 #include "ww/ops.h"
-#include "ww/policy.h"
 #include "ww/store.h"
 
 #include "conn.h"
+#include "policies.h"
+#include "verdict.h"
 
 enum edge_event {
     EDGE_SIGNAL,  /* "signal" {peer, contract, text} */
@@ -66,7 +67,8 @@ struct edge {
     struct ww_hash node_id;
     uint8_t epoch[WW_EPOCH_SIZE];
     struct ww_net *net;
-    struct ww_policy_set *policies;
+    struct node_policies policies;
+    struct verdicts verdicts; /* of the flow policy */
     struct ww_store *store;
     struct ww_committer *committer;
     struct ww_pool *pool; /* for signatures */

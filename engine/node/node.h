@@ -13,11 +13,6 @@ int node_policy_sources(const char *set, struct ww_policy_sources *sources,
                         struct ww_policy_fault *fault);
 /* Binds ww.policy: what looks at sets without a node. */
 int policy_bind(struct ww_ops *ops);
-/* Reads {policies = FOLDER or nil}: the built-in default set, then the folder's files over it.
- * Tests are run; a set that doesn't hold is refused with file, line and reason. */
-int node_load_policies(struct ww_call *call, struct ww_policy_set **set);
-/* Fields policy_generation and policy_hooks (counters) of a status. */
-void node_put_policies(struct ww_call *call, const struct ww_policy_set *set);
 
 /* "127.0.0.1:1080", "[::1]:1080". WW_EINVAL, also for names. */
 int node_parse_listen(const char *text, struct ww_target *target);

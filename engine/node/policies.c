@@ -1,8 +1,13 @@
 /* Policies of a node: loading a set as the configuration says, and showing what it did. */
+#include "policies.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "node.h"
+#include "policy_candidate.h"
+
+#define PRUNE_US 60000000 /* how long what is too old may stay in memory, besides */
 
 #define BUILT_IN    "policies/"
 #define DEFAULT_SET BUILT_IN "default"
@@ -38,43 +43,168 @@ int node_policy_sources(const char *set, struct ww_policy_sources *sources,
     return rc;
 }
 
-int node_load_policies(struct ww_call *call, struct ww_policy_set **set)
+static void say_fault(struct ww_call *call, const struct ww_policy_fault *fault, const char *folder)
 {
-    struct ww_policy_sources sources;
+    char text[WW_CALL_REASON_SIZE];
+
+    policy_fault_text(fault, folder, text, sizeof(text));
+    if (text[0])
+        ww_call_reason(call, "%s", text);
+}
+
+/* Event "policy": the node has changed its generation by itself. */
+static void tell_gave_up(void *arg)
+{
+    struct node_policies *policies = arg;
+    struct ww_call call;
+
+    ww_ops_begin(policies->ops, &call);
+    ww_call_put_u64(&call, "failed", policies->gave_up.bad.number);
+    ww_call_put_u64(&call, "number", policies->gave_up.now.number);
+    ww_call_put_hash(&call, "hash", &policies->gave_up.now.hash);
+    ww_ops_emit(&call, "policy");
+}
+
+/* From within a decision, so Lua is told in the loop's next turn. */
+static void gave_up(void *arg, const struct ww_policy_generation *bad,
+                    const struct ww_policy_generation *now)
+{
+    struct node_policies *policies = arg;
+
+    policies->gave_up.bad = *bad;
+    policies->gave_up.now = *now;
+    ww_timer_start(policies->tell, 0);
+}
+
+static void prune(void *arg)
+{
+    struct node_policies *policies = arg;
+
+    ww_policy_journal_prune(ww_policy_live_journal(policies->live), ww_clock_wall_ms() / 1000);
+    ww_timer_start(policies->prune, PRUNE_US);
+}
+
+static int start_journal(struct node_policies *policies, struct ww_call *call,
+                         enum node_journal_keeps keeps)
+{
+    struct ww_policy_journal_options options = {.pseudonyms = keeps == NODE_JOURNAL_NO_IDENTITIES};
+    struct ww_policy_journal *journal = NULL;
+    uint64_t mib = 0, hours = 0;
+
+    ww_call_u64(call, "journal_mib", &mib);
+    ww_call_u64(call, "journal_hours", &hours);
+    if (mib == 0 || hours == 0)
+        return 0;
+    if (mib > WW_POLICY_JOURNAL_MIB_MAX || hours > WW_POLICY_JOURNAL_HOURS_MAX)
+        return WW_ECONFIG;
+    if (keeps == NODE_JOURNAL_NO_DESTINATIONS)
+        options.leave_out = 1ULL << WW_HOOK_FLOW_VERDICT;
+    options.bytes_max = (size_t)mib << 20;
+    options.age_s_max = hours * 3600;
+    int rc = ww_timer_create(policies->loop, prune, policies, &policies->prune);
+    if (!rc)
+        rc = ww_policy_journal_create(&options, &journal);
+    if (rc)
+        return rc;
+    ww_policy_live_keep(policies->live, journal);
+    ww_timer_start(policies->prune, PRUNE_US);
+    return 0;
+}
+
+int node_policies_start(struct node_policies *policies, struct ww_call *call,
+                        enum node_journal_keeps keeps)
+{
+    struct ww_policy_set *set = NULL;
     struct ww_policy_fault fault = {0};
     const char *folder = NULL;
+    int rc = ww_call_text(call, "policies", &folder, NULL);
 
-    ww_call_text(call, "policies", &folder, NULL);
-    int rc = node_policy_sources(folder, &sources, &fault);
+    if (rc && rc != WW_ENOTFOUND)
+        return rc;
+    ww_call_reason(call, "%s", "");
+    atomic_store(&policies->stopping, false);
+    policies->folder = folder ? ww_strdup(folder) : NULL;
+    rc = folder && !policies->folder ? WW_ENOMEM : policy_load(folder, &set, &fault);
+    if (rc)
+        say_fault(call, &fault, folder);
     if (!rc)
-        rc = ww_policy_set_create(&sources, NULL, set, &fault);
-    ww_policy_sources_deinit(&sources);
-    if (rc && fault.line)
-        ww_call_reason(call, "%s:%u: %s", fault.file, fault.line, fault.message);
-    else if (rc && fault.message[0])
-        ww_call_reason(call, "%s%s%s", fault.file, fault.file[0] ? ": " : "", fault.message);
-    else if (rc && folder)
-        ww_call_reason(call, "policies in %s", folder);
+        rc = ww_pool_create(policies->loop, 1, POLICY_JOBS_MAX, &policies->pool);
+    if (!rc)
+        rc = ww_timer_create(policies->loop, tell_gave_up, policies, &policies->tell);
+    if (!rc)
+        rc = ww_policy_live_create(set, gave_up, policies, &policies->live);
+    if (!rc)
+        set = NULL;
+    if (!rc)
+        rc = start_journal(policies, call, keeps);
+    if (rc) {
+        ww_policy_set_release(set);
+        node_policies_stop(policies);
+    }
     return rc;
 }
 
-void node_put_policies(struct ww_call *call, const struct ww_policy_set *set)
+void node_policies_stop(struct node_policies *policies)
 {
-    if (!set)
+    atomic_store(&policies->stopping, true);
+    ww_pool_destroy(policies->pool);
+    policies->pool = NULL;
+    ww_timer_destroy(policies->prune);
+    policies->prune = NULL;
+    ww_timer_destroy(policies->tell);
+    policies->tell = NULL;
+    ww_policy_live_destroy(policies->live);
+    policies->live = NULL;
+    ww_free(policies->folder);
+    policies->folder = NULL;
+}
+
+int node_decide(struct node_policies *policies, enum ww_hook hook, const void *input,
+                const struct ww_policy_context *context, void *result,
+                struct ww_policy_report *report)
+{
+    return ww_policy_live_call(policies->live, hook, input, context, result, report);
+}
+
+static void put_journal(const struct ww_policy_live *live, struct ww_call *call)
+{
+    struct ww_policy_journal *journal = ww_policy_live_journal(live);
+    struct ww_policy_journal_counters counters;
+
+    if (!journal)
         return;
-    ww_call_put_hash(call, "policy_generation", ww_policy_set_generation(set));
+    ww_policy_journal_counters(journal, &counters);
+    ww_call_begin(call, "policy_journal", false);
+    ww_call_put_u64(call, "records", counters.records);
+    ww_call_put_u64(call, "bytes", counters.bytes);
+    ww_call_put_u64(call, "lost", counters.lost);
+    ww_call_end(call);
+}
+
+void node_policies_put(struct node_policies *policies, struct ww_call *call)
+{
+    struct ww_policy_generation generation;
+
+    if (!policies->live)
+        return;
+    ww_policy_live_current(policies->live, &generation);
+    ww_call_put_hash(call, "policy_generation", &generation.hash);
+    ww_call_put_u64(call, "policy_number", generation.number);
+    put_journal(policies->live, call);
     ww_call_begin(call, "policy_hooks", true);
     for (int hook = 0; hook < WW_HOOK_COUNT; hook++) {
         struct ww_policy_counters counters;
-        ww_policy_set_counters(set, (enum ww_hook)hook, &counters);
+        uint64_t faults = 0;
+
+        ww_policy_live_counters(policies->live, (enum ww_hook)hook, &counters);
         ww_call_begin(call, NULL, false);
         ww_call_put_text(call, "hook", ww_hook_name((enum ww_hook)hook));
         ww_call_put_u64(call, "calls", counters.calls);
         ww_call_put_u64(call, "fallbacks", counters.fallbacks);
-        uint64_t faults = 0;
         for (int kind = 0; kind < WW_POLICY_KINDS; kind++)
             faults += counters.faults[kind];
         ww_call_put_u64(call, "faults", faults);
+        ww_call_put_u64(call, "repeated", counters.repeated);
         ww_call_put_u64(call, "instructions", counters.instructions);
         ww_call_end(call);
     }

@@ -58,6 +58,7 @@ static struct provider_stream *find(struct conn *conn, uint64_t stream_id)
 
 static void stream_free(struct provider_stream *stream)
 {
+    verdict_end(&stream->verdict);
     if (stream->conn) {
         struct provider_stream *table = stream->conn->streams;
         HASH_DEL(table, stream);
@@ -258,6 +259,8 @@ void provider_stream_opened(void *arg, uint64_t stream_id, const struct ww_dest 
         conn->streams = table;
         rc = provider_owe(conn, dest, stream->digest);
     }
+    if (!rc)
+        rc = verdict_ask(&provider->edge, dest, &stream->verdict);
     if (!rc)
         rc = open_egress(provider, stream, dest);
     if (rc) {

@@ -13,6 +13,7 @@ struct provider_stream {
     struct conn *conn;                /* NULL after the connection has gone */
     struct pipe pipe;                 /* TCP; pipe.stream_id for both */
     struct ww_egress_flow *flow;      /* UDP; NULL for TCP */
+    struct verdict *verdict;          /* of the flow policy */
     bool is_flow;
     uint8_t digest[DECLARED_DIGEST]; /* of its destination */
 };

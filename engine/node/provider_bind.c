@@ -75,8 +75,8 @@ static int bound_accept(void *context, struct ww_call *call)
     request.relation = strcmp(relation, "own") == 0      ? WW_HOOK_RELATION_OWN
                        : strcmp(relation, "friend") == 0 ? WW_HOOK_RELATION_FRIEND
                                                          : WW_HOOK_RELATION_PUBLIC;
-    ww_policy_call(provider->edge.policies, WW_HOOK_CONTRACT_ACCEPT, &request, &policy, &decision,
-                   NULL);
+    node_decide(&provider->edge.policies, WW_HOOK_CONTRACT_ACCEPT, &request, &policy, &decision,
+                NULL);
     bool accept = decision.decision == WW_HOOK_ACCEPT && !provider->stopping &&
                   request.open_contracts < provider->max_contracts;
     ww_call_put_bool(call, "accept", accept);
@@ -259,6 +259,8 @@ int provider_bind(struct ww_ops *ops, struct provider **out)
     int rc = ww_timer_create(provider->edge.loop, provider_check_times, provider, &provider->clock);
     if (!rc)
         rc = ww_ops_bind(ops, "provider", functions, WW_ARRAY_COUNT(functions), provider);
+    if (!rc)
+        rc = node_policies_bind(&provider->edge.policies, ops, "provider");
     if (rc) {
         ww_timer_destroy(provider->clock);
         ww_free(provider);

@@ -1,7 +1,8 @@
 /* ww.fs: the few file operations that trusted Lua needs.
  *
- * read(path) , write(path, text, mode) (atomic: temporary file, sync, rename), mkdir(path, mode)
- * with parents, exists(path), remove(path) of a file, remove_tree(path), list(path), is_dir(path),
+ * read(path) , write(path, text, mode) (atomic: temporary file, sync, rename), append(path, text)
+ * (mode 0600, not synced: for logs), watch(path, fn) (bind_watch.c), mkdir(path, mode) with
+ * parents, exists(path), remove(path) of a file, remove_tree(path), list(path), is_dir(path),
  * mode(path) -> permission bits, temp_dir(prefix). Each gives nil and an error table on failure.
  */
 #include <dirent.h>
@@ -87,6 +88,22 @@ static int fs_write(lua_State *lua)
         errno = saved;
         return fail(lua, "write", path);
     }
+    lua_pushboolean(lua, 1);
+    return 1;
+}
+
+static int fs_append(lua_State *lua)
+{
+    const char *path = luaL_checkstring(lua, 1);
+    size_t size = 0;
+    const char *text = luaL_checklstring(lua, 2, &size);
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+    if (fd < 0)
+        return fail(lua, "append to", path);
+    ssize_t written = write(fd, text, size);
+    if (close(fd) || written != (ssize_t)size)
+        return fail(lua, "append to", path);
     lua_pushboolean(lua, 1);
     return 1;
 }
@@ -196,19 +213,15 @@ static int fs_temp_dir(lua_State *lua)
 void ww_ops_open_fs(lua_State *lua)
 {
     static const luaL_Reg functions[] = {
-        {"read", fs_read},
-        {"write", fs_write},
-        {"mkdir", fs_mkdir},
-        {"exists", fs_exists},
-        {"is_dir", fs_is_dir},
-        {"remove", fs_remove},
-        {"remove_tree", fs_remove_tree},
-        {"list", fs_list},
-        {"temp_dir", fs_temp_dir},
-        {"mode", fs_mode},
-        {NULL, NULL},
+        {"read", fs_read},     {"write", fs_write},
+        {"append", fs_append}, {"mkdir", fs_mkdir},
+        {"exists", fs_exists}, {"is_dir", fs_is_dir},
+        {"remove", fs_remove}, {"remove_tree", fs_remove_tree},
+        {"list", fs_list},     {"temp_dir", fs_temp_dir},
+        {"mode", fs_mode},     {NULL, NULL},
     };
     lua_newtable(lua);
     luaL_register(lua, NULL, functions);
+    ww_ops_add_watch(lua);
     lua_setfield(lua, -2, "fs");
 }

@@ -53,7 +53,11 @@ static int bind_protected(lua_State *lua)
 {
     const struct bind_request *request = lua_touserdata(lua, 1);
     lua_getglobal(lua, "ww");
-    lua_newtable(lua);
+    lua_getfield(lua, -1, request->space);
+    if (lua_isnil(lua, -1)) {
+        lua_pop(lua, 1);
+        lua_newtable(lua);
+    }
     for (size_t index = 0; index < request->count; index++) {
         struct bound *bound = lua_newuserdata(lua, sizeof(*bound));
         bound->fn = request->functions[index].fn;

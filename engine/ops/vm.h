@@ -55,6 +55,8 @@ void ww_ops_open_http(lua_State *lua);
 void ww_ops_open_http_client(lua_State *lua);
 void ww_ops_open_crypto(lua_State *lua);
 void ww_ops_open_fs(lua_State *lua);
+/* Adds `watch` to the table on the stack. */
+void ww_ops_add_watch(lua_State *lua);
 void ww_ops_open_ledger(lua_State *lua);
 /* Adds to the table on the stack what is done to books at rest. */
 void ww_ops_add_ledger_files(lua_State *lua);

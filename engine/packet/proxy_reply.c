@@ -32,6 +32,7 @@ unsigned ww_proxy_socks_code(int code)
 {
     switch (code) {
     case WW_EDESTINATION:
+    case WW_EDENIED:
     case WW_EPERM:
     case WW_EREFUSED:
     case WW_EDECLINED:

@@ -229,6 +229,109 @@ static void path_fallback(const void *input, void *result)
     decision->decision = best ? best->kind : WW_HOOK_DIRECT;
 }
 
+/* --- validation, leases, payouts, extenders ------------------------------------------------ */
+
+static void score_prepare(const void *input, void *result)
+{
+    ((struct ww_hook_score_decision *)result)->score_ppm =
+        ((const struct ww_hook_score_request *)input)->last_ppm;
+}
+
+static void score_fallback(const void *input, void *result)
+{
+    score_prepare(input, result);
+    ((struct ww_hook_score_decision *)result)->decision = WW_HOOK_KEEP;
+}
+
+static bool probe_check(const void *input, const void *result, char *why, size_t why_size)
+{
+    if (((const struct ww_hook_probe_decision *)result)->order_count >
+        ((const struct ww_hook_probe_request *)input)->checks)
+        return refuse(why, why_size, "order: more than this round pays for");
+    return true;
+}
+
+/* Equals keep the order of the request. */
+static void probe_fallback(const void *input, void *result)
+{
+    const struct ww_hook_probe_request *request = input;
+    struct ww_hook_probe_decision *decision = result;
+
+    for (uint32_t index = 0; index < request->providers_count; index++) {
+        uint32_t place = index;
+
+        while (place > 0 && request->providers[decision->order[place - 1]].unchecked_s <
+                                request->providers[index].unchecked_s) {
+            decision->order[place] = decision->order[place - 1];
+            place--;
+        }
+        decision->order[place] = index;
+    }
+    decision->order_count = (uint32_t)WW_MIN(request->providers_count, request->checks);
+}
+
+static void settle_fallback(const void *input, void *result)
+{
+    struct ww_hook_settle_decision *decision = result;
+
+    (void)input;
+    decision->decision = WW_HOOK_HOLD;
+    snprintf(decision->reason, sizeof(decision->reason), "no policy decided");
+}
+
+static void plan_fallback(const void *input, void *result)
+{
+    struct ww_hook_plan_decision *decision = result;
+
+    (void)input;
+    decision->order_count = 0;
+    snprintf(decision->reason, sizeof(decision->reason), "no policy decided");
+}
+
+static bool share_check(const void *input, const void *result, char *why, size_t why_size)
+{
+    const struct ww_hook_share_request *request = input;
+    const struct ww_hook_share_decision *decision = result;
+
+    if (decision->share_ppm > request->asked_ppm)
+        return refuse(why, why_size, "share_ppm: more than is asked for");
+    if (decision->share_ppm > 0 && request->relation == WW_HOOK_RELATION_OWN)
+        return refuse(why, why_size, "share_ppm: an extender of the client's own network gets 0");
+    if (decision->share_ppm > 0 && decision->decision == WW_HOOK_REFUSE)
+        return refuse(why, why_size, "share_ppm: a refused share is 0");
+    return true;
+}
+
+static void share_fallback(const void *input, void *result)
+{
+    (void)input;
+    ((struct ww_hook_share_decision *)result)->decision = WW_HOOK_REFUSE;
+}
+
+/* --- flow ---------------------------------------------------------------------------------- */
+
+static void flow_prepare(const void *input, void *result)
+{
+    struct ww_hook_flow_decision *decision = result;
+
+    (void)input;
+    decision->max_flows = 16;
+    decision->seconds = 60;
+}
+
+/* A provider answers for what goes out of its address; a client only for itself. Asked again soon:
+ * the policy may be mended meanwhile. */
+static void flow_fallback(const void *input, void *result)
+{
+    const struct ww_hook_flow_request *request = input;
+    struct ww_hook_flow_decision *decision = result;
+
+    flow_prepare(input, result);
+    decision->decision = request->side == WW_HOOK_AT_CLIENT ? WW_HOOK_ALLOW : WW_HOOK_DENY;
+    decision->seconds = 1;
+    snprintf(decision->reason, sizeof(decision->reason), "no policy decided");
+}
+
 /* --- table -------------------------------------------------------------------------------- */
 
 static void prepare_nothing(const void *input, void *result)
@@ -265,6 +368,18 @@ static const struct answers answers[WW_HOOK_COUNT] = {
                             rank_fallback},
     [WW_HOOK_PATH_CHOOSE] = {sizeof(struct ww_hook_path_decision), prepare_nothing, path_check,
                              path_fallback},
+    [WW_HOOK_VALIDATION_SCORE] = {sizeof(struct ww_hook_score_decision), score_prepare,
+                                  check_nothing, score_fallback},
+    [WW_HOOK_VALIDATION_PROBE] = {sizeof(struct ww_hook_probe_decision), prepare_nothing,
+                                  probe_check, probe_fallback},
+    [WW_HOOK_LEASE_SETTLE] = {sizeof(struct ww_hook_settle_decision), prepare_nothing,
+                              check_nothing, settle_fallback},
+    [WW_HOOK_PAYOUT_PLAN] = {sizeof(struct ww_hook_plan_decision), prepare_nothing, check_nothing,
+                             plan_fallback},
+    [WW_HOOK_EXTENDER_SHARE] = {sizeof(struct ww_hook_share_decision), prepare_nothing, share_check,
+                                share_fallback},
+    [WW_HOOK_FLOW_VERDICT] = {sizeof(struct ww_hook_flow_decision), flow_prepare, check_nothing,
+                              flow_fallback},
 };
 
 void ww_policy_answer_prepare(enum ww_hook hook, const void *input, void *result)

@@ -1,7 +1,7 @@
 /* Looking at a set without a node: every fault that it has, not only the first, and what one hook
  * says to one input. Counts are exact here, and each decision is repeated in a fresh VM.
  *
- * Nothing here is for a node's main loop: a check takes as long as it takes, a second at worst.
+ * Nothing here is for a node's main loop: a check takes as long as it takes.
  */
 #include <stdio.h>
 #include <string.h>

@@ -53,7 +53,7 @@ struct ww_policy_hook {
     const char *name;     /* "contract.offer" */
     const char *file;     /* "contract" */
     const char *function; /* "offer" */
-    enum ww_hook_side side;
+    enum ww_hook_where side;
     uint64_t budget;
     const struct ww_policy_struct *(*input)(void);
     const struct ww_policy_struct *(*result)(void);

@@ -117,10 +117,26 @@ static void count(struct ww_policy_meter *meter, uint64_t instructions)
         hit(meter, WW_EPOLICY_BUDGET, "more instructions than the hook's budget");
 }
 
+/* The hook's own function only: where it returns is the rule that decided. */
+static void note_line(struct ww_policy_meter *meter, lua_State *lua, lua_Debug *where)
+{
+    unsigned line = (unsigned)where->currentline;
+
+    if (!lua_getinfo(lua, "f", where))
+        return;
+    if (lua_topointer(lua, -1) == meter->function)
+        meter->line = line;
+    lua_pop(lua, 1);
+}
+
 static void on_count(lua_State *lua, lua_Debug *where)
 {
     struct ww_policy_meter *meter = ww_policy_meter_of(lua);
 
+    if (where->event == LUA_HOOKLINE) {
+        note_line(meter, lua, where);
+        return;
+    }
     count(meter, meter->interval);
     if (!meter->fault && meter->instructions - meter->looked >= WW_POLICY_HOOK_INTERVAL) {
         meter->looked = meter->instructions;
@@ -155,7 +171,9 @@ void ww_policy_meter_start(struct ww_policy_meter *meter, lua_State *lua, uint64
     meter->cpu_start_us = 0;
     meter->fault = 0;
     meter->what = "";
-    lua_sethook(lua, on_count, LUA_MASKCOUNT, (int)meter->interval);
+    meter->line = 0;
+    lua_sethook(lua, on_count, LUA_MASKCOUNT | (meter->trace ? LUA_MASKLINE : 0),
+                (int)meter->interval);
 }
 
 void ww_policy_meter_stop(struct ww_policy_meter *meter, lua_State *lua)

@@ -28,6 +28,9 @@ struct ww_policy_meter {
     int fault;             /* WW_EPOLICY_BUDGET or _MEMORY once hit, sticky */
     const char *what;      /* the sentence for it */
     struct ww_prng prng;   /* of ctx.random */
+    bool trace;            /* note the last line of `function` that ran */
+    const void *function;  /* as lua_topointer has it */
+    unsigned line;
 };
 
 /* Takes the VM's allocator over. */

@@ -177,6 +177,7 @@ static void write_hook(const struct ww_policy_hook *hook, struct ww_buf *out)
         [WW_HOOK_SIDE_ARBITER] = "arbiter",
         [WW_HOOK_SIDE_PROVIDER] = "provider",
         [WW_HOOK_SIDE_CLIENT] = "client",
+        [WW_HOOK_SIDE_EDGE] = "provider and the client",
     };
 
     ww_buf_printf(out,

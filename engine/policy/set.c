@@ -31,8 +31,6 @@ struct ww_policy_set {
     union ww_hook_any again; /* a repeated decision */
 };
 
-#define IMPURE_MESSAGE "the decision came out differently when it was asked for again"
-
 /* --- making ------------------------------------------------------------------------------- */
 
 static bool has_file(const struct ww_policy_set *set, const char *file)
@@ -161,6 +159,17 @@ const struct ww_hash *ww_policy_set_generation(const struct ww_policy_set *set)
     return &set->generation;
 }
 
+const struct ww_policy_sources *ww_policy_set_sources(const struct ww_policy_set *set)
+{
+    return &set->sources;
+}
+
+void ww_policy_set_rest(struct ww_policy_set *set)
+{
+    ww_policy_vm_destroy(set->vm);
+    set->vm = NULL;
+}
+
 size_t ww_policy_set_test_count(const struct ww_policy_set *set)
 {
     return set->test_count;
@@ -196,6 +205,14 @@ static int decide(struct ww_policy_set *set, enum ww_hook hook, const void *inpu
     return rc;
 }
 
+static int blame_impure(enum ww_hook hook, struct ww_policy_fault *fault)
+{
+    ww_policy_fault_set(fault, WW_EPOLICY_IMPURE,
+                        "the decision came out differently when it was asked for again");
+    snprintf(fault->file, sizeof(fault->file), "%s.lua", ww_policy_hooks[hook].file);
+    return WW_EPOLICY_IMPURE;
+}
+
 /* Asks a fresh VM the same; it must decide the same. */
 static int repeat(struct ww_policy_set *set, enum ww_hook hook, const void *input,
                   const struct ww_policy_context *context, const void *result,
@@ -207,6 +224,7 @@ static int repeat(struct ww_policy_set *set, enum ww_hook hook, const void *inpu
 
     if (rc)
         return 0; /* nothing is known against the first answer */
+    set->counters[hook].repeated++;
     ww_policy_answer_prepare(hook, input, &set->again);
     rc = ww_policy_vm_decide(vm, hook, input, context, &set->again, &report->fault);
     if (rc == WW_EPOLICY_BUDGET || rc == WW_EPOLICY_MEMORY) {
@@ -215,10 +233,8 @@ static int repeat(struct ww_policy_set *set, enum ww_hook hook, const void *inpu
     }
     ww_policy_vm_destroy(set->vm); /* the fresh one takes its place: whatever was kept is gone */
     set->vm = vm;
-    if (rc || memcmp(result, &set->again, size) != 0) {
-        ww_policy_fault_set(&report->fault, WW_EPOLICY_IMPURE, IMPURE_MESSAGE);
-        return WW_EPOLICY_IMPURE;
-    }
+    if (rc || memcmp(result, &set->again, size) != 0)
+        return blame_impure(hook, &report->fault);
     return 0;
 }
 
@@ -326,10 +342,7 @@ static int decide_afresh(const struct ww_policy_set *set, struct trial *trial, u
             memcpy(trial->result, trial->again, size);
             trial->decided = true;
         } else if (rc || memcmp(trial->result, trial->again, size) != 0) {
-            rc = WW_EPOLICY_IMPURE;
-            ww_policy_fault_set(&trial->report->fault, rc, IMPURE_MESSAGE);
-            snprintf(trial->report->fault.file, sizeof(trial->report->fault.file), "%s.lua",
-                     ww_policy_hooks[trial->hook].file);
+            rc = blame_impure(trial->hook, &trial->report->fault);
         }
     }
     ww_policy_vm_destroy(vm);

@@ -180,6 +180,15 @@ static int chunk_body(lua_State *lua)
     return 0;
 }
 
+/* Files know nothing of each other: a place in another one was made up by the policy. */
+static void keep_to_file(struct ww_policy_fault *fault, const char *name)
+{
+    if (strcmp(fault->file, name) == 0)
+        return;
+    snprintf(fault->file, sizeof(fault->file), "%s", name);
+    fault->line = 0;
+}
+
 static int load_source(struct ww_policy_vm *vm, const struct ww_policy_source *source,
                        struct ww_policy_fault *fault)
 {
@@ -194,8 +203,8 @@ static int load_source(struct ww_policy_vm *vm, const struct ww_policy_source *s
     vm->meter.running = false;
     if (rc == WW_EPOLICY_LOAD && loading.kind == WW_EPOLICY_MISSING)
         rc = fault->kind = WW_EPOLICY_MISSING;
-    if (rc && !fault->file[0])
-        snprintf(fault->file, sizeof(fault->file), "%s", source->name);
+    if (rc)
+        keep_to_file(fault, source->name);
     return rc;
 }
 
@@ -301,6 +310,7 @@ static int decide_body(lua_State *lua)
     struct ww_policy_reader reader = {.hook = hook, .input = deciding->input};
 
     lua_rawgeti(lua, LUA_REGISTRYINDEX, deciding->vm->hooks[deciding->hook]);
+    deciding->vm->meter.function = lua_topointer(lua, -1);
     ww_policy_push(lua, hook->input(), deciding->input, NULL, NULL);
     ww_policy_vm_push_context(deciding->vm, deciding->context);
     lua_call(lua, 2, 1);
@@ -316,6 +326,7 @@ int ww_policy_vm_decide(struct ww_policy_vm *vm, enum ww_hook hook, const void *
 {
     struct deciding deciding = {
         .vm = vm, .hook = hook, .input = input, .context = context, .result = result};
+    char name[64];
     int rc;
 
     ww_policy_meter_start(&vm->meter, vm->lua, ww_policy_hooks[hook].budget, WW_POLICY_CPU_MS_MAX);
@@ -326,7 +337,9 @@ int ww_policy_vm_decide(struct ww_policy_vm *vm, enum ww_hook hook, const void *
         rc = WW_EPOLICY_RESULT;
         ww_policy_fault_set(fault, rc, deciding.why);
     }
-    if (rc && !fault->file[0])
-        snprintf(fault->file, sizeof(fault->file), "%s.lua", ww_policy_hooks[hook].file);
+    if (rc) {
+        snprintf(name, sizeof(name), "%s.lua", ww_policy_hooks[hook].file);
+        keep_to_file(fault, name);
+    }
     return rc;
 }

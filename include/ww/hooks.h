@@ -19,6 +19,10 @@
 #define WW_HOOK_ASSETS_MAX    8                    /* assets of one market */
 #define WW_HOOK_PROVIDERS_MAX 256                  /* candidates that one ranking compares */
 #define WW_HOOK_PATHS_MAX     16                   /* ways to one provider */
+#define WW_HOOK_DAYS_MAX      90                   /* what a validation score looks back on */
+#define WW_HOOK_WALLETS_MAX   16                   /* linked wallets of one network */
+#define WW_HOOK_WALLET_SIZE   64                   /* a wallet's name, with its NUL */
+#define WW_HOOK_VERDICT_S_MAX 3600                 /* how long a flow's verdict holds at most */
 #define WW_HOOK_WINDOW_MIN    65536                /* protocol: the first window, 64 KiB */
 #define WW_HOOK_WINDOW_MAX    (64 << 20)           /* four products of 1 Gbit/s and 125 ms */
 #define WW_HOOK_REASON_SIZE   (WW_REASON_BYTES_MAX + 1)
@@ -46,7 +50,12 @@ enum ww_hook {
 };
 
 /* Who calls a hook. */
-enum ww_hook_side { WW_HOOK_SIDE_ARBITER, WW_HOOK_SIDE_PROVIDER, WW_HOOK_SIDE_CLIENT };
+enum ww_hook_where {
+    WW_HOOK_SIDE_ARBITER,
+    WW_HOOK_SIDE_PROVIDER,
+    WW_HOOK_SIDE_CLIENT,
+    WW_HOOK_SIDE_EDGE, /* provider and client */
+};
 
 /* Large enough for any hook's input or result. */
 union ww_hook_any {

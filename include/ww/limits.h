@@ -169,7 +169,7 @@
 #define WW_POLICY_HOOK_INTERVAL 64         /* instructions between two looks at the budget */
 #define WW_POLICY_CPU_MS_MAX 12            /* one call, twice: see meter.c; the budget ends an honest loop long before */
 #define WW_POLICY_LOAD_CPU_MS_MAX 5        /* likewise, running the chunks of a set */
-#define WW_POLICY_EXACT_SLOWER 8           /* both of these, where each instruction is counted: never on a main loop */
+#define WW_POLICY_EXACT_SLOWER 4           /* both of these times so much, where each instruction is counted */
 #define WW_POLICY_MAKE_CPU_MS_MAX 12       /* making a VM, compiling included: a call may have to, and then take 24 ms itself */
 #define WW_POLICY_TESTS_CPU_MS_MAX 15      /* all tests of a set, as they run on the node's main loop */
 #define WW_POLICY_LOAD_BUDGET 1000000      /* instructions to load a set, and to run one test */
@@ -185,6 +185,13 @@
 #define WW_POLICY_STRING_BYTES_MAX 65536   /* made by one call of string.rep, format, gsub, table.concat */
 #define WW_POLICY_PAIRS_MAX 2048           /* keys that pairs() sorts in C */
 #define WW_POLICY_KEY_BYTES_MAX 256        /* a key that it sorts */
+
+#define WW_POLICY_GENERATIONS_MAX 8        /* kept on a node to go back to: 1 MiB of texts at most */
+#define WW_POLICY_JOURNAL_MIB_MAX 1024     /* four million decisions */
+#define WW_POLICY_JOURNAL_HOURS_MAX 168    /* a week: longer is history, which nobody keeps */
+#define WW_POLICY_RELOAD_DECISIONS_MAX 20000 /* asked again at a reload: 0.1 s, on another thread */
+#define WW_POLICY_CHUNK_BYTES 65536        /* the journal is allocated in pieces of so much: the largest record takes 52 KiB */
+#define WW_POLICY_GIVE_UP_FAULTS 16        /* of the last 64 decisions: then the generation before comes back */
 
 /* --- ops --- */
 #define WW_CONTROL_LINE_BYTES_MAX 65536    /* one request on the control socket */
@@ -214,6 +221,7 @@
 #define WW_PIPE_QUEUE_BYTES 262144         /* waiting for a slow application or destination before credit is held back */
 #define WW_NODE_WAITING_MAX 256            /* proxy requests that wait for a provider */
 #define WW_NODE_WAITING_MS 15000           /* … and how long */
+#define WW_NODE_VERDICTS_MAX 4096           /* destinations of which a node remembers what the flow policy said; 0.4 KiB each */
 #define WW_NODE_OPENS_PER_S 256             /* streams that a client may open at a provider: opening is not paid for … */
 #define WW_NODE_OPENS_BURST 1024           /* … and at once: as many as may be open */
 #define WW_NODE_FLOWS_MAX 256              /* UDP destinations of one association */

@@ -54,7 +54,7 @@ struct ww_ops_function {
     const char *name;
     ww_bound_fn fn;
 };
-/* Makes ww.<space>.<name> for each function. context is borrowed. */
+/* Makes ww.<space>.<name> for each function, besides those that are there. context is borrowed. */
 int ww_ops_bind(struct ww_ops *ops, const char *space, const struct ww_ops_function *functions,
                 size_t count, void *context);
 

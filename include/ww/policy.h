@@ -4,15 +4,16 @@
  * always answers: with what the policy decided, once validated, or with the hook's fallback.
  * Whatever a policy does, a call ends within 50 ms of CPU time and the next call works.
  *
- * A set belongs to one thread, and so does each reference to it. It never does I/O; only
- * ww_policy_sources_add_folder reads files.
+ * A set belongs to one thread at a time, with all references to it: it may be made on one and
+ * handed over to another. It never does I/O; only ww_policy_sources_add_folder reads files.
  *
  * Glossary: source     - the text of one file, x.lua with hooks or x.test.lua with its tests;
  *           generation - the SHA-256 over the names and texts of a set;
  *           fault      - a way in which a policy fails, one of the WW_EPOLICY_* codes;
  *           fallback   - the answer that C gives when there is no policy, or it fails.
  * To add a hook: write its lines in hooks.def, its three functions in engine/policy/answers.c, and
- * run the unit tests, which say what else is missing.
+ * run the unit tests, which say what else is missing; then each built-in set needs it, and its
+ * golden cases (tests/unit/policy_golden_test.c).
  */
 #pragma once
 #include "ww/hooks.h"
@@ -77,6 +78,10 @@ struct ww_policy_set *ww_policy_set_retain(struct ww_policy_set *set);
 void ww_policy_set_release(struct ww_policy_set *set);
 /* Content hash: the same files give the same generation, on any machine. */
 const struct ww_hash *ww_policy_set_generation(const struct ww_policy_set *set);
+/* The files that it was made of; borrowed. */
+const struct ww_policy_sources *ww_policy_set_sources(const struct ww_policy_set *set);
+/* Gives its VM back: the next call makes it anew. For a set that is kept but does not decide. */
+void ww_policy_set_rest(struct ww_policy_set *set);
 /* Tests that were run when the set was made. */
 size_t ww_policy_set_test_count(const struct ww_policy_set *set);
 /* True if a file of the set answers the hook. */
@@ -102,6 +107,7 @@ struct ww_policy_report {
     uint64_t instructions; /* charged against the budget */
     uint64_t time_ns;      /* of the whole call */
     struct ww_hash generation;
+    uint64_t decision;            /* on a node: its id, see ww/policy_journal.h; else 0 */
     struct ww_policy_fault fault; /* kind 0 when there was none */
 };
 
@@ -121,6 +127,7 @@ struct ww_policy_counters {
     uint64_t calls;
     uint64_t fallbacks;               /* answered by C, for whatever reason */
     uint64_t faults[WW_POLICY_KINDS]; /* index: WW_EPOLICY_SYNTAX - kind */
+    uint64_t repeated;                /* decided again in a fresh VM, to find impurity */
     uint64_t instructions;
     uint64_t time_ns;
     uint64_t time_ns_max;
@@ -138,7 +145,8 @@ typedef void (*ww_policy_observe_fn)(void *arg, enum ww_hook hook, const void *i
 void ww_policy_observe(uint32_t hooks, ww_policy_observe_fn fn, void *arg);
 
 /* --- looking at a set ---------------------------------------------------------------------- */
-/* Without a node, or beside its main loop: these take as long as they take, a second at worst. */
+/* Without a node, or beside its main loop: an honest set takes milliseconds, but one that goes to
+ * every limit 0.1 s for each decision. */
 
 /* Told of a fault; borrowed. */
 typedef void (*ww_policy_blame_fn)(void *arg, const struct ww_policy_fault *fault);
@@ -204,3 +212,5 @@ void ww_hook_print_result(enum ww_hook hook, const void *input, const void *resu
                           struct ww_buf *out);
 /* docs/policies/hooks.md, from hooks.def. */
 void ww_hook_reference(struct ww_buf *out);
+/* lua/meta/policy.lua, from hooks.def: types for the Lua language server. */
+void ww_hook_stubs(struct ww_buf *out);

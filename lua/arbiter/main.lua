@@ -7,6 +7,7 @@ local court = require("arbiter.court")
 local hub = require("arbiter.hub")
 local json = require("ops.json")
 local live = require("ops.repl.live")
+local policies = require("node.policies")
 local sessions = require("arbiter.sessions")
 
 local M = {}
@@ -97,6 +98,8 @@ local function open_books(config)
     return ww.arbiter.start({
         state = config.state,
         policies = config.policies,
+        journal_mib = config.policy.journal_mib,
+        journal_hours = config.policy.journal_hours,
         price_nano_usd_per_gib = config.market.price_nano_usd_per_gib,
         network_fee_ppm = config.market.network_fee_ppm,
         exchange_fee_ppm = config.market.exchange_fee_ppm,
@@ -210,7 +213,7 @@ local function metrics_of(node)
     for code, count in pairs(api.counts()) do
         add("api_calls_total", "counter", "Answers by status", count, { status = tostring(code) })
     end
-    return list
+    return node.policies.metrics(list)
 end
 
 local function status_of(node)
@@ -276,6 +279,7 @@ function M.start(config)
     node.join_line = node.url .. "#" .. node.pin
     node.announce = { join_line = node.join_line }
     node.methods = methods_of(node)
+    node.policies = policies.attach(node, ww.arbiter, config)
     node.status = function()
         return status_of(node)
     end

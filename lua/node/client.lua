@@ -3,6 +3,7 @@
 local async = require("ops.async")
 local edge = require("node.edge")
 local member = require("ops.member")
+local policies = require("node.policies")
 local session = require("node.session")
 
 local M = {}
@@ -31,6 +32,8 @@ local function core_options(config)
         port_min = config.ports and config.ports.min,
         port_max = config.ports and config.ports.max,
         policies = config.policies,
+        journal_mib = config.policy.journal_mib,
+        journal_hours = config.policy.journal_hours,
         allow_private = config.allow_private,
     }
 end
@@ -438,7 +441,7 @@ function M.start(config)
             help = "Connections to the local proxy",
             value = (ww.client.status({}) or {}).proxy_connections or 0,
         }
-        return list
+        return node.policies.metrics(list)
     end
     node.ready = function()
         local now = ww.client.status({}) or { connections = {} }
@@ -464,6 +467,7 @@ function M.start(config)
             return node.status()
         end,
     }
+    node.policies = policies.attach(node, ww.client, config)
     node.stop = function()
         node.stopping = true
         edge.end_contracts(ww.client, node.reporter, STOP_S)

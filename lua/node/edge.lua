@@ -209,6 +209,7 @@ function M.metrics(core, prefix)
         counter("streams_opened", "Streams and flows opened", status.streams_opened),
         counter("streams_refused", "Streams and flows refused", status.streams_refused),
         counter("destinations_denied", "Destinations denied", status.destinations_denied),
+        counter("flows_denied", "Flows that the flow policy denied", status.flows_denied),
     }
     local up, down = status.bytes_up, status.bytes_down
     for _, connection in ipairs(status.connections) do
@@ -223,22 +224,6 @@ function M.metrics(core, prefix)
             help = "Payload bytes acknowledged",
             value = bytes,
             labels = { direction = direction },
-        }
-    end
-    for _, hook in ipairs(status.policy_hooks) do
-        list[#list + 1] = {
-            name = "ww_policy_calls_total",
-            type = "counter",
-            help = "Decisions asked of each policy hook",
-            value = hook.calls,
-            labels = { hook = hook.hook },
-        }
-        list[#list + 1] = {
-            name = "ww_policy_faults_total",
-            type = "counter",
-            help = "Decisions that the policy failed to make",
-            value = hook.faults,
-            labels = { hook = hook.hook },
         }
     end
     return list

@@ -3,6 +3,7 @@
 local async = require("ops.async")
 local edge = require("node.edge")
 local member = require("ops.member")
+local policies = require("node.policies")
 local session = require("node.session")
 
 local M = {}
@@ -24,6 +25,8 @@ local function core_options(config)
         port_min = config.ports and config.ports.min,
         port_max = config.ports and config.ports.max,
         policies = config.policies,
+        journal_mib = config.policy.journal_mib,
+        journal_hours = config.policy.journal_hours,
         allow_private = config.allow_private,
         max_contracts = config.max_contracts,
         denied_flows = config.denied_flows,
@@ -223,7 +226,7 @@ function M.start(config)
         return now
     end
     node.metrics = function()
-        return edge.metrics(ww.provider, "ww_provider_")
+        return node.policies.metrics(edge.metrics(ww.provider, "ww_provider_"))
     end
     node.ready = function()
         return node.registered == true, node.why
@@ -234,6 +237,7 @@ function M.start(config)
             return node.status()
         end,
     }
+    node.policies = policies.attach(node, ww.provider, config)
     node.live = {
         max_contracts = function(_, count)
             return ww.provider.limits({ max_contracts = count })

@@ -1,6 +1,7 @@
 --- Runs one node: its folder, log, control socket, metrics listener, signals, start and stop.
 -- Knows nothing of what the node does: a node module gives status, metrics, ready, methods, stop,
--- and perhaps `announce`, the one text that is printed once it runs: {name = text}.
+-- perhaps reload(why), called on HUP, and perhaps `announce`, the one text that is printed once it
+-- runs: {name = text}.
 local async = require("ops.async")
 local json = require("ops.json")
 local metrics = require("ops.metrics")
@@ -272,8 +273,9 @@ local function watch_signals(host)
     on_stop("TERM", 143)
     on_stop("INT", 130)
     ww.loop.on_signal("HUP", function()
-        ww.log("warn", "ops",
-            "nothing is read anew on HUP: restart the node to change its configuration")
+        if host.node and host.node.reload and not host.stopping then
+            async.run(host.node.reload, "signal HUP")
+        end
     end)
 end
 

@@ -341,6 +341,12 @@ local COMMON = {
         choices = { "read", "operate", "admin" },
         doc = "What a session of `ww repl` may do at most, once it has said why." },
     { key = "policies", type = "path", doc = "Folder of policies that replace the built-in ones." },
+    { key = "policy.watch", type = "boolean", default = true,
+        doc = "Load the policies anew by itself when a file in their folder changes." },
+    { key = "policy.journal_mib", type = "integer", min = 0, max = 1024, default = 16,
+        doc = "MiB of memory for the last decisions of the policies; 0 keeps none." },
+    { key = "policy.journal_hours", type = "integer", min = 1, max = 168, default = 24,
+        doc = "How long decisions are kept, in hours." },
 }
 
 local ARBITER = {

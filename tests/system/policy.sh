@@ -41,6 +41,15 @@ run 0 try contract.offer
 [[ $(wc -l < "$out") == 1 ]] || fail "not one line: $(cat "$out")"
 grep -q '^contract.offer: { decision = "accept", ' "$out" || fail "$(cat "$out")"
 
+for name in strict generous; do
+    run 0 check "$name" --json
+    holds '.ok and .hooks == 15 and .tests > 20 and (.warnings | length) == 0'
+done
+run 0 try extender.share --set strict --json
+holds '.result.share_ppm == 50000'
+run 0 try extender.share --set generous --json
+holds '.result.share_ppm == 100000'
+
 step "a set without tests is taken, with a warning"
 set_of good
 run 0 check "$scratch/good" --json

@@ -9,10 +9,12 @@ target_compile_definitions(unit_node_arbiter
                            PRIVATE WW_TEST_FOLDER="${CMAKE_CURRENT_SOURCE_DIR}")
 add_test(NAME unit.node_arbiter_disk_gone COMMAND unit_node_arbiter disk gone)
 set_tests_properties(unit.node_arbiter_disk_gone PROPERTIES LABELS unit TIMEOUT 60)
-foreach(part close court disk liars)
+foreach(part close court disk liars reload)
   add_test(NAME unit.node_arbiter_${part} COMMAND unit_node_arbiter ${part})
   set_tests_properties(unit.node_arbiter_${part} PROPERTIES LABELS unit TIMEOUT 60)
 endforeach()
+# Its memory must be flat: what a sanitizer holds back is not the program's.
+set_tests_properties(unit.node_arbiter_reload PROPERTIES ENVIRONMENT "ASAN_OPTIONS=quarantine_size_mb=1")
 
 foreach(part open secret pair)
   ww_unit_test(node_${part} SOURCES node_${part}_test.c
@@ -27,3 +29,7 @@ target_include_directories(unit_node_edge PRIVATE ${CMAKE_SOURCE_DIR}/engine/nod
 ww_unit_test(node_restart SOURCES node_restart_test.c
              ROOMS node ops policy net packet transfer wire crypto store loop base)
 target_include_directories(unit_node_restart PRIVATE ${CMAKE_SOURCE_DIR}/engine/node)
+
+ww_unit_test(node_verdict SOURCES node_verdict_test.c
+             ROOMS node ops policy net packet transfer wire crypto store loop base)
+target_include_directories(unit_node_verdict PRIVATE ${CMAKE_SOURCE_DIR}/engine/node)

@@ -251,6 +251,8 @@ function M.start()
         state = M.folder,
         price_nano_usd_per_gib = M.PRICE,
         rates = { "usd 1000000000" },
+        journal_mib = 1,
+        journal_hours = 24,
     }))
     contracts.listen()
 end

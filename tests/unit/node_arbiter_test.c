@@ -200,7 +200,6 @@ static void reopen_now(void *arg)
 {
     struct reopening *reopening = arg;
     struct arbiter *arbiter = reopening->arbiter;
-    struct ww_policy_set *policies = ww_policy_set_retain(arbiter->policies);
     struct ww_call call;
     char why[256];
 
@@ -208,7 +207,6 @@ static void reopen_now(void *arg)
         arbiter_commit(arbiter, NULL, NULL);
     arbiter_close_books(arbiter);
     arbiter->advance_up_s = 0; /* the wall clock stays ahead */
-    arbiter->policies = policies;
     int rc = arbiter_open(arbiter, reopening->state, why, sizeof(why));
     ww_ops_begin(arbiter->ops, &call);
     ww_ops_finish(&call, reopening->done, rc);
@@ -258,6 +256,24 @@ static int fail_allocations(void *context, struct ww_call *call)
     return 0;
 }
 
+/* {count=}: so many contracts more are open, in memory only. */
+static int crowd(void *context, struct ww_call *call)
+{
+    struct arbiter *arbiter = *(struct arbiter **)context;
+    struct arbiter_contract *contract;
+    struct ww_contract terms = {
+        .state = WW_CONTRACT_ACTIVE, .bytes = WW_GIB, .expires_s = 1ULL << 39};
+    uint64_t count = 0;
+    int rc = ww_call_u64(call, "count", &count);
+
+    terms.alive_ms = 1ULL << 49; /* nothing ends them */
+    for (uint64_t index = 0; index < count && !rc; index++) {
+        ww_random_bytes(&terms.id, sizeof(terms.id));
+        rc = arbiter_remember(arbiter, &terms, &contract);
+    }
+    return rc;
+}
+
 /* From now on every write to a file fails. */
 static int break_disk(void *context, struct ww_call *call)
 {
@@ -271,8 +287,10 @@ static int break_disk(void *context, struct ww_call *call)
 
 static const char *script_of(const char *argument)
 {
-    static const char *const scripts[][2] = {
-        {"close", "node_close_test"}, {"court", "node_court_test"}, {"liars", "node_liars_test"}};
+    static const char *const scripts[][2] = {{"close", "node_close_test"},
+                                             {"court", "node_court_test"},
+                                             {"liars", "node_liars_test"},
+                                             {"reload", "node_reload_test"}};
 
     for (size_t index = 0; index < WW_ARRAY_COUNT(scripts); index++) {
         if (strcmp(argument, scripts[index][0]) == 0)
@@ -281,7 +299,7 @@ static const char *script_of(const char *argument)
     return "node_arbiter_test";
 }
 
-/* "close", "court", "liars": the tests of that script; a second argument: only those
+/* "close", "court", "liars", "reload": the tests of that script; a second argument: only those
  * whose name has it. With another argument: only the tests whose name has it. "disk": the node must
  * stop by itself, as it can't write its books any more. */
 int main(int argc, char **argv)
@@ -296,6 +314,7 @@ int main(int argc, char **argv)
         {"strikes", strikes},
         {"fail_allocations", fail_allocations},
         {"break_disk", break_disk},
+        {"crowd", crowd},
     };
     struct ww_ops_config config = {.lua_folder = WW_TEST_FOLDER, .argc = argc, .argv = argv};
     struct ww_loop *loop = NULL;

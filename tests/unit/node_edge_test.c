@@ -109,6 +109,7 @@ static struct rig *rig_create(const struct provider_open *open)
     assert_int_equal(ww_loop_create(&rig->loop), 0);
     assert_int_equal(ww_timer_create(rig->loop, provider_check_times, provider, &provider->clock),
                      0);
+    provider->edge.loop = rig->loop;
     conn->loop = rig->loop;
     conn->owner = rig;
     conn->timer_due_us = UINT64_MAX;
@@ -129,6 +130,7 @@ static void rig_destroy(struct rig *rig)
     ww_transfer_destroy(rig->conn.transfer);
     ww_timer_destroy(rig->conn.timer);
     ww_timer_destroy(rig->provider.clock);
+    verdicts_clear(&rig->provider.edge.verdicts);
     ww_loop_destroy(rig->loop);
     free(rig);
 }
@@ -306,7 +308,6 @@ static void test_unknown_path_is_answered(void **state)
     struct ww_hash peer = {{7}};
 
     (void)state;
-    edge->loop = rig->loop;
     assert_false(edge_answer_gone(edge, &peer, &open.id,
                                   "a=ice-ufrag:wxyz\na=ice-pwd:abcdefghijklmnopqrstuv\n"));
     assert_false(edge_answer_gone(edge, &peer, &open.id, "no signal"));

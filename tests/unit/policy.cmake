@@ -2,9 +2,23 @@ ww_unit_test(policy_default SOURCES policy_default_test.c ROOMS policy)
 ww_unit_test(policy_fault SOURCES policy_fault_test.c ROOMS policy)
 ww_unit_test(policy_sandbox SOURCES policy_sandbox_test.c ROOMS policy)
 ww_unit_test(policy_pattern SOURCES policy_pattern_test.c ROOMS policy LIBRARIES PkgConfig::LUAJIT)
+ww_unit_test(policy_journal SOURCES policy_journal_test.c ROOMS policy)
+ww_unit_test(policy_replay SOURCES policy_replay_test.c ROOMS policy)
+ww_unit_test(policy_live SOURCES policy_live_test.c ROOMS policy)
+ww_unit_test(policy_check SOURCES policy_check_test.c ROOMS policy)
+ww_unit_test(policy_exact SOURCES policy_exact_test.c ROOMS policy)
 ww_unit_test(policy_set SOURCES policy_set_test.c ROOMS policy)
 ww_unit_test(policy_source SOURCES policy_source_test.c ROOMS policy)
 ww_unit_test(policy_reference SOURCES policy_reference_test.c ROOMS policy)
 target_compile_definitions(unit_policy_reference PRIVATE
-  WW_HOOKS_PAGE="${CMAKE_SOURCE_DIR}/docs/policies/hooks.md")
+  WW_HOOKS_PAGE="${CMAKE_SOURCE_DIR}/docs/policies/hooks.md"
+  WW_HOOKS_STUBS="${CMAKE_SOURCE_DIR}/lua/meta/policy.lua")
 target_include_directories(unit_policy_pattern PRIVATE ${CMAKE_SOURCE_DIR}/engine/policy)
+
+ww_unit_test(policy_golden SOURCES policy_golden_test.c ROOMS policy)
+target_compile_definitions(unit_policy_golden PRIVATE
+  WW_GOLDEN_FILE="${CMAKE_SOURCE_DIR}/tests/golden/policy/decisions.txt")
+
+ww_unit_test(policy_hostile SOURCES policy_hostile_test.c ROOMS policy)
+target_compile_definitions(unit_policy_hostile PRIVATE
+  WW_HOSTILE_FILE="${CMAKE_SOURCE_DIR}/tests/policy/hostile.txt")

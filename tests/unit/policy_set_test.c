@@ -74,6 +74,7 @@ static void test_impure(void **state)
     assert_int_equal(result.bytes, 2); /* the fresh VM took over, after its one decision */
     ww_policy_set_counters(set, WW_HOOK_CONTRACT_OFFER, &counters);
     assert_int_equal(counters.faults[WW_EPOLICY_SYNTAX - WW_EPOLICY_IMPURE], 1);
+    assert_int_equal(counters.repeated, 1);
     ww_policy_set_release(set);
 
     assert_int_equal(make_offer_set("", busy_body, &each, &set, &fault), 0);

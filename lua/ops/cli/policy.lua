@@ -1,6 +1,6 @@
 --- `ww policy …`: what operators do with policies. Each group of verbs is a module: {define, verbs,
 -- human}, where a verb is what a command's `run` is.
-local GROUPS = { require("ops.policy_check") }
+local GROUPS = { require("ops.policy_check"), require("ops.policy_live") }
 
 --- The group that has the verb.
 local function group_of(verb)
@@ -12,7 +12,7 @@ local function group_of(verb)
 end
 
 return {
-    name = "policy", order = 44, summary = "Check, test and try policies.",
+    name = "policy", order = 44, summary = "Check, test, try and change policies.",
     define = function(command)
         command:command_target("verb")
         command:epilog([[
@@ -20,7 +20,8 @@ Kinds of faults: syntax, load, missing, runtime, budget, memory, result, impure,
 The hooks, their inputs and results: docs/policies/hooks.md.
 Examples:
   ww policy check /etc/ww/policies
-  ww policy try contract.offer --set /etc/ww/policies --input offer.json]])
+  ww policy try contract.offer --set /etc/ww/policies --input offer.json
+  ww policy reload && ww policy log]])
         for _, group in ipairs(GROUPS) do
             group.define(command)
         end

@@ -69,7 +69,8 @@ local function fields_of(status)
             status.streams_opened, status.streams_refused or 0, status.destinations_denied or 0) },
         { "contracts ended", status.contracts_ended },
         { "up, down", traffic_text(status) },
-        { "policies", status.policy_generation and format.short(status.policy_generation) },
+        { "policies", status.policy_generation and ("generation %d, %s"):format(
+            status.policy_number or 0, format.short(status.policy_generation)) },
         { "metrics", status.metrics },
         { "state", status.state },
     }

@@ -1,0 +1,19 @@
+/* Inside of the room: the next set of a node, made on its pool while the present one decides. */
+#pragma once
+#include "policies.h"
+
+#define POLICY_JOBS_MAX 4 /* candidates and the like of one node under way */
+
+/* The built-in default set, with the folder's files over it (NULL: none), compiled and tested. From
+ * any thread; reads files. As ww_policy_set_create. */
+int policy_load(const char *folder, struct ww_policy_set **set, struct ww_policy_fault *fault);
+/* "contract.lua:12: the reason", as far as it is known; "" when nothing is. */
+void policy_fault_text(const struct ww_policy_fault *fault, const char *folder, char *text,
+                       size_t size);
+/* The folder that a call names, or the node's own; owned. NULL is the built-in set. */
+int policy_read_folder(struct node_policies *policies, struct ww_call *call, char **folder);
+/* bound: {folder=, done=}: makes a candidate of the folder (absent: the configured one), and puts
+ * it in force if it holds. done is called with {number, hash, tests, unchanged, swap_us,
+ * replay={…}}, the last as policy_put_difference has it, of the newest decisions in the journal.
+ * WW_EAGAIN: another one is being made. */
+int policy_reload(void *context, struct ww_call *call);

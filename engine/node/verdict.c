@@ -1,0 +1,153 @@
+/* The flow policy where flows open: see verdict.h.
+ *
+ * Relies on callers giving each verdict back: those of open flows are never thrown away, so the
+ * table is bounded by the flows that there can be and WW_NODE_VERDICTS_MAX.
+ */
+#include "verdict.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "edge.h"
+
+void verdicts_clear(struct verdicts *verdicts)
+{
+    struct verdict *verdict, *next;
+
+    HASH_ITER(hh, verdicts->table, verdict, next)
+    {
+        HASH_DEL(verdicts->table, verdict);
+        ww_free(verdict);
+    }
+    memset(verdicts, 0, sizeof(*verdicts));
+}
+
+/* What the policy is told, but for what only this moment knows. */
+static void describe(const struct edge *edge, const struct ww_dest *dest,
+                     struct ww_hook_flow_request *request)
+{
+    request->side = edge->role == WW_TRANSFER_PROVIDER ? WW_HOOK_AT_PROVIDER : WW_HOOK_AT_CLIENT;
+    request->protocol = dest->protocol == WW_DEST_UDP ? WW_HOOK_UDP : WW_HOOK_TCP;
+    request->port = dest->port;
+    switch (dest->kind) {
+    case WW_DEST_IPV4:
+        request->kind = WW_HOOK_IPV4;
+        inet_ntop(AF_INET, dest->address, request->host, sizeof(request->host));
+        break;
+    case WW_DEST_IPV6:
+        request->kind = WW_HOOK_IPV6;
+        inet_ntop(AF_INET6, dest->address, request->host, sizeof(request->host));
+        break;
+    case WW_DEST_NAME:
+        request->kind = WW_HOOK_NAME;
+        for (size_t index = 0; dest->name[index]; index++)
+            request->host[index] = (char)tolower((unsigned char)dest->name[index]);
+        break;
+    }
+}
+
+static void drop(struct verdicts *verdicts, struct verdict *verdict)
+{
+    TAILQ_REMOVE(&verdicts->idle, verdict, idle);
+    HASH_DEL(verdicts->table, verdict);
+    ww_free(verdict);
+}
+
+/* A new one, in the place of the oldest that no flow needs when there are too many. */
+static struct verdict *add(struct verdicts *verdicts, const char *key)
+{
+    struct verdict *verdict;
+
+    if (!verdicts->table)
+        TAILQ_INIT(&verdicts->idle);
+    if (HASH_COUNT(verdicts->table) >= WW_NODE_VERDICTS_MAX && !TAILQ_EMPTY(&verdicts->idle))
+        drop(verdicts, TAILQ_FIRST(&verdicts->idle));
+    verdict = ww_alloc(1, sizeof(*verdict));
+    if (!verdict)
+        return NULL;
+    verdict->table = verdicts;
+    snprintf(verdict->key, sizeof(verdict->key), "%s", key);
+    HASH_ADD_STR(verdicts->table, key, verdict);
+    if (!verdict->hh.tbl) {
+        ww_free(verdict);
+        return NULL;
+    }
+    TAILQ_INSERT_TAIL(&verdicts->idle, verdict, idle);
+    return verdict;
+}
+
+static void decide(struct edge *edge, struct ww_hook_flow_request *request, struct verdict *verdict)
+{
+    struct ww_policy_context context = {.now_s = ww_clock_wall_ms() / 1000};
+    struct ww_hook_flow_decision decision;
+
+    request->flows = edge->verdicts.flows;
+    ww_random_bytes(&context.seed, sizeof(context.seed));
+    node_decide(&edge->policies, WW_HOOK_FLOW_VERDICT, request, &context, &decision, NULL);
+    verdict->decision = decision.decision;
+    verdict->max_flows = decision.max_flows;
+    verdict->until_us = ww_loop_now_us(edge->loop) + decision.seconds * 1000000;
+    verdict->epoch = edge->verdicts.epoch;
+    if (decision.decision == WW_HOOK_DENY)
+        ww_log(WW_LOG_INFO, "node", "the flow policy denies a destination", "reason=%s",
+               WW_Q(decision.reason));
+}
+
+/* Answers of another generation hold no longer. */
+static void notice_generation(struct edge *edge)
+{
+    struct ww_policy_generation now;
+
+    ww_policy_live_current(edge->policies.live, &now);
+    if (ww_hash_equal(&now.hash, &edge->verdicts.generation))
+        return;
+    edge->verdicts.generation = now.hash;
+    edge->verdicts.epoch++;
+}
+
+int verdict_ask(struct edge *edge, const struct ww_dest *dest, struct verdict **out)
+{
+    struct verdicts *verdicts = &edge->verdicts;
+    struct ww_hook_flow_request request = {.port = 0};
+    struct verdict *verdict = NULL;
+    char key[VERDICT_KEY_SIZE];
+
+    *out = NULL;
+    notice_generation(edge);
+    describe(edge, dest, &request);
+    snprintf(key, sizeof(key), "%c %u %s", dest->protocol == WW_DEST_UDP ? 'u' : 't', dest->port,
+             request.host);
+    HASH_FIND_STR(verdicts->table, key, verdict);
+    if (!verdict && !(verdict = add(verdicts, key)))
+        return WW_ENOMEM;
+    if (verdict->epoch != verdicts->epoch || verdict->until_us <= ww_loop_now_us(edge->loop))
+        decide(edge, &request, verdict);
+    if (verdict->decision == WW_HOOK_DENY) {
+        verdicts->denied++;
+        return WW_EDENIED;
+    }
+    if (verdict->decision == WW_HOOK_LIMIT && verdict->flows >= verdict->max_flows) {
+        verdicts->limited++;
+        return WW_ELIMIT;
+    }
+    if (verdict->flows++ == 0)
+        TAILQ_REMOVE(&verdicts->idle, verdict, idle);
+    verdicts->flows++;
+    *out = verdict;
+    return 0;
+}
+
+void verdict_end(struct verdict **out)
+{
+    struct verdict *verdict = *out;
+
+    *out = NULL;
+    if (!verdict)
+        return;
+    WW_REQUIRE(verdict->flows > 0 && verdict->table->flows > 0);
+    verdict->table->flows--;
+    if (--verdict->flows == 0)
+        TAILQ_INSERT_TAIL(&verdict->table->idle, verdict, idle);
+}

@@ -1,0 +1,43 @@
+/* Inside of the room: what the flow policy says of destinations. It is asked once for a new flow;
+ * its answer holds for the destination as long as the policy said, and never longer than its
+ * generation. One thread, the loop's.
+ */
+#pragma once
+#include <sys/queue.h>
+#include <uthash.h>
+
+#include "ww/policy.h"
+#include "ww/wire.h"
+
+#define VERDICT_KEY_SIZE (WW_NAME_BYTES_MAX + 16)
+
+struct verdict {
+    UT_hash_handle hh;
+    struct verdicts *table;
+    TAILQ_ENTRY(verdict) idle; /* while it has no flows: the oldest goes first */
+    char key[VERDICT_KEY_SIZE];
+    enum ww_hook_flow decision;
+    uint64_t max_flows; /* with WW_HOOK_LIMIT */
+    uint64_t until_us;
+    uint64_t epoch; /* of the table, when it was given */
+    uint64_t flows; /* open now */
+};
+
+/* All zero: empty. */
+struct verdicts {
+    struct verdict *table;
+    TAILQ_HEAD(, verdict) idle;
+    uint64_t flows, denied, limited; /* open now; ever */
+    uint64_t epoch;                  /* another generation of policies is another epoch */
+    struct ww_hash generation;
+};
+
+struct edge;
+/* Frees all of them; no flow may be open, or its verdict be touched again. */
+void verdicts_clear(struct verdicts *verdicts);
+/* A flow to `dest` may be opened: 0, and *verdict is to be given back with verdict_end. Otherwise
+ * WW_EDENIED, WW_ELIMIT (as many are open as the policy wants) or WW_ENOMEM, and *verdict is NULL.
+ */
+int verdict_ask(struct edge *edge, const struct ww_dest *dest, struct verdict **verdict);
+/* The flow has ended. NULL is fine; *verdict becomes NULL. */
+void verdict_end(struct verdict **verdict);

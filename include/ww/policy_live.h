@@ -1,0 +1,66 @@
+/* Policies of a running node: the generation in force, those before it, and the change from one to
+ * another.
+ *
+ * A generation is a set that was put in force on this node; its number counts up, its hash is the
+ * set's. A change is one assignment between two decisions: each decision is made by one whole set,
+ * and none waits. The last WW_POLICY_GENERATIONS_MAX are kept with their sources, to go back to.
+ * When a generation keeps failing, the one before it comes back by itself.
+ *
+ * Making the next set (ww_policy_set_create) may be done on another thread; everything here belongs
+ * to the thread that decides. No I/O.
+ */
+#pragma once
+#include "ww/policy_journal.h"
+
+struct ww_policy_live;
+
+struct ww_policy_generation {
+    uint64_t number; /* from 1 */
+    struct ww_hash hash;
+    uint64_t since_s; /* when it was last put in force; seconds since 1970 */
+    size_t test_count;
+    bool current;
+    bool bad; /* given up for its faults */
+};
+
+/* A generation was given up for its faults: `bad`, and what is in force `now`. Called from within
+ * ww_policy_live_call, when that has its result. */
+typedef void (*ww_policy_gave_up_fn)(void *arg, const struct ww_policy_generation *bad,
+                                     const struct ww_policy_generation *now);
+
+/* `first` becomes generation 1 and is owned from then on, but not after an error. `gave_up` may be
+ * NULL. WW_ENOMEM. */
+int ww_policy_live_create(struct ww_policy_set *first, ww_policy_gave_up_fn gave_up, void *arg,
+                          struct ww_policy_live **live);
+/* NULL is fine. */
+void ww_policy_live_destroy(struct ww_policy_live *live);
+/* At a start: the present generation is known as `number` from an earlier run, and the next new one
+ * becomes `next`. Both from 1, next > number; only while there is one generation. WW_EINVAL. */
+int ww_policy_live_renumber(struct ww_policy_live *live, uint64_t number, uint64_t next);
+/* Puts the set in force. It is owned from then on, but not after an error. A set whose hash is that
+ * of a kept generation is that generation again. WW_EEXIST: it is in force already. */
+int ww_policy_live_swap(struct ww_policy_live *live, struct ww_policy_set *set);
+/* Puts a kept generation in force again; number 0: the last one below the present that was not
+ * given up. WW_ENOTFOUND; WW_EEXIST: it is in force already. */
+int ww_policy_live_rollback(struct ww_policy_live *live, uint64_t number);
+/* Kept generations, by number; `index` from 0. */
+size_t ww_policy_live_count(const struct ww_policy_live *live);
+void ww_policy_live_at(const struct ww_policy_live *live, size_t index,
+                       struct ww_policy_generation *generation);
+/* The one in force. `live` may be NULL: all zero. */
+void ww_policy_live_current(const struct ww_policy_live *live,
+                            struct ww_policy_generation *generation);
+/* Borrowed until the next change; number 0: the one in force. NULL when it is not kept. */
+struct ww_policy_set *ww_policy_live_set(const struct ww_policy_live *live, uint64_t number);
+/* Decisions are kept in the journal from now on; owned. NULL: they are not. */
+void ww_policy_live_keep(struct ww_policy_live *live, struct ww_policy_journal *journal);
+/* Borrowed; NULL when there is none. */
+struct ww_policy_journal *ww_policy_live_journal(const struct ww_policy_live *live);
+/* As ww_policy_call, with the set in force. `live` may be NULL: the fallback answers. The report
+ * says which decision it was. */
+int ww_policy_live_call(struct ww_policy_live *live, enum ww_hook hook, const void *input,
+                        const struct ww_policy_context *context, void *result,
+                        struct ww_policy_report *report);
+/* Of all generations since the node has started. */
+void ww_policy_live_counters(const struct ww_policy_live *live, enum ww_hook hook,
+                             struct ww_policy_counters *counters);

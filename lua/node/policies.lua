@@ -1,0 +1,321 @@
+--- What every kind of node does with its policies while it runs: loads them anew when it is asked,
+-- on HUP or when a file changes, goes back, and keeps a log of who did what when. The policies
+-- themselves, and every check, are the core's (ww.arbiter, ww.client or ww.provider: policy_…).
+local async = require("ops.async")
+local json = require("ops.json")
+
+local M = {}
+
+local LOG_MAX = 256 -- entries kept over a restart
+local LOG_BYTES_MAX = 1048576
+local WHO_MAX = 64
+local SETTLE_S = 0.2 -- an editor writes a file in several steps, and a set has several files
+local MISSING_S = 2 -- how often a folder that has gone is looked for
+
+local function wall_s()
+    return math.floor(ww.loop.wall_ms() / 1000)
+end
+
+-- --- log -----------------------------------------------------------------------------------------
+
+--- The entries of the log file, oldest first. A line that can't be read is left out.
+local function read_log(path)
+    local entries = {}
+    for line in (ww.fs.read(path) or ""):gmatch("[^\n]+") do
+        local entry = json.decode(line)
+        local good = type(entry) == "table" and type(entry.number) == "number"
+            and type(entry.hash) == "string"
+        if good then
+            entries[#entries + 1] = entry
+        end
+    end
+    return entries
+end
+
+--- Keeps the newest; true when some were dropped.
+local function trim(entries)
+    local is_long = #entries > LOG_MAX
+    while #entries > LOG_MAX do
+        table.remove(entries, 1)
+    end
+    return is_long
+end
+
+local function rewrite(self)
+    local lines = {}
+    for index, entry in ipairs(self.entries) do
+        lines[index] = json.encode(entry)
+    end
+    ww.fs.write(self.path, table.concat(lines, "\n") .. "\n")
+end
+
+--- Adds an entry. The file is not synced: losing the last lines in a crash harms nothing.
+local function note(self, entry)
+    entry.at_s = wall_s()
+    self.entries[#self.entries + 1] = entry
+    trim(self.entries)
+    local ok, err = ww.fs.append(self.path, json.encode(entry) .. "\n")
+    if not ok then
+        ww.log("warn", "policy", "the log of policies can't be written",
+            "why=" .. ww.quote(err.reason))
+    end
+end
+
+--- Gives the generation that was loaded at the start the number that it had before, if any.
+local function remember(self)
+    self.entries = read_log(self.path)
+    local now = self.core.policy_generations().generations[1]
+    local last, number = 0, nil
+    for _, entry in ipairs(self.entries) do
+        last = math.max(last, entry.number)
+        if entry.hash == now.hash then
+            number = entry.number
+        end
+    end
+    number = number or last + 1
+    self.core.policy_number({ number = number, next = math.max(last, number) + 1 })
+    local newest = self.entries[#self.entries]
+    if not newest or newest.hash ~= now.hash then
+        note(self, { number = number, hash = now.hash, how = "start", who = "start" })
+    end
+    if trim(self.entries) or #(ww.fs.read(self.path) or "") > LOG_BYTES_MAX then
+        rewrite(self)
+    end
+end
+
+-- --- changes -------------------------------------------------------------------------------------
+
+--- What a caller says it is: shown, never trusted.
+local function clean_who(who)
+    who = type(who) == "string" and who:gsub("[^%w%._@ %-]", "?"):sub(1, WHO_MAX) or ""
+    return who ~= "" and who or "unknown"
+end
+
+--- Calls a function of the core that answers later. In a coroutine.
+local function ask(method, params)
+    return async.await(function(done)
+        params.done = done
+        local begun, problem = method(params)
+        if not begun then
+            done(nil, problem)
+        end
+    end)
+end
+
+--- Loads a folder (nil: the configured one) and puts it in force if it holds. In a coroutine.
+local function reload(self, who, folder)
+    local result, err = ask(self.core.policy_reload, { folder = folder })
+    if not result then
+        if err.code ~= "EAGAIN" then
+            self.refused = self.refused + 1
+            ww.log("warn", "policy", "new policies were refused: the old ones go on",
+                ("who=%s code=%s why=%s"):format(ww.quote(who), err.code,
+                    ww.quote(err.reason or "")))
+        end
+        return nil, err
+    end
+    if not result.unchanged then
+        self.reloads = self.reloads + 1
+        note(self, { number = result.number, hash = result.hash, how = "reload", who = who,
+            folder = folder })
+        ww.log("info", "policy", "new policies are in force", ("number=%d hash=%s who=%s"):format(
+            result.number, result.hash, ww.quote(who)))
+    end
+    return result
+end
+
+local function rollback(self, who, number)
+    local result, err = self.core.policy_rollback({ number = number })
+    if result then
+        note(self, { number = result.number, hash = result.hash, how = "rollback", who = who })
+        ww.log("info", "policy", "earlier policies are back in force",
+            ("number=%d who=%s"):format(result.number, ww.quote(who)))
+    end
+    return result, err
+end
+
+--- The core went back by itself.
+local function on_gave_up(self, event)
+    self.gave_up = self.gave_up + 1
+    note(self, { number = event.number, hash = event.hash, how = "faults", who = "the node itself",
+        failed = event.failed })
+end
+
+-- --- files ---------------------------------------------------------------------------------------
+
+local watch
+
+--- Reloads when nothing has changed for a moment; while another reload runs, a moment later.
+local function settle(self)
+    if self.timer then
+        self.timer:cancel()
+    end
+    self.timer = ww.loop.after(SETTLE_S, function()
+        self.timer = nil
+        async.run(function()
+            local _, err = reload(self, "a file changed")
+            if err and err.code == "EAGAIN" then
+                settle(self)
+            end
+        end)
+    end)
+end
+
+--- The folder is not there: somebody moves another one to its place, perhaps.
+local function wait_for_folder(self)
+    ww.loop.after(MISSING_S, function()
+        if watch(self) then
+            settle(self)
+        else
+            wait_for_folder(self)
+        end
+    end)
+end
+
+function watch(self)
+    local problem
+    self.watched, problem = ww.fs.watch(self.folder, function(gone)
+        if gone then
+            ww.loop.after(SETTLE_S, function()
+                if watch(self) then
+                    settle(self)
+                else
+                    wait_for_folder(self)
+                end
+            end)
+            return
+        end
+        settle(self)
+    end)
+    return self.watched, problem
+end
+
+-- --- for the operator ----------------------------------------------------------------------------
+
+--- {number, hash, at_s, how, who, is_current, is_kept, is_bad}, oldest first.
+local function log_of(self)
+    local kept, current = {}, nil
+    for _, generation in ipairs(self.core.policy_generations().generations) do
+        kept[generation.number] = generation
+        current = generation.current and generation.number or current
+    end
+    local list = setmetatable({}, ww.list)
+    for index, entry in ipairs(self.entries) do
+        local generation = kept[entry.number]
+        list[index] = {
+            number = entry.number, hash = entry.hash, at_s = entry.at_s, how = entry.how,
+            who = entry.who, folder = entry.folder, failed = entry.failed,
+            current = entry.number == current, kept = generation ~= nil,
+            bad = generation ~= nil and generation.bad,
+        }
+    end
+    return { current = current, changes = list }
+end
+
+--- The folder that a request names, if any.
+local function folder_of(params)
+    local folder = params.folder
+    if folder == nil or type(folder) == "string"
+        and (folder:sub(1, 1) == "/" or folder:find("^[a-z_]+$")) then
+        return folder
+    end
+    return nil, ww.error("EINVAL", "folder is an absolute path, or the name of a built-in set")
+end
+
+local function methods_of(self)
+    return {
+        ["policy.reload"] = function(params)
+            local folder, err = folder_of(params)
+            if err then
+                return nil, err
+            end
+            return reload(self, clean_who(params.who), folder)
+        end,
+        ["policy.replay"] = function(params)
+            local folder, err = folder_of(params)
+            if err then
+                return nil, err
+            end
+            return ask(self.core.policy_replay, { folder = folder, since_s = params.since_s })
+        end,
+        ["policy.rollback"] = function(params)
+            return rollback(self, clean_who(params.who), params.number)
+        end,
+        ["policy.log"] = function()
+            return log_of(self)
+        end,
+        ["policy.journal"] = function(params)
+            return ask(self.core.policy_journal, {
+                hook = params.hook, count = params.count, since_s = params.since_s,
+            })
+        end,
+        ["policy.files"] = function(params)
+            return self.core.policy_files({ number = params.number })
+        end,
+    }
+end
+
+--- Metrics of a node's policies, added to a list.
+---@param core table
+---@param list table[]
+local function add_metrics(self, list)
+    local status = self.core.status({})
+    if not status then
+        return list
+    end
+    local function add(name, kind, help, value, labels)
+        list[#list + 1] = { name = "ww_policy_" .. name, type = kind, help = help, value = value,
+            labels = labels }
+    end
+    add("generation", "gauge", "Number of the generation of policies in force",
+        status.policy_number)
+    local help = "Sets of policies that were to be put in force"
+    add("reloads_total", "counter", help, self.reloads, { result = "ok" })
+    add("reloads_total", "counter", help, self.refused, { result = "refused" })
+    local journal = status.policy_journal or { records = 0, bytes = 0 }
+    add("journal_records", "gauge", "Decisions in the journal", journal.records)
+    add("journal_bytes", "gauge", "Memory of the journal", journal.bytes)
+    add("given_up_total", "counter", "Generations given up for their faults", self.gave_up)
+    for _, hook in ipairs(status.policy_hooks) do
+        add("calls_total", "counter", "Decisions asked of each policy hook", hook.calls,
+            { hook = hook.hook })
+        add("faults_total", "counter", "Decisions that the policy failed to make", hook.faults,
+            { hook = hook.hook })
+    end
+    return list
+end
+
+--- Adds to a node that has started: its control methods, reload on HUP, the watch on its folder.
+---@param node table
+---@param core table ww.arbiter, ww.client or ww.provider
+---@param config table
+---@return table policies {metrics = fun(list): list}
+function M.attach(node, core, config)
+    local self = {
+        core = core, folder = config.policies, path = config.state .. "/policies.log", reloads = 0,
+        refused = 0, gave_up = 0,
+    }
+    remember(self)
+    for name, method in pairs(methods_of(self)) do
+        node.methods[name] = method
+    end
+    node.reload = function(why)
+        return reload(self, why)
+    end
+    ww.on("policy", function(event)
+        on_gave_up(self, event)
+    end)
+    if self.folder and config.policy and config.policy.watch then
+        local ok, err = watch(self)
+        if not ok then
+            ww.log("warn", "policy", "the folder of policies can't be watched",
+                "why=" .. ww.quote(err.reason or err.what))
+        end
+    end
+    self.metrics = function(list)
+        return add_metrics(self, list)
+    end
+    return self
+end
+
+return M

@@ -1,0 +1,280 @@
+--- `ww policy reload`, `rollback`, `log`, `diff`, `replay` and more: the policies of a node here.
+local amount = require("ops.amount")
+local async = require("ops.async")
+local control = require("ops.control")
+local format = require("ops.format")
+
+local M = { verbs = {} }
+
+local RELOAD_S = 30 -- a set is read, compiled, tested and replayed, which takes a second
+local REPLAY_S = 300 -- four million decisions, on a slow machine
+
+local function add_place(sub)
+    sub:option("--control"):argname("PATH")
+        :description("Control socket of the node (WW_CONTROL); default: the node that runs here.")
+    sub:option("--state"):argname("DIR"):description("State folder of the node.")
+end
+
+local UNITS = { s = 1, m = 60, h = 3600, d = 86400 }
+
+--- Seconds of "24h", "90m", "7d", "30s".
+local function seconds(text)
+    local number, unit = text:match("^(%d+)([smhd])$")
+    return number and tonumber(number) * UNITS[unit]
+end
+
+local function add_since(sub)
+    sub:option("--since"):argname("TIME"):convert(seconds)
+        :description("Only decisions of so long ago at most: 30s, 90m, 24h, 7d.")
+end
+
+--- Adds the subcommands.
+function M.define(command)
+    local reload = command:command("reload"):summary("Put changed policies in force.")
+        :description("Read the node's folder of policies anew, compile and test it beside the set "
+            .. "in force, and put it in force if it holds. If not, say which file and line, and "
+            .. "leave everything as it is: exit code 1. The node does the same on SIGHUP, and by "
+            .. "itself when a file changes (policy.watch).")
+    reload:argument("folder"):argname("DIR"):args("?")
+        :description("Another folder, for this once; or the name of a built-in set.")
+    add_place(reload)
+    local rollback = command:command("rollback"):summary("Put earlier policies in force again.")
+        :description("Put the generation before the present one in force again, or the one named. "
+            .. "Files are not changed: the next reload reads them again.")
+    rollback:argument("number"):argname("N"):args("?"):convert(tonumber)
+        :description("A generation, as ww policy log shows it.")
+    add_place(rollback)
+    local log = command:command("log"):summary("Which policies were in force when, and by whom.")
+        :description("List the changes of the node's policies, newest last. `kept` are those "
+            .. "that rollback and diff still have: at most 8, since the node's start.")
+    add_place(log)
+    local diff = command:command("diff"):summary("Compare two generations.")
+        :description("Show how the files of two generations differ, as diff -u does.")
+    diff:argument("first"):argname("A"):convert(tonumber):description("A generation.")
+    diff:argument("second"):argname("B"):convert(tonumber):description("Another one.")
+    add_place(diff)
+    local replay = command:command("replay"):summary("What would other policies have decided?")
+        :description("Ask a set for each decision in the node's journal, and show what it would "
+            .. "have decided otherwise: by rule (the line that returns), how often, and what is "
+            .. "at stake in bytes and money. Nothing on the node changes.")
+    replay:argument("folder"):argname("DIR"):args("?")
+        :description("A folder of policies, or the name of a built-in set; default: the node's "
+            .. "own folder as it is now.")
+    add_since(replay)
+    add_place(replay)
+    local journal = command:command("journal"):summary("Show the last decisions.")
+        :description("Show the last decisions of the node's policies, newest last, each with "
+            .. "its id. Decisions are kept in memory only (policy.journal_mib, "
+            .. "policy.journal_hours); on an arbiter without identities or contracts.")
+    journal:option("--hook"):argname("HOOK"):description("Only those of this hook.")
+    journal:option("-n --count"):argname("N"):convert(tonumber):default(20)
+        :description("How many, at most 1000.")
+    add_since(journal)
+    add_place(journal)
+end
+
+--- Who asks, for the node's log: what the session says; only this user and root get this far.
+local function who()
+    local env = ww.process.env
+    return env("SUDO_USER") or env("USER") or env("LOGNAME") or "unknown"
+end
+
+local function call(args, method, params, timeout_s)
+    local path, err = control.find(args)
+    if not path then
+        return nil, err
+    end
+    return control.call(path, method, params, timeout_s)
+end
+
+--- An absolute path, or the name of a built-in set.
+local function folder_of(args)
+    local folder = args.folder
+    if folder and folder:sub(1, 1) ~= "/" and ww.fs.is_dir(folder) then
+        return ww.process.cwd() .. "/" .. folder
+    end
+    return folder
+end
+
+function M.verbs.reload(args)
+    return call(args, "policy.reload", { folder = folder_of(args), who = who() }, RELOAD_S)
+end
+
+function M.verbs.replay(args)
+    return call(args, "policy.replay", { folder = folder_of(args), since_s = args.since }, REPLAY_S)
+end
+
+function M.verbs.rollback(args)
+    return call(args, "policy.rollback", { number = args.number, who = who() })
+end
+
+function M.verbs.log(args)
+    return call(args, "policy.log", {})
+end
+
+function M.verbs.journal(args)
+    return call(args, "policy.journal", { hook = args.hook, count = args.count,
+        since_s = args.since }, RELOAD_S)
+end
+
+-- --- diff ----------------------------------------------------------------------------------------
+
+--- Writes a generation's files below `folder`, and gives their names.
+local function write_files(folder, files)
+    local ok, err = ww.fs.mkdir(folder)
+    for _, file in ipairs(files) do
+        if ok then
+            ok, err = ww.fs.append(folder .. "/" .. file.name, file.text)
+        end
+    end
+    return ok, err
+end
+
+--- What diff -u says of two folders; "" when they are the same.
+local function compare(folder, first, second)
+    local code, problem = async.await(function(done)
+        local child, err = ww.process.spawn({
+            argv = { "sh", "-c", 'cd "$1" && exec diff -ruN "$2" "$3"', "sh", folder, first,
+                second },
+            stdout = folder .. "/diff.out", stderr = "inherit",
+            on_exit = function(status)
+                done(status)
+            end,
+        })
+        if not child then
+            done(nil, err)
+        end
+    end)
+    if code ~= 0 and code ~= 1 then
+        return nil, problem or ww.error("ESYSTEM", "diff failed")
+    end
+    return ww.fs.read(folder .. "/diff.out")
+end
+
+function M.verbs.diff(args)
+    local names = { tostring(args.first), tostring(args.second) }
+    local folder, err = ww.fs.temp_dir("ww-policy-diff")
+    if not folder then
+        return nil, err
+    end
+    local result
+    for _, name in ipairs(names) do
+        result, err = call(args, "policy.files", { number = tonumber(name) })
+        if result then
+            result, err = write_files(folder .. "/" .. name, result.files)
+        end
+        if not result then
+            break
+        end
+    end
+    if result then
+        result, err = compare(folder, names[1], names[2])
+    end
+    ww.fs.remove_tree(folder)
+    return result and { first = args.first, second = args.second, diff = result }, err
+end
+
+-- --- for people ----------------------------------------------------------------------------------
+
+local function print_log(data, out)
+    local rows = {}
+    for index, change in ipairs(data.changes) do
+        local state = change.current and "in force" or change.bad and "given up"
+            or change.kept and "kept" or ""
+        rows[index] = {
+            tostring(change.number), format.short(change.hash),
+            os.date("!%Y-%m-%d %H:%M:%S", change.at_s),
+            change.failed and ("%s of %d"):format(change.how, change.failed) or change.how,
+            change.who, state,
+        }
+    end
+    out:print(format.table({ "GENERATION", "HASH", "SINCE (UTC)", "HOW", "WHO", "STATE" }, rows,
+        { true }))
+end
+
+local function print_journal(data, out)
+    if #data.decisions == 0 then
+        out:note("There are no decisions in the journal.")
+        return
+    end
+    local rows = {}
+    for index, entry in ipairs(data.decisions) do
+        rows[index] = {
+            entry.id, os.date("!%Y-%m-%d %H:%M:%S", entry.at_s), entry.hook, tostring(entry.number),
+            entry.kind and "fault: " .. entry.kind or entry.result,
+        }
+    end
+    out:print(format.table({ "ID", "AT (UTC)", "HOOK", "GENERATION", "RESULT" }, rows,
+        { [4] = true }))
+end
+
+local function money(units)
+    return "$" .. amount.digits(units, "usd")
+end
+
+--- What a set would have decided otherwise.
+local function print_difference(data, out)
+    if data.decisions == 0 then
+        out:note("There are no decisions in the journal to compare with.")
+        return
+    end
+    out:print(("%s of %s decisions would be others, %s with another reason only; %s faults"):format(
+        format.count(data.changed), format.count(data.decisions), format.count(data.reworded),
+        format.count(data.faults)))
+    if data.changed == 0 then
+        return
+    end
+    local rows = {}
+    for index, rule in ipairs(data.rules) do
+        rows[index] = {
+            rule.hook, rule.at ~= "" and rule.at or "-", rule.was,
+            rule.kind and ("%s (fault: %s)"):format(rule.now, rule.kind) or rule.now,
+            format.count(rule.count), format.bytes(rule.bytes_was), format.bytes(rule.bytes_now),
+            money(rule.nano_usd_was), money(rule.nano_usd_now), rule.example,
+        }
+    end
+    table.sort(rows, function(a, b)
+        return a[1] .. a[2] < b[1] .. b[2]
+    end)
+    out:print(format.table({ "HOOK", "RULE", "WAS", "NOW", "TIMES", "BYTES", "NOW", "MONEY", "NOW",
+        "SUCH AS" }, rows, { [5] = true, [6] = true, [7] = true, [8] = true, [9] = true }))
+    if data.beyond > 0 then
+        out:print(("and %s more, of other rules"):format(format.count(data.beyond)))
+    end
+    out:print(("all in all %s for %s would be %s for %s"):format(format.bytes(data.bytes_was),
+        money(data.nano_usd_was), format.bytes(data.bytes_now), money(data.nano_usd_now)))
+end
+
+local function print_reload(data, out)
+    if data.unchanged then
+        out:note(("Nothing has changed: generation %d stays in force."):format(data.number))
+        return
+    end
+    out:print(("generation %d is in force: %s, %d tests passed"):format(data.number,
+        format.short(data.hash), data.tests))
+    if data.replay and data.replay.decisions > 0 then
+        print_difference(data.replay, out)
+    end
+end
+
+function M.human(data, args, out)
+    if args.verb == "log" then
+        print_log(data, out)
+    elseif args.verb == "journal" then
+        print_journal(data, out)
+    elseif args.verb == "replay" then
+        print_difference(data, out)
+    elseif args.verb == "reload" then
+        print_reload(data, out)
+    elseif args.verb == "diff" then
+        if data.diff == "" then
+            out:note("The two are the same.")
+        else
+            out:print((data.diff:gsub("\n$", "")))
+        end
+    else
+        out:print(("generation %d is in force again"):format(data.number))
+    end
+end
+
+return M

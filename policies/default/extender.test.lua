@@ -1,0 +1,15 @@
+test("an extender gets what it asks for, up to a tenth", function()
+    same(try("extender.share", { asked_ppm = 100000 }).share_ppm, 100000)
+    same(try("extender.share", { asked_ppm = 100001 }).decision, "refuse")
+end)
+
+test("one's own extender is free", function()
+    local got = try("extender.share", { relation = "own", asked_ppm = 50000 })
+    same(got.decision, "accept")
+    same(got.share_ppm, 0)
+end)
+
+test("three strikes are not paid", function()
+    same(try("extender.share", { strikes = 2 }).decision, "accept")
+    same(try("extender.share", { strikes = 3 }).decision, "refuse")
+end)

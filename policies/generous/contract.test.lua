@@ -1,0 +1,27 @@
+test("newcomers get a GiB, those who used much pay less", function()
+    same(try("contract.offer", { bytes = 4 * GiB, client = { settled_gib = 0 } }).bytes, 1 * GiB)
+    same(try("contract.offer", { client = { settled_gib = 99 } }).price_ppm, 1000000)
+    same(try("contract.offer", { client = { settled_gib = 100 } }).price_ppm, 900000)
+end)
+
+test("friends ride free; ten strikes are too many for others", function()
+    same(try("contract.offer", { relation = "friend", client = { strikes = 99 } }).price_ppm, 0)
+    same(try("contract.offer", { client = { strikes = 10 } }).decision, "refuse")
+    same(try("contract.offer", { client = { strikes = 9 } }).decision, "accept")
+end)
+
+test("a provider takes all that fits", function()
+    same(try("contract.accept", { open_contracts = 63 }).decision, "accept")
+    same(try("contract.accept", { open_contracts = 64 }).decision, "refuse")
+end)
+
+test("the client asks at half", function()
+    same(try("contract.renew", { bytes_total = 400, bytes_left = 200 }).decision, "ask")
+    same(try("contract.renew", { bytes_total = 400, bytes_left = 201 }).decision, "wait")
+    same(try("contract.renew", { bytes_total = 0, bytes_left = 0 }).decision, "ask")
+end)
+
+test("differences are forgiven until they are a habit", function()
+    same(try("contract.close", { client = { strikes = 3, differences = 7 } }).decision, "settle")
+    same(try("contract.close", { provider = { differences = 8 } }).decision, "dispute")
+end)

@@ -1,0 +1,5 @@
+test("a fifth at most, nothing among one's own", function()
+    same(try("extender.share", { asked_ppm = 150000, strikes = 5 }).share_ppm, 150000)
+    same(try("extender.share", { asked_ppm = 900000 }).share_ppm, 200000)
+    same(try("extender.share", { relation = "own" }).share_ppm, 0)
+end)

@@ -1,0 +1,10 @@
+test("a twentieth at most", function()
+    same(try("extender.share", { asked_ppm = 40000 }).share_ppm, 40000)
+    same(try("extender.share", { asked_ppm = 900000 }).share_ppm, 50000)
+end)
+
+test("strikes and low scores are not paid", function()
+    same(try("extender.share", { strikes = 1 }).decision, "refuse")
+    same(try("extender.share", { score_ppm = 499999 }).decision, "refuse")
+    same(try("extender.share", { relation = "own", strikes = 1 }).decision, "accept")
+end)

@@ -1,0 +1,11 @@
+test("nine tenths earn the score, less earns nothing", function()
+    same(try("lease.settle", { score_ppm = 900000 }).share_ppm, 900000)
+    same(try("lease.settle", { score_ppm = 899999 }).share_ppm, 0)
+    same(try("lease.settle", { score_ppm = 1000000, offers = 10, accepted = 8 }).share_ppm, 0)
+end)
+
+test("with strikes a person decides", function()
+    local got = try("lease.settle", { score_ppm = 1000000, strikes = 1 })
+    same(got.decision, "hold")
+    same(got.share_ppm, 0)
+end)

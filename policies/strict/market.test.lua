@@ -1,0 +1,27 @@
+local function values(price)
+    return { price_nano_usd_per_gib = price, rates = { { name = "usd" } } }
+end
+
+test("a configured price waits until the stat is a day old", function()
+    local request = { current = values(7), configured = values(9), age_s = 86399 }
+    same(try("market.stat", request).decision, "keep")
+    request.age_s = 86400
+    local got = try("market.stat", request)
+    same(got.decision, "change")
+    same(got.price_nano_usd_per_gib, 9)
+end)
+
+test("an asset that left the configuration keeps its rate", function()
+    local current = values(7)
+    current.rates = { { name = "usd" }, { name = "xch", units_per_usd = 30 } }
+    local got = try("market.stat", { current = current, configured = values(9), age_s = 86400 })
+    same(got.rates[2], { name = "xch", units_per_usd = 30 })
+end)
+
+test("one asset that covers the contract pays alone", function()
+    local got = try("market.fund", {
+        bytes = 10,
+        assets = { { name = "usd", spendable_bytes = 5 }, { name = "xch", spendable_bytes = 50 } },
+    })
+    same(got.order, { "xch" })
+end)

@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# The flow policy of a provider and of a client: a destination that it denies is refused to the
+# application, by the side that denied it; others go on. Answers are kept: the policy isn't asked
+# for each connection.
+set -euo pipefail
+source "$(dirname "$0")/lib.sh"
+
+mkdir "$scratch/at-provider" "$scratch/at-client"
+cat > "$scratch/at-provider/flow.lua" << 'LUA'
+return {
+    verdict = function(request)
+        if request.host == "denied.example" then
+            return { decision = "deny", reason = "not from here" }
+        end
+        return { decision = "allow", seconds = 3600 }
+    end,
+}
+LUA
+cat > "$scratch/at-client/flow.lua" << 'LUA'
+return {
+    verdict = function(request)
+        if request.port == 81 then
+            return { decision = "deny", reason = "not on this port" }
+        end
+        return { decision = "allow", seconds = 3600 }
+    end,
+}
+LUA
+
+start_arbiter
+join provider bobnet
+join client alicenet
+credit alicenet 100000000000
+start_provider --policies "$scratch/at-provider"
+start_client --policies "$scratch/at-client"
+start_origin
+step "ready"
+
+out=$(traffic many --count 32 --max 65536 --seed 1) || fail "$out"
+# asked NODE: how often the policy was.
+asked() {
+    status "$1" | jq '.policy_hooks[] | select(.hook == "flow.verdict") | .calls'
+}
+[[ $(status client | jq .streams_opened) == 32 && $(asked provider) == 3 && $(asked client) == 3 ]] ||
+    fail "for three names of one place, asked $(asked provider) and $(asked client) times"
+step "allowed, and asked once: $out"
+
+# refused HOST:PORT: by HTTP CONNECT; prints the status line.
+refused() {
+    local line
+    exec 3<> "/dev/tcp/127.0.0.1/$proxy_port"
+    printf 'CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n' "$1" "$1" >&3
+    IFS= read -r -t 20 line <&3 || fail "no answer for $1"
+    exec 3>&-
+    [[ $line == "HTTP/1.1 403"* ]] || fail "$1: $line"
+}
+refused denied.example:443
+[[ $(status provider | jq .flows_denied) == 1 && $(status client | jq .flows_denied) == 0 ]] ||
+    fail "the provider denied $(status provider | jq .flows_denied)"
+refused allowed.example:81
+[[ $(status provider | jq .flows_denied) == 1 && $(status client | jq .flows_denied) == 1 ]] ||
+    fail "the client denied $(status client | jq .flows_denied)"
+step "denied by each side"
+
+out=$(traffic many --count 32 --max 65536 --seed 2) || fail "$out"
+[[ $(asked provider) == 4 && $(asked client) == 5 ]] ||
+    fail "asked $(asked provider) and $(asked client) times"
+node_stop client
+node_stop provider
+node_stop arbiter
+step "all held"

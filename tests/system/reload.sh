@@ -1,0 +1,108 @@
+#!/bin/bash
+# The policies of nodes that run: put in force by hand, by SIGHUP and by a change of a file; refused,
+# taken back, compared; and their numbers outlive a restart.
+. "$(dirname "$0")/lib.sh"
+
+policies=$scratch/policies
+
+# put PPM [EXTRA]: contract.lua that asks this share of the price, with its test.
+put() {
+    mkdir -p "$policies"
+    sed "s/@PPM@/$1/; s/@EXTRA@/${2:-}/" > "$scratch/contract.new" << 'LUA'
+local M = {}
+function M.offer() return { decision = "accept", price_ppm = @PPM@ } end
+function M.accept() return { decision = "accept" } end
+function M.renew() return { decision = "ask" } end
+function M.close() return { decision = "dispute" } end
+@EXTRA@
+return M
+LUA
+    mv "$scratch/contract.new" "$policies/contract.lua"
+}
+
+number_of() {
+    status "$1" | jq .policy_number
+}
+
+is_number() {
+    [[ $(number_of "$1") == "$2" ]]
+}
+
+ww_policy() {
+    local node=$1
+    shift
+    "$program" policy "$@" --state "$scratch/$node"
+}
+
+put 500000
+start_arbiter --policies "$policies"
+join provider bobnet
+start_provider --policies "$policies" --no-policy-watch
+is_number arbiter 1 || fail "the first generation is $(number_of arbiter)"
+[[ $(ww_policy arbiter log --json | jq -r '.changes[0].how') == start ]] || fail "the log's beginning"
+
+step "a file changes"
+put 400000
+wait_for 10 "the reload after a change" is_number arbiter 2
+ww_policy arbiter log | grep -q "2 .*reload .*a file changed .*in force" || fail "the log: $(ww_policy arbiter log)"
+
+step "a file is wrong: refused, and the old ones stay"
+put 300000 "return nil("
+wait_for 10 "the refusal" grep -q "new policies were refused.*contract.lua:" "$scratch/arbiter.log"
+code=0
+ww_policy arbiter reload > "$scratch/reload.out" 2> "$scratch/reload.err" || code=$?
+((code == 1)) || fail "reload of a bad set ended with $code"
+grep -q 'contract.lua:[0-9]*: ' "$scratch/reload.err" || fail "reload says $(cat "$scratch/reload.err")"
+is_number arbiter 2 || fail "a bad set is in force"
+{ ww_policy arbiter reload --json 2> "$scratch/reload.err" || true; } > "$scratch/reload.out"
+jq -e '.error.code == "EPOLICY_SYNTAX"' "$scratch/reload.out" > /dev/null ||
+    fail "reload --json: $(cat "$scratch/reload.out")"
+
+step "by hand, by SIGHUP, and back"
+is_number provider 1 || fail "the provider reloads without being asked"
+put 200000
+wait_for 10 "the reload after the correction" is_number arbiter 3
+kill -HUP "${pid[provider]}"
+wait_for 10 "the reload on HUP" is_number provider 2
+ww_policy provider log --json | jq -e '.changes[-1].who == "signal HUP"' > /dev/null || fail "who reloaded"
+ww_policy provider reload > "$scratch/reload.out" 2>&1 || fail "reload: $(cat "$scratch/reload.out")"
+grep -q "generation 2 stays in force" "$scratch/reload.out" || fail "reload says $(cat "$scratch/reload.out")"
+USER=ann SUDO_USER='' ww_policy arbiter rollback | grep -q "generation 2 is in force again" || fail "rollback"
+ww_policy arbiter diff 2 3 > "$scratch/diff.out" || fail "diff"
+grep -q '^-.*price_ppm = 400000' "$scratch/diff.out" && grep -q '^+.*price_ppm = 200000' "$scratch/diff.out" ||
+    fail "diff says $(cat "$scratch/diff.out")"
+if ww_policy arbiter diff 2 99 > "$scratch/diff.out" 2>&1; then
+    fail "a generation that never was is compared"
+fi
+ww_policy arbiter reload default --json | jq -e '.number == 4 and .tests > 0' > /dev/null || fail "the built-in set"
+
+step "what others would have decided"
+ww_policy arbiter journal | grep -q "market.stat .*decision = " || fail "journal: $(ww_policy arbiter journal)"
+ww_policy arbiter replay default --since 1h > "$scratch/replay.out" || fail "replay"
+grep -q "^0 of [0-9,]* decisions would be others" "$scratch/replay.out" || fail "replay says $(cat "$scratch/replay.out")"
+printf 'return { stat = function() return { decision = "change", reason = "x" } end,\n%s }\n' \
+    'fund = function() return { order = {} } end' > "$scratch/market.lua"
+mkdir "$scratch/other" && mv "$scratch/market.lua" "$scratch/other/market.lua"
+(cd "$scratch" && ww_policy arbiter replay other --json) > "$scratch/replay.out" || fail "replay of another set"
+jq -e '.changed > 0 and .rules[0].at == "market.lua:1" and .rules[0].now == "change"' "$scratch/replay.out" \
+    > /dev/null || fail "replay says $(cat "$scratch/replay.out")"
+
+step "the folder is replaced as a whole"
+cp -r "$policies" "$scratch/policies.next"
+sed -i 's/200000/100000/' "$scratch/policies.next/contract.lua"
+mv "$policies" "$scratch/policies.old"
+mv "$scratch/policies.next" "$policies"
+wait_for 10 "the reload of another folder" is_number arbiter 5
+
+step "a restart keeps the numbers"
+node_stop provider
+node_stop arbiter
+node_start arbiter
+wait_for 15 "the arbiter's start" is_ready arbiter
+is_number arbiter 5 || fail "after a restart it is $(number_of arbiter)"
+put 50000
+wait_for 10 "the reload after a restart" is_number arbiter 6
+ww_policy arbiter log --json | jq -e '[.changes[].number] == [1, 2, 3, 2, 4, 5, 6]' > /dev/null ||
+    fail "the log: $(ww_policy arbiter log --json)"
+node_stop arbiter
+step "done"

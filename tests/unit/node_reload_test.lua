@@ -1,0 +1,321 @@
+--- The arbiter's policies change while contracts open and close all the time: no request fails, and
+-- each contract was priced by one whole generation, which it names. Run by node_arbiter_test.c; the
+-- number of reloads is in WW_RELOADS (300).
+local accounts = require("arbiter.accounts")
+local async = require("ops.async")
+local json = require("ops.json")
+local policies = require("node.policies")
+local rig = require("node_arbiter_rig")
+
+local RELOADS = tonumber(ww.process.env("WW_RELOADS") or "") or 300
+local PAIRS = 3
+local SWAP_US_MAX = 10000
+local KIB_MORE_MAX = 24576 -- a VM that is not given back costs 300 KiB a reload
+
+local tests = {}
+local node = { methods = {} }
+
+local function test(name, body)
+    tests[#tests + 1] = { name, body }
+end
+
+--- contract.lua that asks this share of the price; `before` is put at its top.
+local function contract_lua(price_ppm, before)
+    return ([[
+%s
+local M = {}
+function M.offer()
+    return { decision = "accept", price_ppm = %d, reason = "by the test" }
+end
+function M.accept() return { decision = "accept" } end
+function M.renew() return { decision = "ask" } end
+function M.close() return { decision = "dispute" } end
+return M
+]]):format(before or "", price_ppm)
+end
+
+local function contract_test(price_ppm)
+    return ('test("price", function() same(try("contract.offer", {}).price_ppm, %d) end)\n')
+        :format(price_ppm)
+end
+
+--- Writes a set's files into the folder of policies.
+local function put(files)
+    local folder = rig.folder .. "/policies"
+    ww.fs.remove_tree(folder)
+    assert(ww.fs.mkdir(folder))
+    for name, text in pairs(files) do
+        assert(ww.fs.append(folder .. "/" .. name, text)) -- not synced: this is no test of the disk
+    end
+    return folder
+end
+
+local function reload(files, who)
+    return node.methods["policy.reload"]({ folder = put(files), who = who })
+end
+
+local function resident_kib()
+    return tonumber(ww.fs.read("/proc/self/status"):match("VmRSS:%s*(%d+)"))
+end
+
+--- A contract as the operator sees it.
+local function listed(id)
+    for _, contract in ipairs(ww.arbiter.contracts({}).contracts) do
+        if contract.contract == id then
+            return contract
+        end
+    end
+end
+
+--- Opens and closes contracts until told to stop; what was priced how goes into `seen`.
+local function trade(client, provider, seen, state)
+    while not state.stop do
+        local contract = rig.accepted(client, provider, 1e6)
+        local known = assert(listed(contract.contract), "a contract is not listed")
+        assert(known.price_ppm == contract.price_ppm)
+        seen[#seen + 1] = { hash = known.policy_generation, price_ppm = contract.price_ppm }
+        local path = "/v1/contracts/" .. contract.contract
+        assert(provider:call("POST", path .. "/opened"))
+        assert(client:close_contract(contract.contract, 10, 20))
+        assert(provider:close_contract(contract.contract, 10, 20))
+        if #seen % 8 == 0 then
+            async.sleep(0)
+        end
+    end
+end
+
+local function faults()
+    local count = 0
+    for _, hook in ipairs(ww.arbiter.status({}).policy_hooks) do
+        count = count + hook.faults
+    end
+    return count
+end
+
+--- Until a contract has come under the new policies, or is about to.
+local function wait_for_more(seen, state)
+    local before, until_us = #seen, ww.loop.now_us() + 5e6
+    while #seen == before and not state.problem do
+        assert(ww.loop.now_us() < until_us, "no contract comes any more")
+        async.sleep(0.001)
+    end
+    assert(not state.problem, state.problem)
+end
+
+test("policies change while contracts come and go", function()
+    local state, seen, price_of = { stop = false, running = 0 }, {}, {}
+    local start = ww.arbiter.policy_generations().generations[1]
+    price_of[start.hash] = 1000000
+    for _ = 1, PAIRS do
+        local client, provider = rig.new_member(true), rig.new_provider()
+        async.run(function()
+            state.running = state.running + 1
+            local ok, problem = xpcall(trade, debug.traceback, client, provider, seen, state)
+            state.problem = state.problem or (not ok and problem)
+            state.running = state.running - 1
+        end)
+    end
+    local first_kib, worst_us = nil, 0
+    for round = 1, RELOADS do
+        local price_ppm = round * 7919 % 1000000
+        local done = assert(reload({
+            ["contract.lua"] = contract_lua(price_ppm, "-- " .. round),
+            ["contract.test.lua"] = contract_test(price_ppm),
+        }, "round " .. round))
+        assert(not done.unchanged and done.number == round + 1)
+        price_of[done.hash] = price_ppm
+        worst_us = math.max(worst_us, done.swap_us)
+        if round == math.floor(RELOADS / 3) then
+            collectgarbage("collect")
+            first_kib = resident_kib()
+        end
+        wait_for_more(seen, state)
+    end
+    state.stop = true
+    while state.running > 0 do
+        async.sleep(0.01)
+    end
+    assert(not state.problem, state.problem)
+    collectgarbage("collect")
+    local more_kib = resident_kib() - first_kib
+    local generations = {}
+    for _, contract in ipairs(seen) do
+        assert(price_of[contract.hash] == contract.price_ppm, "a contract of no generation's price")
+        generations[contract.hash] = true
+    end
+    local count = 0
+    for _ in pairs(generations) do
+        count = count + 1
+    end
+    print(("       %d contracts under %d of %d generations; a swap took %d us at most; %d KiB more")
+        :format(#seen, count, RELOADS + 1, worst_us, more_kib))
+    assert(#seen >= RELOADS and count >= RELOADS / 2, "hardly any contracts meanwhile")
+    assert(faults() == 0)
+    assert(worst_us < SWAP_US_MAX)
+    assert(more_kib < KIB_MORE_MAX, "memory grew by " .. more_kib .. " KiB")
+    rig.check_books()
+end)
+
+local BYTECODE = string.dump(function() end)
+
+local BAD = {
+    { "a failing test", "EPOLICY_TEST", contract_lua(5), contract_test(6) },
+    { "a missing hook", "EPOLICY_MISSING", "return { offer = function() end }" },
+    { "a syntax error", "EPOLICY_SYNTAX", "local M = {}\nfunction M.offer(\nreturn M" },
+    { "an endless loop", "EPOLICY_BUDGET", "while true do end" },
+    { "a constant of 100 MB", "EPOLICY_", 'local s = ("x"):rep(100000000)\n' .. contract_lua(5) },
+    { "bytecode", "EPOLICY_SYNTAX", BYTECODE },
+    { "a result of the wrong shape", "EPOLICY_TEST",
+        (contract_lua(5):gsub("price_ppm = 5", "price = 5")), contract_test(5) },
+    { "a file that no hook lives in", "EPOLICY_LOAD", contract_lua(5), nil, "contracts.lua" },
+    { "an endless test", "EPOLICY_BUDGET", contract_lua(5),
+        'test("x", function() while true do end end)' },
+}
+
+test("what does not hold is refused, and the old ones answer meanwhile", function()
+    local client, provider = rig.new_member(true), rig.new_provider()
+    local good = assert(reload({ ["contract.lua"] = contract_lua(123456, "-- good") }, "good"))
+    for _, bad in ipairs(BAD) do
+        local answer
+        async.run(function()
+            answer = { reload({ [bad[5] or "contract.lua"] = bad[3],
+                ["contract.test.lua"] = bad[4] }, "bad") }
+        end)
+        repeat
+            local contract = rig.accepted(client, provider, 1000)
+            assert(contract.price_ppm == 123456, bad[1])
+            assert(client:close_contract(contract.contract, 0, 0, 4))
+            assert(provider:close_contract(contract.contract, 0, 0, 4))
+        until answer
+        local err = rig.expect(answer[2] and answer[2].code or "none", answer[1], answer[2])
+        assert(err.code:find(bad[2], 1, true) == 1, bad[1] .. " is " .. json.encode(err))
+        assert(err.reason:find("contract", 1, true), bad[1] .. " says " .. json.encode(err))
+        assert(ww.arbiter.status({}).policy_number == good.number)
+    end
+    rig.expect("ENOTFOUND", node.methods["policy.reload"]({ folder = "/no/such/folder" }))
+    rig.expect("EINVAL", node.methods["policy.reload"]({ folder = "./relative" }))
+    assert(faults() == 0)
+end)
+
+test("going back, and the log", function()
+    local one = assert(reload({ ["contract.lua"] = contract_lua(1, "-- one") }, "ann"))
+    local again = assert(reload({ ["contract.lua"] = contract_lua(1, "-- one") }, "bob"))
+    assert(again.unchanged and again.number == one.number)
+    local two = assert(reload({ ["contract.lua"] = contract_lua(2, "-- two") }, "bob\n\"; x"))
+    assert(two.number == one.number + 1)
+    local back = assert(node.methods["policy.rollback"]({ who = "carol" }))
+    assert(back.number == one.number and back.hash == one.hash)
+    rig.expect("EEXIST", node.methods["policy.rollback"]({ number = one.number }))
+    rig.expect("ENOTFOUND", node.methods["policy.rollback"]({ number = 99999 }))
+    local log = node.methods["policy.log"]()
+    local last = log.changes[#log.changes]
+    assert(log.current == one.number and last.how == "rollback" and last.who == "carol")
+    assert(last.current and last.kept and not last.bad)
+    assert(log.changes[#log.changes - 1].who == "bob??? x") -- what can't be shown is not kept
+    local files = assert(node.methods["policy.files"]({ number = two.number })).files
+    local found
+    for _, file in ipairs(files) do
+        found = found or (file.name == "contract.lua" and file.text:find("-- two", 1, true))
+    end
+    assert(found)
+    rig.expect("ENOTFOUND", node.methods["policy.files"]({ number = 99999 }))
+end)
+
+test("a generation that keeps failing is given up", function()
+    local good = assert(reload({ ["contract.lua"] = contract_lua(77, "-- fine") }, "ann"))
+    local bad = assert(reload({ ["contract.lua"] =
+        (contract_lua(88):gsub("return { decision = \"accept\", price_ppm", "error('no') %0")) },
+        "ann"))
+    local client, provider = rig.new_member(true), rig.new_provider()
+    local refused = 0
+    while ww.arbiter.status({}).policy_number == bad.number do
+        rig.expect("EREFUSED", client:call("POST", "/v1/contracts",
+            { provider = provider.id, bytes = 1000 }))
+        refused = refused + 1
+        assert(refused <= 64, "it is not given up")
+    end
+    assert(ww.arbiter.status({}).policy_number == good.number)
+    assert(rig.accepted(client, provider, 1000).price_ppm == 77)
+    async.sleep(0.05)
+    local log = node.methods["policy.log"]()
+    local last = log.changes[#log.changes]
+    assert(last.how == "faults" and last.failed == bad.number and last.number == good.number)
+end)
+
+test("the journal names decisions, and nobody", function()
+    assert(reload({}, "ann"))
+    local client, provider = rig.new_member(true), rig.new_provider()
+    local contract = rig.accepted(client, provider, 1000)
+    assert(client:call("GET", "/v1/providers"))
+    local journal = assert(node.methods["policy.journal"]({ count = 50 }))
+    local hooks, all = {}, json.encode(journal)
+    for _, decision in ipairs(journal.decisions) do
+        hooks[decision.hook] = decision
+        assert(decision.id:find("^%x%x%x%x%-%d+$"))
+    end
+    assert(#journal.decisions == 50)
+    assert(hooks["contract.offer"].result:find('decision = "accept"', 1, true))
+    assert(hooks["match.rank"].number == ww.arbiter.status({}).policy_number)
+    for _, secret in ipairs({ client.id, provider.id, client.network, contract.contract }) do
+        assert(not all:find(secret, 1, true), "the journal names " .. secret)
+    end
+    journal = assert(node.methods["policy.journal"]({ hook = "match.rank", count = 1 }))
+    assert(#journal.decisions == 1 and journal.decisions[1].hook == "match.rank")
+    journal = assert(node.methods["policy.journal"]({ since_s = 0 }))
+    assert(#journal.decisions <= 20)
+    rig.expect("EINVAL", node.methods["policy.journal"]({ hook = "no.such" }))
+    assert(ww.arbiter.status({}).policy_journal.records > 50)
+end)
+
+test("replay: what other policies would have decided", function()
+    local one = assert(reload({ ["contract.lua"] = contract_lua(500000, "-- replay") }, "ann"))
+    assert(one.replay and one.replay.decisions > 0)
+    async.sleep(2.1) -- so that what comes now can be told from what was before
+    local begun_s = math.floor(ww.loop.wall_ms() / 1000)
+    local function since_s()
+        return math.floor(ww.loop.wall_ms() / 1000) - begun_s + 1
+    end
+    local client, provider = rig.new_member(true), rig.new_provider()
+    for _ = 1, 4 do
+        rig.accepted(client, provider, 268435456)
+    end
+    local folder = put({ ["contract.lua"] = contract_lua(500000, "-- replay") })
+    local same = assert(node.methods["policy.replay"]({ folder = folder, since_s = since_s() }))
+    assert(same.decisions >= 8 and same.changed == 0 and same.reworded == 0, json.encode(same))
+    assert(same.hash == one.hash)
+    folder = put({ ["contract.lua"] = contract_lua(250000) })
+    local other = assert(node.methods["policy.replay"]({ folder = folder, since_s = since_s() }))
+    assert(other.changed == 4 and #other.rules == 1, json.encode(other))
+    local rule = other.rules[1]
+    assert(rule.hook == "contract.offer" and rule.at == "contract.lua:4" and rule.count == 4)
+    assert(rule.was == "accept" and rule.now == "accept" and rule.bytes_was == 1073741824)
+    assert(rule.nano_usd_was == "50000000000" and rule.nano_usd_now == "25000000000")
+    assert(ww.arbiter.status({}).policy_number == one.number) -- nothing was put in force
+    rig.expect("EPOLICY_SYNTAX", node.methods["policy.replay"]({
+        folder = put({ ["contract.lua"] = "return (" }) }))
+end)
+
+test("a swap takes no longer with ten thousand contracts", function()
+    assert(ww.test.crowd({ count = 10000 }))
+    local worst_us = 0
+    for round = 1, 10 do
+        local done = assert(reload({ ["contract.lua"] = contract_lua(round, "-- crowd") }, "ann"))
+        worst_us = math.max(worst_us, done.swap_us)
+    end
+    print(("       a swap took %d us at most"):format(worst_us))
+    assert(worst_us < SWAP_US_MAX)
+end)
+
+local M = {}
+
+function M.main()
+    table.insert(tests, 1, { "the log begins", function()
+        accounts.commit()
+        policies.attach(node, ww.arbiter, { state = rig.folder })
+        local log = node.methods["policy.log"]()
+        assert(log.current == 1 and #log.changes == 1 and log.changes[1].how == "start")
+    end })
+    rig.run(tests)
+end
+
+return M
