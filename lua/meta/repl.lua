@@ -140,6 +140,32 @@ function policy.generation() end
 ---@return any
 function policy.hooks() end
 
+--- Which generations were put in force when, how, and by whom.
+---@return any
+function policy.log() end
+
+--- The last decisions, the newest last.
+---@param hook string? only those of it
+---@param count number? how many, 20 by default, 500 at most
+---@return any
+function policy.journal(hook, count) end
+
+--- What another set would have decided of what the journal holds.
+---@param folder string? absolute path, or a built-in set's name; the node's own folder by default
+---@param since_s number? only decisions of so many seconds ago at most
+---@return any
+function policy.replay(folder, since_s) end
+
+--- Puts the policy files in force, if they hold; an error says why they don't. Level: operate.
+---@param folder string? another folder for this once, or a built-in set's name
+---@return any
+function policy.reload(folder) end
+
+--- Puts an earlier generation in force again. Level: operate.
+---@param number number? which one; the one before by default
+---@return any
+function policy.rollback(number) end
+
 --- What a hook decides with the node's policy files as they are now, which may be others than those in force. Runs beside the node. An input has fields over the hook's sample.
 ---@param hook string such as "contract.offer"
 ---@param input any? a table

@@ -129,6 +129,17 @@ wait_for 15 "the provider's start" is_ready provider
 repl 1 provider --write "I may not"
 says "$err" repl_level
 
+step "policies are reloaded, rolled back, replayed"
+gives arbiter 'policy.log().current' 1
+repl 1 arbiter -e 'policy.reload("strict")'
+repl 0 arbiter --write "stricter" -e 'policy.reload("strict") ~= nil' -e 'policy.log().current'
+[[ $(tail -n 1 "$out") == 2 ]] || fail "nothing was reloaded: $(cat "$out")"
+gives arbiter 'policy.log().changes[2].who' '"ww repl - stricter"'
+repl 0 arbiter --write "not so strict" -e 'policy.rollback() ~= nil' -e 'policy.log().current'
+[[ $(tail -n 1 "$out") == 1 ]] || fail "nothing was rolled back: $(cat "$out")"
+gives arbiter 'policy.journal("contract.offer", 1)[1].hook, policy.replay("strict").faults' $'"contract.offer"\n0'
+repl 1 arbiter --write "wrong" -e 'policy.reload("/nowhere/at/all")'
+
 step "a policy is tried, and what it decided becomes its test"
 mkdir "$scratch/set"
 cp "$here/../../policies/default"/*.lua "$scratch/set"

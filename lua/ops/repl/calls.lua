@@ -308,6 +308,33 @@ M["policy.hooks"] = function(host)
     return core(host).status({}).policy_hooks
 end
 
+M["policy.log"] = function(host)
+    return host.node.methods["policy.log"]({})
+end
+
+M["policy.journal"] = function(host, args)
+    local journal, err = host.node.methods["policy.journal"]({
+        hook = args.hook, count = math.max(1, math.min(args.count or 20, LIMIT_MAX)),
+    })
+    return journal and journal.decisions, err
+end
+
+M["policy.replay"] = function(host, args)
+    return host.node.methods["policy.replay"](args)
+end
+
+M["policy.reload"] = function(host, args, session)
+    return host.node.methods["policy.reload"]({
+        folder = args.folder, who = "ww repl - " .. session.reason,
+    })
+end
+
+M["policy.rollback"] = function(host, args, session)
+    return host.node.methods["policy.rollback"]({
+        number = args.number, who = "ww repl - " .. session.reason,
+    })
+end
+
 M["metrics.list"] = function(host, args)
     local list = new_list()
     for _, metric in ipairs(host.all_metrics()) do
