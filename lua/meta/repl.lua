@@ -242,3 +242,28 @@ function log.set(level) end
 ---@param text string at most 512 bytes
 ---@return any
 function log.note(text) end
+
+--- What there is, or one name of it.
+---@param ... any
+---@return any
+function help(...) end
+
+--- Every name whose text has the word.
+---@param ... any
+---@return any
+function apropos(...) end
+
+--- What was set by hand, as a configuration file would say it.
+---@param ... any
+---@return any
+function delta(...) end
+
+--- Waits, so that a file or `-e` sees what a trace sends.
+---@param ... any
+---@return any
+function sleep(...) end
+
+--- Shows values on the way.
+---@param ... any
+---@return any
+function print(...) end
