@@ -27,6 +27,7 @@
 struct arbiter_contract {
     UT_hash_handle hh;
     struct ww_contract terms; /* key: terms.id */
+    uint64_t decision;        /* that admitted it; 0: in an earlier run */
     int done;                 /* the client's request that waits for the provider's answer */
     bool verifying;           /* signatures are being looked at … */
     bool again;               /* … and something came meanwhile */

@@ -127,10 +127,16 @@ static int check_open(const struct arbiter *arbiter, struct ww_call *call,
     return WW_ELIMIT;
 }
 
+/* What admitted a contract, and what pays for it. */
+struct admission {
+    uint64_t decision;
+    struct ww_part parts[WW_CONTRACT_PARTS_MAX];
+    size_t part_count;
+};
+
 /* Policy, then escrow. Fills the terms. */
 static int admit(struct arbiter *arbiter, struct ww_call *call, struct ww_contract *terms,
-                 const struct ww_hook_offer_request *request, struct ww_part *parts,
-                 size_t *part_count)
+                 const struct ww_hook_offer_request *request, struct admission *admission)
 {
     struct ww_hook_offer_decision decision = {0};
     struct ww_policy_context context;
@@ -144,11 +150,12 @@ static int admit(struct arbiter *arbiter, struct ww_call *call, struct ww_contra
         return WW_EREFUSED;
     }
     terms->generation = report.generation;
+    admission->decision = report.decision;
     terms->bytes = WW_MIN(decision.bytes, request->bytes);
     terms->price_ppm = (uint32_t)decision.price_ppm;
     terms->stat_id = arbiter->stat.id;
-    return arbiter_fund(arbiter, &terms->client_network, terms->bytes, terms->price_ppm, parts,
-                        part_count);
+    return arbiter_fund(arbiter, &terms->client_network, terms->bytes, terms->price_ppm,
+                        admission->parts, &admission->part_count);
 }
 
 struct offering {
@@ -209,11 +216,10 @@ int arbiter_request(void *context, struct ww_call *call)
     struct arbiter *arbiter = context;
     struct ww_hook_offer_request request = {0};
     struct ww_contract terms = {0};
-    struct ww_part parts[WW_CONTRACT_PARTS_MAX];
+    struct admission admission = {0};
     uint8_t record[WW_CONTRACT_RECORD_BYTES_MAX];
     struct ww_contract_event now;
     struct arbiter_secret *secret = NULL;
-    size_t part_count = 0;
     bool made = false;
     int done = FUNCTION_NONE;
 
@@ -229,7 +235,7 @@ int arbiter_request(void *context, struct ww_call *call)
     if (!rc)
         rc = arbiter_secret(arbiter, &terms.provider, &made, &secret);
     if (!rc)
-        rc = admit(arbiter, call, &terms, &request, parts, &part_count);
+        rc = admit(arbiter, call, &terms, &request, &admission);
     if (rc)
         return rc;
     arbiter_now(arbiter, &now);
@@ -242,13 +248,15 @@ int arbiter_request(void *context, struct ww_call *call)
     terms.waiting_since_ms = now.now_ms;
     terms.alive_ms = now.now_ms;
     size_t record_size = ww_contract_encode(&terms, record);
-    rc = ww_ledger_reserve(arbiter->ledger, &terms.id, &terms.client_network, parts, part_count,
-                           record, record_size);
+    rc = ww_ledger_reserve(arbiter->ledger, &terms.id, &terms.client_network, admission.parts,
+                           admission.part_count, record, record_size);
     if (rc)
         return rc;
     rc = ww_call_function(call, "done", &done);
     if (!rc)
         rc = start_offer(arbiter, &terms, request.relation, done);
+    if (!rc)
+        arbiter_find(arbiter, &terms.id)->decision = admission.decision;
     if (rc) {
         if (done != FUNCTION_NONE)
             ww_ops_forget(arbiter->ops, done);
@@ -523,8 +531,11 @@ int arbiter_party(void *context, struct ww_call *call)
 }
 
 /* Under which policies it was admitted is the operator's to know. */
-static void put_listed(struct ww_call *call, const struct ww_contract *terms, bool operator)
+static void put_listed(struct ww_call *call, const struct arbiter_contract *contract, bool operator)
 {
+    const struct ww_contract *terms = &contract->terms;
+    char decision[WW_POLICY_DECISION_TEXT_SIZE];
+
     ww_call_begin(call, NULL, false);
     ww_call_put_id(call, "contract", &terms->id);
     ww_call_put_hash(call, "client", &terms->client);
@@ -535,6 +546,10 @@ static void put_listed(struct ww_call *call, const struct ww_contract *terms, bo
     ww_call_put_u64(call, "expires_s", terms->expires_s);
     if (operator)
         ww_call_put_hash(call, "policy_generation", &terms->generation);
+    if (operator&& contract->decision) {
+        ww_policy_decision_format(contract->decision, decision);
+        ww_call_put_text(call, "decision", decision);
+    }
     ww_call_end(call);
 }
 
@@ -587,7 +602,7 @@ int arbiter_list(void *context, struct ww_call *call)
                 (!all && !ww_id_equal(&terms->client_network, &network) &&
                  !ww_id_equal(&terms->provider_network, &network)))
                 continue;
-            put_listed(call, terms, all);
+            put_listed(call, contract, all);
             count++;
         }
     }

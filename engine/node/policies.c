@@ -6,6 +6,7 @@
 
 #include "node.h"
 #include "policy_candidate.h"
+#include "policy_shadow.h"
 
 #define PRUNE_US 60000000 /* how long what is too old may stay in memory, besides */
 
@@ -147,8 +148,10 @@ int node_policies_start(struct node_policies *policies, struct ww_call *call,
 void node_policies_stop(struct node_policies *policies)
 {
     atomic_store(&policies->stopping, true);
+    policy_shadow_stop(policies);
     ww_pool_destroy(policies->pool);
     policies->pool = NULL;
+    policy_shadow_stop(policies); /* one that was being made */
     ww_timer_destroy(policies->prune);
     policies->prune = NULL;
     ww_timer_destroy(policies->tell);
@@ -181,6 +184,37 @@ static void put_journal(const struct ww_policy_live *live, struct ww_call *call)
     ww_call_end(call);
 }
 
+/* All faults, and each kind that there was. */
+static void put_faults(const struct ww_policy_counters *counters, struct ww_call *call)
+{
+    uint64_t faults = 0;
+
+    for (int kind = 0; kind < WW_POLICY_KINDS; kind++)
+        faults += counters->faults[kind];
+    ww_call_put_u64(call, "faults", faults);
+    ww_call_begin(call, "faults_by_kind", false);
+    for (int kind = 0; kind < WW_POLICY_KINDS; kind++) {
+        if (counters->faults[kind])
+            ww_call_put_u64(call, ww_policy_kind(WW_EPOLICY_SYNTAX - kind), counters->faults[kind]);
+    }
+    ww_call_end(call);
+}
+
+static void put_hook(enum ww_hook hook, const struct ww_policy_counters *counters,
+                     struct ww_call *call)
+{
+    ww_call_begin(call, NULL, false);
+    ww_call_put_text(call, "hook", ww_hook_name(hook));
+    ww_call_put_u64(call, "calls", counters->calls);
+    ww_call_put_u64(call, "fallbacks", counters->fallbacks);
+    put_faults(counters, call);
+    ww_call_put_u64(call, "repeated", counters->repeated);
+    ww_call_put_u64(call, "instructions", counters->instructions);
+    ww_call_put_u64(call, "time_us", counters->time_ns / 1000);
+    ww_call_put_u64(call, "time_us_max", counters->time_ns_max / 1000);
+    ww_call_end(call);
+}
+
 void node_policies_put(struct node_policies *policies, struct ww_call *call)
 {
     struct ww_policy_generation generation;
@@ -191,22 +225,13 @@ void node_policies_put(struct node_policies *policies, struct ww_call *call)
     ww_call_put_hash(call, "policy_generation", &generation.hash);
     ww_call_put_u64(call, "policy_number", generation.number);
     put_journal(policies->live, call);
+    policy_shadow_put(policies, call);
     ww_call_begin(call, "policy_hooks", true);
     for (int hook = 0; hook < WW_HOOK_COUNT; hook++) {
         struct ww_policy_counters counters;
-        uint64_t faults = 0;
 
         ww_policy_live_counters(policies->live, (enum ww_hook)hook, &counters);
-        ww_call_begin(call, NULL, false);
-        ww_call_put_text(call, "hook", ww_hook_name((enum ww_hook)hook));
-        ww_call_put_u64(call, "calls", counters.calls);
-        ww_call_put_u64(call, "fallbacks", counters.fallbacks);
-        for (int kind = 0; kind < WW_POLICY_KINDS; kind++)
-            faults += counters.faults[kind];
-        ww_call_put_u64(call, "faults", faults);
-        ww_call_put_u64(call, "repeated", counters.repeated);
-        ww_call_put_u64(call, "instructions", counters.instructions);
-        ww_call_end(call);
+        put_hook((enum ww_hook)hook, &counters, call);
     }
     ww_call_end(call);
 }

@@ -18,13 +18,14 @@ enum node_journal_keeps {
 struct node_policies {
     struct ww_ops *ops;
     struct ww_loop *loop;
-    struct ww_policy_live *live; /* NULL: not started */
-    struct ww_pool *pool;        /* one thread: candidates are made there */
-    char *folder;                /* owned; NULL: the built-in set only */
-    struct ww_timer *prune;      /* what is too old leaves the journal */
-    atomic_bool stopping;        /* whatever the pool is doing may end early */
-    bool busy;                   /* a candidate is being made */
-    struct ww_timer *tell;       /* at the end of a turn: Lua is told what `gave_up` says */
+    struct ww_policy_live *live;  /* NULL: not started */
+    struct ww_pool *pool;         /* one thread: candidates are made there */
+    char *folder;                 /* owned; NULL: the built-in set only */
+    struct policy_shadow *shadow; /* NULL: none */
+    struct ww_timer *prune;       /* what is too old leaves the journal */
+    atomic_bool stopping;         /* whatever the pool is doing may end early */
+    bool busy;                    /* a candidate is being made */
+    struct ww_timer *tell;        /* at the end of a turn: Lua is told what `gave_up` says */
     struct {
         struct ww_policy_generation bad, now;
     } gave_up;

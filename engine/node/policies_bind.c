@@ -3,11 +3,15 @@
  * policy_reload{folder=, done=}: policy_candidate.h. policy_rollback{number=} -> {number, hash};
  * policy_number{number=, next=} at a start; policy_generations{} -> {generations={{number, hash,
  * since_s, tests, current, bad}, …}}; policy_files{number=} -> {files={{name, text}, …}};
- * policy_journal{…}: policy_look.h; policy_replay{…}: policy_replay.h.
+ * policy_journal{…}: policy_look.h; policy_replay{…}: policy_replay.h;
+ * policy_shadow{…}, policy_shadow_show, policy_promote, policy_drop: policy_shadow.h;
+ * policy_why{…}: policy_why.h.
  */
 #include "policy_candidate.h"
 #include "policy_look.h"
 #include "policy_replay.h"
+#include "policy_shadow.h"
+#include "policy_why.h"
 
 #define GUARD(policies)                                                                            \
     do {                                                                                           \
@@ -120,10 +124,18 @@ static int bound_files(void *context, struct ww_call *call)
 int node_policies_bind(struct node_policies *policies, struct ww_ops *ops, const char *space)
 {
     static const struct ww_ops_function functions[] = {
-        {"policy_reload", policy_reload}, {"policy_rollback", bound_rollback},
-        {"policy_number", bound_number},  {"policy_generations", bound_generations},
-        {"policy_files", bound_files},    {"policy_journal", policy_journal},
+        {"policy_reload", policy_reload},
+        {"policy_rollback", bound_rollback},
+        {"policy_number", bound_number},
+        {"policy_generations", bound_generations},
+        {"policy_files", bound_files},
+        {"policy_journal", policy_journal},
         {"policy_replay", policy_replay},
+        {"policy_shadow", policy_shadow},
+        {"policy_shadow_show", policy_shadow_show},
+        {"policy_promote", policy_promote},
+        {"policy_drop", policy_drop},
+        {"policy_why", policy_why},
     };
 
     policies->ops = ops;

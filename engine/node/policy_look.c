@@ -13,8 +13,7 @@
 #define LISTED_MAX                                                                                 \
     1000 /* of one answer: 400 bytes each at most, and the control socket holds 4 MiB */
 
-int policy_look_start(struct policy_look *look, struct node_policies *policies,
-                      struct ww_call *call, ww_loop_fn work, ww_loop_fn tell)
+int policy_look_view(struct policy_look *look, struct node_policies *policies, struct ww_call *call)
 {
     uint64_t now_s = ww_clock_wall_ms() / 1000;
     uint64_t back_s = now_s;
@@ -31,29 +30,32 @@ int policy_look_start(struct policy_look *look, struct node_policies *policies,
     if (rc && rc != WW_ENOTFOUND)
         return rc;
     look->policies = policies;
+    return ww_policy_view_create(journal, now_s, now_s - WW_MIN(back_s, now_s), &look->view);
+}
+
+int policy_look_submit(struct policy_look *look, struct ww_call *call, ww_loop_fn work,
+                       ww_loop_fn tell)
+{
     look->job.work = work;
     look->job.done = tell;
     look->job.arg = look;
-    rc = ww_call_function(call, "done", &look->done);
-    if (rc)
-        return rc;
-    rc = ww_policy_view_create(journal, now_s, now_s - WW_MIN(back_s, now_s), &look->view);
-    if (!rc)
-        rc = ww_pool_submit(policies->pool, &look->job);
-    if (rc) {
-        ww_policy_view_destroy(look->view);
-        look->view = NULL;
-        ww_ops_forget(policies->ops, look->done);
-    }
+    int rc = ww_call_function(call, "done", &look->done);
+    if (!rc && (rc = ww_pool_submit(look->policies->pool, &look->job)))
+        ww_ops_forget(look->policies->ops, look->done);
     return rc;
+}
+
+void policy_look_forget(struct policy_look *look)
+{
+    ww_policy_view_destroy(look->view);
+    look->view = NULL;
 }
 
 void policy_look_end(struct policy_look *look, struct ww_call *call)
 {
     if (look->rc && look->why[0])
         ww_call_reason(call, "%s", look->why);
-    ww_policy_view_destroy(look->view);
-    look->view = NULL;
+    policy_look_forget(look);
     ww_ops_finish(call, look->done, look->rc);
 }
 
@@ -74,6 +76,7 @@ struct listing {
 
 static void listing_destroy(struct listing *listing)
 {
+    policy_look_forget(&listing->look);
     for (size_t index = 0; listing->list && index < listing->count; index++)
         ww_free(listing->list[index].result);
     ww_free(listing->list);
@@ -178,9 +181,10 @@ int policy_journal(void *context, struct ww_call *call)
     int rc = read_listing(call, listing);
     if (!rc) {
         listing->list = ww_alloc(listing->count, sizeof(*listing->list));
-        rc = listing->list ? policy_look_start(&listing->look, context, call, list, tell_list)
-                           : WW_ENOMEM;
+        rc = listing->list ? policy_look_view(&listing->look, context, call) : WW_ENOMEM;
     }
+    if (!rc)
+        rc = policy_look_submit(&listing->look, call, list, tell_list);
     if (rc)
         listing_destroy(listing);
     return rc;

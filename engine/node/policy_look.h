@@ -13,11 +13,16 @@ struct policy_look {
     char why[WW_CALL_REASON_SIZE]; /* of an error */
 };
 
-/* Reads {done=, since_s=} (since_s: seconds back from now; absent: all that there is), takes a view
- * and hands the job over: `work` on the pool, then `tell` on the loop, which ends with
- * policy_look_end. On error the look is still the caller's. WW_EUNSUPPORTED: no journal is kept. */
-int policy_look_start(struct policy_look *look, struct node_policies *policies,
-                      struct ww_call *call, ww_loop_fn work, ww_loop_fn tell);
+/* Takes a view; reads {since_s=}: seconds back from now, absent: all that there is.
+ * WW_EUNSUPPORTED: no journal is kept. */
+int policy_look_view(struct policy_look *look, struct node_policies *policies,
+                     struct ww_call *call);
+/* Reads {done=} and hands the job over: `work` on the pool, then `tell` on the loop, which ends
+ * with policy_look_end. On error the look is still the caller's. */
+int policy_look_submit(struct policy_look *look, struct ww_call *call, ww_loop_fn work,
+                       ww_loop_fn tell);
+/* Gives up what a look holds. */
+void policy_look_forget(struct policy_look *look);
 /* Gives the answer (`call` with its results, as ww_ops_begin began it) and what the look holds. */
 void policy_look_end(struct policy_look *look, struct ww_call *call);
 

@@ -59,6 +59,7 @@ struct replaying {
 
 static void replaying_destroy(struct replaying *replaying)
 {
+    policy_look_forget(&replaying->look);
     ww_policy_replay_destroy(replaying->replay);
     ww_policy_set_release(replaying->set);
     ww_free(replaying->folder);
@@ -105,7 +106,9 @@ int policy_replay(void *context, struct ww_call *call)
         return WW_ENOMEM;
     int rc = policy_read_folder(context, call, &replaying->folder);
     if (!rc)
-        rc = policy_look_start(&replaying->look, context, call, replay, tell);
+        rc = policy_look_view(&replaying->look, context, call);
+    if (!rc)
+        rc = policy_look_submit(&replaying->look, call, replay, tell);
     if (rc)
         replaying_destroy(replaying);
     return rc;

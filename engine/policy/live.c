@@ -82,6 +82,7 @@ static void add_counters(struct ww_policy_counters *sum, const struct ww_policy_
 {
     sum->calls += more->calls;
     sum->fallbacks += more->fallbacks;
+    sum->repeated += more->repeated;
     for (size_t kind = 0; kind < WW_POLICY_KINDS; kind++)
         sum->faults[kind] += more->faults[kind];
     sum->instructions += more->instructions;
@@ -270,6 +271,11 @@ void ww_policy_live_keep(struct ww_policy_live *live, struct ww_policy_journal *
 {
     ww_policy_journal_destroy(live->journal);
     live->journal = journal;
+}
+
+uint64_t ww_policy_live_decisions(const struct ww_policy_live *live)
+{
+    return live->decisions;
 }
 
 struct ww_policy_journal *ww_policy_live_journal(const struct ww_policy_live *live)

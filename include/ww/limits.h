@@ -190,6 +190,7 @@
 #define WW_POLICY_JOURNAL_MIB_MAX 1024     /* four million decisions */
 #define WW_POLICY_JOURNAL_HOURS_MAX 168    /* a week: longer is history, which nobody keeps */
 #define WW_POLICY_RELOAD_DECISIONS_MAX 20000 /* asked again at a reload: 0.1 s, on another thread */
+#define WW_POLICY_WHY_MS_MAX 1000          /* of CPU time for trying inputs: a ranking takes 1.4 ms each time */
 #define WW_POLICY_CHUNK_BYTES 65536        /* the journal is allocated in pieces of so much: the largest record takes 52 KiB */
 #define WW_POLICY_GIVE_UP_FAULTS 16        /* of the last 64 decisions: then the generation before comes back */
 

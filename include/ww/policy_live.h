@@ -56,6 +56,8 @@ struct ww_policy_set *ww_policy_live_set(const struct ww_policy_live *live, uint
 void ww_policy_live_keep(struct ww_policy_live *live, struct ww_policy_journal *journal);
 /* Borrowed; NULL when there is none. */
 struct ww_policy_journal *ww_policy_live_journal(const struct ww_policy_live *live);
+/* The id of the last decision. */
+uint64_t ww_policy_live_decisions(const struct ww_policy_live *live);
 /* As ww_policy_call, with the set in force. `live` may be NULL: the fallback answers. The report
  * says which decision it was. */
 int ww_policy_live_call(struct ww_policy_live *live, enum ww_hook hook, const void *input,

@@ -102,6 +102,15 @@ local function ask(method, params)
     end)
 end
 
+--- Another set is in force.
+local function changed(self, result, how, who, folder)
+    self.reloads = self.reloads + 1
+    note(self, { number = result.number, hash = result.hash, how = how, who = who,
+        folder = folder })
+    ww.log("info", "policy", "new policies are in force", ("number=%d hash=%s how=%s who=%s")
+        :format(result.number, result.hash, how, ww.quote(who)))
+end
+
 --- Loads a folder (nil: the configured one) and puts it in force if it holds. In a coroutine.
 local function reload(self, who, folder)
     local result, err = ask(self.core.policy_reload, { folder = folder })
@@ -115,11 +124,7 @@ local function reload(self, who, folder)
         return nil, err
     end
     if not result.unchanged then
-        self.reloads = self.reloads + 1
-        note(self, { number = result.number, hash = result.hash, how = "reload", who = who,
-            folder = folder })
-        ww.log("info", "policy", "new policies are in force", ("number=%d hash=%s who=%s"):format(
-            result.number, result.hash, ww.quote(who)))
+        changed(self, result, "reload", who, folder)
     end
     return result
 end
@@ -244,6 +249,29 @@ local function methods_of(self)
         ["policy.log"] = function()
             return log_of(self)
         end,
+        ["policy.shadow"] = function(params)
+            local folder, err = folder_of(params)
+            if err then
+                return nil, err
+            end
+            return ask(self.core.policy_shadow, { folder = folder })
+        end,
+        ["policy.shadow_show"] = function()
+            return self.core.policy_shadow_show()
+        end,
+        ["policy.drop"] = function()
+            return self.core.policy_drop()
+        end,
+        ["policy.promote"] = function(params)
+            local result, err = self.core.policy_promote()
+            if result then
+                changed(self, result, "promote", clean_who(params.who))
+            end
+            return result, err
+        end,
+        ["policy.why"] = function(params)
+            return ask(self.core.policy_why, { id = params.id })
+        end,
         ["policy.journal"] = function(params)
             return ask(self.core.policy_journal, {
                 hook = params.hook, count = params.count, since_s = params.since_s,
@@ -255,9 +283,41 @@ local function methods_of(self)
     }
 end
 
+--- {field of a hook's status, metric, help, divisor}
+local HOOK_METRICS = {
+    { "calls", "calls_total", "Decisions asked of each policy hook" },
+    { "fallbacks", "fallbacks_total", "Decisions that were the hook's safe answer" },
+    { "repeated", "repeated_total", "Decisions that a fresh VM was asked for again" },
+    { "instructions", "instructions_total", "Instructions that decisions were charged" },
+    { "time_us", "seconds_total", "Time that decisions took", 1e6 },
+}
+
+--- Faults that a decision can end with; others are told when there are any.
+local FAULT_KINDS = { "runtime", "budget", "memory", "result", "impure" }
+
+--- Metrics of one hook, if it was asked at all: a node is asked a few of them only.
+local function add_hook_metrics(add, hook)
+    if hook.calls == 0 then
+        return
+    end
+    for _, metric in ipairs(HOOK_METRICS) do
+        add(metric[2], "counter", metric[3], hook[metric[1]] / (metric[4] or 1),
+            { hook = hook.hook })
+    end
+    local faults = {}
+    for _, kind in ipairs(FAULT_KINDS) do
+        faults[kind] = 0
+    end
+    for kind, count in pairs(hook.faults_by_kind) do
+        faults[kind] = count
+    end
+    for kind, count in pairs(faults) do
+        add("faults_total", "counter", "Decisions that the policy failed to make, by kind", count,
+            { hook = hook.hook, kind = kind })
+    end
+end
+
 --- Metrics of a node's policies, added to a list.
----@param core table
----@param list table[]
 local function add_metrics(self, list)
     local status = self.core.status({})
     if not status then
@@ -272,15 +332,18 @@ local function add_metrics(self, list)
     local help = "Sets of policies that were to be put in force"
     add("reloads_total", "counter", help, self.reloads, { result = "ok" })
     add("reloads_total", "counter", help, self.refused, { result = "refused" })
+    add("given_up_total", "counter", "Generations given up for their faults", self.gave_up)
     local journal = status.policy_journal or { records = 0, bytes = 0 }
     add("journal_records", "gauge", "Decisions in the journal", journal.records)
     add("journal_bytes", "gauge", "Memory of the journal", journal.bytes)
-    add("given_up_total", "counter", "Generations given up for their faults", self.gave_up)
+    if status.policy_shadow then
+        add("shadow_decisions", "gauge", "Decisions that the shadow was asked for",
+            status.policy_shadow.decisions)
+        add("shadow_changed", "gauge", "Of them, those that it makes otherwise",
+            status.policy_shadow.changed)
+    end
     for _, hook in ipairs(status.policy_hooks) do
-        add("calls_total", "counter", "Decisions asked of each policy hook", hook.calls,
-            { hook = hook.hook })
-        add("faults_total", "counter", "Decisions that the policy failed to make", hook.faults,
-            { hook = hook.hook })
+        add_hook_metrics(add, hook)
     end
     return list
 end

@@ -62,6 +62,25 @@ function M.define(command)
             .. "own folder as it is now.")
     add_since(replay)
     add_place(replay)
+    local shadow = command:command("shadow"):summary("Let a second set decide beside the first.")
+        :description("Let a second set be asked for each decision from now on, beside the one in "
+            .. "force. It is only counted and compared. Without DIR: show what it would have "
+            .. "decided otherwise so far. A restart of the node ends it.")
+    shadow:argument("folder"):argname("DIR"):args("?")
+        :description("A folder of policies, or the name of a built-in set.")
+    add_place(shadow)
+    add_place(command:command("promote"):summary("Put the shadow in force.")
+        :description("Put the set that shadows in force, as it was read then. Your files are not "
+            .. "changed: the next reload reads the node's own folder."))
+    add_place(command:command("drop"):summary("End the shadow.")
+        :description("End the shadow; nothing else changes."))
+    local why = command:command("why"):summary("Explain a decision.")
+        :description("Explain a decision of the node's journal: what it was made from, the line "
+            .. "that returned it, its exact instructions, and which single input would have "
+            .. "changed it, as far as trying finds that.")
+    why:argument("id"):argname("ID")
+        :description("A decision, as ww policy journal and ww contracts --json name it.")
+    add_place(why)
     local journal = command:command("journal"):summary("Show the last decisions.")
         :description("Show the last decisions of the node's policies, newest last, each with "
             .. "its id. Decisions are kept in memory only (policy.journal_mib, "
@@ -110,6 +129,25 @@ end
 
 function M.verbs.log(args)
     return call(args, "policy.log", {})
+end
+
+function M.verbs.shadow(args)
+    if args.folder then
+        return call(args, "policy.shadow", { folder = folder_of(args) }, RELOAD_S)
+    end
+    return call(args, "policy.shadow_show", {})
+end
+
+function M.verbs.promote(args)
+    return call(args, "policy.promote", { who = who() })
+end
+
+function M.verbs.drop(args)
+    return call(args, "policy.drop", {})
+end
+
+function M.verbs.why(args)
+    return call(args, "policy.why", { id = args.id }, RELOAD_S)
 end
 
 function M.verbs.journal(args)
@@ -215,7 +253,7 @@ end
 --- What a set would have decided otherwise.
 local function print_difference(data, out)
     if data.decisions == 0 then
-        out:note("There are no decisions in the journal to compare with.")
+        out:note("There are no decisions to compare with.")
         return
     end
     out:print(("%s of %s decisions would be others, %s with another reason only; %s faults"):format(
@@ -245,6 +283,48 @@ local function print_difference(data, out)
         money(data.nano_usd_was), format.bytes(data.bytes_now), money(data.nano_usd_now)))
 end
 
+local function print_why(data, out)
+    local decided = data.kind and "fault: " .. data.kind or data.fallback and "the safe answer"
+        or data.at or ""
+    out:print(format.fields({
+        { "decision", data.id },
+        { "at", os.date("!%Y-%m-%d %H:%M:%S UTC", data.at_s) },
+        { "hook", data.hook },
+        { "generation", data.decided_by == data.number and tostring(data.number)
+            or ("%d, not kept any more; generation %d is asked below"):format(data.number,
+                data.decided_by) },
+        { "input", data.input },
+        { "result", data.result },
+        { "decided at", data.reason and ("%s: %s"):format(data.at or "-", data.reason) or decided },
+        { "instructions", format.count(data.instructions) },
+    }, ""))
+    if not data.same then
+        out:print("Asked again, it comes out otherwise.")
+    end
+    if #data.flips == 0 then
+        out:print("No single input was found that changes it.")
+    end
+    for index, flip in ipairs(data.flips) do
+        out:print(("%s %s = %s instead of %s: %s%s"):format(index == 1 and "with" or "or  ",
+            flip.path, flip.now, flip.was, flip.decision, flip.at and (" (%s)"):format(flip.at)
+            or " (safe answer)"))
+    end
+    if not data.all_tried then
+        out:print("Not all was tried: the time was up.")
+    end
+end
+
+local function print_shadow(data, args, out)
+    if args.folder then
+        out:print(("%s shadows from now on, %d tests passed"):format(format.short(data.hash),
+            data.tests))
+        return
+    end
+    out:print(("%s shadows since %s"):format(format.short(data.hash),
+        os.date("!%Y-%m-%d %H:%M:%S UTC", data.since_s)))
+    print_difference(data, out)
+end
+
 local function print_reload(data, out)
     if data.unchanged then
         out:note(("Nothing has changed: generation %d stays in force."):format(data.number))
@@ -258,7 +338,13 @@ local function print_reload(data, out)
 end
 
 function M.human(data, args, out)
-    if args.verb == "log" then
+    if args.verb == "why" then
+        print_why(data, out)
+    elseif args.verb == "shadow" then
+        print_shadow(data, args, out)
+    elseif args.verb == "drop" then
+        out:note("The shadow has ended.")
+    elseif args.verb == "log" then
         print_log(data, out)
     elseif args.verb == "journal" then
         print_journal(data, out)
@@ -273,7 +359,8 @@ function M.human(data, args, out)
             out:print((data.diff:gsub("\n$", "")))
         end
     else
-        out:print(("generation %d is in force again"):format(data.number))
+        out:print(("generation %d is in force%s"):format(data.number,
+            args.verb == "rollback" and " again" or ""))
     end
 end
 

@@ -87,22 +87,39 @@ mkdir "$scratch/other" && mv "$scratch/market.lua" "$scratch/other/market.lua"
 jq -e '.changed > 0 and .rules[0].at == "market.lua:1" and .rules[0].now == "change"' "$scratch/replay.out" \
     > /dev/null || fail "replay says $(cat "$scratch/replay.out")"
 
+id=$(ww_policy arbiter journal --hook market.stat --json | jq -r '.decisions[-1].id')
+ww_policy arbiter why "$id" > "$scratch/why.out" || fail "why"
+grep -q "^decided at *market.lua:[0-9]" "$scratch/why.out" && grep -q "^hook *market.stat" "$scratch/why.out" ||
+    fail "why says $(cat "$scratch/why.out")"
+if ww_policy arbiter why ffff-0 > /dev/null 2>&1; then
+    fail "a decision that never was is explained"
+fi
+
+step "a shadow"
+ww_policy arbiter shadow "$scratch/other" | grep -q "shadows from now on" || fail "shadow"
+ww_policy arbiter shadow | grep -q "shadows since" 2> /dev/null || fail "the shadow's difference"
+ww_policy arbiter promote > "$scratch/promote.out" || fail "promote"
+grep -q "generation 5 is in force" "$scratch/promote.out" || fail "promote says $(cat "$scratch/promote.out")"
+if ww_policy arbiter drop > /dev/null 2>&1; then
+    fail "a shadow that ended is dropped"
+fi
+
 step "the folder is replaced as a whole"
 cp -r "$policies" "$scratch/policies.next"
 sed -i 's/200000/100000/' "$scratch/policies.next/contract.lua"
 mv "$policies" "$scratch/policies.old"
 mv "$scratch/policies.next" "$policies"
-wait_for 10 "the reload of another folder" is_number arbiter 5
+wait_for 10 "the reload of another folder" is_number arbiter 6
 
 step "a restart keeps the numbers"
 node_stop provider
 node_stop arbiter
 node_start arbiter
 wait_for 15 "the arbiter's start" is_ready arbiter
-is_number arbiter 5 || fail "after a restart it is $(number_of arbiter)"
+is_number arbiter 6 || fail "after a restart it is $(number_of arbiter)"
 put 50000
-wait_for 10 "the reload after a restart" is_number arbiter 6
-ww_policy arbiter log --json | jq -e '[.changes[].number] == [1, 2, 3, 2, 4, 5, 6]' > /dev/null ||
+wait_for 10 "the reload after a restart" is_number arbiter 7
+ww_policy arbiter log --json | jq -e '[.changes[].number] == [1, 2, 3, 2, 4, 5, 6, 7]' > /dev/null ||
     fail "the log: $(ww_policy arbiter log --json)"
 node_stop arbiter
 step "done"

@@ -14,6 +14,7 @@ local KIB_MORE_MAX = 24576 -- a VM that is not given back costs 300 KiB a reload
 
 local tests = {}
 local node = { methods = {} }
+local attached
 
 local function test(name, body)
     tests[#tests + 1] = { name, body }
@@ -295,6 +296,106 @@ test("replay: what other policies would have decided", function()
         folder = put({ ["contract.lua"] = "return (" }) }))
 end)
 
+test("why a contract was admitted", function()
+    assert(reload({ ["contract.lua"] = [[
+local M = {}
+function M.offer(request)
+    if request.client.open_contracts > 5 then
+        return { decision = "refuse" }
+    end
+    return { decision = "accept" }
+end
+function M.accept() return { decision = "accept" } end
+M.renew, M.close = M.accept, M.accept
+return M
+]] }, "ann"))
+    local client, provider = rig.new_member(true), rig.new_provider()
+    local contract = rig.accepted(client, provider, 1000)
+    local id = assert(listed(contract.contract).decision)
+    local why = assert(node.methods["policy.why"]({ id = id }))
+    assert(why.id == id and why.hook == "contract.offer" and why.at == "contract.lua:6")
+    assert(why.same and why.all_tried and not why.fallback and why.number == why.decided_by)
+    assert(why.input:find("bytes = 1000", 1, true) and why.instructions > 0)
+    local flip = why.flips[1]
+    assert(flip.path == "client.open_contracts" and flip.was == "0" and flip.now == "6")
+    assert(flip.decision == "refuse" and flip.at == "contract.lua:4")
+    rig.expect("EINVAL", node.methods["policy.why"]({ id = "7" }))
+    rig.expect("EINVAL", node.methods["policy.why"]({}))
+    rig.expect("ENOTFOUND", node.methods["policy.why"]({ id = id:sub(1, 4) .. "-999999" }))
+end)
+
+test("metrics say what each hook did", function()
+    local metrics = require("ops.metrics")
+    local text = metrics.render(attached.metrics({}))
+    for _, line in ipairs({
+        'ww_policy_calls_total{hook="contract.offer"} %d+',
+        'ww_policy_fallbacks_total{hook="contract.offer"} %d+',
+        'ww_policy_instructions_total{hook="match.rank"} [1-9]',
+        'ww_policy_seconds_total{hook="contract.offer"} %d',
+        'ww_policy_faults_total{hook="contract.offer",kind="runtime"} [1-9]',
+        'ww_policy_faults_total{hook="match.rank",kind="budget"} 0',
+        'ww_policy_reloads_total{result="refused"} [1-9]',
+        "ww_policy_generation [1-9]", "ww_policy_given_up_total 1",
+        "ww_policy_journal_records [1-9]",
+    }) do
+        assert(text:find("\n" .. line:gsub("([{}])", "%%%1")), line .. " is not in\n" .. text)
+    end
+    assert(not text:find("flow.verdict", 1, true)) -- never asked here
+end)
+
+--- Waits until the shadow has compared so many decisions.
+local function compared(count)
+    for _ = 1, 500 do
+        local shown = assert(node.methods["policy.shadow_show"]({}))
+        if shown.decisions >= count then
+            return shown
+        end
+        async.sleep(0.02)
+    end
+    error("the shadow does not compare", 2)
+end
+
+test("a shadow only compares, until it is promoted", function()
+    local methods = node.methods
+    local now = assert(reload({ ["contract.lua"] = contract_lua(500000, "-- light") }, "ann"))
+    rig.expect("ENOTFOUND", methods["policy.shadow_show"]({}))
+    rig.expect("ENOTFOUND", methods["policy.drop"]({}))
+    rig.expect("ENOTFOUND", methods["policy.promote"]({}))
+    rig.expect("EPOLICY_SYNTAX", methods["policy.shadow"]({
+        folder = put({ ["contract.lua"] = "return (" }) }))
+    local folder = put({ ["contract.lua"] = contract_lua(100000, "-- shadow") })
+    local shadow = assert(methods["policy.shadow"]({ folder = folder }))
+    local client, provider = rig.new_member(true), rig.new_provider()
+    for _ = 1, 4 do
+        assert(rig.accepted(client, provider, 1048576).price_ppm == 500000)
+    end
+    local shown = compared(8)
+    assert(shown.hash == shadow.hash and shown.made >= shown.decisions)
+    assert(shown.changed == 4 and #shown.rules == 1 and shown.rules[1].count == 4)
+    assert(shown.bytes_was == 4 * 1048576 and shown.bytes_now == shown.bytes_was)
+    assert(ww.arbiter.status({}).policy_number == now.number)
+    rig.accepted(client, provider, 1048576) -- rounds go on
+    assert(compared(10).changed == 5)
+
+    local promoted = assert(methods["policy.promote"]({ who = "ann" }))
+    assert(promoted.hash == shadow.hash and promoted.number == now.number + 1)
+    assert(rig.accepted(client, provider, 1000).price_ppm == 100000)
+    rig.expect("ENOTFOUND", methods["policy.shadow_show"]({}))
+    local log = methods["policy.log"]().changes
+    assert(log[#log].how == "promote" and log[#log].who == "ann")
+
+    assert(methods["policy.shadow"]({ folder = folder })) -- the set that is in force now
+    rig.expect("EEXIST", methods["policy.promote"]({ who = "ann" }))
+    for round = 1, 3 do -- one after another, dropped at any moment
+        assert(methods["policy.shadow"]({ folder = folder }))
+        rig.accepted(client, provider, 1000)
+        async.sleep(round * 0.35)
+    end
+    assert(methods["policy.drop"]({}))
+    rig.expect("ENOTFOUND", methods["policy.drop"]({}))
+    assert(methods["policy.shadow"]({ folder = folder })) -- what is left ends with the node
+end)
+
 test("a swap takes no longer with ten thousand contracts", function()
     assert(ww.test.crowd({ count = 10000 }))
     local worst_us = 0
@@ -311,7 +412,7 @@ local M = {}
 function M.main()
     table.insert(tests, 1, { "the log begins", function()
         accounts.commit()
-        policies.attach(node, ww.arbiter, { state = rig.folder })
+        attached = policies.attach(node, ww.arbiter, { state = rig.folder })
         local log = node.methods["policy.log"]()
         assert(log.current == 1 and #log.changes == 1 and log.changes[1].how == "start")
     end })

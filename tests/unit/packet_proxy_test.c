@@ -261,6 +261,7 @@ static void test_refusals(void **state)
         const char *status;
     } rows[] = {
         {WW_EDESTINATION, 2, "HTTP/1.1 403 Forbidden\r\n"},
+        {WW_EDENIED, 2, "HTTP/1.1 403 Forbidden\r\n"},
         {WW_EUNREACHABLE, 4, "HTTP/1.1 502 Bad Gateway\r\n"},
         {WW_ERESOLVE, 4, "HTTP/1.1 502 Bad Gateway\r\n"},
         {WW_ECONNREFUSED, 5, "HTTP/1.1 502 Bad Gateway\r\n"},

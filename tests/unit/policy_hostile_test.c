@@ -60,12 +60,34 @@ static int read_cases(void **state)
     return 0;
 }
 
+static bool begins(const struct hostile *one, const char *mark)
+{
+    return strncmp(one->text, mark, strlen(mark)) == 0;
+}
+
+static int make_test_set(const struct hostile *one, const struct ww_policy_options *options,
+                         struct ww_policy_set **set, struct ww_policy_fault *fault)
+{
+    static const char path[] = "return { choose = function() return { decision = 'direct' } end }";
+    struct ww_policy_sources sources;
+    int rc;
+
+    ww_policy_sources_init(&sources);
+    assert_int_equal(ww_policy_sources_add(&sources, "path.lua", path, strlen(path)), 0);
+    assert_int_equal(ww_policy_sources_add(&sources, "path.test.lua", one->text, one->size), 0);
+    rc = ww_policy_set_create(&sources, options, set, fault);
+    ww_policy_sources_deinit(&sources);
+    return rc;
+}
+
 static int make(const struct hostile *one, const struct ww_policy_options *options,
                 struct ww_policy_set **set, struct ww_policy_fault *fault)
 {
     char body[8192];
 
-    if (strncmp(one->text, "-- file", 7) == 0)
+    if (begins(one, "-- test"))
+        return make_test_set(one, options, set, fault);
+    if (begins(one, "-- file"))
         return make_file_set("contract.lua", one->text, one->size, options, set, fault);
     snprintf(body, sizeof(body), "%.*s", (int)one->size, one->text);
     return make_offer_set("", body, options, set, fault);
@@ -159,7 +181,8 @@ static void test_each_ends_as_its_kind(void **state)
             wrong++;
         }
         if (rc)
-            assert_string_equal(fault.file, "contract.lua");
+            assert_string_equal(fault.file,
+                                begins(one, "-- test") ? "path.test.lua" : "contract.lua");
         for (const char *at = fault.message; *at; at++)
             assert_true((unsigned char)*at >= 0x20 && *at != 0x7f);
         others_are_well(set, good, &usual);
@@ -194,7 +217,9 @@ static void test_each_fails_its_check(void **state)
 
         if (strcmp(cases[index].kind, "budget") == 0 || strcmp(cases[index].kind, "memory") == 0)
             continue; /* each takes its time, and they were seen above */
-        size = strncmp(cases[index].text, "-- file", 7) == 0
+        if (begins(&cases[index], "-- test"))
+            continue;
+        size = begins(&cases[index], "-- file")
                    ? snprintf(text, sizeof(text), "%.*s", (int)cases[index].size, cases[index].text)
                    : snprintf(text, sizeof(text),
                               "local M = {}\nfunction M.offer(request, ctx)\n%.*s\nend\n"

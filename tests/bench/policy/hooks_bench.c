@@ -1,6 +1,6 @@
 /* Decisions a second, for each hook of a built-in set, marshalling included; with the hook's sample
  * and, for hooks that take lists, with the longest one. `again` is with one decision in 1,000
- * repeated in a fresh VM, as on a live node. CPU time of this thread. Usage: bench_policy [SET
+ * repeated in a fresh VM, as on a live node. CPU time of this thread. Usage: bench_hooks [SET
  * [SECONDS]]; SET is default, strict or generous. */
 #include <stdio.h>
 #include <stdlib.h>
