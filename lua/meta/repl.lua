@@ -150,6 +150,28 @@ function policy.log() end
 ---@return any
 function policy.journal(hook, count) end
 
+--- Why a decision came out as it did: the line, what it was given, and what would have changed it.
+---@param id string as policy.journal() shows it
+---@return any
+function policy.why(id) end
+
+--- Lets another set decide beside the one in force, without effect; policy.shadowed() compares. Level: operate.
+---@param folder string absolute path, or a built-in set
+---@return any
+function policy.shadow(folder) end
+
+--- What the shadow set has decided differently so far.
+---@return any
+function policy.shadowed() end
+
+--- Ends the shadow set. Level: operate.
+---@return any
+function policy.drop() end
+
+--- Puts the shadow set in force. Level: operate.
+---@return any
+function policy.promote() end
+
 --- What another set would have decided of what the journal holds.
 ---@param folder string? absolute path, or a built-in set's name; the node's own folder by default
 ---@param since_s number? only decisions of so many seconds ago at most
@@ -252,6 +274,11 @@ function help(...) end
 ---@param ... any
 ---@return any
 function apropos(...) end
+
+--- As policy.why(ID).
+---@param ... any
+---@return any
+function why(...) end
 
 --- What was set by hand, as a configuration file would say it.
 ---@param ... any

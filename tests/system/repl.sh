@@ -138,6 +138,10 @@ gives arbiter 'policy.log().changes[2].who' '"ww repl - stricter"'
 repl 0 arbiter --write "not so strict" -e 'policy.rollback() ~= nil' -e 'policy.log().current'
 [[ $(tail -n 1 "$out") == 1 ]] || fail "nothing was rolled back: $(cat "$out")"
 gives arbiter 'policy.journal("contract.offer", 1)[1].hook, policy.replay("strict").faults' $'"contract.offer"\n0'
+gives arbiter 'why(policy.journal("contract.offer", 1)[1].id).hook' '"contract.offer"'
+call arbiter repl.ids '{"kind":"decision"}' | jq -e '.ids | length > 0' > /dev/null || fail "no decision is completed"
+repl 0 arbiter --write "beside" -e 'policy.shadow("strict") ~= nil' -e 'policy.shadowed() ~= nil' -e 'policy.drop() ~= nil'
+[[ $(cat "$out") == $'true\ntrue\ntrue' ]] || fail "the shadow: $(cat "$out")"
 repl 1 arbiter --write "wrong" -e 'policy.reload("/nowhere/at/all")'
 
 step "a policy is tried, and what it decided becomes its test"

@@ -319,6 +319,26 @@ M["policy.journal"] = function(host, args)
     return journal and journal.decisions, err
 end
 
+M["policy.why"] = function(host, args)
+    return host.node.methods["policy.why"]({ id = args.id })
+end
+
+M["policy.shadow"] = function(host, args)
+    return host.node.methods["policy.shadow"]({ folder = args.folder })
+end
+
+M["policy.shadowed"] = function(host)
+    return host.node.methods["policy.shadow_show"]({})
+end
+
+M["policy.drop"] = function(host)
+    return host.node.methods["policy.drop"]({})
+end
+
+M["policy.promote"] = function(host, _, session)
+    return host.node.methods["policy.promote"]({ who = "ww repl - " .. session.reason })
+end
+
 M["policy.replay"] = function(host, args)
     return host.node.methods["policy.replay"](args)
 end
@@ -421,6 +441,12 @@ local IDS = {
     hook = function(host, add)
         for _, hook in ipairs(core(host).status({}).policy_hooks or {}) do
             add(hook.hook)
+        end
+    end,
+    decision = function(host, add)
+        local list = host.node.methods["policy.journal"]({ count = IDS_MAX })
+        for _, decision in ipairs(list and list.decisions or {}) do
+            add(decision.id)
         end
     end,
     metric = function(host, add)

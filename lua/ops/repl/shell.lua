@@ -130,6 +130,9 @@ local function environment(self)
     function names.apropos(word)
         return text_value(help.apropos(tostring(word)))
     end
+    function names.why(id)
+        return names.policy.why(id)
+    end
     function names.delta()
         return text_value(show.configuration(names.node.delta()))
     end
