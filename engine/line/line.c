@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <histedit.h>
 #include <locale.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +38,7 @@ struct ww_line {
     bool is_reading;        /* there is a prompt */
     bool is_completing;     /* Tab waits for its answer */
     bool wants_tab;         /* Tab was pressed in this call of el_gets */
+    bool is_cut;            /* a signal ended what libedit was doing; it took that for the end */
     bool wants_insert;      /* the next character is INSERT_KEY */
 };
 
@@ -52,7 +54,7 @@ static char *give_prompt(EditLine *editor)
     return line_of(editor)->prompt;
 }
 
-/* Waits for the terminal: only for commands of libedit that read more than their key. */
+/* Reads what the terminal has; false at its end. */
 static bool fill(struct ww_line *line)
 {
     size_t room = 0;
@@ -66,6 +68,13 @@ static bool fill(struct ww_line *line)
         return false;
     keys_add(&line->keys, (size_t)got);
     return true;
+}
+
+/* False when a signal comes first, such as that of Ctrl-C: its handler is the loop's. */
+static bool wait_for_key(void)
+{
+    struct pollfd terminal = {.fd = STDIN_FILENO, .events = POLLIN};
+    return poll(&terminal, 1, -1) > 0;
 }
 
 /* One character of what is there. */
@@ -84,8 +93,10 @@ static int give_character(EditLine *editor, wchar_t *character)
                           ? mbrtowc(character, line->keys.bytes, line->keys.size, &state)
                           : (size_t)-2;
         if (used == (size_t)-2) {
-            if (!fill(line))
+            if (!wait_for_key() || !fill(line)) {
+                line->is_cut = true;
                 return 0;
+            }
             continue;
         }
         if (used == (size_t)-1) {
@@ -222,6 +233,11 @@ static void take_key(struct ww_line *line, char key)
         if (now)
             line->callbacks.complete(line->arg, now, cursor);
         ww_free(now);
+        return;
+    }
+    if (line->is_cut) {
+        line->is_cut = false;
+        ww_line_discard(line);
         return;
     }
     if (!text || count <= 0)

@@ -142,7 +142,7 @@
 ---@field contradicting_receipts boolean proof of malice: it signed receipts that contradict each other in one boot epoch
 ---@field contradicting_closes boolean proof of malice: the same of closes
 ---@field denied_address boolean proof of malice: it declared an address that the fixed list denies (clients only)
----@field out_of_bounds boolean it claims less than its own receipt (a client), or more than receipts and a window (a provider)
+---@field out_of_bounds boolean it claims less than its own receipt of the same boot epoch (a client), or more than receipts and a window (a provider)
 ---@field differing_closes boolean it signed closes that differ in two boot epochs
 ---@field strikes integer strikes of its network in the last 90 days
 ---@field disputes integer disputes of its network so far, with this one

@@ -34,9 +34,9 @@ function node.stop() end
 --- Contracts that are open here, and how others ended.
 contracts = {}
 
---- Open and disputed contracts; at most 1,000 are looked at.
+--- Open and disputed contracts; at most 500 are looked at.
 ---@param state string? only those in this state
----@param limit number? at most so many, 100 by default, 1,000 at most
+---@param limit number? at most so many, 100 by default, 500 at most
 ---@return any
 function contracts.list(state, limit) end
 
@@ -46,12 +46,12 @@ function contracts.list(state, limit) end
 function contracts.get(id) end
 
 --- Contracts that have ended, the latest first.
----@param limit number? at most so many, 100 by default, 1,000 at most
+---@param limit number? at most so many, 100 by default, 500 at most
 ---@return any
 function contracts.history(limit) end
 
 --- Disputes that wait for a verdict.
----@param limit number? at most so many, 100 by default, 1,000 at most
+---@param limit number? at most so many, 100 by default, 500 at most
 ---@return any
 function contracts.disputes(limit) end
 
@@ -63,7 +63,7 @@ function contracts.finish() end
 peers = {}
 
 --- Connected nodes.
----@param limit number? at most so many, 100 by default, 1,000 at most
+---@param limit number? at most so many, 100 by default, 500 at most
 ---@return any
 function peers.list(limit) end
 
@@ -81,7 +81,7 @@ function peers.drop(key) end
 paths = {}
 
 --- The path of each connection.
----@param limit number? at most so many, 100 by default, 1,000 at most
+---@param limit number? at most so many, 100 by default, 500 at most
 ---@return any
 function paths.list(limit) end
 
@@ -113,7 +113,7 @@ wallets = {}
 
 --- Wallets, with their networks' names.
 ---@param network string? a network's name or id
----@param limit number? at most so many, 100 by default, 1,000 at most
+---@param limit number? at most so many, 100 by default, 500 at most
 ---@return any
 function wallets.list(network, limit) end
 
@@ -139,6 +139,60 @@ function policy.generation() end
 --- Calls, faults, fallbacks and instructions of each hook.
 ---@return any
 function policy.hooks() end
+
+--- Which generations were put in force when, how, and by whom.
+---@return any
+function policy.log() end
+
+--- The last decisions, the newest last.
+---@param hook string? only those of it
+---@param count number? how many, 20 by default, 500 at most
+---@return any
+function policy.journal(hook, count) end
+
+--- Why a decision came out as it did: the line, what it was given, and what would have changed it.
+---@param id string as policy.journal() shows it
+---@return any
+function policy.why(id) end
+
+--- Lets another set decide beside the one in force, without effect; policy.shadowed() compares. Level: operate.
+---@param folder string absolute path, or a built-in set
+---@return any
+function policy.shadow(folder) end
+
+--- What the shadow set has decided differently so far.
+---@return any
+function policy.shadowed() end
+
+--- Ends the shadow set. Level: operate.
+---@return any
+function policy.drop() end
+
+--- Puts the shadow set in force. Level: operate.
+---@return any
+function policy.promote() end
+
+--- What another set would have decided of what the journal holds.
+---@param folder string? absolute path, or a built-in set's name; the node's own folder by default
+---@param since_s number? only decisions of so many seconds ago at most
+---@return any
+function policy.replay(folder, since_s) end
+
+--- Puts the policy files in force, if they hold; an error says why they don't. Level: operate.
+---@param folder string? another folder for this once, or a built-in set's name
+---@return any
+function policy.reload(folder) end
+
+--- Puts an earlier generation in force again. Level: operate.
+---@param number number? which one; the one before by default
+---@return any
+function policy.rollback(number) end
+
+--- What a hook decides with the node's policy files as they are now, which may be others than those in force. Runs beside the node. An input has fields over the hook's sample.
+---@param hook string such as "contract.offer"
+---@param input any? a table
+---@return any
+function policy.try(hook, input) end
 
 --- Prices and rates.
 market = {}
@@ -210,3 +264,33 @@ function log.set(level) end
 ---@param text string at most 512 bytes
 ---@return any
 function log.note(text) end
+
+--- What there is, or one name of it.
+---@param ... any
+---@return any
+function help(...) end
+
+--- Every name whose text has the word.
+---@param ... any
+---@return any
+function apropos(...) end
+
+--- As policy.why(ID).
+---@param ... any
+---@return any
+function why(...) end
+
+--- What was set by hand, as a configuration file would say it.
+---@param ... any
+---@return any
+function delta(...) end
+
+--- Waits, so that a file or `-e` sees what a trace sends.
+---@param ... any
+---@return any
+function sleep(...) end
+
+--- Shows values on the way.
+---@param ... any
+---@return any
+function print(...) end

@@ -48,6 +48,11 @@ gives arbiter 'market.providers()[1].node == peers.list()[1].peer or market.prov
 gives arbiter 'wallets.list{network = "alicenet"}[1].name' '"alicenet"'
 gives client 'wallets.mine().name, select(2, pcall(peers.get, 1)).code' $'"alicenet"\n"EINVAL"'
 
+[[ $(call arbiter repl.ids '{"kind":"network","prefix":"al"}') == '{"ids":["alicenet"]}' ]] || fail "networks are not completed"
+for kind in contract peer hook metric key; do
+    call client repl.ids "{\"kind\":\"$kind\"}" | jq -e '.ids | length > 0' > /dev/null || fail "no $kind is completed"
+done
+
 step "JSON, files, pipes, and what goes wrong"
 repl 0 arbiter --json -e 'contracts.list()' -e '{}, "x"'
 jq -s -e 'length == 3 and .[0].version == 1 and (.[0].value | length) > 0 and .[2].value == "x"' "$out" > /dev/null ||
@@ -123,6 +128,37 @@ node_start provider provider --key "$scratch/keys/provider/key" --arbiter "$join
 wait_for 15 "the provider's start" is_ready provider
 repl 1 provider --write "I may not"
 says "$err" repl_level
+
+step "policies are reloaded, rolled back, replayed"
+gives arbiter 'policy.log().current' 1
+repl 1 arbiter -e 'policy.reload("strict")'
+repl 0 arbiter --write "stricter" -e 'policy.reload("strict") ~= nil' -e 'policy.log().current'
+[[ $(tail -n 1 "$out") == 2 ]] || fail "nothing was reloaded: $(cat "$out")"
+gives arbiter 'policy.log().changes[2].who' '"ww repl - stricter"'
+repl 0 arbiter --write "not so strict" -e 'policy.rollback() ~= nil' -e 'policy.log().current'
+[[ $(tail -n 1 "$out") == 1 ]] || fail "nothing was rolled back: $(cat "$out")"
+gives arbiter 'policy.journal("contract.offer", 1)[1].hook, policy.replay("strict").faults' $'"contract.offer"\n0'
+gives arbiter 'why(policy.journal("contract.offer", 1)[1].id).hook' '"contract.offer"'
+call arbiter repl.ids '{"kind":"decision"}' | jq -e '.ids | length > 0' > /dev/null || fail "no decision is completed"
+repl 0 arbiter --write "beside" -e 'policy.shadow("strict") ~= nil' -e 'policy.shadowed() ~= nil' -e 'policy.drop() ~= nil'
+[[ $(cat "$out") == $'true\ntrue\ntrue' ]] || fail "the shadow: $(cat "$out")"
+repl 1 arbiter --write "wrong" -e 'policy.reload("/nowhere/at/all")'
+
+step "a policy is tried, and what it decided becomes its test"
+mkdir "$scratch/set"
+cp "$here/../../policies/default"/*.lua "$scratch/set"
+rm "$scratch/set/contract.test.lua"
+repl 0 arbiter -e 'policy.try("contract.offer").decision' -e 'policy.try("contract.offer", { client = { strikes = 3 } })' \
+    -e 'policy.try("match.rank").order[1] ~= nil' -e "\\save-test $scratch/set/contract.test.lua"
+says "$out" '"accept"'
+says "$out" 'decision = "refuse"'
+"$program" policy test "$scratch/set" > "$scratch/tested" || fail "the saved tests fail: $(cat "$scratch/tested" "$scratch/set/contract.test.lua")"
+sed -i 's/same(got.decision, "refuse")/same(got.decision, "accept")/' "$scratch/set/contract.test.lua"
+! "$program" policy test "$scratch/set" > "$scratch/tested" || fail "the saved tests test nothing"
+repl 1 arbiter -e 'policy.try("contract.offer")' -e "\\save-test $scratch/set/contract.test.lua"
+says "$err" EEXIST
+repl 1 arbiter -e 'policy.try("no.hook")'
+repl 1 arbiter -e '\save-test x.test.lua'
 
 step "a node goes on, whatever is evaluated"
 for source in 'while true do end' 'while true do pcall(function() while true do end end) end' \

@@ -121,14 +121,19 @@ expect '#"€"'
 shows '3' || fail "a character was not taken whole"
 
 step "Ctrl-C ends what runs, and what is typed"
-typed 'while true do end'
+typed 'print("spin" .. "ning") while true do end'
 keys Enter
-sleep 0.3
+expect 'spinning'
 keys C-c
 expect 'Interrupted'
 ends 'ww arbiter>'
 typed 'garbage('
 ends 'ww arbiter> garbage('
+keys C-c
+ends 'ww arbiter>'
+keys C-r
+typed 'mine.al'
+ends 'bck:mine.al'
 keys C-c
 ends 'ww arbiter>'
 typed '6 * 111'

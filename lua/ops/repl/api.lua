@@ -2,7 +2,8 @@
 -- stubs for language servers, and the manual. `spaces` run on the node; `session` are the names
 -- that the REPL itself has, `commands` those that begin with a backslash.
 -- A call: {name, level, roles, args, gives, doc, example}. `level` is read unless it is said;
--- `roles` nil is every kind of node. An argument: {name, type, doc, optional}; types that are ids
+-- `roles` nil is every kind of node; `here` calls run in the process of `ww repl`.
+-- An argument: {name, type, doc, optional}; types that are ids
 -- (contract, peer, network, hook, key, metric) are completed from what the node has. `gives` names
 -- the result's fields, for completion.
 local M = {}
@@ -16,7 +17,7 @@ local ARBITER = { "arbiter" }
 local CONTRACT = { name = "id", type = "contract", doc = "the contract's id: 32 hex digits" }
 local PEER = { name = "key", type = "peer", doc = "a node's id: 52 letters and digits" }
 local LIMIT = { name = "limit", type = "number", optional = true,
-    doc = "at most so many, 100 by default, 1,000 at most" }
+    doc = "at most so many, 100 by default, 500 at most" }
 
 M.spaces = {
     { name = "node", doc = "The node itself.", calls = {
@@ -39,7 +40,7 @@ M.spaces = {
             example = "node.stop()" },
     } },
     { name = "contracts", doc = "Contracts that are open here, and how others ended.", calls = {
-        { name = "list", doc = "Open and disputed contracts; at most 1,000 are looked at.",
+        { name = "list", doc = "Open and disputed contracts; at most 500 are looked at.",
             args = { { name = "state", type = "text", optional = true,
                 doc = "only those in this state" }, LIMIT },
             gives = { "contract", "state", "peer", "client", "provider", "bytes", "bytes_up",
@@ -125,6 +126,56 @@ M.spaces = {
         { name = "hooks", doc = "Calls, faults, fallbacks and instructions of each hook.",
             gives = { "hook", "calls", "faults", "fallbacks", "instructions" },
             example = "policy.hooks()" },
+        { name = "log", doc = "Which generations were put in force when, how, and by whom.",
+            gives = { "current", "changes" }, example = "policy.log().current" },
+        { name = "journal", doc = "The last decisions, the newest last.",
+            args = { { name = "hook", type = "hook", optional = true, doc = "only those of it" },
+                { name = "count", type = "number", optional = true,
+                    doc = "how many, 20 by default, 500 at most" } },
+            gives = { "id", "hook", "at_s", "number", "result", "instructions", "fallback" },
+            example = "policy.journal(\"contract.offer\", 5)" },
+        { name = "why", doc = "Why a decision came out as it did: the line, what it was given, "
+                .. "and what would have changed it.",
+            args = { { name = "id", type = "decision", doc = "as policy.journal() shows it" } },
+            gives = { "hook", "at", "input", "result", "flips", "instructions", "decided_by" },
+            example = "policy.why(policy.journal()[1].id)" },
+        { name = "shadow", level = "operate",
+            doc = "Lets another set decide beside the one in force, without effect; "
+                .. "policy.shadowed() compares.",
+            args = { { name = "folder", type = "text", doc = "absolute path, or a built-in set" } },
+            example = "policy.shadow(\"strict\")" },
+        { name = "shadowed", doc = "What the shadow set has decided differently so far.",
+            example = "policy.shadowed()" },
+        { name = "drop", level = "operate", doc = "Ends the shadow set.",
+            example = "policy.drop()" },
+        { name = "promote", level = "operate", doc = "Puts the shadow set in force.",
+            example = "policy.promote()" },
+        { name = "replay", doc = "What another set would have decided of what the journal holds.",
+            args = { { name = "folder", type = "text", optional = true,
+                doc = "absolute path, or a built-in set's name; the node's own folder by default" },
+                { name = "since_s", type = "number", optional = true,
+                    doc = "only decisions of so many seconds ago at most" } },
+            gives = { "decisions", "changed", "faults", "bytes_was", "bytes_now", "nano_usd_was",
+                "nano_usd_now", "rules" },
+            example = "policy.replay(\"strict\").changed" },
+        { name = "reload", level = "operate",
+            doc = "Puts the policy files in force, if they hold; an error says why they don't.",
+            args = { { name = "folder", type = "text", optional = true,
+                doc = "another folder for this once, or a built-in set's name" } },
+            gives = { "number", "hash", "tests", "unchanged", "replay" },
+            example = "policy.reload()" },
+        { name = "rollback", level = "operate", doc = "Puts an earlier generation in force again.",
+            args = { { name = "number", type = "number", optional = true,
+                doc = "which one; the one before by default" } },
+            gives = { "number", "hash", "since_s" }, example = "policy.rollback()" },
+        { name = "try", here = true,
+            doc = "What a hook decides with the node's policy files as they are now, which may be "
+                .. "others than those in force. Runs beside the node. An input has fields over the "
+                .. "hook's sample.",
+            args = { { name = "hook", type = "hook", doc = "such as \"contract.offer\"" },
+                { name = "input", type = "any", optional = true, doc = "a table" } },
+            gives = { "decision", "reason", "bytes", "price_ppm", "order" },
+            example = "policy.try(\"contract.offer\", { bytes = 5 * GiB })" },
     } },
     { name = "market", doc = "Prices and rates.", calls = {
         { name = "stat", roles = ARBITER, doc = "The market stat in force.",
@@ -177,6 +228,7 @@ M.session = {
     { name = "help", usage = "help() or help \"contracts.get\"",
         doc = "What there is, or one name of it." },
     { name = "apropos", usage = "apropos \"word\"", doc = "Every name whose text has the word." },
+    { name = "why", usage = "why(ID)", doc = "As policy.why(ID)." },
     { name = "delta", usage = "delta()",
         doc = "What was set by hand, as a configuration file would say it." },
     { name = "sleep", usage = "sleep(SECONDS)",
@@ -194,6 +246,9 @@ M.commands = {
     { name = "\\read", usage = "\\read", doc = "Back to reading only." },
     { name = "\\watch", usage = "\\watch SECONDS EXPR",
         doc = "Evaluates again and again until Ctrl-C." },
+    { name = "\\save-test", usage = "\\save-test FILE",
+        doc = "Writes what this session has asked of policy.try, and what was decided, as a test "
+            .. "file of a policy set." },
     { name = "\\quit", usage = "\\quit", doc = "Ends the session, as Ctrl-D does." },
 }
 

@@ -4,7 +4,8 @@
 local live = require("ops.repl.live")
 local trace = require("ops.repl.trace")
 
-local LIMIT, LIMIT_MAX = 100, 1000
+local LIMIT, LIMIT_MAX = 100, 500
+local IDS_MAX = 200 -- for a completion: more can't be looked through
 
 local M = {}
 
@@ -142,37 +143,55 @@ end
 
 -- --- peers, paths, flows -------------------------------------------------------------------------
 
-local function peers(host)
-    if not is_arbiter(host) then
-        local list = {}
+local function peer_names(host)
+    local names = {}
+    if is_arbiter(host) then
+        names = require("arbiter.hub").nodes()
+    else
         for index, connection in ipairs(connections(host)) do
-            list[index] = {
-                peer = connection.peer, ready = connection.ready, streams = connection.streams,
-                contracts = #connection.contracts,
-            }
+            names[index] = connection.peer
         end
-        return list
     end
-    local hub, list = require("arbiter.hub"), {}
-    for index, node in ipairs(hub.nodes()) do
-        list[index] = { peer = node, ready = true, provider = hub.peer(node).provider ~= nil }
+    table.sort(names)
+    return names
+end
+
+local function connection_to(host, key)
+    for _, connection in ipairs(connections(host)) do
+        if connection.peer == key then
+            return connection
+        end
     end
-    table.sort(list, function(a, b)
-        return a.peer < b.peer
-    end)
-    return list
+end
+
+--- What an arbiter says of a node: that it is there.
+local function connected(key)
+    local peer = require("arbiter.hub").peer(key)
+    return peer and { peer = key, ready = true, provider = peer.provider ~= nil }
 end
 
 M["peers.list"] = function(host, args)
-    return take(peers(host), args)
+    local list = new_list()
+    if is_arbiter(host) then
+        for index, name in ipairs(take(peer_names(host), args)) do
+            list[index] = connected(name)
+        end
+        return list
+    end
+    for index, connection in ipairs(take(connections(host), args)) do
+        list[index] = {
+            peer = connection.peer, ready = connection.ready, streams = connection.streams,
+            contracts = #connection.contracts,
+        }
+    end
+    return list
 end
 
 M["peers.get"] = function(host, args)
-    for _, entry in ipairs(is_arbiter(host) and peers(host) or connections(host)) do
-        if entry.peer == args.key then
-            return entry
-        end
+    if is_arbiter(host) then
+        return connected(args.key)
     end
+    return connection_to(host, args.key)
 end
 
 M["peers.drop"] = function(host, args)
@@ -273,10 +292,8 @@ M["market.providers"] = function(host)
         return list and list.providers, err
     end
     local list = new_list()
-    for _, entry in ipairs(peers(host)) do
-        if entry.provider then
-            list[#list + 1] = { node = entry.peer }
-        end
+    for index, peer in ipairs(take(require("arbiter.hub").providers(), {})) do
+        list[index] = { node = peer.node }
     end
     return list
 end
@@ -289,6 +306,53 @@ end
 
 M["policy.hooks"] = function(host)
     return core(host).status({}).policy_hooks
+end
+
+M["policy.log"] = function(host)
+    return host.node.methods["policy.log"]({})
+end
+
+M["policy.journal"] = function(host, args)
+    local journal, err = host.node.methods["policy.journal"]({
+        hook = args.hook, count = math.max(1, math.min(args.count or 20, LIMIT_MAX)),
+    })
+    return journal and journal.decisions, err
+end
+
+M["policy.why"] = function(host, args)
+    return host.node.methods["policy.why"]({ id = args.id })
+end
+
+M["policy.shadow"] = function(host, args)
+    return host.node.methods["policy.shadow"]({ folder = args.folder })
+end
+
+M["policy.shadowed"] = function(host)
+    return host.node.methods["policy.shadow_show"]({})
+end
+
+M["policy.drop"] = function(host)
+    return host.node.methods["policy.drop"]({})
+end
+
+M["policy.promote"] = function(host, _, session)
+    return host.node.methods["policy.promote"]({ who = "ww repl - " .. session.reason })
+end
+
+M["policy.replay"] = function(host, args)
+    return host.node.methods["policy.replay"](args)
+end
+
+M["policy.reload"] = function(host, args, session)
+    return host.node.methods["policy.reload"]({
+        folder = args.folder, who = "ww repl - " .. session.reason,
+    })
+end
+
+M["policy.rollback"] = function(host, args, session)
+    return host.node.methods["policy.rollback"]({
+        number = args.number, who = "ww repl - " .. session.reason,
+    })
 end
 
 M["metrics.list"] = function(host, args)
@@ -363,20 +427,26 @@ local IDS = {
         end
     end,
     peer = function(host, add)
-        for _, entry in ipairs(peers(host)) do
-            add(entry.peer)
+        for _, name in ipairs(peer_names(host)) do
+            add(name)
         end
     end,
-    network = function(host, add)
+    network = function(host, add, prefix)
         if is_arbiter(host) then
-            for _, network in ipairs(require("arbiter.accounts").list()) do
-                add(network.name)
+            for _, fact in ipairs(ww.ledger.facts("name/" .. prefix)) do
+                add(fact.key:sub(#"name/" + 1))
             end
         end
     end,
     hook = function(host, add)
         for _, hook in ipairs(core(host).status({}).policy_hooks or {}) do
             add(hook.hook)
+        end
+    end,
+    decision = function(host, add)
+        local list = host.node.methods["policy.journal"]({ count = IDS_MAX })
+        for _, decision in ipairs(list and list.decisions or {}) do
+            add(decision.id)
         end
     end,
     metric = function(host, add)
@@ -391,19 +461,20 @@ local IDS = {
     end,
 }
 
---- What there is now of a kind of id, each once and in order.
+--- What there is now of a kind of id and begins with a prefix, each once and in order.
 ---@param host table
 ---@param kind string
+---@param prefix string
 ---@return string[]
-function M.ids(host, kind)
-    local seen, list = {}, {}
+function M.ids(host, kind, prefix)
+    local seen, list = {}, new_list()
     if IDS[kind] then
         IDS[kind](host, function(id)
-            if not seen[id] then
+            if not seen[id] and #list < IDS_MAX and id:sub(1, #prefix) == prefix then
                 seen[id] = true
                 list[#list + 1] = id
             end
-        end)
+        end, prefix)
     end
     table.sort(list)
     return list

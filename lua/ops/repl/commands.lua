@@ -2,6 +2,7 @@
 local api = require("ops.repl.api")
 local help = require("ops.repl.help")
 local text = require("ops.text")
+local tries = require("ops.repl.tries")
 
 local M = {}
 
@@ -51,6 +52,14 @@ function COMMANDS.watch(state, rest)
         state.out:flush()
         state.shell:sleep(seconds)
     until state.shell.interrupted or not state.shell.link.client
+end
+
+COMMANDS["save-test"] = function(state, rest)
+    local count, err = tries.save(state.shell, rest)
+    if not count then
+        return err
+    end
+    state.out:note(("Tests in %s: %d. ww policy test runs them."):format(rest, count))
 end
 
 function COMMANDS.quit(state)

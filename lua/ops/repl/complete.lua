@@ -63,7 +63,7 @@ local function in_text(shell, left, prefix)
     if before:find("help%s*%(?%s*[\"']$") or before:find("apropos%s*%(?%s*[\"']$") then
         return help.names(), '"'
     end
-    local kind = argument_type(before)
+    local kind = before:find("%f[%w_.]why%s*%(?%s*[\"']$") and "decision" or argument_type(before)
     if not kind then
         return {}, ""
     end
@@ -111,7 +111,7 @@ local function names(shell)
 end
 
 local function candidates(shell, left)
-    local prefix = left:match("^%s*(\\%a*)$")
+    local prefix = left:match("^%s*(\\[%a%-]*)$")
     if prefix then
         local found = {}
         for _, entry in ipairs(api.commands) do

@@ -93,6 +93,11 @@ function M.stubs()
             stub(out, space, call)
         end
     end
+    for _, entry in ipairs(api.session) do
+        out[#out + 1] = "\n--- " .. entry.doc
+        out[#out + 1] = "---@param ... any\n---@return any"
+        out[#out + 1] = ("function %s(...) end"):format(entry.name)
+    end
     return table.concat(out, "\n") .. "\n"
 end
 

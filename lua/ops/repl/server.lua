@@ -10,7 +10,6 @@ local M = {}
 
 local REASON_BYTES_MAX = 256
 local LOGGED_BYTES_MAX = 256
-local IDS_MAX = 200 -- for a completion: more can't be looked through
 
 local function clean(text)
     return (text:gsub("[%z\1-\31\127]", " "))
@@ -113,16 +112,8 @@ local function write(host, params, session)
 end
 
 local function ids(host, params)
-    local list = setmetatable({}, ww.list)
     local prefix = type(params.prefix) == "string" and params.prefix or ""
-    if host.node then
-        for _, id in ipairs(calls.ids(host, params.kind)) do
-            if id:sub(1, #prefix) == prefix and #list < IDS_MAX then
-                list[#list + 1] = id
-            end
-        end
-    end
-    return { ids = list }
+    return { ids = host.node and calls.ids(host, params.kind, prefix) or setmetatable({}, ww.list) }
 end
 
 --- The methods of the control socket that `ww repl` uses.

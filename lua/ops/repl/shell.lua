@@ -6,6 +6,7 @@ local async = require("ops.async")
 local help = require("ops.repl.help")
 local link = require("ops.repl.link")
 local show = require("ops.repl.show")
+local tries = require("ops.repl.tries")
 
 local M = {}
 local Shell = {}
@@ -69,6 +70,23 @@ local function remote(name, call)
     end
 end
 
+--- Calls that run in this process: fn(shell) -> the function.
+M.here = {
+    ["policy.try"] = function(self)
+        return function(hook, input)
+            if type(hook) ~= "string" or (input ~= nil and type(input) ~= "table") then
+                error("policy.try(hook, [input]): a text, and perhaps a table", 2)
+            end
+            local folder = self.names.node.config().policies
+            local decision, err = tries.try(self, folder, hook, input)
+            if not decision then
+                error(setmetatable(err, Failure), 2)
+            end
+            return decision
+        end
+    end,
+}
+
 local LUA_NAMES = {
     "assert", "error", "getmetatable", "ipairs", "next", "pairs", "pcall", "rawequal", "rawget",
     "rawset", "select", "setmetatable", "tonumber", "tostring", "type", "unpack", "math", "string",
@@ -97,7 +115,10 @@ local function environment(self)
         local functions = {}
         for _, call in ipairs(space.calls) do
             local name = space.name .. "." .. call.name
-            if self.has[name] then
+            if call.here then
+                self.has[name] = true
+                functions[call.name] = M.here[name](self)
+            elseif self.has[name] then
                 functions[call.name] = remote(name, call)
             end
         end
@@ -108,6 +129,9 @@ local function environment(self)
     end
     function names.apropos(word)
         return text_value(help.apropos(tostring(word)))
+    end
+    function names.why(id)
+        return names.policy.why(id)
     end
     function names.delta()
         return text_value(show.configuration(names.node.delta()))

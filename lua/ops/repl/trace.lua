@@ -11,6 +11,11 @@ local TEXT_BYTES_MAX = 512 -- of one value
 local SECRET = { secret = true, token = true }
 local DEPTH_MAX = 6
 
+--- Tokens, secrets, and the code of an invitation, which lets somebody in.
+local function is_secret(name, value)
+    return SECRET[name] or (name == "code" and tostring(value):find("^%x+$") ~= nil)
+end
+
 --- A copy without what nobody may read over a shoulder.
 local function without_secrets(values, depth)
     local copy = setmetatable({}, getmetatable(values))
@@ -18,7 +23,7 @@ local function without_secrets(values, depth)
         if type(value) == "table" then
             copy[name] = depth < DEPTH_MAX and without_secrets(value, depth + 1) or nil
         else
-            copy[name] = SECRET[name] and "…" or value
+            copy[name] = is_secret(name, value) and "…" or value
         end
     end
     return copy

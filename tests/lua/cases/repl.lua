@@ -64,7 +64,8 @@ return {
         for _, space in ipairs(api.spaces) do
             for _, call in ipairs(space.calls) do
                 local name = space.name .. "." .. call.name
-                check.is(type(calls[name]) == "function", name .. " does nothing")
+                local does = call.here and shell.here[name] or calls[name]
+                check.is(type(does) == "function", name .. " does nothing")
                 check.is(#call.doc > 5 and call.example, name .. " says nothing")
                 check.is(api.rank(call.level), name .. " has no such level")
                 check.contains(help.text(name), call.doc:match("%S+"))
@@ -127,7 +128,7 @@ return {
     { "a trace goes to its session only, and leaves nothing behind", function(check)
         local host, methods = host_of("admin")
         local sent, queued, before = {}, 0, ww.client.outcome
-        local core_call = function() return { peer = "me", token = "abc" } end
+        local core_call = function() return { peer = "me", token = "abc", code = "0a0b" } end
         rawset(ww.client, "outcome", core_call)
         host.node.session = { call = function() return nil, ww.error("ECLOSED") end }
         local session_call = host.node.session.call
@@ -145,6 +146,7 @@ return {
         check.same(sent[1][1], 1)
         check.same(sent[1][2].name, "client.outcome")
         check.same(sent[1][2].outcome.token, "…")
+        check.same(sent[1][2].outcome.code, "…")
         host.node.session:call("POST", "/v1/x", { provider = "somebody else" })
         check.same(#sent, 1)
         host.node.session:call("POST", "/v1/x", { provider = "me" })

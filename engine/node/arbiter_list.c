@@ -1,0 +1,108 @@
+/* Contracts of an arbiter, looked at: by their parties, their networks and the operator. */
+#include "arbiter.h"
+
+/* The other side of a contract that `party` has: for signalling. WW_ENOCONTRACT when there is no
+ * such contract, it isn't active, or the caller has no part in it. */
+int arbiter_party(void *context, struct ww_call *call)
+{
+    struct arbiter *arbiter = context;
+    struct ww_hash party;
+    struct ww_id id;
+
+    int rc = ww_call_id(call, "contract", &id);
+    if (!rc)
+        rc = ww_call_hash(call, "party", &party);
+    if (rc)
+        return rc;
+    struct arbiter_contract *contract = arbiter_find(arbiter, &id);
+    if (!contract || contract->terms.ending == WW_CONTRACT_CUT ||
+        (contract->terms.state != WW_CONTRACT_ACTIVE && contract->terms.state != WW_CONTRACT_OPEN))
+        return WW_ENOCONTRACT;
+    if (ww_hash_equal(&contract->terms.client, &party))
+        ww_call_put_hash(call, "other", &contract->terms.provider);
+    else if (ww_hash_equal(&contract->terms.provider, &party))
+        ww_call_put_hash(call, "other", &contract->terms.client);
+    else
+        return WW_ENOCONTRACT;
+    return 0;
+}
+
+/* Under which policies it was admitted is the operator's to know. */
+static void put_listed(struct ww_call *call, const struct arbiter_contract *contract, bool operator)
+{
+    const struct ww_contract *terms = &contract->terms;
+    char decision[WW_POLICY_DECISION_TEXT_SIZE];
+
+    ww_call_begin(call, NULL, false);
+    ww_call_put_id(call, "contract", &terms->id);
+    ww_call_put_hash(call, "client", &terms->client);
+    ww_call_put_hash(call, "provider", &terms->provider);
+    ww_call_put_text(call, "state", ww_contract_state_name(terms->state));
+    ww_call_put_u64(call, "bytes", terms->bytes);
+    ww_call_put_u64(call, "price_ppm", terms->price_ppm);
+    ww_call_put_u64(call, "expires_s", terms->expires_s);
+    if (operator)
+        ww_call_put_hash(call, "policy_generation", &terms->generation);
+    if (operator&& contract->decision) {
+        ww_policy_decision_format(contract->decision, decision);
+        ww_call_put_text(call, "decision", decision);
+    }
+    ww_call_end(call);
+}
+
+/* {contract=} -> that one, if there is such a contract. */
+static int list_one(struct arbiter *arbiter, struct ww_call *call, const struct ww_id *id)
+{
+    const struct arbiter_contract *contract = arbiter_find(arbiter, id);
+    ww_call_begin(call, "contracts", true);
+    if (contract)
+        put_listed(call, contract, true);
+    ww_call_end(call);
+    return 0;
+}
+
+/* {network=, node=, limit=} -> contracts of the network, or of all, that are open or disputed; at
+ * most `limit` (ARBITER_LIST_MAX), and first those that the node has open: it looks for what it has
+ * missed. */
+int arbiter_list(void *context, struct ww_call *call)
+{
+    struct arbiter *arbiter = context;
+    struct arbiter_contract *contract, *next;
+    struct ww_hash node = {{0}};
+    struct ww_id network;
+    uint64_t count = 0, limit = ARBITER_LIST_MAX;
+
+    int rc = ww_call_id(call, "contract", &network);
+    if (rc != WW_ENOTFOUND)
+        return rc ? rc : list_one(arbiter, call, &network);
+    rc = ww_call_u64(call, "limit", &limit);
+    if (rc && rc != WW_ENOTFOUND)
+        return rc;
+    rc = ww_call_id(call, "network", &network);
+    bool all = rc == WW_ENOTFOUND;
+    if (rc && !all)
+        return rc;
+    rc = ww_call_hash(call, "node", &node);
+    if (rc && rc != WW_ENOTFOUND)
+        return rc;
+    ww_call_begin(call, "contracts", true);
+    for (int pass = 0; pass < 2; pass++) {
+        HASH_ITER(hh, arbiter->contracts, contract, next)
+        {
+            const struct ww_contract *terms = &contract->terms;
+            bool is_first =
+                terms->state != WW_CONTRACT_DISPUTED &&
+                (ww_hash_equal(&terms->client, &node) || ww_hash_equal(&terms->provider, &node));
+            if (count >= limit)
+                break;
+            if (is_first != (pass == 0) ||
+                (!all && !ww_id_equal(&terms->client_network, &network) &&
+                 !ww_id_equal(&terms->provider_network, &network)))
+                continue;
+            put_listed(call, contract, all);
+            count++;
+        }
+    }
+    ww_call_end(call);
+    return 0;
+}
