@@ -10,8 +10,8 @@
 
 #include "ww/buf.h"
 
-#define LISTED_MAX                                                                                 \
-    1000 /* of one answer: 400 bytes each at most, and the control socket holds 4 MiB */
+#define LISTED_MAX 1000 /* of one answer … */
+#define RESULT_MAX 1000 /* … with so many bytes of each result: the control socket holds 4 MiB */
 
 int policy_look_view(struct policy_look *look, struct node_policies *policies, struct ww_call *call)
 {
@@ -68,10 +68,10 @@ struct listed {
 
 struct listing {
     struct policy_look look;
-    int hook; /* -1: all */
-    size_t count;
-    size_t found;        /* of all; the last `count` are in `list` */
-    struct listed *list; /* a ring */
+    int hook;            /* -1: all */
+    size_t count;        /* how many at most */
+    size_t found;        /* in the list */
+    struct listed *list; /* oldest first */
 };
 
 static void listing_destroy(struct listing *listing)
@@ -86,11 +86,15 @@ static void listing_destroy(struct listing *listing)
 static int print(const struct ww_policy_record *record, char **text)
 {
     struct ww_buf out;
+    size_t size;
 
     ww_buf_init(&out, 1 << 16);
     ww_hook_print_result(record->hook, record->input, record->result, &out);
+    size = WW_MIN(out.size, RESULT_MAX);
+    while (size < out.size && size > 0 && (out.data[size] & 0xc0) == 0x80)
+        size--; /* no character is cut in two */
     ww_free(*text);
-    *text = ww_strndup((const char *)out.data, out.size);
+    *text = ww_strndup((const char *)out.data, size);
     ww_buf_deinit(&out);
     return *text ? 0 : WW_ENOMEM;
 }

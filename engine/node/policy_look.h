@@ -26,6 +26,6 @@ void policy_look_forget(struct policy_look *look);
 /* Gives the answer (`call` with its results, as ww_ops_begin began it) and what the look holds. */
 void policy_look_end(struct policy_look *look, struct ww_call *call);
 
-/* bound: {hook=, count=, since_s=, done=} -> {decisions={{id, at_s, hook, number, decision, reason,
- * kind, fallback, instructions}, …}}: the newest, oldest first. */
+/* bound: {hook=, count=, since_s=, done=} -> {decisions={{id, at_s, hook, number, result, kind,
+ * fallback, instructions}, …}}: the newest, oldest first; a long result is cut. */
 int policy_journal(void *context, struct ww_call *call);

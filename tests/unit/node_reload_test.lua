@@ -278,6 +278,8 @@ test("the journal names decisions, and nobody", function()
     end
     journal = assert(node.methods["policy.journal"]({ hook = "match.rank", count = 1 }))
     assert(#journal.decisions == 1 and journal.decisions[1].hook == "match.rank")
+    journal = assert(node.methods["policy.journal"]({ count = 1e6 }))
+    assert(#journal.decisions == 1000 and #json.encode(journal) < 2097152)
     journal = assert(node.methods["policy.journal"]({ since_s = 0 }))
     assert(#journal.decisions <= 20)
     rig.expect("EINVAL", node.methods["policy.journal"]({ hook = "no.such" }))
