@@ -7,7 +7,7 @@ cache = false
 stds.policy = {
     read_globals = {
         "assert", "error", "ipairs", "pairs", "select", "tonumber", "tostring", "type", "unpack",
-        "KiB", "MiB", "GiB", "TiB",
+        "builtin", "KiB", "MiB", "GiB", "TiB",
         math = { fields = { "abs", "ceil", "floor", "fmod", "huge", "max", "min", "sqrt" } },
         string = {
             fields = {

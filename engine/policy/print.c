@@ -207,7 +207,11 @@ void ww_hook_reference(struct ww_buf *out)
         "`reason` is\nfor people.\n\n"
         "`ctx.now_s` is the time (seconds since 1970), `ctx.random(n)` a number from 1 to n, the "
         "same sequence\nfor the same decision, and `ctx.thresholds` numbers by name: a test gives "
-        "them to `try`, a node has\nnone in this version.\n\n");
+        "them to `try`, a node has\nnone in this version.\n\n"
+        "`builtin(\"contract\")`, while a file is loaded, is a fresh table of the functions of the "
+        "built-in\n`contract.lua` (`builtin(\"contract\", \"strict\")`: of that set's): change "
+        "what should differ, and return\nit. Its text is then part of the generation's hash. In "
+        "a hook or a test there is no `builtin`.\n\n");
     for (size_t hook = 0; hook < WW_HOOK_COUNT; hook++)
         write_hook(&ww_policy_hooks[hook], out);
 }

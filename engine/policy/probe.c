@@ -51,7 +51,7 @@ int ww_policy_probe_ask(struct ww_policy_probe *probe, enum ww_hook hook, const 
         answer->instructions = probe->vm->meter.instructions;
         answer->line = rc ? 0 : probe->vm->meter.line;
         if (answer->line)
-            snprintf(answer->file, sizeof(answer->file), "%s.lua", ww_policy_hooks[hook].file);
+            ww_policy_vm_source(probe->vm, hook, answer->file, sizeof(answer->file));
         if (rc == WW_EPOLICY_BUDGET || rc == WW_EPOLICY_MEMORY)
             ww_policy_probe_deinit(probe);
     }

@@ -129,11 +129,15 @@ void ww_hook_stubs(struct ww_buf *out)
         write_classes(ww_policy_hooks[hook].result(), true, &written, out);
     }
     write_files(out);
-    ww_buf_put_text(out,
-                    "KiB = 1024\nMiB = 1048576\nGiB = 1073741824\nTiB = 1099511627776\n\n"
-                    "--- In x.test.lua: adds a test.\n---@param name string what must hold\n"
-                    "---@param run fun()\nfunction test(name, run) end\n\n"
-                    "--- In x.test.lua: raises an error unless both are equal, tables by their "
-                    "content.\nfunction same(got, wanted) end\n\n");
+    ww_buf_put_text(
+        out, "KiB = 1024\nMiB = 1048576\nGiB = 1073741824\nTiB = 1099511627776\n\n"
+             "--- What a file of a built-in set returns, as a fresh table: to begin a policy "
+             "with.\n---@param file string such as \"contract\"\n"
+             "---@param set? string \"default\", \"strict\" or \"generous\"; default: "
+             "\"default\"\n---@return table\nfunction builtin(file, set) end\n\n"
+             "--- In x.test.lua: adds a test.\n---@param name string what must hold\n"
+             "---@param run fun()\nfunction test(name, run) end\n\n"
+             "--- In x.test.lua: raises an error unless both are equal, tables by their "
+             "content.\nfunction same(got, wanted) end\n\n");
     write_try(out);
 }

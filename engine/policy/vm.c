@@ -124,6 +124,7 @@ static int open_body(lua_State *lua)
 
     ww_policy_sandbox_open(lua);
     load_prelude(lua, lua_gettop(lua));
+    ww_policy_builtin_open(lua, vm);
     vm->environment = luaL_ref(lua, LUA_REGISTRYINDEX);
     lua_pushcfunction(lua, context_random);
     vm->random = luaL_ref(lua, LUA_REGISTRYINDEX);
@@ -198,9 +199,9 @@ static int load_source(struct ww_policy_vm *vm, const struct ww_policy_source *s
     rc = ww_policy_vm_run(vm, compile_body, &loading, WW_EPOLICY_SYNTAX, fault);
     if (rc)
         return rc;
-    vm->meter.running = true;
+    vm->meter.running = vm->loading = true;
     rc = ww_policy_vm_run(vm, chunk_body, &loading, WW_EPOLICY_LOAD, fault);
-    vm->meter.running = false;
+    vm->meter.running = vm->loading = false;
     if (rc == WW_EPOLICY_LOAD && loading.kind == WW_EPOLICY_MISSING)
         rc = fault->kind = WW_EPOLICY_MISSING;
     if (rc)
@@ -291,6 +292,17 @@ void ww_policy_vm_push_context(struct ww_policy_vm *vm, const struct ww_policy_c
         lua_setfield(lua, -2, context->thresholds[index].name);
     }
     lua_setfield(lua, -2, "thresholds");
+}
+
+void ww_policy_vm_source(struct ww_policy_vm *vm, enum ww_hook hook, char *file, size_t size)
+{
+    lua_Debug about = {.short_src = ""};
+
+    if (vm->hooks[hook] != LUA_NOREF) {
+        lua_rawgeti(vm->lua, LUA_REGISTRYINDEX, vm->hooks[hook]);
+        lua_getinfo(vm->lua, ">S", &about);
+    }
+    snprintf(file, size, "%s", about.short_src);
 }
 
 struct deciding {

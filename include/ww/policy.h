@@ -8,7 +8,8 @@
  * handed over to another. It never does I/O; only ww_policy_sources_add_folder reads files.
  *
  * Glossary: source     - the text of one file, x.lua with hooks or x.test.lua with its tests;
- *           generation - the SHA-256 over the names and texts of a set;
+ *           generation - the SHA-256 over the names and texts of a set, with those of the built-in
+ *                        files that it starts from;
  *           fault      - a way in which a policy fails, one of the WW_EPOLICY_* codes;
  *           fallback   - the answer that C gives when there is no policy, or it fails.
  * To add a hook: write its lines in hooks.def, its three functions in engine/policy/answers.c, and

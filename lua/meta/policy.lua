@@ -356,6 +356,12 @@ MiB = 1048576
 GiB = 1073741824
 TiB = 1099511627776
 
+--- What a file of a built-in set returns, as a fresh table: to begin a policy with.
+---@param file string such as "contract"
+---@param set? string "default", "strict" or "generous"; default: "default"
+---@return table
+function builtin(file, set) end
+
 --- In x.test.lua: adds a test.
 ---@param name string what must hold
 ---@param run fun()
