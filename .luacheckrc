@@ -29,6 +29,8 @@ for _, folder in ipairs(trusted) do
 end
 files["tests/unit"] = { globals = { "ww" } } -- tests stand in for parts of it
 files["policies"] = { std = "policy" }
+files["examples/policies"] = { std = "policy" }
+files["examples/policies/**/*.test.lua"] = { std = "policy+policy_test" }
 files["tests/system/policies"] = { std = "policy" }
 files["policies/**/*.test.lua"] = { std = "policy+policy_test" }
 files["lua/policy"] = { std = "policy" }

@@ -27,3 +27,4 @@ install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} PATTERN man EXCLUDE)
 install(DIRECTORY lua/meta DESTINATION ${CMAKE_INSTALL_DATADIR}/ww)
 install(DIRECTORY policies/default policies/strict policies/generous
   DESTINATION ${CMAKE_INSTALL_DOCDIR}/policies)
+install(DIRECTORY examples/policies DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
