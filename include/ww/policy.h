@@ -213,5 +213,7 @@ void ww_hook_print_result(enum ww_hook hook, const void *input, const void *resu
                           struct ww_buf *out);
 /* docs/policies/hooks.md, from hooks.def. */
 void ww_hook_reference(struct ww_buf *out);
+/* docs/man/ww-policy.7, from hooks.def. */
+void ww_hook_man_page(struct ww_buf *out);
 /* lua/meta/policy.lua, from hooks.def: types for the Lua language server. */
 void ww_hook_stubs(struct ww_buf *out);

@@ -14,6 +14,7 @@ ww_unit_test(policy_source SOURCES policy_source_test.c ROOMS policy)
 ww_unit_test(policy_reference SOURCES policy_reference_test.c ROOMS policy)
 target_compile_definitions(unit_policy_reference PRIVATE
   WW_HOOKS_PAGE="${CMAKE_SOURCE_DIR}/docs/policies/hooks.md"
+  WW_HOOKS_MAN="${CMAKE_SOURCE_DIR}/docs/man/ww-policy.7"
   WW_HOOKS_STUBS="${CMAKE_SOURCE_DIR}/lua/meta/policy.lua")
 target_include_directories(unit_policy_pattern PRIVATE ${CMAKE_SOURCE_DIR}/engine/policy)
 
