@@ -96,6 +96,21 @@ static void write_files(struct ww_buf *out)
     ww_buf_put_text(out, "\n");
 }
 
+static void write_builtin(struct ww_buf *out)
+{
+    ww_buf_put_text(out, "--- What a file of a built-in set returns, as a fresh table: to begin a "
+                         "policy with. `set` is\n--- \"default\" (also when it is left out), "
+                         "\"strict\" or \"generous\".\n");
+    for (size_t hook = 0; hook < WW_HOOK_COUNT; hook++) {
+        const char *file = ww_policy_hooks[hook].file;
+
+        if (hook == 0 || strcmp(file, ww_policy_hooks[hook - 1].file) != 0)
+            ww_buf_printf(out, "---@overload fun(file: \"%s\", set?: string): %c%sPolicy\n", file,
+                          toupper((unsigned char)*file), file + 1);
+    }
+    ww_buf_put_text(out, "function builtin(file, set) end\n\n");
+}
+
 /* Tests lay what they care about over a sample, so their input is any table. */
 static void write_try(struct ww_buf *out)
 {
@@ -129,15 +144,12 @@ void ww_hook_stubs(struct ww_buf *out)
         write_classes(ww_policy_hooks[hook].result(), true, &written, out);
     }
     write_files(out);
-    ww_buf_put_text(
-        out, "KiB = 1024\nMiB = 1048576\nGiB = 1073741824\nTiB = 1099511627776\n\n"
-             "--- What a file of a built-in set returns, as a fresh table: to begin a policy "
-             "with.\n---@param file string such as \"contract\"\n"
-             "---@param set? string \"default\", \"strict\" or \"generous\"; default: "
-             "\"default\"\n---@return table\nfunction builtin(file, set) end\n\n"
-             "--- In x.test.lua: adds a test.\n---@param name string what must hold\n"
-             "---@param run fun()\nfunction test(name, run) end\n\n"
-             "--- In x.test.lua: raises an error unless both are equal, tables by their "
-             "content.\nfunction same(got, wanted) end\n\n");
+    ww_buf_put_text(out, "KiB = 1024\nMiB = 1048576\nGiB = 1073741824\nTiB = 1099511627776\n\n");
+    write_builtin(out);
+    ww_buf_put_text(out,
+                    "--- In x.test.lua: adds a test.\n---@param name string what must hold\n"
+                    "---@param run fun()\nfunction test(name, run) end\n\n"
+                    "--- In x.test.lua: raises an error unless both are equal, tables by their "
+                    "content.\nfunction same(got, wanted) end\n\n");
     write_try(out);
 }

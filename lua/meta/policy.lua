@@ -356,10 +356,18 @@ MiB = 1048576
 GiB = 1073741824
 TiB = 1099511627776
 
---- What a file of a built-in set returns, as a fresh table: to begin a policy with.
----@param file string such as "contract"
----@param set? string "default", "strict" or "generous"; default: "default"
----@return table
+--- What a file of a built-in set returns, as a fresh table: to begin a policy with. `set` is
+--- "default" (also when it is left out), "strict" or "generous".
+---@overload fun(file: "market", set?: string): MarketPolicy
+---@overload fun(file: "contract", set?: string): ContractPolicy
+---@overload fun(file: "dispute", set?: string): DisputePolicy
+---@overload fun(file: "match", set?: string): MatchPolicy
+---@overload fun(file: "path", set?: string): PathPolicy
+---@overload fun(file: "validation", set?: string): ValidationPolicy
+---@overload fun(file: "lease", set?: string): LeasePolicy
+---@overload fun(file: "payout", set?: string): PayoutPolicy
+---@overload fun(file: "extender", set?: string): ExtenderPolicy
+---@overload fun(file: "flow", set?: string): FlowPolicy
 function builtin(file, set) end
 
 --- In x.test.lua: adds a test.

@@ -161,12 +161,35 @@ static void test_why_names_the_file(void **state)
     ww_policy_set_release(set);
 }
 
+/* Every allocation of LuaJIT fails once as the n-th, those of compiling in a running file too. */
+static void test_no_memory(void **state)
+{
+    uint64_t n;
+    int rc = WW_EPOLICY_MEMORY;
+
+    (void)state;
+    for (n = 1; n < 20000 && rc; n++) {
+        struct ww_policy_options options = {.fail_allocation = n};
+        struct ww_policy_set *set;
+        struct ww_policy_fault fault;
+
+        rc = make_file_set("contract.lua", thrifty, strlen(thrifty), &options, &set, &fault);
+        if (rc)
+            assert_int_equal(rc, WW_EPOLICY_MEMORY);
+        else
+            ww_policy_set_release(set);
+    }
+    assert_int_equal(rc, 0);
+    assert_true(n > 300);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_changes_one_hook), cmocka_unit_test(test_fresh_each_time),
-        cmocka_unit_test(test_other_sets),       cmocka_unit_test(test_part_of_the_hash),
-        cmocka_unit_test(test_places),           cmocka_unit_test(test_why_names_the_file),
+        cmocka_unit_test(test_changes_one_hook),   cmocka_unit_test(test_fresh_each_time),
+        cmocka_unit_test(test_other_sets),         cmocka_unit_test(test_part_of_the_hash),
+        cmocka_unit_test(test_no_memory),          cmocka_unit_test(test_places),
+        cmocka_unit_test(test_why_names_the_file),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
