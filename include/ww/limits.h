@@ -169,7 +169,7 @@
 #define WW_POLICY_FILE_BYTES_MAX 32768     /* compiling can't be interrupted: 35 ms at worst; readable in a minute is 4 KiB */
 #define WW_POLICY_FILES_MAX 32             /* files of one set, tests included */
 #define WW_POLICY_SET_BYTES_MAX 131072     /* all of them, tests included */
-#define WW_POLICY_BUILTINS_MAX 16          /* built-in files that a set starts from: each costs a compilation, of 0.1 ms */
+#define WW_POLICY_BUILTINS_MAX 16          /* built-in files that a set starts from: each costs a compilation, of 0.03 ms */
 #define WW_POLICY_HOOK_INTERVAL 64         /* instructions between two looks at the budget */
 #define WW_POLICY_CPU_MS_MAX 12            /* one call, twice: see meter.c; the budget ends an honest loop long before */
 #define WW_POLICY_LOAD_CPU_MS_MAX 5        /* likewise, running the chunks of a set */
