@@ -1,5 +1,6 @@
 /* docs/man/ww-policy.7, from the descriptions of the hooks. */
 #include <stdio.h>
+#include <string.h>
 
 #include "fields.h"
 #include "ww/buf.h"
@@ -46,6 +47,9 @@ static void put_type(const struct ww_policy_field *field, struct ww_buf *out)
         for (size_t word = 0; word < field->choices->count; word++)
             ww_buf_printf(out, "%s\\(dq%s\\(dq", word ? ", " : "", field->choices->words[word]);
         break;
+    case WW_FIELD_VALUE:
+        ww_buf_printf(out, "from 0, or at most %d bytes", WW_HOOK_VALUE_SIZE - 1);
+        break;
     case WW_FIELD_ORDER:
         ww_buf_printf(out, "list of %s[].%s", field->list, field->key);
         break;
@@ -75,7 +79,7 @@ static void put_fields(const struct ww_policy_struct *type, const char *before, 
             put_type(field, out);
             ww_buf_put_text(out, ")\n");
         }
-        if (field->type)
+        if (field->type && strcmp(field->name, "remember") != 0) /* the same everywhere */
             put_fields(field->type(), path, out);
     }
 }
@@ -136,12 +140,13 @@ static const char head[] =
     "have "
     "its\n.B decision\nor\n.BR order ;\neverything else has a default.\n.B ctx.now_s\nis the time, "
     "seconds since 1970;\n.B ctx.random(N)\na number from 1 to N;\n.B ctx.thresholds\nnumbers by "
-    "name.\n"
+    "name;\n.B ctx.memory\nwhat this hook's results have told to\n.BR remember :\na list of "
+    "{key, value, seconds}.\n"
     ".PP\nThere are\n.BR assert ,\n.BR error ,\n.BR ipairs ,\n.BR pairs ,\n.BR select ,\n.BR "
     "tonumber ,\n.BR tostring ,\n.BR type ,\n.BR unpack ,\n.BR KiB ,\n.BR MiB ,\n.BR GiB ,\n.BR "
     "TiB ,\nand most of\n.BR math ,\n.B string\nand\n.BR table .\nThere are no files, no network, "
     "no "
-    "clock, and nothing is kept between two calls.\n"
+    "clock, and nothing else is kept between two calls.\n"
     ".SH WHEN A POLICY FAILS\n"
     "While it is loaded: the set is refused, and the one in force stays. In a decision: the hook's "
     "safe\nanswer is given, and the fault is logged with file and line. After 16 faults in 64 "

@@ -66,7 +66,10 @@ bool ww_policy_same_decision(enum ww_hook hook, void *a, void *b)
 {
     const struct ww_policy_struct *type = ww_policy_hooks[hook].result();
     const struct ww_policy_field *reason = ww_policy_field_find(type, "reason");
+    const struct ww_policy_field *remember = &type->fields[type->field_count - 1];
 
+    memset((char *)a + remember->count_offset, 0, type->size - remember->count_offset);
+    memset((char *)b + remember->count_offset, 0, type->size - remember->count_offset);
     if (reason) {
         memset((char *)a + reason->offset, 0, reason->size);
         memset((char *)b + reason->offset, 0, reason->size);

@@ -28,6 +28,9 @@ static void write_type(const struct ww_policy_field *field, struct ww_buf *out)
     case WW_FIELD_ENUM:
         write_words(field->choices, out);
         break;
+    case WW_FIELD_VALUE:
+        ww_buf_put_text(out, "integer|string");
+        break;
     case WW_FIELD_INNER:
         ww_buf_put_text(out, field->type()->lua_name);
         break;
@@ -115,7 +118,7 @@ static void write_builtin(struct ww_buf *out)
 static void write_try(struct ww_buf *out)
 {
     ww_buf_put_text(out, "--- Asks a hook: `input` is laid over its sample, `ctx` may hold now_s, "
-                         "seed and thresholds.\n");
+                         "seed,\n--- thresholds and memory.\n");
     for (size_t hook = 0; hook < WW_HOOK_COUNT; hook++) {
         const struct ww_policy_hook *about = &ww_policy_hooks[hook];
 
@@ -138,7 +141,8 @@ void ww_hook_stubs(struct ww_buf *out)
         "---@field now_s integer seconds since 1970\n"
         "---@field random fun(n: integer): integer a number from 1 to n, the same sequence for "
         "the same decision\n"
-        "---@field thresholds table<string, integer> numbers by name\n\n");
+        "---@field thresholds table<string, integer> numbers by name\n"
+        "---@field memory table<string, integer|string> what this hook was told to remember\n\n");
     for (size_t hook = 0; hook < WW_HOOK_COUNT; hook++) {
         write_classes(ww_policy_hooks[hook].input(), false, &written, out);
         write_classes(ww_policy_hooks[hook].result(), true, &written, out);

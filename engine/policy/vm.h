@@ -14,6 +14,7 @@ struct ww_policy_vm {
     struct ww_policy_meter meter;
     int environment;          /* registry references: the allowed globals, not frozen */
     int random;               /* ctx.random */
+    int nothing;              /* an empty table that can't be written: ctx.memory, ctx.thresholds */
     int hooks[WW_HOOK_COUNT]; /* functions; LUA_NOREF when the file is absent */
     bool loading;             /* a file that is no test runs for the first time */
     size_t
