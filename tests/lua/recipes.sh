@@ -21,9 +21,10 @@ for folder in "$source"/examples/policies/*/; do
     for file in "$folder"*.lua; do
         (($(wc -l < "$file") <= 70)) || fail "$file is longer than 70 lines"
         [[ $file == *.test.lua ]] && continue
-        head -n 1 "$file" | grep -q '^--- .' || fail "$file does not begin with what it does"
+        [[ $(head -n 1 "$file") == '--- '?* ]] || fail "$file does not begin with what it does"
     done
-    cat "$folder"*.lua | grep -qx -- "--- Try it: ww policy test examples/policies/$name" ||
+    # No pipe: grep -q ends at the first hit, and what writes to it would fail.
+    grep -qx -- "--- Try it: ww policy test examples/policies/$name" "$folder"*.lua ||
         fail "$name does not say how to try it"
     count=$((count + 1))
 done

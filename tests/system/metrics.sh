@@ -40,7 +40,7 @@ start_client --metrics 127.0.0.1:0
 "$program" policy shadow strict --state "$scratch/arbiter" > "$scratch/shadow.out" || fail "no shadow"
 
 was_asked() {
-    served arbiter | grep -q '^ww_policy_calls_total{hook="market.stat"}'
+    [[ $(served arbiter) == *'ww_policy_calls_total{hook="market.stat"}'* ]]
 }
 
 wait_for 10 "a decision of the market policy" was_asked
