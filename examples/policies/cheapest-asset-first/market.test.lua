@@ -18,6 +18,11 @@ test("an asset of unknown cost comes last", function()
     same(fund(5, assets), { "xch", "new" })
 end)
 
+test("two of the same cost keep the order that they came in", function()
+    local assets = { { name = "b", spendable_bytes = 1 }, { name = "a", spendable_bytes = 1 } }
+    same(fund(2, assets), { "b", "a" })
+end)
+
 test("prices follow the configuration, as ever", function()
     same(try("market.stat", { configured = { price_nano_usd_per_gib = 7 } }).decision, "change")
 end)

@@ -15,6 +15,11 @@ test("half of it on a busy node, and never none", function()
     same(limit({ flows = 3000, port = 22 }), 1)
 end)
 
+test("an answer holds for ten minutes", function()
+    same(try("flow.verdict", {}).seconds, 600)
+    same(try("flow.verdict", { side = "client" }).seconds, 600)
+end)
+
 test("a client does not limit itself", function()
     same(try("flow.verdict", { side = "client" }).decision, "allow")
 end)

@@ -10,9 +10,6 @@ local SURGE_MAX_PPM = 1000000
 local AGE_MIN_S = 600
 
 local function surge_ppm(request)
-    if request.contracts_open == 0 then
-        return 0
-    end
     local load = request.contracts_open / math.max(request.providers_online, 1)
     return math.min(math.floor(math.max(load - QUIET, 0)) * STEP_PPM, SURGE_MAX_PPM)
 end
