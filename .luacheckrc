@@ -7,7 +7,7 @@ cache = false
 stds.policy = {
     read_globals = {
         "assert", "error", "ipairs", "pairs", "select", "tonumber", "tostring", "type", "unpack",
-        "KiB", "MiB", "GiB", "TiB",
+        "builtin", "KiB", "MiB", "GiB", "TiB",
         math = { fields = { "abs", "ceil", "floor", "fmod", "huge", "max", "min", "sqrt" } },
         string = {
             fields = {
@@ -29,6 +29,8 @@ for _, folder in ipairs(trusted) do
 end
 files["tests/unit"] = { globals = { "ww" } } -- tests stand in for parts of it
 files["policies"] = { std = "policy" }
+files["examples/policies"] = { std = "policy" }
+files["examples/policies/**/*.test.lua"] = { std = "policy+policy_test" }
 files["tests/system/policies"] = { std = "policy" }
 files["policies/**/*.test.lua"] = { std = "policy+policy_test" }
 files["lua/policy"] = { std = "policy" }

@@ -15,6 +15,7 @@ add_custom_target(ww_completions ALL DEPENDS ${completion_files})
 
 install(TARGETS ww RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(FILES docs/man/ww.1 docs/man/ww-repl.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES docs/man/ww-policy.7 DESTINATION ${CMAKE_INSTALL_MANDIR}/man7)
 install(FILES ${completions}/ww.bash
   DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME ww)
 install(FILES ${completions}/ww.zsh
@@ -27,3 +28,4 @@ install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} PATTERN man EXCLUDE)
 install(DIRECTORY lua/meta DESTINATION ${CMAKE_INSTALL_DATADIR}/ww)
 install(DIRECTORY policies/default policies/strict policies/generous
   DESTINATION ${CMAKE_INSTALL_DOCDIR}/policies)
+install(DIRECTORY examples/policies DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)

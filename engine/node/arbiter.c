@@ -229,6 +229,7 @@ int arbiter_end_epoch(struct arbiter *arbiter, ww_ledger_commit_fn fn, void *arg
     if (!note)
         return WW_ENOMEM;
     *note = (struct arbiter_commit_note){.arbiter = arbiter, .fn = fn, .arg = arg};
+    node_policies_save(&arbiter->policies, arbiter_now_s(arbiter));
     LIST_INSERT_HEAD(&arbiter->commits, note, link);
     int rc = ww_ledger_forget(arbiter->ledger, note_committed, note);
     if (rc) {
@@ -439,6 +440,8 @@ int arbiter_open(struct arbiter *arbiter, const char *state_folder, char *why, s
         rc = ww_ledger_open(arbiter->store, arbiter->loop, arbiter->committer, &arbiter->ledger,
                             why, why_size);
     if (!rc)
+        arbiter_memory_open(arbiter); /* before a policy is asked */
+    if (!rc)
         rc = arbiter_secrets_open(arbiter, state_folder);
     if (!rc)
         rc = ww_pool_create(arbiter->loop, POOL_THREADS, WW_ARBITER_PROOFS_MAX, &arbiter->pool);
@@ -470,6 +473,7 @@ void arbiter_close_books(struct arbiter *arbiter)
 {
     struct arbiter_contract *contract, *next;
 
+    node_policies_unstore(&arbiter->policies);
     ww_ops_set_ledger(arbiter->ops, NULL, NULL);
     ww_timer_destroy(arbiter->tick);
     arbiter->tick = NULL;

@@ -121,8 +121,10 @@ int arbiter_store_uptime(struct arbiter *arbiter);
 void arbiter_tell(struct arbiter *arbiter, const struct arbiter_applied *applied);
 /* Commits; a failed write stops the node. */
 int arbiter_commit(struct arbiter *arbiter, ww_ledger_commit_fn fn, void *arg);
-/* A new epoch of the books: fn is called when all that was forgotten before can't be read any more.
- */
+/* arbiter_memory.c: what the policies remember is kept in the books, which are open. */
+void arbiter_memory_open(struct arbiter *arbiter);
+/* A new epoch of the books: fn is called when all that was forgotten before can't be read any more,
+ * and what the policies remembered until now. */
 int arbiter_end_epoch(struct arbiter *arbiter, ww_ledger_commit_fn fn, void *arg);
 /* For a change that can't be taken back: fn is called in any case, and later. When the commit could
  * not be asked for, it gets the code, and the change becomes durable with the next one. */

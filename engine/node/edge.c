@@ -64,6 +64,8 @@ int edge_start(struct edge *edge, struct ww_call *call)
     if (!rc && (rc = edge_state_open(edge, state)))
         ww_call_reason(call, "the state in %s can't be opened", state);
     if (!rc)
+        rc = edge_memory_open(edge);
+    if (!rc)
         rc = ww_pool_create(edge->loop, WW_NODE_POOL_THREADS, WW_NODE_POOL_JOBS_MAX, &edge->pool);
     if (!rc)
         rc = start_net(edge, call);
@@ -97,6 +99,7 @@ void edge_stop(struct edge *edge)
     edge->net = NULL;
     ww_pool_destroy(edge->pool); /* waits for its jobs, which use the key */
     edge->pool = NULL;
+    node_policies_unstore(&edge->policies);
     edge_state_close(edge);
     edge_forget_notes(edge);
     node_policies_stop(&edge->policies);

@@ -103,6 +103,9 @@ int edge_close_done(struct edge *edge, struct ww_call *call);
 int edge_outcome(struct edge *edge, struct ww_call *call);
 void edge_put_status(struct edge *edge, struct ww_call *call);
 
+/* edge_memory.c: what the policies remember is kept in the state, which is open. */
+int edge_memory_open(struct edge *edge);
+
 /* edge_event.c */
 struct edge_note {
     LIST_ENTRY(edge_note) entry;

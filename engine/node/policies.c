@@ -6,6 +6,7 @@
 
 #include "node.h"
 #include "policy_candidate.h"
+#include "policy_memory.h"
 #include "policy_shadow.h"
 
 #define PRUNE_US 60000000 /* how long what is too old may stay in memory, besides */
@@ -138,6 +139,9 @@ int node_policies_start(struct node_policies *policies, struct ww_call *call,
         set = NULL;
     if (!rc)
         rc = start_journal(policies, call, keeps);
+    if (!rc)
+        rc = policy_memory_start(
+            policies, keeps == NODE_JOURNAL_NO_DESTINATIONS ? 1U << WW_HOOK_FLOW_VERDICT : 0);
     if (rc) {
         ww_policy_set_release(set);
         node_policies_stop(policies);
@@ -152,6 +156,7 @@ void node_policies_stop(struct node_policies *policies)
     ww_pool_destroy(policies->pool);
     policies->pool = NULL;
     policy_shadow_stop(policies); /* one that was being made */
+    policy_memory_stop(policies);
     ww_timer_destroy(policies->prune);
     policies->prune = NULL;
     ww_timer_destroy(policies->tell);

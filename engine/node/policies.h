@@ -15,6 +15,9 @@ enum node_journal_keeps {
     NODE_JOURNAL_NO_DESTINATIONS, /* a provider: its clients' destinations are not its to keep */
 };
 
+/* Stores the memory of a hook, or with size 0 that it has none. 0 when it is on its way. */
+typedef int (*node_policies_save_fn)(void *store, const char *hook, const void *bytes, size_t size);
+
 struct node_policies {
     struct ww_ops *ops;
     struct ww_loop *loop;
@@ -23,8 +26,11 @@ struct node_policies {
     char *folder;                 /* owned; NULL: the built-in set only */
     struct policy_shadow *shadow; /* NULL: none */
     struct ww_timer *prune;       /* what is too old leaves the journal */
-    atomic_bool stopping;         /* whatever the pool is doing may end early */
-    struct ww_timer *tell;        /* at the end of a turn: Lua is told what `gave_up` says */
+    struct ww_timer *save_timer;  /* what is remembered goes to the store */
+    node_policies_save_fn save;   /* NULL: there is no store (yet) */
+    void *store;
+    atomic_bool stopping;  /* whatever the pool is doing may end early */
+    struct ww_timer *tell; /* at the end of a turn: Lua is told what `gave_up` says */
     struct {
         struct ww_policy_generation bad, now;
     } gave_up;
@@ -39,6 +45,15 @@ int node_policies_start(struct node_policies *policies, struct ww_call *call,
                         enum node_journal_keeps keeps);
 /* Waits for a candidate that is being made; whoever waits for it is told. */
 void node_policies_stop(struct node_policies *policies);
+/* After a start: what was stored of a hook's memory. What can't be read is logged and dropped. */
+void node_policies_recall(struct node_policies *policies, const char *hook, const void *bytes,
+                          size_t size);
+/* From now on fn(store, …) is called for what was remembered, at most a second later. */
+void node_policies_store(struct node_policies *policies, node_policies_save_fn fn, void *store);
+/* Drops what is over at now_s, and stores what is not stored, now. */
+void node_policies_save(struct node_policies *policies, uint64_t now_s);
+/* The same, for the last time: before the store is closed. */
+void node_policies_unstore(struct node_policies *policies);
 /* "runtime", or the name of a code that is no kind of fault, such as ENOMEM. */
 const char *node_fault_word(int kind);
 /* Decides: as ww_policy_live_call. */

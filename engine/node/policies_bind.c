@@ -5,10 +5,11 @@
  * since_s, tests, current, bad}, …}}; policy_files{number=} -> {files={{name, text}, …}};
  * policy_journal{…}: policy_look.h; policy_replay{…}: policy_replay.h;
  * policy_shadow{…}, policy_shadow_show, policy_promote, policy_drop: policy_shadow.h;
- * policy_why{…}: policy_why.h.
+ * policy_why{…}: policy_why.h; policy_memory{…}, policy_memory_set{…}: policy_memory.h.
  */
 #include "policy_candidate.h"
 #include "policy_look.h"
+#include "policy_memory.h"
 #include "policy_replay.h"
 #include "policy_shadow.h"
 #include "policy_why.h"
@@ -136,6 +137,8 @@ int node_policies_bind(struct node_policies *policies, struct ww_ops *ops, const
         {"policy_promote", policy_promote},
         {"policy_drop", policy_drop},
         {"policy_why", policy_why},
+        {"policy_memory", policy_memory},
+        {"policy_memory_set", policy_memory_set},
     };
 
     policies->ops = ops;

@@ -85,6 +85,10 @@ static void put_record(struct ww_call *call, const struct ww_policy_record *reco
     ww_buf_init(&text, 1 << 18);
     ww_hook_print_input(record->hook, record->input, &text);
     ww_call_put_bytes(call, "input", text.data, text.size);
+    ww_buf_clear(&text);
+    ww_policy_print_memory(record->memory, record->memory_count, &text);
+    if (record->memory_count > 0)
+        ww_call_put_bytes(call, "memory", text.data, text.size);
     ww_buf_deinit(&text);
     ww_buf_init(&text, 1 << 18);
     ww_hook_print_result(record->hook, record->input, record->result, &text);

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fields.h"
+
 struct answers {
     size_t result_size;
     void (*prepare)(const void *input, void *result);
@@ -391,6 +393,14 @@ void ww_policy_answer_prepare(enum ww_hook hook, const void *input, void *result
 bool ww_policy_answer_check(enum ww_hook hook, const void *input, const void *result, char *why,
                             size_t why_size)
 {
+    uint32_t count;
+    const struct ww_hook_memory_write *writes =
+        ww_policy_remembered(ww_policy_hooks[hook].result(), result, &count);
+
+    for (uint32_t index = 0; index < count; index++) {
+        if (!writes[index].key[0])
+            return refuse(why, why_size, "remember: a key is empty");
+    }
     return answers[hook].check(input, result, why, why_size);
 }
 

@@ -53,6 +53,7 @@ const size_t ww_policy_choices_all_count = WW_ARRAY_COUNT(ww_policy_choices_all)
      PLACE(id, text),                                                                              \
      .choices = &choices_##set,                                                                    \
      .sample = WW_HOOK_##example},
+#define WW_VALUE(id, text)        {.kind = WW_FIELD_VALUE, PLACE(id, text)},
 #define WW_INNER(id, inner, text) {.kind = WW_FIELD_INNER, PLACE(id, text), .type = struct_##inner},
 #define WW_LIST(id, item, most, text)                                                              \
     {.kind = WW_FIELD_LIST,                                                                        \
@@ -105,6 +106,25 @@ const struct ww_policy_field *ww_policy_field_find(const struct ww_policy_struct
     return NULL;
 }
 
+const struct ww_hook_memory_write *ww_policy_remembered(const struct ww_policy_struct *type,
+                                                        const void *result, uint32_t *count)
+{
+    const struct ww_policy_field *last = &type->fields[type->field_count - 1];
+
+    memcpy(count, (const char *)result + last->count_offset, sizeof(*count));
+    return (const void *)((const char *)result + last->offset);
+}
+
+bool ww_policy_field_is_silent(const struct ww_policy_field *field, const void *data)
+{
+    uint32_t count;
+
+    if (field->kind != WW_FIELD_LIST || field->type != struct_memory_write)
+        return false;
+    memcpy(&count, (const char *)data + field->count_offset, sizeof(count));
+    return count == 0;
+}
+
 static void sample_field(const struct ww_policy_field *field, char *at)
 {
     const uint32_t choice = (uint32_t)field->sample;
@@ -125,6 +145,7 @@ static void sample_field(const struct ww_policy_field *field, char *at)
     case WW_FIELD_INNER:
         ww_policy_struct_sample(field->type(), at);
         break;
+    case WW_FIELD_VALUE:
     case WW_FIELD_LIST:
     case WW_FIELD_ORDER:
         break;

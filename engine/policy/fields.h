@@ -9,6 +9,7 @@ enum ww_policy_field_kind {
     WW_FIELD_BOOL,
     WW_FIELD_TEXT,
     WW_FIELD_ENUM,
+    WW_FIELD_VALUE,
     WW_FIELD_INNER,
     WW_FIELD_LIST,
     WW_FIELD_ORDER,
@@ -69,6 +70,11 @@ extern const size_t ww_policy_choices_all_count;
 /* NULL if there is none. */
 const struct ww_policy_field *ww_policy_field_find(const struct ww_policy_struct *type,
                                                    const char *name);
+/* What a result has for the hook's memory: `count` items, borrowed. */
+const struct ww_hook_memory_write *ww_policy_remembered(const struct ww_policy_struct *type,
+                                                        const void *result, uint32_t *count);
+/* True for a result's `remember` without items: nobody is shown that. */
+bool ww_policy_field_is_silent(const struct ww_policy_field *field, const void *data);
 /* Fills a struct of this type with its fields' samples; lists are empty. */
 void ww_policy_struct_sample(const struct ww_policy_struct *type, void *data);
 /* The input's list that an order field speaks of. */

@@ -42,11 +42,33 @@ static void read_thresholds(lua_State *lua, struct ww_policy_given *given)
     }
 }
 
+static void read_memory(lua_State *lua, struct ww_policy_given *given)
+{
+    struct ww_policy_reader reader = {.partial = true};
+
+    luaL_checktype(lua, -1, LUA_TTABLE);
+    lua_pushnil(lua);
+    while (lua_next(lua, -2)) {
+        size_t place = given->context.memory_count;
+        struct ww_policy_memory_entry *entry = &given->memory[place];
+
+        if (place >= WW_POLICY_MEMORY_MAX || lua_type(lua, -2) != LUA_TSTRING ||
+            lua_objlen(lua, -2) >= sizeof(entry->key))
+            luaL_error(lua, "try: memory has values by name, at most %d", WW_POLICY_MEMORY_MAX);
+        snprintf(entry->key, sizeof(entry->key), "%s", lua_tostring(lua, -2));
+        if (!ww_policy_read_value(lua, &entry->value, &reader))
+            luaL_error(lua, "try: memory.%s: %s", entry->key, reader.why);
+        given->context.memory_count++;
+        lua_pop(lua, 1);
+    }
+}
+
 void ww_policy_read_context(lua_State *lua, int index, struct ww_policy_given *given)
 {
     memset(given, 0, sizeof(*given));
     given->context.now_s = WW_POLICY_GIVEN_NOW_S;
     given->context.thresholds = given->thresholds;
+    given->context.memory = given->memory;
     if (lua_isnoneornil(lua, index))
         return;
     luaL_checktype(lua, index, LUA_TTABLE);
@@ -59,7 +81,10 @@ void ww_policy_read_context(lua_State *lua, int index, struct ww_policy_given *g
     lua_getfield(lua, index, "thresholds");
     if (!lua_isnil(lua, -1))
         read_thresholds(lua, given);
-    lua_pop(lua, 3);
+    lua_getfield(lua, index, "memory");
+    if (!lua_isnil(lua, -1))
+        read_memory(lua, given);
+    lua_pop(lua, 4);
 }
 
 struct reading {

@@ -24,7 +24,7 @@ struct entry {
     uint32_t input_size, result_size; /* as kept, without zeros at their ends */
     uint16_t hook;
     uint8_t fallback;
-    uint8_t unused;
+    uint8_t memory_count;
 };
 
 struct chunk {
@@ -38,7 +38,9 @@ struct chunk {
 
 _Static_assert(WW_HOOK_COUNT <= 64, "leave_out has a bit for each hook");
 /* Any record fits. */
-_Static_assert(sizeof(struct entry) + 2 * sizeof(union ww_hook_any) <= WW_POLICY_CHUNK_BYTES,
+_Static_assert(sizeof(struct entry) + 2 * sizeof(union ww_hook_any) +
+                       WW_POLICY_MEMORY_MAX * sizeof(struct ww_policy_memory_entry) <=
+                   WW_POLICY_CHUNK_BYTES,
                "WW_POLICY_CHUNK_BYTES");
 
 struct ww_policy_journal {
@@ -55,6 +57,7 @@ struct ww_policy_view {
     size_t chunk, at; /* where the next record is */
     size_t count;
     union ww_hook_any input, result;
+    struct ww_policy_memory_entry memory[WW_POLICY_MEMORY_MAX];
     struct {
         struct chunk *chunk;
         size_t used;
@@ -153,6 +156,28 @@ static struct chunk *room_for(struct ww_policy_journal *journal, size_t size, ui
     return made;
 }
 
+static size_t memory_size(const struct entry *entry)
+{
+    return entry->memory_count * sizeof(struct ww_policy_memory_entry);
+}
+
+/* Of a record with its header. The memory comes last. */
+static size_t entry_size(const struct entry *entry)
+{
+    return sizeof(*entry) + entry->input_size + entry->result_size + memory_size(entry);
+}
+
+static void rename_all(struct ww_policy_journal *journal, const struct entry *entry, char *at)
+{
+    const struct ww_policy_hook *hook = &ww_policy_hooks[entry->hook];
+    char *input = at + sizeof(*entry), *result = input + entry->input_size;
+
+    ww_policy_pseudonyms_apply(journal->pseudonyms, hook, input, entry->input_size, result,
+                               entry->result_size);
+    ww_policy_pseudonyms_memory(journal->pseudonyms, result + entry->result_size,
+                                entry->memory_count);
+}
+
 void ww_policy_journal_add(struct ww_policy_journal *journal, const struct ww_policy_record *record)
 {
     const struct ww_policy_hook *hook = &ww_policy_hooks[record->hook];
@@ -167,8 +192,9 @@ void ww_policy_journal_add(struct ww_policy_journal *journal, const struct ww_po
         .result_size = (uint32_t)used_size(hook->result(), record->result),
         .hook = (uint16_t)record->hook,
         .fallback = record->fallback,
+        .memory_count = (uint8_t)record->memory_count,
     };
-    size_t size = sizeof(entry) + entry.input_size + entry.result_size;
+    size_t size = entry_size(&entry);
     struct chunk *chunk;
     char *at;
 
@@ -183,9 +209,10 @@ void ww_policy_journal_add(struct ww_policy_journal *journal, const struct ww_po
     memcpy(at, &entry, sizeof(entry));
     memcpy(at + sizeof(entry), record->input, entry.input_size);
     memcpy(at + sizeof(entry) + entry.input_size, record->result, entry.result_size);
+    if (entry.memory_count > 0)
+        memcpy(at + size - memory_size(&entry), record->memory, memory_size(&entry));
     if (journal->pseudonyms)
-        ww_policy_pseudonyms_apply(journal->pseudonyms, hook, at + sizeof(entry), entry.input_size,
-                                   at + sizeof(entry) + entry.input_size, entry.result_size);
+        rename_all(journal, &entry, at);
     if (chunk->records++ == 0)
         chunk->first_id = entry.id;
     chunk->last_s = WW_MAX(chunk->last_s, entry.now_s);
@@ -267,6 +294,7 @@ static void fill(struct ww_policy_view *view, const struct entry *entry, const c
 
     restore(&view->input, kept, entry->input_size, hook->input()->size);
     restore(&view->result, kept + entry->input_size, entry->result_size, hook->result()->size);
+    memcpy(view->memory, kept + entry->input_size + entry->result_size, memory_size(entry));
     *record = (struct ww_policy_record){
         .id = entry->id,
         .number = entry->number,
@@ -278,6 +306,8 @@ static void fill(struct ww_policy_view *view, const struct entry *entry, const c
         .fallback = entry->fallback,
         .input = &view->input,
         .result = &view->result,
+        .memory = view->memory,
+        .memory_count = entry->memory_count,
     };
 }
 
@@ -293,7 +323,7 @@ bool ww_policy_view_next(struct ww_policy_view *view, struct ww_policy_record *r
             continue;
         }
         memcpy(&entry, at, sizeof(entry));
-        view->at += sizeof(entry) + entry.input_size + entry.result_size;
+        view->at += entry_size(&entry);
         if (entry.now_s < view->since_s)
             continue;
         fill(view, &entry, at + sizeof(entry), record);
@@ -319,7 +349,7 @@ void ww_policy_view_after(struct ww_policy_view *view, uint64_t id)
         memcpy(&entry, view->chunks[view->chunk].chunk->bytes + view->at, sizeof(entry));
         if (entry.id > id)
             break;
-        view->at += sizeof(entry) + entry.input_size + entry.result_size;
+        view->at += entry_size(&entry);
     }
 }
 
@@ -331,6 +361,14 @@ bool ww_policy_view_find(struct ww_policy_view *view, uint64_t id, struct ww_pol
             return true;
     }
     return false;
+}
+
+struct ww_policy_context ww_policy_record_context(const struct ww_policy_record *record)
+{
+    return (struct ww_policy_context){.now_s = record->now_s,
+                                      .seed = record->seed,
+                                      .memory = record->memory,
+                                      .memory_count = record->memory_count};
 }
 
 /* --- names -------------------------------------------------------------------------------- */

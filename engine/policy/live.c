@@ -21,6 +21,7 @@ struct ww_policy_live {
     struct ww_policy_counters dropped[WW_HOOK_COUNT]; /* of generations that are not kept */
     uint64_t decisions;                               /* id of the last one */
     struct ww_policy_journal *journal;                /* owned; NULL: none is kept */
+    struct ww_policy_memory *memory;                  /* owned; NULL: none */
     ww_policy_gave_up_fn gave_up;
     void *arg;
 };
@@ -64,6 +65,7 @@ void ww_policy_live_destroy(struct ww_policy_live *live)
     for (size_t index = 0; index < live->count; index++)
         ww_policy_set_release(live->kept[index].set);
     ww_policy_journal_destroy(live->journal);
+    ww_policy_memory_destroy(live->memory);
     ww_free(live);
 }
 
@@ -262,6 +264,8 @@ static void keep(struct ww_policy_live *live, enum ww_hook hook, const void *inp
         .fallback = report->fallback,
         .input = input,
         .result = result,
+        .memory = context->memory,
+        .memory_count = context->memory_count,
     };
 
     ww_policy_journal_add(live->journal, &record);
@@ -271,6 +275,17 @@ void ww_policy_live_keep(struct ww_policy_live *live, struct ww_policy_journal *
 {
     ww_policy_journal_destroy(live->journal);
     live->journal = journal;
+}
+
+void ww_policy_live_remember(struct ww_policy_live *live, struct ww_policy_memory *memory)
+{
+    ww_policy_memory_destroy(live->memory);
+    live->memory = memory;
+}
+
+struct ww_policy_memory *ww_policy_live_memory(const struct ww_policy_live *live)
+{
+    return live->memory;
 }
 
 uint64_t ww_policy_live_decisions(const struct ww_policy_live *live)
@@ -288,16 +303,23 @@ int ww_policy_live_call(struct ww_policy_live *live, enum ww_hook hook, const vo
                         struct ww_policy_report *report)
 {
     struct ww_policy_set *set = live ? live->kept[live->current].set : NULL;
+    struct ww_policy_context with = *context;
     struct ww_policy_report local;
     int rc;
 
     report = report ? report : &local;
-    rc = ww_policy_call(set, hook, input, context, result, report);
+    with.memory = NULL;
+    with.memory_count = 0;
+    if (live && live->memory)
+        with.memory_count = ww_policy_memory_get(live->memory, hook, context->now_s, &with.memory);
+    rc = ww_policy_call(set, hook, input, &with, result, report);
     if (!live)
         return rc;
     report->decision = ++live->decisions;
     if (live->journal)
-        keep(live, hook, input, context, result, report);
+        keep(live, hook, input, &with, result, report);
+    if (live->memory && !report->fallback)
+        ww_policy_memory_apply(live->memory, hook, result, context->now_s);
     if (!ww_policy_set_has(set, hook))
         return rc;
     if (rc && !ww_policy_kind(rc))

@@ -45,6 +45,14 @@ static void push_order(lua_State *lua, const struct ww_policy_field *field, cons
     }
 }
 
+void ww_policy_push_value(lua_State *lua, const struct ww_hook_value *value)
+{
+    if (value->is_text)
+        lua_pushlstring(lua, value->text, strnlen(value->text, sizeof(value->text) - 1));
+    else
+        lua_pushnumber(lua, (lua_Number)WW_MIN(value->number, WW_HOOK_NUMBER_MAX));
+}
+
 static void push_field(lua_State *lua, const struct ww_policy_field *field, const char *data,
                        const struct ww_policy_hook *hook, const void *input)
 {
@@ -68,6 +76,9 @@ static void push_field(lua_State *lua, const struct ww_policy_field *field, cons
         WW_REQUIRE(word < field->choices->count);
         lua_pushstring(lua, field->choices->words[word]);
         break;
+    case WW_FIELD_VALUE:
+        ww_policy_push_value(lua, (const void *)at);
+        break;
     case WW_FIELD_INNER:
         ww_policy_push(lua, field->type(), at, NULL, NULL);
         break;
@@ -86,6 +97,8 @@ void ww_policy_push(lua_State *lua, const struct ww_policy_struct *type, const v
     luaL_checkstack(lua, 8, "too deep");
     lua_createtable(lua, 0, (int)type->field_count);
     for (size_t index = 0; index < type->field_count; index++) {
+        if (ww_policy_field_is_silent(&type->fields[index], data))
+            continue;
         lua_pushstring(lua, type->fields[index].name);
         push_field(lua, &type->fields[index], data, hook, input);
         lua_rawset(lua, -3);
@@ -178,6 +191,18 @@ static bool read_text(lua_State *lua, const struct ww_policy_field *field, char 
     memset(at, 0, field->size);
     memcpy(at, text, size);
     return true;
+}
+
+bool ww_policy_read_value(lua_State *lua, struct ww_hook_value *value,
+                          struct ww_policy_reader *reader)
+{
+    static const struct ww_policy_field number = {.max = WW_HOOK_NUMBER_MAX};
+    static const struct ww_policy_field text = {.size = sizeof(value->text)};
+
+    memset(value, 0, sizeof(*value));
+    value->is_text = lua_type(lua, -1) == LUA_TSTRING;
+    return value->is_text ? read_text(lua, &text, value->text, reader)
+                          : read_u64(lua, &number, (char *)&value->number, reader);
 }
 
 /* Whether the string on top is this text, and not only begins with it and a NUL. */
@@ -314,6 +339,8 @@ static bool read_value(lua_State *lua, const struct ww_policy_field *field, char
         return read_text(lua, field, at, reader);
     case WW_FIELD_ENUM:
         return read_word(lua, field, at, reader);
+    case WW_FIELD_VALUE:
+        return ww_policy_read_value(lua, (void *)at, reader);
     case WW_FIELD_INNER:
         return ww_policy_read(lua, field->type(), at, reader);
     case WW_FIELD_LIST:
@@ -331,6 +358,19 @@ static bool optional(const struct ww_policy_field *field, const struct ww_policy
         return true;
     return reader->depth == 0 && field->kind != WW_FIELD_ORDER &&
            strcmp(field->name, "decision") != 0;
+}
+
+/* How many keys the table on top has. */
+static size_t count_keys(lua_State *lua)
+{
+    size_t count = 0;
+
+    lua_pushnil(lua);
+    while (lua_next(lua, -2)) {
+        lua_pop(lua, 1);
+        count++;
+    }
+    return count;
 }
 
 /* Every key of the table on top must be a field. */
@@ -362,6 +402,8 @@ static bool refuse_unknown(lua_State *lua, const struct ww_policy_struct *type,
 bool ww_policy_read(lua_State *lua, const struct ww_policy_struct *type, void *data,
                     struct ww_policy_reader *reader)
 {
+    size_t given = 0;
+
     luaL_checkstack(lua, 8, "too deep");
     if (lua_type(lua, -1) != LUA_TTABLE)
         return refuse(reader, "a table is needed, not a %s", luaL_typename(lua, -1));
@@ -371,6 +413,7 @@ bool ww_policy_read(lua_State *lua, const struct ww_policy_struct *type, void *d
 
         lua_pushstring(lua, field->name);
         lua_rawget(lua, -2);
+        given += !lua_isnil(lua, -1);
         if (lua_isnil(lua, -1))
             good = optional(field, reader) || refuse(reader, "is missing");
         else
@@ -379,5 +422,5 @@ bool ww_policy_read(lua_State *lua, const struct ww_policy_struct *type, void *d
         if (!good)
             return inside(reader, field->name, 0);
     }
-    return refuse_unknown(lua, type, reader);
+    return count_keys(lua) == given || refuse_unknown(lua, type, reader);
 }

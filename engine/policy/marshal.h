@@ -22,5 +22,9 @@ void ww_policy_push(lua_State *lua, const struct ww_policy_struct *type, const v
 /* Reads the table on top over `data`, which holds the defaults. False with reader->why. */
 bool ww_policy_read(lua_State *lua, const struct ww_policy_struct *type, void *data,
                     struct ww_policy_reader *reader);
+/* One value of a memory, likewise. */
+void ww_policy_push_value(lua_State *lua, const struct ww_hook_value *value);
+bool ww_policy_read_value(lua_State *lua, struct ww_hook_value *value,
+                          struct ww_policy_reader *reader);
 /* True for UTF-8 without control characters: it can go to logs and JSON as it is. */
 bool ww_policy_is_text(const char *text, size_t size);

@@ -26,6 +26,14 @@ static void print_text(const char *text, struct ww_buf *out)
     ww_buf_put_u8(out, '"');
 }
 
+static void print_value(const struct ww_hook_value *value, struct ww_buf *out)
+{
+    if (value->is_text)
+        print_text(value->text, out);
+    else
+        ww_buf_printf(out, "%llu", (unsigned long long)value->number);
+}
+
 static void print_items(const struct ww_policy_field *field, const char *data,
                         const struct ww_policy_hook *hook, const void *input, struct ww_buf *out)
 {
@@ -74,6 +82,9 @@ static void print_field(const struct ww_policy_field *field, const char *data,
         WW_REQUIRE(word < field->choices->count);
         print_text(field->choices->words[word], out);
         break;
+    case WW_FIELD_VALUE:
+        print_value((const void *)at, out);
+        break;
     case WW_FIELD_INNER:
         print_struct(field->type(), at, NULL, NULL, out);
         break;
@@ -89,6 +100,8 @@ static void print_struct(const struct ww_policy_struct *type, const char *data,
 {
     ww_buf_put_text(out, "{ ");
     for (size_t index = 0; index < type->field_count; index++) {
+        if (ww_policy_field_is_silent(&type->fields[index], data))
+            continue;
         ww_buf_printf(out, "%s%s = ", index ? ", " : "", type->fields[index].name);
         print_field(&type->fields[index], data, hook, input, out);
     }
@@ -104,6 +117,19 @@ void ww_hook_print_result(enum ww_hook hook, const void *input, const void *resu
                           struct ww_buf *out)
 {
     print_struct(ww_policy_hooks[hook].result(), result, &ww_policy_hooks[hook], input, out);
+}
+
+void ww_policy_print_memory(const struct ww_policy_memory_entry *memory, size_t count,
+                            struct ww_buf *out)
+{
+    ww_buf_put_text(out, "{");
+    for (size_t index = 0; index < count; index++) {
+        ww_buf_put_text(out, index ? ", [" : " [");
+        print_text(memory[index].key, out);
+        ww_buf_put_text(out, "] = ");
+        print_value(&memory[index].value, out);
+    }
+    ww_buf_put_text(out, count ? " }" : "}");
 }
 
 /* --- the reference ------------------------------------------------------------------------ */
@@ -127,6 +153,9 @@ static void write_type(const struct ww_policy_field *field, struct ww_buf *out)
     case WW_FIELD_ENUM:
         for (size_t word = 0; word < field->choices->count; word++)
             ww_buf_printf(out, "%s`\"%s\"`", word ? ", " : "", field->choices->words[word]);
+        break;
+    case WW_FIELD_VALUE:
+        ww_buf_printf(out, "whole number, or string of at most %d bytes", WW_HOOK_VALUE_SIZE - 1);
         break;
     case WW_FIELD_INNER:
         ww_buf_printf(out, "[%s](#%s)", field->type()->lua_name, field->type()->name);
@@ -163,6 +192,8 @@ static void write_inner(const struct ww_policy_struct *type, struct ww_buf *out)
         if (!type->fields[index].type)
             continue;
         inner = type->fields[index].type();
+        if (strcmp(type->fields[index].name, "remember") == 0)
+            continue; /* in all of them: told once, at the top */
         if (index > 0 && type->fields[index - 1].type == type->fields[index].type)
             continue; /* two fields of one type in a row: once is enough */
         ww_buf_printf(out, "<a id=\"%s\"></a>%s: %s\n\n", inner->name, inner->lua_name, inner->doc);
@@ -206,8 +237,21 @@ void ww_hook_reference(struct ww_buf *out)
         "In a result, `decision` and `order` must be given; every other field has a default. "
         "`reason` is\nfor people.\n\n"
         "`ctx.now_s` is the time (seconds since 1970), `ctx.random(n)` a number from 1 to n, the "
-        "same sequence\nfor the same decision, and `ctx.thresholds` numbers by name: a test gives "
-        "them to `try`, a node has\nnone in this version.\n\n");
+        "same sequence\nfor the same decision, `ctx.thresholds` numbers by name: a test gives "
+        "them to `try`, a node has\nnone in this version. `ctx.memory` has what the hook's results "
+        "have "
+        "told to remember: a whole number\nor a string by name.\n\n"
+        "`builtin(\"contract\")`, while a file is loaded, is a fresh table of the functions of the "
+        "built-in\n`contract.lua` (`builtin(\"contract\", \"strict\")`: of that set's): change "
+        "what should differ, and return\nit. Its text is then part of the generation's hash. In "
+        "a hook or a test there is no `builtin`.\n\n");
+    ww_buf_printf(
+        out,
+        "<a id=\"memory_write\"></a>`remember` is the same in all results: a list of at most "
+        "%d values for\nthe memory of this hook, which holds %d for at most %d days (see "
+        "[policies](../concepts/policies.md)).\n\n",
+        WW_HOOK_REMEMBER_MAX, WW_POLICY_MEMORY_MAX, WW_POLICY_MEMORY_S_MAX / 86400);
+    write_fields(ww_policy_field_find(ww_policy_hooks[0].result(), "remember")->type(), out);
     for (size_t hook = 0; hook < WW_HOOK_COUNT; hook++)
         write_hook(&ww_policy_hooks[hook], out);
 }

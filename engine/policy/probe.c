@@ -51,7 +51,7 @@ int ww_policy_probe_ask(struct ww_policy_probe *probe, enum ww_hook hook, const 
         answer->instructions = probe->vm->meter.instructions;
         answer->line = rc ? 0 : probe->vm->meter.line;
         if (answer->line)
-            snprintf(answer->file, sizeof(answer->file), "%s.lua", ww_policy_hooks[hook].file);
+            ww_policy_vm_source(probe->vm, hook, answer->file, sizeof(answer->file));
         if (rc == WW_EPOLICY_BUDGET || rc == WW_EPOLICY_MEMORY)
             ww_policy_probe_deinit(probe);
     }
@@ -66,7 +66,10 @@ bool ww_policy_same_decision(enum ww_hook hook, void *a, void *b)
 {
     const struct ww_policy_struct *type = ww_policy_hooks[hook].result();
     const struct ww_policy_field *reason = ww_policy_field_find(type, "reason");
+    const struct ww_policy_field *remember = &type->fields[type->field_count - 1];
 
+    memset((char *)a + remember->count_offset, 0, type->size - remember->count_offset);
+    memset((char *)b + remember->count_offset, 0, type->size - remember->count_offset);
     if (reason) {
         memset((char *)a + reason->offset, 0, reason->size);
         memset((char *)b + reason->offset, 0, reason->size);

@@ -26,5 +26,6 @@ void ww_policy_probe_deinit(struct ww_policy_probe *probe);
 int ww_policy_probe_ask(struct ww_policy_probe *probe, enum ww_hook hook, const void *input,
                         const struct ww_policy_context *context, void *result,
                         struct ww_policy_answer *answer);
-/* The same decision: all but the sentence for people. Clears `reason` in both. */
+/* The same decision: all but the sentence for people and what is to be remembered, which are
+ * cleared in both. */
 bool ww_policy_same_decision(enum ww_hook hook, void *a, void *b);

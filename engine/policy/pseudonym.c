@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "ww/crypto.h"
+#include "ww/policy.h"
 
 #define KEY_SIZE  32
 #define TEXT_SIZE (WW_HASH_TEXT_SIZE - 1)
@@ -136,6 +137,56 @@ static void rename_fields(const struct applying *applying, const struct ww_polic
     }
 }
 
+/* Each text in a key that may be an id: a policy builds its keys of what it likes. */
+static void rename_key(struct ww_policy_pseudonyms *pseudonyms, char *key, size_t size_max)
+{
+    static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz234567";
+    size_t size = strnlen(key, WW_MIN(size_max, (size_t)WW_HOOK_KEY_SIZE - 1));
+    char whole[WW_HASH_TEXT_SIZE] = {0};
+
+    for (size_t at = 0; at + TEXT_SIZE <= size;) {
+        size_t run = strspn(key + at, alphabet);
+
+        if (run < TEXT_SIZE) {
+            at += run + 1;
+            continue;
+        }
+        at += run - TEXT_SIZE; /* what is before an id may look like a part of it */
+        memcpy(whole, key + at, TEXT_SIZE);
+        memcpy(key + at, other_name(pseudonyms, whole), TEXT_SIZE);
+        at += TEXT_SIZE;
+    }
+}
+
+void ww_policy_pseudonyms_memory(struct ww_policy_pseudonyms *pseudonyms, char *entries,
+                                 size_t count)
+{
+    for (size_t index = 0; index < count; index++)
+        rename_key(pseudonyms,
+                   entries + index * sizeof(struct ww_policy_memory_entry) +
+                       offsetof(struct ww_policy_memory_entry, key),
+                   WW_HOOK_KEY_SIZE);
+}
+
+/* The items are the last of what is kept, and may be cut behind the zeros of their keys. */
+static void rename_writes(struct ww_policy_pseudonyms *pseudonyms,
+                          const struct ww_policy_struct *type, char *result, size_t result_size)
+{
+    const struct ww_policy_field *remember = &type->fields[type->field_count - 1];
+    uint32_t count;
+
+    if (remember->offset > result_size)
+        return; /* cut off: the list is empty */
+    memcpy(&count, result + remember->count_offset, sizeof(count));
+    for (uint32_t index = 0; index < count; index++) {
+        size_t at = remember->offset + index * sizeof(struct ww_hook_memory_write) +
+                    offsetof(struct ww_hook_memory_write, key);
+
+        if (at < result_size)
+            rename_key(pseudonyms, result + at, result_size - at);
+    }
+}
+
 void ww_policy_pseudonyms_apply(struct ww_policy_pseudonyms *pseudonyms,
                                 const struct ww_policy_hook *hook, char *input, size_t input_size,
                                 char *result, size_t result_size)
@@ -149,4 +200,5 @@ void ww_policy_pseudonyms_apply(struct ww_policy_pseudonyms *pseudonyms,
             strnlen(applying.reason, WW_MIN(reason->size, result_size - reason->offset));
     }
     rename_fields(&applying, hook->input(), input);
+    rename_writes(pseudonyms, hook->result(), result, result_size);
 }

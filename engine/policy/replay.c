@@ -103,7 +103,7 @@ static void note_change(struct ww_policy_replay *replay, const struct ww_policy_
 
 static void ask_again(struct ww_policy_replay *replay, const struct ww_policy_record *record)
 {
-    const struct ww_policy_context context = {.now_s = record->now_s, .seed = record->seed};
+    const struct ww_policy_context context = ww_policy_record_context(record);
     size_t size = ww_policy_hooks[record->hook].result()->size;
     struct ww_policy_difference *difference = &replay->difference;
     struct ww_policy_effect before, after;

@@ -12,6 +12,7 @@
 #include "observe.h"
 #include "vm.h"
 #include "ww/crypto.h"
+#include "ww/scripts.h"
 
 #define REPEAT_NS_MAX 5000000 /* a slower decision is not repeated: both must end within 50 ms */
 
@@ -52,24 +53,41 @@ bool ww_policy_set_has(const struct ww_policy_set *set, enum ww_hook hook)
 }
 
 /* Each name and text with its length before it, so that no two sets have the same bytes. */
-static int hash_sources(const struct ww_policy_sources *sources, struct ww_hash *hash)
+static void hash_text(struct ww_sha256_stream *stream, const char *name, const char *text,
+                      size_t size)
+{
+    uint8_t sizes[8];
+
+    for (unsigned byte = 0; byte < 4; byte++) {
+        sizes[byte] = (uint8_t)(strlen(name) >> (24 - 8 * byte));
+        sizes[4 + byte] = (uint8_t)(size >> (24 - 8 * byte));
+    }
+    ww_sha256_add(stream, sizes, sizeof(sizes));
+    ww_sha256_add(stream, name, strlen(name));
+    ww_sha256_add(stream, text, size);
+}
+
+/* The set's files, and after them those of the program that its VM was made of: the latter have a
+ * "/" in their names. */
+static int hash_set(const struct ww_policy_set *set, struct ww_hash *hash)
 {
     struct ww_sha256_stream *stream = NULL;
     int rc = ww_sha256_begin(&stream);
 
     if (rc)
         return rc;
-    for (size_t index = 0; index < sources->count; index++) {
-        const struct ww_policy_source *source = &sources->items[index];
-        uint8_t sizes[8];
+    for (size_t index = 0; index < set->sources.count; index++) {
+        const struct ww_policy_source *source = &set->sources.items[index];
 
-        for (unsigned byte = 0; byte < 4; byte++) {
-            sizes[byte] = (uint8_t)(strlen(source->name) >> (24 - 8 * byte));
-            sizes[4 + byte] = (uint8_t)(source->size >> (24 - 8 * byte));
-        }
-        ww_sha256_add(stream, sizes, sizeof(sizes));
-        ww_sha256_add(stream, source->name, strlen(source->name));
-        ww_sha256_add(stream, source->text, source->size);
+        hash_text(stream, source->name, source->text, source->size);
+    }
+    for (size_t index = 0; index < set->vm->builtin_count; index++) {
+        const char *name;
+        const char *text;
+        size_t size;
+
+        WW_REQUIRE(ww_script_at(set->vm->builtins[index], &name, &text, &size) == 0);
+        hash_text(stream, name, text, size);
     }
     ww_sha256_end(stream, hash);
     return 0;
@@ -92,6 +110,8 @@ static int prove(struct ww_policy_set *set, struct ww_policy_fault *fault)
     bool tests = false;
     int rc = ww_policy_vm_create(&set->sources, &set->options, &set->vm, fault);
 
+    if (!rc)
+        rc = hash_set(set, &set->generation);
     if (rc)
         return rc;
     for (size_t index = 0; index < set->sources.count; index++)
@@ -121,8 +141,6 @@ int ww_policy_set_create(const struct ww_policy_sources *sources,
     if (!made->options.impure_every)
         made->options.impure_every = WW_POLICY_IMPURE_EVERY;
     rc = copy_sources(sources, &made->sources);
-    if (!rc)
-        rc = hash_sources(&made->sources, &made->generation);
     if (!rc)
         rc = prove(made, fault);
     if (rc)

@@ -28,6 +28,9 @@ static void write_type(const struct ww_policy_field *field, struct ww_buf *out)
     case WW_FIELD_ENUM:
         write_words(field->choices, out);
         break;
+    case WW_FIELD_VALUE:
+        ww_buf_put_text(out, "integer|string");
+        break;
     case WW_FIELD_INNER:
         ww_buf_put_text(out, field->type()->lua_name);
         break;
@@ -96,11 +99,26 @@ static void write_files(struct ww_buf *out)
     ww_buf_put_text(out, "\n");
 }
 
+static void write_builtin(struct ww_buf *out)
+{
+    ww_buf_put_text(out, "--- What a file of a built-in set returns, as a fresh table: to begin a "
+                         "policy with. `set` is\n--- \"default\" (also when it is left out), "
+                         "\"strict\" or \"generous\".\n");
+    for (size_t hook = 0; hook < WW_HOOK_COUNT; hook++) {
+        const char *file = ww_policy_hooks[hook].file;
+
+        if (hook == 0 || strcmp(file, ww_policy_hooks[hook - 1].file) != 0)
+            ww_buf_printf(out, "---@overload fun(file: \"%s\", set?: string): %c%sPolicy\n", file,
+                          toupper((unsigned char)*file), file + 1);
+    }
+    ww_buf_put_text(out, "function builtin(file, set) end\n\n");
+}
+
 /* Tests lay what they care about over a sample, so their input is any table. */
 static void write_try(struct ww_buf *out)
 {
     ww_buf_put_text(out, "--- Asks a hook: `input` is laid over its sample, `ctx` may hold now_s, "
-                         "seed and thresholds.\n");
+                         "seed,\n--- thresholds and memory.\n");
     for (size_t hook = 0; hook < WW_HOOK_COUNT; hook++) {
         const struct ww_policy_hook *about = &ww_policy_hooks[hook];
 
@@ -123,14 +141,16 @@ void ww_hook_stubs(struct ww_buf *out)
         "---@field now_s integer seconds since 1970\n"
         "---@field random fun(n: integer): integer a number from 1 to n, the same sequence for "
         "the same decision\n"
-        "---@field thresholds table<string, integer> numbers by name\n\n");
+        "---@field thresholds table<string, integer> numbers by name\n"
+        "---@field memory table<string, integer|string> what this hook was told to remember\n\n");
     for (size_t hook = 0; hook < WW_HOOK_COUNT; hook++) {
         write_classes(ww_policy_hooks[hook].input(), false, &written, out);
         write_classes(ww_policy_hooks[hook].result(), true, &written, out);
     }
     write_files(out);
+    ww_buf_put_text(out, "KiB = 1024\nMiB = 1048576\nGiB = 1073741824\nTiB = 1099511627776\n\n");
+    write_builtin(out);
     ww_buf_put_text(out,
-                    "KiB = 1024\nMiB = 1048576\nGiB = 1073741824\nTiB = 1099511627776\n\n"
                     "--- In x.test.lua: adds a test.\n---@param name string what must hold\n"
                     "---@param run fun()\nfunction test(name, run) end\n\n"
                     "--- In x.test.lua: raises an error unless both are equal, tables by their "

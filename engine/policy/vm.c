@@ -124,9 +124,13 @@ static int open_body(lua_State *lua)
 
     ww_policy_sandbox_open(lua);
     load_prelude(lua, lua_gettop(lua));
+    ww_policy_builtin_open(lua, vm);
     vm->environment = luaL_ref(lua, LUA_REGISTRYINDEX);
     lua_pushcfunction(lua, context_random);
     vm->random = luaL_ref(lua, LUA_REGISTRYINDEX);
+    lua_createtable(lua, 0, 0);
+    ww_policy_sandbox_freeze(lua);
+    vm->nothing = luaL_ref(lua, LUA_REGISTRYINDEX);
     return 0;
 }
 
@@ -198,9 +202,9 @@ static int load_source(struct ww_policy_vm *vm, const struct ww_policy_source *s
     rc = ww_policy_vm_run(vm, compile_body, &loading, WW_EPOLICY_SYNTAX, fault);
     if (rc)
         return rc;
-    vm->meter.running = true;
+    vm->meter.running = vm->loading = true;
     rc = ww_policy_vm_run(vm, chunk_body, &loading, WW_EPOLICY_LOAD, fault);
-    vm->meter.running = false;
+    vm->meter.running = vm->loading = false;
     if (rc == WW_EPOLICY_LOAD && loading.kind == WW_EPOLICY_MISSING)
         rc = fault->kind = WW_EPOLICY_MISSING;
     if (rc)
@@ -272,18 +276,37 @@ void ww_policy_vm_destroy(struct ww_policy_vm *vm)
 
 /* --- deciding ----------------------------------------------------------------------------- */
 
+/* A fresh table for `count` names, or the empty one, which need not be made. */
+static void push_names(struct ww_policy_vm *vm, size_t count)
+{
+    if (count > 0)
+        lua_createtable(vm->lua, 0, (int)count);
+    else
+        lua_rawgeti(vm->lua, LUA_REGISTRYINDEX, vm->nothing);
+}
+
+static void push_memory(struct ww_policy_vm *vm, const struct ww_policy_context *context)
+{
+    WW_REQUIRE(context->memory_count <= WW_POLICY_MEMORY_MAX);
+    push_names(vm, context->memory_count);
+    for (size_t index = 0; index < context->memory_count; index++) {
+        ww_policy_push_value(vm->lua, &context->memory[index].value);
+        lua_setfield(vm->lua, -2, context->memory[index].key);
+    }
+}
+
 void ww_policy_vm_push_context(struct ww_policy_vm *vm, const struct ww_policy_context *context)
 {
     lua_State *lua = vm->lua;
 
     ww_prng_seed(&vm->meter.prng, context->seed);
-    lua_createtable(lua, 0, 3);
+    lua_createtable(lua, 0, 4);
     lua_pushnumber(lua, (lua_Number)WW_MIN(context->now_s, WW_HOOK_NUMBER_MAX));
     lua_setfield(lua, -2, "now_s");
     lua_rawgeti(lua, LUA_REGISTRYINDEX, vm->random);
     lua_setfield(lua, -2, "random");
     WW_REQUIRE(context->threshold_count <= WW_POLICY_THRESHOLDS_MAX);
-    lua_createtable(lua, 0, (int)context->threshold_count);
+    push_names(vm, context->threshold_count);
     for (size_t index = 0; index < context->threshold_count; index++) {
         uint64_t value = context->thresholds[index].value;
 
@@ -291,6 +314,19 @@ void ww_policy_vm_push_context(struct ww_policy_vm *vm, const struct ww_policy_c
         lua_setfield(lua, -2, context->thresholds[index].name);
     }
     lua_setfield(lua, -2, "thresholds");
+    push_memory(vm, context);
+    lua_setfield(lua, -2, "memory");
+}
+
+void ww_policy_vm_source(struct ww_policy_vm *vm, enum ww_hook hook, char *file, size_t size)
+{
+    lua_Debug about = {.short_src = ""};
+
+    if (vm->hooks[hook] != LUA_NOREF) {
+        lua_rawgeti(vm->lua, LUA_REGISTRYINDEX, vm->hooks[hook]);
+        lua_getinfo(vm->lua, ">S", &about);
+    }
+    snprintf(file, size, "%s", about.short_src);
 }
 
 struct deciding {

@@ -14,7 +14,12 @@ struct ww_policy_vm {
     struct ww_policy_meter meter;
     int environment;          /* registry references: the allowed globals, not frozen */
     int random;               /* ctx.random */
+    int nothing;              /* an empty table that can't be written: ctx.memory, ctx.thresholds */
     int hooks[WW_HOOK_COUNT]; /* functions; LUA_NOREF when the file is absent */
+    bool loading;             /* a file that is no test runs for the first time */
+    size_t
+        builtins[WW_POLICY_BUILTINS_MAX]; /* indices of scripts.h: texts that files started from */
+    size_t builtin_count;
 };
 
 /* Runs `body` (a lua_CFunction whose argument is the light userdata `data`) protected. Returns 0, a
@@ -26,6 +31,11 @@ int ww_policy_vm_create(const struct ww_policy_sources *sources,
                         const struct ww_policy_options *options, struct ww_policy_vm **vm,
                         struct ww_policy_fault *fault);
 void ww_policy_vm_destroy(struct ww_policy_vm *vm);
+/* Adds builtin() to the table of globals on top. In a protected call. */
+void ww_policy_builtin_open(lua_State *lua, struct ww_policy_vm *vm);
+/* The file whose function the hook is: "contract.lua", or "default/contract.lua" if it is a
+ * built-in one that contract.lua passed on. "" when the hook's file is absent. */
+void ww_policy_vm_source(struct ww_policy_vm *vm, enum ww_hook hook, char *file, size_t size);
 /* Lets the hook decide; the result holds its defaults already. */
 int ww_policy_vm_decide(struct ww_policy_vm *vm, enum ww_hook hook, const void *input,
                         const struct ww_policy_context *context, void *result,

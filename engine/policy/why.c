@@ -21,6 +21,7 @@ struct trying {
     struct ww_policy_probe fast, tracing;
     const struct ww_policy_record *record;
     struct ww_policy_context context;
+    struct ww_policy_memory_entry memory[WW_POLICY_MEMORY_MAX]; /* the context's */
     const atomic_bool *stop;
     uint64_t end_us;  /* of this thread's CPU time */
     const char *word; /* of the decision */
@@ -216,6 +217,7 @@ static void try_field(struct trying *trying, const char *path, const struct ww_p
         try_list(trying, path, field, data);
         break;
     case WW_FIELD_TEXT:
+    case WW_FIELD_VALUE:
     case WW_FIELD_ORDER:
         break;
     }
@@ -229,6 +231,20 @@ static void try_struct(struct trying *trying, const char *prefix,
     for (size_t index = 0; index < type->field_count && !is_over(trying); index++) {
         snprintf(path, sizeof(path), "%.40s%.38s", prefix, type->fields[index].name);
         try_field(trying, path, &type->fields[index], data);
+    }
+}
+
+static void try_memory(struct trying *trying)
+{
+    char path[80];
+
+    for (size_t index = 0; index < trying->context.memory_count && !is_over(trying); index++) {
+        struct ww_policy_memory_entry *entry = &trying->memory[index];
+        struct number number = {.at = (char *)&entry->value.number, .max = WW_HOOK_NUMBER_MAX};
+
+        snprintf(path, sizeof(path), "ctx.memory.%s", entry->key);
+        if (!entry->value.is_text)
+            try_number(trying, path, &number);
     }
 }
 
@@ -271,8 +287,10 @@ int ww_policy_explain(const struct ww_policy_set *set, const struct ww_policy_re
     trying->why = why;
     trying->record = record;
     trying->stop = stop;
-    trying->context.now_s = record->now_s;
-    trying->context.seed = record->seed;
+    trying->context = ww_policy_record_context(record);
+    if (record->memory_count > 0)
+        memcpy(trying->memory, record->memory, record->memory_count * sizeof(record->memory[0]));
+    trying->context.memory = trying->memory;
     trying->end_us = ww_policy_meter_cpu_us() + WW_POLICY_WHY_MS_MAX * 1000ULL;
     why->all_tried = true;
     ww_policy_probe_init(&trying->fast, set, false, false);
@@ -282,6 +300,7 @@ int ww_policy_explain(const struct ww_policy_set *set, const struct ww_policy_re
     try_struct(trying, "", type, trying->input.bytes);
     now_s.at = (char *)&trying->context.now_s;
     try_number(trying, "ctx.now_s", &now_s);
+    try_memory(trying);
     ww_policy_probe_deinit(&trying->fast);
     ww_policy_probe_deinit(&trying->tracing);
     ww_free(trying);

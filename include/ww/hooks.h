@@ -26,6 +26,16 @@
 #define WW_HOOK_WINDOW_MIN    65536                /* protocol: the first window, 64 KiB */
 #define WW_HOOK_WINDOW_MAX    (64 << 20)           /* four products of 1 Gbit/s and 125 ms */
 #define WW_HOOK_REASON_SIZE   (WW_REASON_BYTES_MAX + 1)
+#define WW_HOOK_KEY_SIZE      65                   /* a key of a policy's memory, with its NUL: a node id and a prefix */
+#define WW_HOOK_VALUE_SIZE    33                   /* a text that it keeps, with its NUL */
+#define WW_HOOK_REMEMBER_MAX  4                    /* of one decision */
+
+/* A value of a policy's memory; what is not used of it is zero. */
+struct ww_hook_value {
+    uint64_t number; /* at most WW_HOOK_NUMBER_MAX */
+    bool is_text;
+    char text[WW_HOOK_VALUE_SIZE];
+};
 
 #define WW_CHOICES_BEGIN(name, doc)     enum ww_hook_##name {
 #define WW_CHOICE(name, constant, word) WW_HOOK_##constant,
@@ -37,6 +47,7 @@
 #define WW_BOOL(name, sample, doc)           bool name;
 #define WW_TEXT(name, size, sample, doc)     char name[size];
 #define WW_ENUM(name, choices, sample, doc)  enum ww_hook_##choices name;
+#define WW_VALUE(name, doc)                  struct ww_hook_value name;
 #define WW_INNER(name, type, doc)            struct ww_hook_##type name;
 #define WW_LIST(name, type, max, doc)        uint32_t name##_count; struct ww_hook_##type name[max];
 #define WW_ORDER(name, list, key, max, doc)  uint32_t name##_count; uint32_t name[max];

@@ -169,6 +169,7 @@
 #define WW_POLICY_FILE_BYTES_MAX 32768     /* compiling can't be interrupted: 35 ms at worst; readable in a minute is 4 KiB */
 #define WW_POLICY_FILES_MAX 32             /* files of one set, tests included */
 #define WW_POLICY_SET_BYTES_MAX 131072     /* all of them, tests included */
+#define WW_POLICY_BUILTINS_MAX 16          /* built-in files that a set starts from: each costs a compilation, of 0.03 ms */
 #define WW_POLICY_HOOK_INTERVAL 64         /* instructions between two looks at the budget */
 #define WW_POLICY_CPU_MS_MAX 12            /* one call, twice: see meter.c; the budget ends an honest loop long before */
 #define WW_POLICY_LOAD_CPU_MS_MAX 5        /* likewise, running the chunks of a set */
@@ -181,6 +182,8 @@
 #define WW_POLICY_IMPURE_EVERY 1000        /* one decision in so many is repeated in a fresh VM */
 #define WW_POLICY_THRESHOLDS_MAX 64        /* configured numbers that policies see */
 #define WW_POLICY_THRESHOLD_NAME_SIZE 64   /* the name of one, with its NUL */
+#define WW_POLICY_MEMORY_MAX 32            /* values that a hook's memory holds: as one fact of a ledger, 3.5 KiB */
+#define WW_POLICY_MEMORY_S_MAX 2764800     /* 32 days: what is counted by the month; longer is history, which nobody keeps */
 #define WW_POLICY_PATTERN_BYTES_MAX 64     /* patterns run in C where no hook fires */
 #define WW_POLICY_SUBJECT_BYTES_MAX 4096
 #define WW_POLICY_PATTERN_STEPS_MAX 200000 /* of one match, whatever the budget: below 2 ms */
@@ -194,7 +197,7 @@
 #define WW_POLICY_JOURNAL_HOURS_MAX 168    /* a week: longer is history, which nobody keeps */
 #define WW_POLICY_RELOAD_DECISIONS_MAX 20000 /* asked again at a reload: 0.1 s, on another thread */
 #define WW_POLICY_WHY_MS_MAX 1000          /* of CPU time for trying inputs: a ranking takes 1.4 ms each time */
-#define WW_POLICY_CHUNK_BYTES 65536        /* the journal is allocated in pieces of so much: the largest record takes 52 KiB */
+#define WW_POLICY_CHUNK_BYTES 65536        /* the journal is allocated in pieces of so much: the largest record takes 56 KiB */
 #define WW_POLICY_GIVE_UP_FAULTS 16        /* of the last 64 decisions: then the generation before comes back */
 
 /* --- ops --- */

@@ -8,7 +8,8 @@
  * handed over to another. It never does I/O; only ww_policy_sources_add_folder reads files.
  *
  * Glossary: source     - the text of one file, x.lua with hooks or x.test.lua with its tests;
- *           generation - the SHA-256 over the names and texts of a set;
+ *           generation - the SHA-256 over the names and texts of a set, with those of the built-in
+ *                        files that it starts from;
  *           fault      - a way in which a policy fails, one of the WW_EPOLICY_* codes;
  *           fallback   - the answer that C gives when there is no policy, or it fails.
  * To add a hook: write its lines in hooks.def, its three functions in engine/policy/answers.c, and
@@ -94,12 +95,21 @@ struct ww_policy_threshold {
     uint64_t value;   /* at most WW_HOOK_NUMBER_MAX */
 };
 
+/* One value of a hook's memory (ww/policy_memory.h). */
+struct ww_policy_memory_entry {
+    char key[WW_HOOK_KEY_SIZE]; /* not empty; what is behind its NUL is zero */
+    struct ww_hook_value value;
+    uint64_t until_s; /* when it is forgotten; seconds since 1970 */
+};
+
 /* What a policy may know besides its input. */
 struct ww_policy_context {
     uint64_t now_s;                               /* seconds since 1970 */
     uint64_t seed;                                /* of ctx.random */
     const struct ww_policy_threshold *thresholds; /* of ctx.thresholds; borrowed; may be NULL */
     size_t threshold_count;                       /* at most WW_POLICY_THRESHOLDS_MAX */
+    const struct ww_policy_memory_entry *memory;  /* of ctx.memory; borrowed; may be NULL */
+    size_t memory_count;                          /* at most WW_POLICY_MEMORY_MAX */
 };
 
 struct ww_policy_report {
@@ -179,6 +189,7 @@ struct ww_policy_given {
     struct ww_policy_context context;
     struct ww_policy_threshold thresholds[WW_POLICY_THRESHOLDS_MAX];
     char names[WW_POLICY_THRESHOLDS_MAX][WW_POLICY_THRESHOLD_NAME_SIZE];
+    struct ww_policy_memory_entry memory[WW_POLICY_MEMORY_MAX];
 };
 
 /* Reads an input from Lua text, such as `{ bytes = 5, ctx = { now_s = 7 } }`: fields over the
@@ -210,7 +221,12 @@ void ww_hook_sample(enum ww_hook hook, void *input);
 void ww_hook_print_input(enum ww_hook hook, const void *input, struct ww_buf *out);
 void ww_hook_print_result(enum ww_hook hook, const void *input, const void *result,
                           struct ww_buf *out);
+/* ctx.memory, likewise. */
+void ww_policy_print_memory(const struct ww_policy_memory_entry *memory, size_t count,
+                            struct ww_buf *out);
 /* docs/policies/hooks.md, from hooks.def. */
 void ww_hook_reference(struct ww_buf *out);
+/* docs/man/ww-policy.7, from hooks.def. */
+void ww_hook_man_page(struct ww_buf *out);
 /* lua/meta/policy.lua, from hooks.def: types for the Lua language server. */
 void ww_hook_stubs(struct ww_buf *out);

@@ -29,18 +29,24 @@ struct ww_policy_record {
     uint64_t seed;   /* of ctx.random */
     uint64_t instructions;
     enum ww_hook hook;
-    int kind;           /* of the fault, or 0 */
-    bool fallback;      /* C answered */
-    const void *input;  /* struct ww_hook_<input> */
-    const void *result; /* struct ww_hook_<result> */
+    int kind;                                    /* of the fault, or 0 */
+    bool fallback;                               /* C answered */
+    const void *input;                           /* struct ww_hook_<input> */
+    const void *result;                          /* struct ww_hook_<result> */
+    const struct ww_policy_memory_entry *memory; /* ctx.memory */
+    size_t memory_count;
 };
+
+/* What the decision was made from besides its input; borrows from the record. */
+struct ww_policy_context ww_policy_record_context(const struct ww_policy_record *record);
 
 /* WW_ENOMEM. */
 int ww_policy_journal_create(const struct ww_policy_journal_options *options,
                              struct ww_policy_journal **journal);
 /* NULL is fine. Views that are left stay good. */
 void ww_policy_journal_destroy(struct ww_policy_journal *journal);
-/* Copies the record, with its input and result. Without memory it is left out, and counted. */
+/* Copies the record, with its input, result and memory. Without memory it is left out, and counted.
+ */
 void ww_policy_journal_add(struct ww_policy_journal *journal,
                            const struct ww_policy_record *record);
 /* Frees what has become too old; to be called now and then. */
@@ -61,8 +67,8 @@ struct ww_policy_view;
 /* Records of since_s and later, none older than the journal's limit at `now_s`. WW_ENOMEM. */
 int ww_policy_view_create(struct ww_policy_journal *journal, uint64_t now_s, uint64_t since_s,
                           struct ww_policy_view **view);
-/* The next record, oldest first; false at the end. Input and result are borrowed until the next
- * call. */
+/* The next record, oldest first; false at the end. Input, result and memory are borrowed until
+ * the next call. */
 bool ww_policy_view_next(struct ww_policy_view *view, struct ww_policy_record *record);
 /* Begins anew. */
 void ww_policy_view_rewind(struct ww_policy_view *view);

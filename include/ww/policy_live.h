@@ -11,6 +11,7 @@
  */
 #pragma once
 #include "ww/policy_journal.h"
+#include "ww/policy_memory.h"
 
 struct ww_policy_live;
 
@@ -56,10 +57,15 @@ struct ww_policy_set *ww_policy_live_set(const struct ww_policy_live *live, uint
 void ww_policy_live_keep(struct ww_policy_live *live, struct ww_policy_journal *journal);
 /* Borrowed; NULL when there is none. */
 struct ww_policy_journal *ww_policy_live_journal(const struct ww_policy_live *live);
+/* Decisions see this memory from now on, and what they are told to remember goes into it, once they
+ * are validated; owned. NULL: ctx.memory is empty, and nothing is remembered. */
+void ww_policy_live_remember(struct ww_policy_live *live, struct ww_policy_memory *memory);
+/* Borrowed; NULL when there is none. */
+struct ww_policy_memory *ww_policy_live_memory(const struct ww_policy_live *live);
 /* The id of the last decision. */
 uint64_t ww_policy_live_decisions(const struct ww_policy_live *live);
 /* As ww_policy_call, with the set in force. `live` may be NULL: the fallback answers. The report
- * says which decision it was. */
+ * says which decision it was. ctx.memory is the hook's memory, not what the context has. */
 int ww_policy_live_call(struct ww_policy_live *live, enum ww_hook hook, const void *input,
                         const struct ww_policy_context *context, void *result,
                         struct ww_policy_report *report);

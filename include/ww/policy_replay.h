@@ -37,7 +37,7 @@ struct ww_policy_rule {
 struct ww_policy_difference {
     uint64_t decisions;                    /* asked again */
     uint64_t changed;                      /* of them, otherwise decided */
-    uint64_t reworded;                     /* … and these with another reason only */
+    uint64_t reworded;                     /* … and these with another reason or memory only */
     uint64_t faults;                       /* of the other set */
     uint64_t beyond;                       /* changed, and in no row */
     struct ww_policy_effect before, after; /* sums of all that were asked again */

@@ -7,6 +7,7 @@
 ---@field now_s integer seconds since 1970
 ---@field random fun(n: integer): integer a number from 1 to n, the same sequence for the same decision
 ---@field thresholds table<string, integer> numbers by name
+---@field memory table<string, integer|string> what this hook was told to remember
 
 --- what an asset is worth
 ---@class AssetRate
@@ -28,6 +29,12 @@
 ---@field providers_online integer providers connected now
 ---@field contracts_open integer contracts open now
 
+--- a value for the hook's memory
+---@class MemoryWrite
+---@field key string its name; not empty
+---@field value integer|string what `ctx.memory` has under that name from the next decision on
+---@field seconds integer how long it is kept; 0 forgets it now
+
 --- the next market stat
 ---@class StatDecision
 ---@field decision "keep"|"change" `keep` the current stat, or `change` to the values below
@@ -36,6 +43,7 @@
 ---@field exchange_fee_ppm? integer default: as it is
 ---@field rates? AssetRate[] each asset once, no others than in `current` or `configured`; default: as they are
 ---@field reason? string a sentence for people
+---@field remember? MemoryWrite[] for `ctx.memory`; default: nothing
 
 --- one asset of the paying network
 ---@class FundAsset
@@ -51,6 +59,7 @@
 ---@class FundDecision
 ---@field order string[] names of assets, first to be used first; one that is left out is not used
 ---@field reason? string a sentence for people
+---@field remember? MemoryWrite[] for `ctx.memory`; default: nothing
 
 --- the client's network
 ---@class OfferClient
@@ -82,6 +91,7 @@
 ---@field bytes? integer bytes of the contract, at most those asked for, at least 1 to accept; default: those asked for
 ---@field price_ppm? integer share of the stat's price that is paid; default: 1000000, all of it
 ---@field reason? string a sentence for people
+---@field remember? MemoryWrite[] for `ctx.memory`; default: nothing
 
 --- a contract that the arbiter offers to this provider
 ---@class AcceptRequest
@@ -98,6 +108,7 @@
 ---@field decision "refuse"|"accept" `accept` or `refuse`
 ---@field window_bytes? integer largest window, at most the one asked for; default: the one asked for
 ---@field reason? string a sentence for people
+---@field remember? MemoryWrite[] for `ctx.memory`; default: nothing
 
 --- the contract in use, if any
 ---@class RenewRequest
@@ -113,6 +124,7 @@
 ---@field decision "wait"|"ask" `ask` now or `wait`
 ---@field bytes? integer bytes to ask for; default: the largest contract, or the balance if that is less (a balance of 0 asks for the largest too: a discount may make it free)
 ---@field reason? string a sentence for people
+---@field remember? MemoryWrite[] for `ctx.memory`; default: nothing
 
 --- one side's record
 ---@class CloseParty
@@ -134,6 +146,7 @@
 ---@class CloseDecision
 ---@field decision "dispute"|"settle" `settle` at `settled_bytes`, or `dispute`
 ---@field reason? string a sentence for people
+---@field remember? MemoryWrite[] for `ctx.memory`; default: nothing
 
 --- one side of the dispute; what is true of it was verified
 ---@class JudgeParty
@@ -162,6 +175,7 @@
 ---@class JudgeDecision
 ---@field decision "undecided"|"no_fault"|"client_fault"|"provider_fault"|"client_malicious"|"provider_malicious"|"both_malicious" `undecided` waits for the next run, or a person; a malicious verdict without its proof is undecided
 ---@field reason? string a sentence for people
+---@field remember? MemoryWrite[] for `ctx.memory`; default: nothing
 
 --- one provider that is online
 ---@class RankProvider
@@ -181,6 +195,7 @@
 ---@class RankDecision
 ---@field order string[] node ids, best first; one that is left out is not shown
 ---@field reason? string a sentence for people
+---@field remember? MemoryWrite[] for `ctx.memory`; default: nothing
 
 --- one way to the provider
 ---@class PathCandidate
@@ -196,6 +211,7 @@
 ---@class PathDecision
 ---@field decision "direct"|"turn"|"extender" one of the kinds in `paths`; `direct` when there are none
 ---@field reason? string a sentence for people
+---@field remember? MemoryWrite[] for `ctx.memory`; default: nothing
 
 --- one day of a provider
 ---@class ScoreDay
@@ -219,6 +235,7 @@
 ---@field decision "keep"|"change" `keep` the last score, or `change` to `score_ppm`
 ---@field score_ppm? integer the highest is 1000000; default: the last score
 ---@field reason? string a sentence for people
+---@field remember? MemoryWrite[] for `ctx.memory`; default: nothing
 
 --- one provider that is online
 ---@class ProbeProvider
@@ -237,6 +254,7 @@
 ---@class ProbeDecision
 ---@field order string[] node ids, at most `checks`, first to be checked first
 ---@field reason? string a sentence for people
+---@field remember? MemoryWrite[] for `ctx.memory`; default: nothing
 
 --- a lease at the end of its month
 ---@class SettleRequest
@@ -252,6 +270,7 @@
 ---@field decision "hold"|"pay" `pay` now, or `hold` until a person decides
 ---@field share_ppm? integer the provider's share of the unused part, the rest goes back to the lessee; default: 0
 ---@field reason? string a sentence for people
+---@field remember? MemoryWrite[] for `ctx.memory`; default: nothing
 
 --- a wallet that the network has linked
 ---@class PlanWallet
@@ -274,6 +293,7 @@
 ---@class PlanDecision
 ---@field order string[] names of wallets; the first that works gets all of it. Empty: it rolls over
 ---@field reason? string a sentence for people
+---@field remember? MemoryWrite[] for `ctx.memory`; default: nothing
 
 --- a contract that goes through a paid extender
 ---@class ShareRequest
@@ -289,6 +309,7 @@
 ---@field decision "refuse"|"accept" `accept`, or `refuse` to pay it
 ---@field share_ppm? integer at most what is asked for, and 0 in the client's own network; default: 0
 ---@field reason? string a sentence for people
+---@field remember? MemoryWrite[] for `ctx.memory`; default: nothing
 
 --- a flow that is about to be opened; the fixed rules hold whatever is answered
 ---@class FlowRequest
@@ -305,6 +326,7 @@
 ---@field max_flows? integer with `limit`: flows of this node to the destination at once; default: 16
 ---@field seconds? integer how long the answer holds for the destination without asking again; default: 60
 ---@field reason? string a sentence for people
+---@field remember? MemoryWrite[] for `ctx.memory`; default: nothing
 
 --- What market.lua returns.
 ---@class MarketPolicy
@@ -356,6 +378,20 @@ MiB = 1048576
 GiB = 1073741824
 TiB = 1099511627776
 
+--- What a file of a built-in set returns, as a fresh table: to begin a policy with. `set` is
+--- "default" (also when it is left out), "strict" or "generous".
+---@overload fun(file: "market", set?: string): MarketPolicy
+---@overload fun(file: "contract", set?: string): ContractPolicy
+---@overload fun(file: "dispute", set?: string): DisputePolicy
+---@overload fun(file: "match", set?: string): MatchPolicy
+---@overload fun(file: "path", set?: string): PathPolicy
+---@overload fun(file: "validation", set?: string): ValidationPolicy
+---@overload fun(file: "lease", set?: string): LeasePolicy
+---@overload fun(file: "payout", set?: string): PayoutPolicy
+---@overload fun(file: "extender", set?: string): ExtenderPolicy
+---@overload fun(file: "flow", set?: string): FlowPolicy
+function builtin(file, set) end
+
 --- In x.test.lua: adds a test.
 ---@param name string what must hold
 ---@param run fun()
@@ -364,7 +400,8 @@ function test(name, run) end
 --- In x.test.lua: raises an error unless both are equal, tables by their content.
 function same(got, wanted) end
 
---- Asks a hook: `input` is laid over its sample, `ctx` may hold now_s, seed and thresholds.
+--- Asks a hook: `input` is laid over its sample, `ctx` may hold now_s, seed,
+--- thresholds and memory.
 ---@overload fun(hook: "market.stat", input?: table, ctx?: table): StatDecision
 ---@overload fun(hook: "market.fund", input?: table, ctx?: table): FundDecision
 ---@overload fun(hook: "contract.offer", input?: table, ctx?: table): OfferDecision

@@ -172,6 +172,25 @@ function policy.drop() end
 ---@return any
 function policy.promote() end
 
+--- What the hooks remember, each value with its end.
+---@param hook string? only what it does
+---@return any
+function policy.memory(hook) end
+
+--- Puts a value into a hook's memory, as a result's `remember` does. Level: operate.
+---@param hook string such as "contract.accept"
+---@param key string at most 64 bytes
+---@param value any a whole number, or a text of at most 32 bytes
+---@param seconds number how long, 32 days at most
+---@return any
+function policy.remember(hook, key, value, seconds) end
+
+--- Takes a value out of a hook's memory. Level: operate.
+---@param hook string such as "contract.accept"
+---@param key string as policy.memory() shows it
+---@return any
+function policy.forget(hook, key) end
+
 --- What another set would have decided of what the journal holds.
 ---@param folder string? absolute path, or a built-in set's name; the node's own folder by default
 ---@param since_s number? only decisions of so many seconds ago at most

@@ -269,6 +269,17 @@ local function methods_of(self)
                 hook = params.hook, count = params.count, since_s = params.since_s,
             })
         end,
+        ["policy.memory"] = function(params)
+            return self.core.policy_memory({ hook = params.hook })
+        end,
+        ["policy.remember"] = function(params)
+            local value = params.value
+            return self.core.policy_memory_set({
+                hook = params.hook, key = params.key, seconds = params.seconds,
+                text = type(value) == "string" and value or nil,
+                number = type(value) == "number" and value or nil,
+            })
+        end,
         ["policy.files"] = function(params)
             return self.core.policy_files({ number = params.number })
         end,

@@ -119,7 +119,8 @@ function M.roff(main, exit_codes)
     end)
     local sections = {
         ".SH EXIT STATUS", verbatim(exit_codes), ".SH FILES", FILES, ".SH ENVIRONMENT", ENVIRONMENT,
-        ".SH SEE ALSO", "The reference in the folder", ".I docs",
+        ".SH SEE ALSO", ".BR ww\\-repl (1),", ".BR ww\\-policy (7)", ".PP",
+            "The reference in the folder", ".I docs",
             "of the source and of the installed documentation.",
     }
     for _, part in ipairs(sections) do

@@ -291,7 +291,7 @@ end
 local function print_why(data, out)
     local decided = data.kind and "fault: " .. data.kind or data.fallback and "the safe answer"
         or data.at or ""
-    out:print(format.fields({
+    local fields = {
         { "decision", data.id },
         { "at", os.date("!%Y-%m-%d %H:%M:%S UTC", data.at_s) },
         { "hook", data.hook },
@@ -302,7 +302,11 @@ local function print_why(data, out)
         { "result", data.result },
         { "decided at", data.reason and ("%s: %s"):format(data.at or "-", data.reason) or decided },
         { "instructions", format.count(data.instructions) },
-    }, ""))
+    }
+    if data.memory then
+        table.insert(fields, 6, { "memory", data.memory })
+    end
+    out:print(format.fields(fields, ""))
     if not data.same then
         out:print("Asked again, it comes out otherwise.")
     end

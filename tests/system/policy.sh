@@ -3,6 +3,7 @@
 # fault with its file and line.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
+source "$(dirname "$0")/page.sh"
 
 out=$scratch/out err=$scratch/err
 accept='return { decision = "accept" }'
@@ -152,22 +153,6 @@ run 2 chek
 
 step "docs/policies/testing.md says what happens"
 page=$here/../../docs/policies/testing.md
-# block LANGUAGE NUMBER: the text of a code block of the page.
-block() {
-    awk -v begin="\`\`\`$1" -v number="$2" '$0 == begin { count++; inside = 1; next }
-        /^```$/ { inside = 0 } inside && count == number' "$page"
-}
-# replay NUMBER: runs what stands behind "$ " in a text block; all that is printed must be as there.
-replay() {
-    local line
-    block text "$1" | sed 's/generation .*/generation/; s/[0-9]* tests/tests/' > "$scratch/expected"
-    [[ -s $scratch/expected ]] || fail "the page has no block $1"
-    grep '^\$ ' "$scratch/expected" | while IFS= read -r line; do
-        echo "$line"
-        (cd "$scratch" && ww() { "$program" "$@"; } && eval "${line#\$ }" 2>&1) || true
-    done | sed 's/generation .*/generation/; s/[0-9]* tests/tests/' > "$scratch/printed"
-    diff -u "$scratch/expected" "$scratch/printed" || fail "the page says otherwise"
-}
 mkdir "$scratch/rules"
 block lua 1 > "$scratch/rules/flow.lua"
 block lua 2 > "$scratch/rules/flow.test.lua"

@@ -1,5 +1,5 @@
-/* docs/policies/hooks.md and lua/meta/policy.lua say what hooks.def says. With WW_WRITE_REFERENCE=1
- * in the environment they are written instead. */
+/* docs/policies/hooks.md, docs/man/ww-policy.7 and lua/meta/policy.lua say what hooks.def says.
+ * With WW_WRITE_REFERENCE=1 in the environment they are written instead. */
 #include "test.h"
 
 #include <stdio.h>
@@ -45,6 +45,12 @@ static void test_page_is_current(void **state)
     is_current(WW_HOOKS_PAGE, ww_hook_reference);
 }
 
+static void test_man_page_is_current(void **state)
+{
+    (void)state;
+    is_current(WW_HOOKS_MAN, ww_hook_man_page);
+}
+
 static void test_stubs_are_current(void **state)
 {
     (void)state;
@@ -54,6 +60,7 @@ static void test_stubs_are_current(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_page_is_current),
+                                       cmocka_unit_test(test_man_page_is_current),
                                        cmocka_unit_test(test_stubs_are_current)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);

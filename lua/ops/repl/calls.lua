@@ -339,6 +339,19 @@ M["policy.promote"] = function(host, _, session)
     return host.node.methods["policy.promote"]({ who = "ww repl - " .. session.reason })
 end
 
+M["policy.memory"] = function(host, args)
+    local memory, err = host.node.methods["policy.memory"]({ hook = args.hook })
+    return memory and memory.values, err
+end
+
+M["policy.remember"] = function(host, args)
+    return host.node.methods["policy.remember"](args)
+end
+
+M["policy.forget"] = function(host, args)
+    return host.node.methods["policy.remember"]({ hook = args.hook, key = args.key, seconds = 0 })
+end
+
 M["policy.replay"] = function(host, args)
     return host.node.methods["policy.replay"](args)
 end
