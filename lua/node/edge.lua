@@ -70,8 +70,8 @@ function M.reporter(core, session, on_close)
     local telling, again = false, false
 
     --- Tells the arbiter of each contract on the core's connections that it goes on, with the last
-    -- receipt that is held, if any. One that fails is not repeated: the next round comes in a minute.
-    -- One round goes at a time; asked for meanwhile, there is one more.
+    -- receipt that is held, if any. One that fails is not repeated: the next round comes in a
+    -- minute. One round goes at a time; asked for meanwhile, there is one more.
     function self.alive()
         again = true
         if telling then
@@ -80,7 +80,8 @@ function M.reporter(core, session, on_close)
         telling = true
         while again do
             again = false
-            for _, connection in ipairs((core.status({}) or { connections = {} }).connections) do
+            local status = core.status({}) or { connections = {} }
+            for _, connection in ipairs(status.connections) do
                 for _, held in ipairs(connection.contracts) do
                     tell_alive(held)
                 end

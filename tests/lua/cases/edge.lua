@@ -76,7 +76,7 @@ return {
     end },
     { "who has missed the end serves no more: nobody would pay for it", function(check)
         -- Settled and forgotten, or disputed; other errors say nothing of the contract.
-        for code, cuts in pairs({ EGONE = 1, ESTATE = 1, ECLOSED = 0, ETIMEDOUT = 0, ELIMIT = 0 }) do
+        for code, cuts in pairs({ EGONE = 1, ESTATE = 1, ECLOSED = 0, ETIMEDOUT = 0 }) do
             for _, state in ipairs({ "current", "ready", "ending" }) do
                 local self = rig({ alive = { nil, { code = code } } })
                 self.contracts = { { contract = "c", state = state } }
