@@ -56,7 +56,7 @@ function M.reporter(core, session, on_close)
         end
     end
 
-    --- One sign of life. The answer may be that the contract has ended: a push may have been missed.
+    --- One sign of life. Its answer may be that the contract has ended, as a push may get lost.
     local function tell_alive(held)
         local path = ("/v1/contracts/%s/alive"):format(held.contract)
         local answer, err = session:call("POST", path, { receipt = held.receipt })
