@@ -109,9 +109,10 @@ int arbiter_apply(struct arbiter *arbiter, struct arbiter_contract *contract,
 void arbiter_now(const struct arbiter *arbiter, struct ww_contract_event *event);
 /* Seconds since 1970. */
 uint64_t arbiter_now_s(const struct arbiter *arbiter);
-/* Applies an event that nobody waits for, commits, and tells both sides what came of it. */
-void arbiter_drive(struct arbiter *arbiter, struct arbiter_contract *contract,
-                   const struct ww_contract_event *event);
+/* Applies an event that nobody waits for, commits, and tells both sides what came of it. On error
+ * nothing has happened; what time, or what was verified, would do is done by a later tick. */
+int arbiter_drive(struct arbiter *arbiter, struct arbiter_contract *contract,
+                  const struct ww_contract_event *event);
 void arbiter_put_applied(struct ww_call *call, const struct arbiter_applied *applied);
 /* True for what both sides are told. */
 bool arbiter_is_news(const struct arbiter_applied *applied);

@@ -258,6 +258,16 @@ static int fail_allocations(void *context, struct ww_call *call)
     return 0;
 }
 
+/* Contracts of whoever is banned are looked for while there is no memory. */
+static int cut_starved(void *context, struct ww_call *call)
+{
+    (void)call;
+    ww_alloc_fail_after(1);
+    arbiter_cut_banned(*(struct arbiter **)context);
+    ww_alloc_fail_after(0);
+    return 0;
+}
+
 /* {count=}: so many contracts more are open, in memory only. */
 static int crowd(void *context, struct ww_call *call)
 {
@@ -315,6 +325,7 @@ int main(int argc, char **argv)
         {"reopen", reopen},
         {"strikes", strikes},
         {"fail_allocations", fail_allocations},
+        {"cut_starved", cut_starved},
         {"break_disk", break_disk},
         {"crowd", crowd},
     };

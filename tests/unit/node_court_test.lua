@@ -135,6 +135,17 @@ local function ban(node)
     assert(methods["ban.set"]({ target = node.id, confirm = node.id, reason = "a test" }))
 end
 
+test("a ban that lacks memory for its contracts ends them later", function()
+    local client, provider = pair()
+    local id = opened(client, provider, MB)
+    assert(ww.ledger.put("ban/node/" .. client.id, ("\0"):rep(24) .. "a test"))
+    ww.test.cut_starved({})
+    assert(provider:pushed("contract").state == "cut")
+    assert(provider:close_contract(id, 0, 0))
+    assert(provider:pushed("contract", 2).state == "settled")
+    rig.check_books()
+end)
+
 test("who is asked for a close after a ban and says nothing is waited for a minute", function()
     local client, provider = pair()
     local id = opened(client, provider, MB)
