@@ -281,6 +281,19 @@ test("a network is banned with all its nodes", function()
     rig.check_books()
 end)
 
+-- The last test: what it leaves undecided stays.
+test("what nobody decides keeps nobody else waiting", function()
+    assert(ww.test.crowd({ count = 300, disputed = true }))
+    local client = disputed()
+    assert(#methods["dispute.run"]({ dry_run = true }).verdicts == 256)
+    assert(#methods["dispute.run"]({}).verdicts == 256)
+    assert(#methods["dispute.run"]({}).verdicts == 45) -- those that it had no room for
+    assert(client:pushed("contract", 2).verdict == "no_fault")
+    assert(#methods["dispute.run"]({}).verdicts == 256)
+    assert(#methods["dispute.run"]({}).verdicts == 44)
+    rig.check_books()
+end)
+
 local M = {}
 
 function M.main()
