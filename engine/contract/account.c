@@ -82,8 +82,7 @@ static int settle_one(struct ww_ledger *ledger, const struct ww_contract *terms,
         account.day = day;
         account.paid_bytes = account.forgiven_bytes = 0;
     }
-    if (!ww_id_equal(&terms->client_network, &terms->provider_network))
-        account.paid_bytes = sum(account.paid_bytes, outcome->used);
+    account.paid_bytes = sum(account.paid_bytes, outcome->used);
     account.forgiven_bytes = sum(account.forgiven_bytes, outcome->forgiven);
     if (account.halvings > 0 && !outcome->differed)
         account.calm_bytes = sum(account.calm_bytes, outcome->used);
@@ -199,9 +198,11 @@ static int book_side(struct ww_ledger *ledger, const struct ww_contract *after, 
                      const struct ww_contract_outcome *outcome, uint64_t now_s)
 {
     const struct ww_id *network = as_client ? &after->client_network : &after->provider_network;
+    bool is_one = ww_id_equal(&after->client_network, &after->provider_network);
     int rc = 0, other = 0;
 
-    if (outcome->action == WW_CONTRACT_SETTLE)
+    /* In the family nobody pays: two closes that nobody used anything for would buy a standing. */
+    if (outcome->action == WW_CONTRACT_SETTLE && !is_one)
         rc = settle_one(ledger, after, as_client, outcome, now_s / DAY_S);
     if (outcome->differed)
         other = differ_one(ledger, network);

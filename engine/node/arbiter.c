@@ -298,18 +298,18 @@ static void told_durable(void *arg, int rc)
     ww_free(told);
 }
 
-void arbiter_drive(struct arbiter *arbiter, struct arbiter_contract *contract,
-                   const struct ww_contract_event *event)
+int arbiter_drive(struct arbiter *arbiter, struct arbiter_contract *contract,
+                  const struct ww_contract_event *event)
 {
     struct told *told = ww_alloc(1, sizeof(*told));
     if (!told)
-        return; /* the next tick tries again */
+        return WW_ENOMEM;
     told->arbiter = arbiter;
     told->done = FUNCTION_NONE;
     int rc = arbiter_apply(arbiter, contract, event, &told->applied);
     if (rc || told->applied.outcome.action == WW_CONTRACT_NOTHING) {
         ww_free(told);
-        return;
+        return rc;
     }
     if (told->applied.gone) {
         told->done = contract->done;
@@ -317,6 +317,7 @@ void arbiter_drive(struct arbiter *arbiter, struct arbiter_contract *contract,
         arbiter_forget(arbiter, contract);
     }
     arbiter_commit_or_tell(arbiter, told_durable, told);
+    return 0;
 }
 
 /* --- up-time ---------------------------------------------------------------------------------- */

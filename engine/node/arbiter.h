@@ -30,6 +30,7 @@ struct arbiter_contract {
     struct ww_contract terms; /* key: terms.id */
     uint64_t decision;        /* that admitted it; 0: in an earlier run */
     int done;                 /* the client's request that waits for the provider's answer */
+    uint64_t judged;          /* the last round of judging that it was in, and 1; 0: none */
     bool verifying;           /* signatures are being looked at … */
     bool again;               /* … and something came meanwhile */
 };
@@ -60,6 +61,7 @@ struct arbiter {
     struct ww_timer *tick;
     struct ww_timer *tell_refused;    /* at the end of a turn: those of `refused` */
     struct ww_pool *pool;             /* for signatures */
+    uint64_t judge_round;             /* of ripe disputes: ends when all were asked about */
     uint64_t uptime_base_ms;          /* up-time at this start … */
     uint64_t started_mono_ms;         /* … which was then on the monotonic clock */
     uint64_t uptime_put_ms;           /* when it was last stored */
@@ -109,9 +111,10 @@ int arbiter_apply(struct arbiter *arbiter, struct arbiter_contract *contract,
 void arbiter_now(const struct arbiter *arbiter, struct ww_contract_event *event);
 /* Seconds since 1970. */
 uint64_t arbiter_now_s(const struct arbiter *arbiter);
-/* Applies an event that nobody waits for, commits, and tells both sides what came of it. */
-void arbiter_drive(struct arbiter *arbiter, struct arbiter_contract *contract,
-                   const struct ww_contract_event *event);
+/* Applies an event that nobody waits for, commits, and tells both sides what came of it. On error
+ * nothing has happened; what time, or what was verified, would do is done by a later tick. */
+int arbiter_drive(struct arbiter *arbiter, struct arbiter_contract *contract,
+                  const struct ww_contract_event *event);
 void arbiter_put_applied(struct ww_call *call, const struct arbiter_applied *applied);
 /* True for what both sides are told. */
 bool arbiter_is_news(const struct arbiter_applied *applied);

@@ -95,8 +95,9 @@ void arbiter_cut_banned(struct arbiter *arbiter)
             arbiter_check_ban(arbiter, &terms->client, &terms->client_network) != 0;
         event.banned[WW_CONTRACT_PROVIDER] =
             arbiter_check_ban(arbiter, &terms->provider, &terms->provider_network) != 0;
-        if (event.banned[WW_CONTRACT_CLIENT] || event.banned[WW_CONTRACT_PROVIDER])
-            arbiter_drive(arbiter, contract, &event);
+        if ((event.banned[WW_CONTRACT_CLIENT] || event.banned[WW_CONTRACT_PROVIDER]) &&
+            arbiter_drive(arbiter, contract, &event))
+            arbiter->cut_due = true; /* the next tick tries again */
     }
 }
 

@@ -71,6 +71,8 @@ static enum ww_verdict ask(struct arbiter *arbiter, const struct ww_contract *te
     return (enum ww_verdict)decision->decision;
 }
 
+/* Every one is asked about before any is for the second time: what a policy leaves undecided, for
+ * 30 days, must not keep the others waiting. */
 static size_t find_ripe(struct arbiter *arbiter, const struct ww_contract_event *now,
                         struct ww_id ids[RUN_MAX])
 {
@@ -79,7 +81,8 @@ static size_t find_ripe(struct arbiter *arbiter, const struct ww_contract_event 
 
     HASH_ITER(hh, arbiter->contracts, contract, next)
     {
-        if (count < RUN_MAX && !contract->verifying && ww_contract_is_ripe(&contract->terms, now))
+        if (count < RUN_MAX && contract->judged <= arbiter->judge_round && !contract->verifying &&
+            ww_contract_is_ripe(&contract->terms, now))
             ids[count++] = contract->terms.id;
     }
     return count;
@@ -124,10 +127,14 @@ int arbiter_dispute_run(void *context, struct ww_call *call)
             continue;
         event.verdict = ask(arbiter, &contract->terms, &event, &decision);
         put_verdict(call, &contract->terms, event.verdict, decision.reason);
-        if (!dry_run)
-            arbiter_drive(arbiter, contract, &event);
+        if (dry_run)
+            continue;
+        contract->judged = arbiter->judge_round + 1;
+        arbiter_drive(arbiter, contract, &event);
     }
     ww_call_end(call);
+    if (!dry_run && count < RUN_MAX)
+        arbiter->judge_round++;
     return 0;
 }
 

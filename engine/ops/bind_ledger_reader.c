@@ -2,6 +2,8 @@
  * verify them. It sees a snapshot of the store, and touches nothing of the loop's.
  *
  * Not the arbiter's pool: whoever waits for a signature there would wait for all the books. */
+#include "ww/store.h"
+
 #include "vm.h"
 
 /* Looking whether the thread is done costs nothing, and needs no message that could come late. */
@@ -42,6 +44,7 @@ void ww_ops_reader_end(struct ww_ops *ops)
 
     if (!reader)
         return;
+    ww_store_end_scans(reader->store);
     pthread_join(reader->thread, NULL);
     ops->reader = NULL;
     if (!ops->closing && ops->lua)

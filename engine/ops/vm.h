@@ -91,7 +91,8 @@ void ww_ops_add_ledger_backup(lua_State *lua);
  * at a time. Takes over the reader, whose read, push and destroy are set. Pushes true, or nil and
  * an error; returns how many. */
 int ww_ops_reader_start(lua_State *lua, struct ww_ops_reader *reader);
-/* Waits for the thread that reads, if any; nobody is told. */
+/* Stops the thread that reads, if any, and waits for its end; nobody is told. The store can't be
+ * scanned any more. */
 void ww_ops_reader_end(struct ww_ops *ops);
 struct ww_ledger_report;
 void ww_ops_push_report(lua_State *lua, const struct ww_ledger_report *report);

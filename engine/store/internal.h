@@ -1,5 +1,6 @@
 /* What the files of this room share: a batch's insides, and what a kind of store must offer. */
 #pragma once
+#include <stdatomic.h>
 #include <sys/queue.h>
 
 #include "ww/buf.h"
@@ -53,6 +54,7 @@ struct ww_store_kind {
 
 struct ww_store {
     const struct ww_store_kind *kind;
+    atomic_bool ends_scans;
 };
 
 /* Secrets that are put, then the batches, then secrets that are erased: each step on disk before

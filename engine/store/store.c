@@ -14,10 +14,33 @@ int ww_store_get(struct ww_store *store, const void *key, size_t key_size, uint8
     return store->kind->get(store, key, key_size, value, value_size);
 }
 
+struct scan {
+    const struct ww_store *store;
+    ww_store_visit_fn fn;
+    void *arg;
+};
+
+static int visit(void *arg, const uint8_t *key, size_t key_size, const uint8_t *value,
+                 size_t value_size)
+{
+    const struct scan *scan = arg;
+
+    if (atomic_load(&scan->store->ends_scans))
+        return WW_ESHUTDOWN;
+    return scan->fn(scan->arg, key, key_size, value, value_size);
+}
+
 int ww_store_scan(struct ww_store *store, const void *prefix, size_t prefix_size,
                   ww_store_visit_fn fn, void *arg)
 {
-    return store->kind->scan(store, prefix, prefix_size, fn, arg);
+    struct scan scan = {store, fn, arg};
+
+    return store->kind->scan(store, prefix, prefix_size, visit, &scan);
+}
+
+void ww_store_end_scans(struct ww_store *store)
+{
+    atomic_store(&store->ends_scans, true);
 }
 
 int ww_store_write(struct ww_store *store, const struct ww_store_batch *batch, bool sync)

@@ -10,12 +10,12 @@
 #include "ww/ledger.h"
 
 struct ww_account {
-    uint64_t settled_bytes;  /* as a client, ever */
+    uint64_t settled_bytes;  /* as a client of other networks, ever */
     uint64_t day;            /* days since 1970, of the next two */
     uint64_t paid_bytes;     /* settled with other networks that day */
     uint64_t forgiven_bytes; /* differences forgiven that day */
     uint64_t halvings;       /* of its window cap */
-    uint64_t calm_bytes;     /* settled without a difference since the last of them */
+    uint64_t calm_bytes;     /* settled with others without a difference since the last of them */
     uint64_t disputes;       /* ever */
 };
 

@@ -51,6 +51,9 @@ typedef int (*ww_store_visit_fn)(void *arg, const uint8_t *key, size_t key_size,
                                  const uint8_t *value, size_t value_size);
 int ww_store_scan(struct ww_store *store, const void *prefix, size_t prefix_size,
                   ww_store_visit_fn fn, void *arg);
+/* The store is about to be closed: scans on other threads, and later ones, end with WW_ESHUTDOWN
+ * before the next key that they would visit. Thread: any. */
+void ww_store_end_scans(struct ww_store *store);
 
 int ww_store_batch_create(struct ww_store_batch **batch);
 /* Copies. Errors (WW_ENOMEM, WW_ETOOBIG above WW_STORE_BATCH_BYTES_MAX) are sticky and come out of

@@ -63,7 +63,7 @@
 
 --- the client's network
 ---@class OfferClient
----@field settled_gib integer whole GiB that it has settled so far
+---@field settled_gib integer whole GiB that it has settled with other networks so far
 ---@field strikes integer strikes of the last 90 days
 ---@field disputes integer disputes open now
 ---@field open_contracts integer contracts open now, as a client

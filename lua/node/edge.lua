@@ -21,6 +21,9 @@ local FINAL = {
 -- other side, and the arbiter waits a minute for this side's close.
 local ENDED = { settled = true, void = true, disputed = true, cut = true }
 
+--- What it says to a sign of life when the contract is settled and forgotten, or disputed.
+local OVER = { EGONE = true, ESTATE = true }
+
 --- The arbiter has ended a contract that goes on here: a ban, or a dispute. Nothing more is served
 -- or paid under it, so its connection ends, and its close says what was counted. One that is ending
 -- may do so, but not with somebody who was banned.
@@ -53,19 +56,38 @@ function M.reporter(core, session, on_close)
         end
     end
 
+    --- One sign of life. Its answer may be that the contract has ended, as a push may get lost.
+    local function tell_alive(held)
+        local path = ("/v1/contracts/%s/alive"):format(held.contract)
+        local answer, err = session:call("POST", path, { receipt = held.receipt })
+        if answer and answer.state == "cut" then
+            self.outcome({ contract = held.contract, state = "cut" })
+        elseif err and OVER[err.code] then
+            cut(core, held.contract)
+        end
+    end
+
+    local telling, again = false, false
+
     --- Tells the arbiter of each contract on the core's connections that it goes on, with the last
-    -- receipt that is held, if any, and hears if it doesn't: a push may have been missed. One that
-    -- fails is not repeated: the next round comes in a minute.
+    -- receipt that is held, if any. One that fails is not repeated: the next round comes in a
+    -- minute. One round goes at a time; asked for meanwhile, there is one more.
     function self.alive()
-        for _, connection in ipairs((core.status({}) or { connections = {} }).connections) do
-            for _, held in ipairs(connection.contracts) do
-                local path = ("/v1/contracts/%s/alive"):format(held.contract)
-                local answer = session:call("POST", path, { receipt = held.receipt })
-                if answer and answer.state == "cut" then
-                    self.outcome({ contract = held.contract, state = "cut" })
+        again = true
+        if telling then
+            return
+        end
+        telling = true
+        while again do
+            again = false
+            local status = core.status({}) or { connections = {} }
+            for _, connection in ipairs(status.connections) do
+                for _, held in ipairs(connection.contracts) do
+                    tell_alive(held)
                 end
             end
         end
+        telling = false
     end
 
     local function keep_alive()

@@ -72,7 +72,7 @@ static void check_forgiven(const struct world *world, const struct deal *deal, u
           "deal %zu: forgiven within a network", (size_t)(deal - world->deals));
 }
 
-static void settled(struct world *world, struct standing *standing, bool is_home,
+static void settled(struct world *world, struct standing *standing,
                     const struct ww_contract_outcome *outcome)
 {
     uint64_t day = world_wall_s(world) / DAY_S;
@@ -80,7 +80,7 @@ static void settled(struct world *world, struct standing *standing, bool is_home
     if (standing->day != day)
         standing->paid = standing->forgiven = 0;
     standing->day = day;
-    standing->paid += is_home ? 0 : outcome->used;
+    standing->paid += outcome->used;
     standing->forgiven += outcome->forgiven;
     if (!outcome->differed && standing->halvings)
         standing->calm += outcome->used;
@@ -134,8 +134,8 @@ void standing_step(struct world *world, const struct deal *deal,
               "deal %zu: an honest party gets a strike", (size_t)(deal - world->deals));
         if (side == 1 && is_home)
             continue; /* once is enough */
-        if (outcome->action == WW_CONTRACT_SETTLE)
-            settled(world, standing, is_home, outcome);
+        if (outcome->action == WW_CONTRACT_SETTLE && !is_home)
+            settled(world, standing, outcome);
         if (outcome->differed) {
             standing->halvings = WW_MIN(standing->halvings + 1, 10);
             standing->calm = 0;

@@ -258,7 +258,27 @@ static int fail_allocations(void *context, struct ww_call *call)
     return 0;
 }
 
-/* {count=}: so many contracts more are open, in memory only. */
+/* Contracts of whoever is banned are looked for while there is no memory. */
+static int cut_starved(void *context, struct ww_call *call)
+{
+    (void)call;
+    ww_alloc_fail_after(1);
+    arbiter_cut_banned(*(struct arbiter **)context);
+    ww_alloc_fail_after(0);
+    return 0;
+}
+
+/* Each side broke the protocol: the built-in policies leave that to a person. */
+static void dispute(struct ww_contract *terms)
+{
+    terms->state = WW_CONTRACT_DISPUTED;
+    terms->disputed_bytes = terms->bytes;
+    terms->proofs = WW_PROOF_CLIENT_BELOW | WW_PROOF_PROVIDER_ABOVE;
+    terms->closes[WW_CONTRACT_CLIENT].present = true;
+    terms->closes[WW_CONTRACT_PROVIDER].present = true;
+}
+
+/* {count=, disputed=}: so many contracts more are open, or undecided, in memory only. */
 static int crowd(void *context, struct ww_call *call)
 {
     struct arbiter *arbiter = *(struct arbiter **)context;
@@ -266,9 +286,13 @@ static int crowd(void *context, struct ww_call *call)
     struct ww_contract terms = {
         .state = WW_CONTRACT_ACTIVE, .bytes = WW_GIB, .expires_s = 1ULL << 39};
     uint64_t count = 0;
+    bool disputed = false;
     int rc = ww_call_u64(call, "count", &count);
 
     terms.alive_ms = 1ULL << 49; /* nothing ends them */
+    ww_call_bool(call, "disputed", &disputed);
+    if (disputed)
+        dispute(&terms);
     for (uint64_t index = 0; index < count && !rc; index++) {
         ww_random_bytes(&terms.id, sizeof(terms.id));
         rc = arbiter_remember(arbiter, &terms, &contract);
@@ -315,6 +339,7 @@ int main(int argc, char **argv)
         {"reopen", reopen},
         {"strikes", strikes},
         {"fail_allocations", fail_allocations},
+        {"cut_starved", cut_starved},
         {"break_disk", break_disk},
         {"crowd", crowd},
     };

@@ -135,6 +135,17 @@ local function ban(node)
     assert(methods["ban.set"]({ target = node.id, confirm = node.id, reason = "a test" }))
 end
 
+test("a ban that lacks memory for its contracts ends them later", function()
+    local client, provider = pair()
+    local id = opened(client, provider, MB)
+    assert(ww.ledger.put("ban/node/" .. client.id, ("\0"):rep(24) .. "a test"))
+    ww.test.cut_starved({})
+    assert(provider:pushed("contract").state == "cut")
+    assert(provider:close_contract(id, 0, 0))
+    assert(provider:pushed("contract", 2).state == "settled")
+    rig.check_books()
+end)
+
 test("who is asked for a close after a ban and says nothing is waited for a minute", function()
     local client, provider = pair()
     local id = opened(client, provider, MB)
@@ -267,6 +278,19 @@ test("a network is banned with all its nodes", function()
     local other = rig.new_member(true)
     expect("ENOTFOUND", methods["ban.set"]({ target = "nobody", confirm = "nobody", reason = "x" }))
     assert(rig.accepted(other, provider, MB))
+    rig.check_books()
+end)
+
+-- The last test: what it leaves undecided stays.
+test("what nobody decides keeps nobody else waiting", function()
+    assert(ww.test.crowd({ count = 300, disputed = true }))
+    local client = disputed()
+    assert(#methods["dispute.run"]({ dry_run = true }).verdicts == 256)
+    assert(#methods["dispute.run"]({}).verdicts == 256)
+    assert(#methods["dispute.run"]({}).verdicts == 45) -- those that it had no room for
+    assert(client:pushed("contract", 2).verdict == "no_fault")
+    assert(#methods["dispute.run"]({}).verdicts == 256)
+    assert(#methods["dispute.run"]({}).verdicts == 44)
     rig.check_books()
 end)
 

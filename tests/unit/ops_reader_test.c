@@ -76,6 +76,37 @@ static void a_node_that_stops(void **state)
                      0);
 }
 
+/* … but it does not wait until all of the books are read. */
+static void a_node_that_stops_soon(void **state)
+{
+    struct ww_ledger_report report;
+
+    (void)state;
+    assert_int_equal(
+        script_run(&script,
+                   "local text = ('x'):rep(1000)\n"
+                   "local function fill(round)\n"
+                   "  if round == 4 then return ww.exit(0) end\n"
+                   "  for i = 1, 10000 do assert(ww.ledger.put(('test/%d/%d'):format(round, i), "
+                   "text)) end\n"
+                   "  assert(ww.ledger.commit(function(ok) assert(ok) fill(round + 1) end))\n"
+                   "end\n"
+                   "fill(0)"),
+        0);
+    uint64_t begin_us = ww_clock_mono_us();
+    assert_int_equal(ww_ledger_verify(store, &report), 0);
+    uint64_t read_us = ww_clock_mono_us() - begin_us;
+    assert_int_equal(script_run(&script, "assert(ww.ledger.verify({ done = print }))\n"
+                                         "ww.exit(0)"),
+                     0);
+    begin_us = ww_clock_mono_us();
+    ww_ops_set_ledger(script.ops, NULL, NULL);
+    uint64_t stop_us = ww_clock_mono_us() - begin_us;
+    print_message("read in %llu us, stopped in %llu us\n", (unsigned long long)read_us,
+                  (unsigned long long)stop_us);
+    assert_true(stop_us < read_us / 2);
+}
+
 static void without_books(void **state)
 {
     (void)state;
@@ -91,6 +122,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_loop_turns_meanwhile, setup, teardown),
         cmocka_unit_test_setup_teardown(a_node_that_stops, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_node_that_stops_soon, setup, teardown),
         cmocka_unit_test_setup_teardown(without_books, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

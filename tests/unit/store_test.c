@@ -173,6 +173,31 @@ static void test_scan_stops(void **state)
     assert_int_equal(visited, 2);
 }
 
+static int end_scans(void *arg, const uint8_t *key, size_t key_size, const uint8_t *value,
+                     size_t value_size)
+{
+    (void)key;
+    (void)key_size;
+    (void)value;
+    (void)value_size;
+    ww_store_end_scans(arg);
+    return 0;
+}
+
+/* Whoever closes a store that a thread reads need not wait until it has read all of it. */
+static void test_scans_can_be_ended(void **state)
+{
+    struct ww_store *store = *state;
+    int visited = 0;
+
+    put(store, "a", "", false);
+    put(store, "b", "", false);
+    assert_int_equal(ww_store_scan(store, "b", 1, end_scans, store), 0); /* nothing is left out */
+    assert_int_equal(ww_store_scan(store, "", 0, stop_at_second, &visited), WW_ESHUTDOWN);
+    assert_int_equal(visited, 0);
+    put(store, "c", "", false); /* everything else goes on */
+}
+
 struct changing {
     struct ww_store *store;
     char text[1024];
@@ -396,6 +421,7 @@ int main(void)
         FOR_BOTH(test_later_operations_win),
         FOR_BOTH(test_scan_order),
         FOR_BOTH(test_scan_stops),
+        FOR_BOTH(test_scans_can_be_ended),
         FOR_BOTH(test_scan_is_a_snapshot),
         FOR_BOTH(test_any_bytes),
         FOR_BOTH(test_bad_batch_writes_nothing),

@@ -21,7 +21,8 @@ local function rig(answers)
     self.session = { up = true }
     function self.session.call(_, method, path, body)
         self.calls[#self.calls + 1] = { method .. " " .. path, body }
-        return (answers or {})[path:match("%w+$")]
+        local answer = (answers or {})[path:match("%w+$")] or {}
+        return answer[1] or answer.state and answer or nil, answer[2]
     end
     local on = ww.on
     rawset(ww, "on", function(name, fn)
@@ -72,5 +73,30 @@ return {
         self.contracts = { { contract = "c", state = "current" } }
         self.reporter.alive()
         check.same(#self.cut, 0)
+    end },
+    { "who has missed the end serves no more: nobody would pay for it", function(check)
+        -- Settled and forgotten, or disputed; other errors say nothing of the contract.
+        for code, cuts in pairs({ EGONE = 1, ESTATE = 1, ECLOSED = 0, ETIMEDOUT = 0 }) do
+            for _, state in ipairs({ "current", "ready", "ending" }) do
+                local self = rig({ alive = { nil, { code = code } } })
+                self.contracts = { { contract = "c", state = state } }
+                self.reporter.alive()
+                check.same(#self.cut, state == "ending" and 0 or cuts)
+            end
+        end
+    end },
+    { "rounds of signs of life don't pile up while the arbiter is slow", function(check)
+        local self = rig()
+        self.contracts = { { contract = "c", state = "current" }, { contract = "d" } }
+        local calls = 0
+        function self.session.call()
+            calls = calls + 1
+            if calls == 1 then
+                self.reporter.alive()
+                self.reporter.alive()
+            end
+        end
+        self.reporter.alive()
+        check.same(calls, 4) -- one round more, for all that were asked for meanwhile
     end },
 }
