@@ -100,7 +100,7 @@ function flows.counts() end
 --- The arbiter's books.
 ledger = {}
 
---- Compares the books with what is on disk: whole, balanced, and how much of each asset. The node does nothing else meanwhile. Level: operate.
+--- Compares the books with what is on disk: whole, balanced, and how much of each asset. Level: operate.
 ---@return any
 function ledger.verify() end
 

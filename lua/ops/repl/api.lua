@@ -94,7 +94,7 @@ M.spaces = {
     { name = "ledger", doc = "The arbiter's books.", calls = {
         { name = "verify", level = "operate", roles = ARBITER,
             doc = "Compares the books with what is on disk: whole, balanced, and how much of each "
-                .. "asset. The node does nothing else meanwhile.",
+                .. "asset.",
             gives = { "ok", "why", "assets", "batches", "contracts", "networks" },
             example = "ledger.verify().ok" },
         { name = "forget", level = "admin", roles = ARBITER,
