@@ -52,11 +52,20 @@ int ww_log_level_parse(const char *text, enum ww_log_level *level)
     return WW_EINVAL;
 }
 
-/* One character between quotes, as JSON escapes it; returns its length in out (at most 6). */
-static size_t escape(char c, char out[8])
+/* What begins at `text` between quotes, as JSON escapes it: a byte, or a control character beyond
+ * ASCII (U+0080 to U+009F), which a terminal may obey as well. Returns its length in out, at most
+ * 6, and in *used how many bytes it stands for. */
+static size_t escape(const char *text, size_t left, char out[8], size_t *used)
 {
+    const char c = *text;
     unsigned char byte = (unsigned char)c;
+    unsigned char next = left > 1 ? (unsigned char)text[1] : 0;
 
+    *used = 1;
+    if (byte == 0xc2 && next >= 0x80 && next <= 0x9f) {
+        *used = 2;
+        return (size_t)snprintf(out, 8, "\\u%04x", next);
+    }
     if (c == '"' || c == '\\') {
         out[0] = '\\';
         out[1] = c;
@@ -76,9 +85,9 @@ const char *ww_log_quote(const char *text)
     size_t size = 0;
 
     slot[size++] = '"';
-    for (; *text; text++) {
+    for (size_t left = strlen(text), used; left > 0; text += used, left -= used) {
         char escaped[8];
-        size_t length = escape(*text, escaped);
+        size_t length = escape(text, left, escaped, &used);
 
         if (size + length + 2 > WW_LOG_QUOTE_BYTES)
             break;
@@ -111,9 +120,9 @@ static void add_text(struct line *line, const char *text)
 static void add_quoted(struct line *line, const char *text, size_t size)
 {
     add(line, "\"", 1);
-    for (size_t i = 0; i < size && !line->full; i++) {
+    for (size_t i = 0, used; i < size && !line->full; i += used) {
         char escaped[8];
-        size_t length = escape(text[i], escaped);
+        size_t length = escape(text + i, size - i, escaped, &used);
 
         if (line->size + length + 3 > sizeof(line->text))
             break;

@@ -41,6 +41,7 @@ struct candidate {
     struct node_policies *policies;
     int done; /* Lua function */
     char *folder;
+    bool by_itself; /* nobody asked: a file changed */
     struct ww_policy_set *set;
     struct ww_policy_view *view;     /* NULL: no journal */
     struct ww_policy_replay *replay; /* NULL: the same */
@@ -83,13 +84,27 @@ static uint64_t cpu_us(void)
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
+/* Whether the files are those of a generation that kept failing. */
+static bool was_given_up(const struct ww_policy_live *live, const struct ww_policy_set *set)
+{
+    struct ww_policy_generation generation;
+
+    for (size_t index = 0; index < ww_policy_live_count(live); index++) {
+        ww_policy_live_at(live, index, &generation);
+        if (ww_hash_equal(&generation.hash, ww_policy_set_generation(set)))
+            return generation.bad;
+    }
+    return false;
+}
+
 /* Puts the candidate in force; the set is then no longer the candidate's. */
 static int put_in_force(struct candidate *candidate, struct ww_call *call)
 {
     struct ww_policy_live *live = candidate->policies->live;
     struct ww_policy_generation generation;
+    bool given_up = candidate->by_itself && was_given_up(live, candidate->set);
     uint64_t start_us = cpu_us();
-    int rc = ww_policy_live_swap(live, candidate->set);
+    int rc = given_up ? WW_EEXIST : ww_policy_live_swap(live, candidate->set);
     uint64_t swap_us = cpu_us() - start_us;
 
     if (!rc)
@@ -101,6 +116,7 @@ static int put_in_force(struct candidate *candidate, struct ww_call *call)
     ww_call_put_hash(call, "hash", &generation.hash);
     ww_call_put_u64(call, "tests", generation.test_count);
     ww_call_put_bool(call, "unchanged", rc == WW_EEXIST);
+    ww_call_put_bool(call, "given_up", given_up);
     ww_call_put_u64(call, "swap_us", swap_us);
     if (candidate->replay) {
         ww_call_begin(call, "replay", false);
@@ -163,6 +179,8 @@ int policy_reload(void *context, struct ww_call *call)
     candidate->job.arg = candidate;
     int rc = policy_read_folder(policies, call, &candidate->folder);
     if (!rc)
+        rc = ww_call_bool(call, "by_itself", &candidate->by_itself);
+    if (!rc || rc == WW_ENOTFOUND)
         rc = take_view(candidate);
     if (!rc)
         rc = ww_call_function(call, "done", &candidate->done);

@@ -12,8 +12,9 @@ void policy_fault_text(const struct ww_policy_fault *fault, const char *folder, 
                        size_t size);
 /* The folder that a call names, or the node's own; owned. NULL is the built-in set. */
 int policy_read_folder(struct node_policies *policies, struct ww_call *call, char **folder);
-/* bound: {folder=, done=}: makes a candidate of the folder (absent: the configured one), and puts
- * it in force if it holds. done is called with {number, hash, tests, unchanged, swap_us,
+/* bound: {folder=, by_itself=, done=}: makes a candidate of the folder (absent: the configured
+ * one), and puts it in force if it holds; by_itself (absent: false), unless it is a kept generation
+ * that was given up. done is called with {number, hash, tests, unchanged, given_up, swap_us,
  * replay={…}}, the last as policy_put_difference has it, of the newest decisions in the journal.
  * Candidates are made one after another. WW_ELIMIT: too many wait. */
 int policy_reload(void *context, struct ww_call *call);

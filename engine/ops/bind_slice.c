@@ -6,8 +6,14 @@
  * The time is looked at every SLICE_HOOK_EVERY instructions of the interpreter; the caller switches
  * the compiler off (jit.off), in whose code no hook fires. Inside a function of C that calls back,
  * such as table.sort, a coroutine can't be suspended: there it ends with an error after
- * SLICE_STUCK_US. Hooks belong to the whole VM, so the hook is there only while the thread runs.
+ * SLICE_STUCK_US. No pcall keeps such an end: from then on each instruction raises it again. Inside
+ * a function that calls nothing back, such as a pattern that tries too much, no hook fires: after
+ * SLICE_STUCK_US, SIGINT and SIGTERM end the process. Hooks belong to the whole VM, so the hook is
+ * there only while the thread runs, and so are the handlers of signals.
  */
+#include <signal.h>
+#include <unistd.h>
+
 #include "vm.h"
 
 #define SLICE_HOOK_EVERY 1000
@@ -19,18 +25,61 @@ static struct {
     uint64_t end_us;
     size_t memory_bytes;
     bool is_over;
+    const char *end; /* why it must not go on, whatever it catches; NULL */
 } slice;
+
+static const int STOPS[] = {SIGINT, SIGTERM};
+static struct sigaction before[WW_ARRAY_COUNT(STOPS)]; /* the loop's */
 
 static size_t memory_of(lua_State *lua)
 {
     return ((size_t)lua_gc(lua, LUA_GCCOUNT, 0) << 10) + (size_t)lua_gc(lua, LUA_GCCOUNTB, 0);
 }
 
+/* Handlers of the slice that runs: the loop can't have its turn until that ends. */
+static void on_stop(int number)
+{
+    if (ww_clock_mono_us() > slice.end_us + SLICE_STUCK_US)
+        _exit(128 + number);
+    for (size_t index = 0; index < WW_ARRAY_COUNT(STOPS); index++) {
+        void (*handler)(int) = before[index].sa_handler;
+        if (STOPS[index] != number || handler == SIG_IGN)
+            continue;
+        if (handler == SIG_DFL)
+            _exit(128 + number);
+        handler(number);
+    }
+}
+
+static void watch_stops(void)
+{
+    struct sigaction action = {.sa_handler = on_stop, .sa_flags = SA_RESTART};
+
+    sigfillset(&action.sa_mask);
+    for (size_t index = 0; index < WW_ARRAY_COUNT(STOPS); index++)
+        sigaction(STOPS[index], &action, &before[index]);
+}
+
+static void unwatch_stops(void)
+{
+    for (size_t index = 0; index < WW_ARRAY_COUNT(STOPS); index++)
+        sigaction(STOPS[index], &before[index], NULL);
+}
+
+static void end(lua_State *lua, const char *why)
+{
+    slice.end = why;
+    lua_sethook(lua, lua_gethook(lua), LUA_MASKCOUNT, 1);
+    luaL_error(lua, "%s", why);
+}
+
 static void slice_hook(lua_State *lua, lua_Debug *record)
 {
     (void)record;
+    if (slice.end)
+        luaL_error(lua, "%s", slice.end);
     if (memory_of(lua) > slice.memory_bytes)
-        luaL_error(lua, "it uses too much memory");
+        end(lua, "it uses too much memory");
     uint64_t now_us = ww_clock_mono_us();
     if (now_us < slice.end_us)
         return;
@@ -40,7 +89,7 @@ static void slice_hook(lua_State *lua, lua_Debug *record)
         return;
     }
     if (now_us > slice.end_us + SLICE_STUCK_US)
-        luaL_error(lua, "it stays too long inside one function of the library");
+        end(lua, "it stays too long inside one function of the library");
 }
 
 /* Moves what the thread has on its stack after a word; the number of results. */
@@ -65,13 +114,16 @@ static int lua_slice_resume(lua_State *lua)
     slice.end_us = ww_clock_mono_us() + (uint64_t)luaL_checknumber(lua, 2);
     slice.memory_bytes = (size_t)luaL_checknumber(lua, 3);
     slice.is_over = false;
+    slice.end = NULL;
     if (count > 0) {
         if (!lua_checkstack(thread, count))
             return luaL_error(lua, "too many values");
         lua_xmove(lua, thread, count);
     }
     lua_sethook(thread, slice_hook, LUA_MASKCOUNT, SLICE_HOOK_EVERY);
+    watch_stops();
     int rc = lua_resume(thread, count > 0 ? count : 0);
+    unwatch_stops();
     lua_sethook(thread, NULL, 0, 0);
     slice.thread = NULL;
     if (rc == LUA_YIELD) {

@@ -18,6 +18,9 @@ struct session {
     struct ww_control *control;
     struct ww_stream *stream;
     struct ww_timer *linger; /* running: the session has been refused, what it sends is dropped */
+    struct ww_timer *more;   /* running: there may be more lines than one turn took */
+    bool has_more;
+    bool is_eof;
     uint64_t number;
 };
 
@@ -46,6 +49,7 @@ static void free_session(struct session *session)
     LIST_REMOVE(session, link);
     session->control->session_count--;
     ww_timer_destroy(session->linger);
+    ww_timer_destroy(session->more);
     ww_stream_destroy(session->stream);
     ww_free(session);
 }
@@ -86,7 +90,8 @@ static void refuse_line(struct session *session)
     ww_stream_consume(session->stream, ww_stream_readable(session->stream));
 }
 
-/* Hands over each complete line; false when the session is gone. */
+/* Hands over complete lines; the rest in another turn of the loop, so that one session doesn't keep
+ * it from the others. False when the session is gone. */
 static bool take_lines(struct session *session)
 {
     struct ww_control *control = session->control;
@@ -96,7 +101,7 @@ static bool take_lines(struct session *session)
         ww_stream_consume(session->stream, ww_stream_readable(session->stream));
         return true;
     }
-    for (;;) {
+    for (int count = 0; count < WW_CONTROL_TURN_LINES_MAX; count++) {
         size_t size = 0;
         const uint8_t *data = ww_stream_peek(session->stream, WW_CONTROL_LINE_BYTES_MAX, &size);
         const uint8_t *end = size ? memchr(data, '\n', size) : NULL;
@@ -118,18 +123,34 @@ static bool take_lines(struct session *session)
         if (!find_session(control, number))
             return false;
     }
+    session->has_more = true;
+    ww_timer_start(session->more, 0);
+    return true;
+}
+
+static void take_turn(struct session *session)
+{
+    if (!session->has_more && take_lines(session) && !session->has_more && session->is_eof)
+        end_session(session);
+}
+
+static void turn_again(void *arg)
+{
+    struct session *session = arg;
+    session->has_more = false;
+    take_turn(session);
 }
 
 static void session_readable(void *arg)
 {
-    take_lines(arg);
+    take_turn(arg);
 }
 
 static void session_eof(void *arg)
 {
     struct session *session = arg;
-    if (take_lines(session))
-        end_session(session);
+    session->is_eof = true;
+    take_turn(session);
 }
 
 static void session_closed(void *arg, int code)
@@ -168,7 +189,13 @@ static void accepted(void *arg, int fd, const struct sockaddr *peer, socklen_t p
     }
     session->control = control;
     session->number = ++control->last_number;
+    if (ww_timer_create(control->loop, turn_again, session, &session->more)) {
+        close(fd);
+        ww_free(session);
+        return;
+    }
     if (ww_stream_accept(control->loop, fd, &callbacks, session, &session->stream)) {
+        ww_timer_destroy(session->more);
         ww_free(session);
         return;
     }

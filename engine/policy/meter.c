@@ -115,6 +115,10 @@ static void count(struct ww_policy_meter *meter, uint64_t instructions)
     meter->instructions += instructions;
     if (meter->instructions > meter->budget)
         hit(meter, WW_EPOLICY_BUDGET, "more instructions than the hook's budget");
+    if (!meter->fault && meter->instructions - meter->looked >= WW_POLICY_HOOK_INTERVAL) {
+        meter->looked = meter->instructions;
+        look_at_clock(meter);
+    }
 }
 
 /* The hook's own function only: where it returns is the rule that decided. */
@@ -138,10 +142,6 @@ static void on_count(lua_State *lua, lua_Debug *where)
         return;
     }
     count(meter, meter->interval);
-    if (!meter->fault && meter->instructions - meter->looked >= WW_POLICY_HOOK_INTERVAL) {
-        meter->looked = meter->instructions;
-        look_at_clock(meter);
-    }
     if (!meter->fault)
         return;
     /* Where in the policy: not in our own functions that it called. */

@@ -107,12 +107,14 @@ static bool in_class(unsigned char c, unsigned char class)
     return isupper(class) ? !found : found;
 }
 
-/* Whether c is in the set pattern[start] == '[' … pattern[last] == ']'. */
-static bool in_set(const struct ww_pattern *state, unsigned char c, size_t start, size_t last)
+/* Whether c is in the set pattern[start] == '[' … pattern[last] == ']'. A long one is more than one
+ * step. */
+static bool in_set(struct ww_pattern *state, unsigned char c, size_t start, size_t last)
 {
     const unsigned char *pattern = (const unsigned char *)state->pattern;
     bool negated = pattern[start + 1] == '^';
 
+    state->steps += (last - start) / 16;
     for (size_t index = start + 1 + negated; index < last; index++) {
         if (pattern[index] == '%') {
             if (in_class(c, pattern[++index]))

@@ -203,6 +203,7 @@
 /* --- ops --- */
 #define WW_CONTROL_LINE_BYTES_MAX 65536    /* one request on the control socket */
 #define WW_CONTROL_SESSIONS_MAX 32
+#define WW_CONTROL_TURN_LINES_MAX 8        /* requests of a session at once, twice in a turn of the loop at most */
 #define WW_CONTROL_LINGER_MS 1000          /* a refused session may read why before it is closed */
 #define WW_CONTROL_QUEUE_BYTES_MAX (4 << 20) /* unsent bytes of one session; a full status is far smaller */
 

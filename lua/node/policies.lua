@@ -111,16 +111,20 @@ local function changed(self, result, how, who, folder)
         :format(result.number, result.hash, how, ww.quote(who)))
 end
 
---- Loads a folder (nil: the configured one) and puts it in force if it holds. In a coroutine.
-local function reload(self, who, folder)
-    local result, err = ask(self.core.policy_reload, { folder = folder })
+--- Loads a folder (nil: the configured one) and puts it in force if it holds; `by_itself`: unless it
+-- was given up. In a coroutine.
+local function reload(self, who, folder, by_itself)
+    local result, err = ask(self.core.policy_reload, { folder = folder, by_itself = by_itself })
     if not result then
         self.refused = self.refused + 1
         ww.log("warn", "policy", "new policies were refused: the old ones go on",
             ("who=%s code=%s why=%s"):format(ww.quote(who), err.code, ww.quote(err.reason or "")))
         return nil, err
     end
-    if not result.unchanged then
+    if result.given_up then
+        ww.log("warn", "policy", "the files are those of policies that were given up: "
+            .. "ww policy reload puts them in force all the same", "number=" .. result.number)
+    elseif not result.unchanged then
         changed(self, result, "reload", who, folder)
     end
     return result
@@ -154,7 +158,7 @@ local function settle(self)
     end
     self.timer = ww.loop.after(SETTLE_S, function()
         self.timer = nil
-        async.run(reload, self, "a file changed")
+        async.run(reload, self, "a file changed", nil, true)
     end)
 end
 

@@ -74,6 +74,10 @@ static void test_escaping(void **state)
     ww_log(WW_LOG_INFO, "net", "a\nb", "reason=%s n=1", WW_Q("x y\"z\\\n\x7f level=error"));
     assert_non_null(strstr(
         line(), "msg=\"a\\u000ab\" reason=\"x y\\\"z\\\\\\u000a\\u007f level=error\" n=1\n"));
+    ww_log(WW_LOG_INFO, "net", "m", "reason=%s",
+           WW_Q("\xc2\x9b"
+                "2J \xc2\xa0\xc2"));
+    assert_non_null(strstr(line(), " reason=\"\\u009b2J \xc2\xa0\xc2\"\n"));
     /* One who forgets to quote can't start a new line. */
     ww_log(WW_LOG_INFO, "net", "m", "value=%s", "a\nts=forged");
     assert_non_null(strstr(line(), " value=a?ts=forged\n"));

@@ -257,6 +257,15 @@ test("a generation that keeps failing is given up", function()
     local log = node.methods["policy.log"]()
     local last = log.changes[#log.changes]
     assert(last.how == "faults" and last.failed == bad.number and last.number == good.number)
+    -- Its files are still there: touching one doesn't bring it back, asking for it does.
+    local kept = async.await(function(done)
+        assert(ww.arbiter.policy_reload({ folder = rig.folder .. "/policies", by_itself = true,
+            done = done }))
+    end)
+    assert(kept.unchanged and kept.given_up and kept.number == good.number)
+    assert(ww.arbiter.status({}).policy_number == good.number)
+    local back = assert(node.methods["policy.reload"]({ folder = rig.folder .. "/policies" }))
+    assert(back.number == bad.number and not back.unchanged and not back.given_up)
 end)
 
 test("the journal names decisions, and nobody", function()

@@ -201,6 +201,28 @@ static void a_session_that_does_not_read(void **state)
     close(fd);
 }
 
+/* Many lines at once are taken a few in each turn of the loop, and all before the end counts. */
+static void a_flood_of_lines(void **state)
+{
+    static char data[2000];
+    int fd = connect_one();
+    size_t most = 0;
+    (void)state;
+
+    memset(data, '\n', sizeof(data));
+    ww_loop_turn(loop, 1000);
+    assert_int_equal(send(fd, data, sizeof(data), MSG_NOSIGNAL), sizeof(data));
+    close(fd);
+    for (size_t turn = 0; turn < sizeof(data) && closed == 0; turn++) {
+        size_t before = lines;
+        ww_loop_turn(loop, 1000);
+        most = WW_MAX(most, lines - before);
+    }
+    assert_int_equal(closed, 1);
+    assert_int_equal(lines, sizeof(data));
+    assert_true(most <= 2 * WW_CONTROL_TURN_LINES_MAX);
+}
+
 static void sessions_are_bounded(void **state)
 {
     int fds[WW_CONTROL_SESSIONS_MAX + 4];
@@ -261,6 +283,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_close_from_inside_a_line, setup, teardown),
         cmocka_unit_test_setup_teardown(a_line_too_long, setup, teardown),
         cmocka_unit_test_setup_teardown(a_session_that_does_not_read, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_flood_of_lines, setup, teardown),
         cmocka_unit_test_setup_teardown(sessions_are_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(paths, setup, teardown),
     };

@@ -44,7 +44,12 @@ local function key_text(key)
     if type(key) == "string" and key:find("^[%a_][%w_]*$") and not RESERVED[key] then
         return key
     end
-    return "[" .. (type(key) == "string" and quote(key) or tostring(key)) .. "]"
+    if type(key) == "string" then
+        return "[" .. quote(key) .. "]"
+    elseif type(key) == "number" or type(key) == "boolean" then
+        return "[" .. tostring(key) .. "]"
+    end
+    return "[nil --[[ a " .. type(key) .. " ]]]" -- its __tostring may be an endless loop
 end
 
 local ORDER = { number = 1, string = 2, boolean = 3 }
@@ -56,7 +61,7 @@ local function before(a, b)
     elseif left <= 2 then
         return a < b
     end
-    return tostring(a) < tostring(b)
+    return left == 3 and not a and b
 end
 
 local render
@@ -86,6 +91,7 @@ local function render_table(state, value, depth)
         return "nil --[[ too deep ]]"
     end
     state.open[value] = true
+    state.bytes = state.bytes + 4 -- a table that is met again and again has an end, too
     local items = items_of(state, value, depth)
     state.open[value] = nil
     if #items == 0 then

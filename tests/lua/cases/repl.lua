@@ -45,6 +45,13 @@ return {
             deep = { deep }
         end
         check.contains(show.value(deep), "too deep")
+        local twice = {}
+        for _ = 1, 30 do
+            twice = { twice, twice }
+        end
+        check.contains(show.value(twice), "cut after 1 MiB")
+        check.same(show.value({ [setmetatable({}, { __tostring = error })] = 1, [true] = 2,
+            [false] = 3 }), "{ [false] = 3, [true] = 2, [nil --[[ a table ]]] = 1 }")
     end },
     { "configuration is nested by name", function(check)
         check.same(show.configuration({ ["market.fee"] = 2, name = "x" }),
@@ -174,8 +181,9 @@ return {
     end },
     { "a slice ends what does not end by itself", function(check)
         jit.off()
+        collectgarbage()
         local function run_for(source, slices)
-            local thread, memory = coroutine.create(assert(load(source))), 512 * 1048576
+            local thread, memory = coroutine.create(assert(load(source))), 256 * 1048576
             local word, value
             for _ = 1, slices do
                 word, value = ww.slice.resume(thread, 1000, memory)
@@ -196,6 +204,16 @@ return {
         check.contains(why, "too much memory")
         collectgarbage()
         word, why = run_for("table.sort({ 1, 2 }, function() while true do end end)", 5)
+        check.same(word, "error")
+        check.contains(why, "too long inside one function")
+        local catch = "while true do pcall(function() %s end) end"
+        word, why = run_for("local t = {} " .. catch:format(
+            "for i = 1, 1e9 do t[#t + 1] = { i } end"), 100000)
+        check.same(word, "error")
+        check.contains(why, "too much memory")
+        collectgarbage()
+        word, why = run_for(("table.sort({ 1, 2 }, function() %s end)"):format(
+            catch:format("while true do end")), 5)
         check.same(word, "error")
         check.contains(why, "too long inside one function")
     end },
