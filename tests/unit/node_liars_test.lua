@@ -155,7 +155,8 @@ liar("nobody: equal counts", { proven = 0, verdict = "settled", paid = 5 * MB },
 end)
 
 liar("client under-reports", {
-    proven = 4 * MB, verdict = "client_fault", paid = 5 * MB, punished = "client strike", lock = "networks",
+    proven = 4 * MB, verdict = "client_fault", paid = 5 * MB, punished = "client strike",
+    lock = "networks",
 }, function(case)
     assert(case:close("client", 1))
     assert(case:close("provider", 5 * MB, { receipt = case:receipt(4 * MB) }))
@@ -183,7 +184,8 @@ liar("client under-reports to its last receipt", { proven = 5 * MB,
     end)
 
 liar("provider over-reports", {
-    proven = 4 * MB, verdict = "provider_fault", paid = 4 * MB, punished = "provider strike", lock = "networks",
+    proven = 4 * MB, verdict = "provider_fault", paid = 4 * MB, punished = "provider strike",
+    lock = "networks",
 }, function(case)
     assert(case:close("client", 5 * MB))
     assert(case:close("provider", 15 * MB, { receipt = case:receipt(4 * MB) }))
@@ -237,7 +239,8 @@ liar("provider has a receipt of another contract", { verdict = "settled", paid =
     end)
 
 liar("provider forges the client's receipt", {
-    proven = 0, verdict = "provider_fault", paid = 0, punished = "provider strike", lock = "networks",
+    proven = 0, verdict = "provider_fault", paid = 0, punished = "provider strike",
+    lock = "networks",
 }, function(case)
     assert(case:close("client", 4 * MB))
     assert(case:close("provider", 15 * MB,
@@ -245,7 +248,8 @@ liar("provider forges the client's receipt", {
 end)
 
 liar("provider claims more than the contract", {
-    proven = 9 * MB, verdict = "provider_fault", paid = 9 * MB, punished = "provider strike", lock = "networks",
+    proven = 9 * MB, verdict = "provider_fault", paid = 9 * MB, punished = "provider strike",
+    lock = "networks",
 }, function(case)
     assert(case:close("client", 10 * MB))
     assert(case:close("provider", 3 * SIZE, { receipt = case:receipt(9 * MB) }))
@@ -308,7 +312,8 @@ liar("client's receipts of two lives differ", { verdict = "settled", paid = 5 * 
     end)
 
 liar("client signs two closes", {
-    proven = 0, verdict = "client_malicious", paid = SIZE, punished = "client banned", lock = "networks",
+    proven = 0, verdict = "client_malicious", paid = SIZE, punished = "client banned",
+    lock = "networks",
 }, function(case)
     assert(case:close("client", 5 * MB))
     assert(case:close("client", 4 * MB))
@@ -325,7 +330,8 @@ liar("client signs two closes in two lives", {
 end)
 
 liar("both sign two closes", {
-    proven = 4 * MB, verdict = "both_malicious", paid = 4 * MB, punished = "client banned provider banned",
+    proven = 4 * MB, verdict = "both_malicious", paid = 4 * MB,
+    punished = "client banned provider banned",
     lock = "networks",
 }, function(case)
     assert(case:close("provider", 9 * MB, { receipt = case:receipt(4 * MB) }))
