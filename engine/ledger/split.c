@@ -10,21 +10,16 @@
 
 #define ITEMS_MAX (1 + 3 * WW_CONTRACT_PARTS_MAX)
 
-struct shares {
-    struct ww_amount paid, tail, rest;
-};
-
 struct split {
     struct ww_ledger_item items[ITEMS_MAX];
     size_t count;
-    struct shares shares[WW_CONTRACT_PARTS_MAX];
+    struct ww_ledger_shares shares[WW_CONTRACT_PARTS_MAX];
     struct ww_account *made[WW_CONTRACT_PARTS_MAX];
     size_t made_count;
 };
 
-/* Rounded down for the provider, in what is paid and in what may still be. */
-static int share_of(struct ww_amount amount, uint64_t used, uint64_t tail, uint64_t total,
-                    struct shares *shares)
+int ww_ledger_shares(struct ww_amount amount, uint64_t used, uint64_t tail, uint64_t total,
+                     struct ww_ledger_shares *shares)
 {
     struct ww_amount upto, ignored;
     int rc = ww_amount_prorate(amount, used, total, &shares->paid, &ignored);
@@ -62,7 +57,7 @@ static void plan_entries(struct split *split, const struct ww_ledger *ledger,
 
     for (size_t index = 0; index < hold->part_count; index++) {
         const char *asset = ledger->books->assets[hold->assets[index]].name;
-        const struct shares *shares = &split->shares[index];
+        const struct ww_ledger_shares *shares = &split->shares[index];
 
         add_entry(split, asset, shares->paid, &escrow, &earned);
         add_entry(split, asset, shares->rest, &escrow, &market);
@@ -106,8 +101,8 @@ static int plan(struct split *split, const struct ww_ledger *ledger, const struc
     left->record = terms->record;
     left->record_size = terms->record_size;
     for (size_t index = 0; index < hold->part_count; index++) {
-        int rc = share_of(hold->amounts[index], terms->used, terms->tail, terms->total,
-                          &split->shares[index]);
+        int rc = ww_ledger_shares(hold->amounts[index], terms->used, terms->tail, terms->total,
+                                  &split->shares[index]);
 
         if (rc)
             return rc;

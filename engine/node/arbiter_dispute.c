@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "arbiter.h"
+#include "court.h"
 
 #define RUN_MAX 256 /* judged in one run: a policy's budget each; the rest waits for the next */
 
@@ -21,23 +22,12 @@ _Static_assert((int)WW_HOOK_UNDECIDED == (int)WW_VERDICT_UNDECIDED &&
 
 /* --- judging ---------------------------------------------------------------------------------- */
 
-static void fill_party(const struct arbiter *arbiter, const struct ww_contract *terms,
-                       enum ww_contract_party side, struct ww_hook_judge_party *party)
+static void fill_party(const struct arbiter *arbiter, const struct ww_id *network,
+                       struct ww_hook_judge_party *party)
 {
-    bool client = side == WW_CONTRACT_CLIENT;
-    const struct ww_id *network = client ? &terms->client_network : &terms->provider_network;
-    uint32_t proofs = terms->proofs;
     struct ww_account account;
 
     ww_account_get(arbiter->ledger, network, &account);
-    party->closed = terms->closes[side].present;
-    party->contradicting_receipts =
-        proofs & (client ? WW_PROOF_CLIENT_RECEIPTS : WW_PROOF_PROVIDER_RECEIPTS);
-    party->contradicting_closes =
-        proofs & (client ? WW_PROOF_CLIENT_CLOSES : WW_PROOF_PROVIDER_CLOSES);
-    party->denied_address = client && (proofs & WW_PROOF_CLIENT_DENIED);
-    party->out_of_bounds = proofs & (client ? WW_PROOF_CLIENT_BELOW : WW_PROOF_PROVIDER_ABOVE);
-    party->differing_closes = proofs & (client ? WW_PROOF_CLIENT_EPOCHS : WW_PROOF_PROVIDER_EPOCHS);
     party->strikes = ww_account_strikes(arbiter->ledger, network, arbiter_now_s(arbiter));
     party->disputes = account.disputes;
 }
@@ -51,21 +41,12 @@ static enum ww_verdict ask(struct arbiter *arbiter, const struct ww_contract *te
                            const struct ww_contract_event *now,
                            struct ww_hook_judge_decision *decision)
 {
-    struct ww_hook_judge_request request = {0};
+    struct ww_hook_judge_request request;
     struct ww_policy_context context;
-    struct ww_contract_claims claims;
 
-    ww_contract_weigh(terms, &claims);
-    request.bytes = terms->bytes;
-    request.window_bytes = terms->window_bytes;
-    request.proven_bytes = WW_MIN(terms->proven[WW_CONTRACT_CLIENT], terms->bytes);
-    request.settled_bytes = terms->settled_bytes;
-    request.disputed_bytes = terms->disputed_bytes;
-    request.age_s = age_s(terms, now);
-    fill_party(arbiter, terms, WW_CONTRACT_CLIENT, &request.client);
-    fill_party(arbiter, terms, WW_CONTRACT_PROVIDER, &request.provider);
-    request.client.claim_bytes = claims.client;
-    request.provider.claim_bytes = claims.provider;
+    court_judge_request(terms, age_s(terms, now), &request);
+    fill_party(arbiter, &terms->client_network, &request.client);
+    fill_party(arbiter, &terms->provider_network, &request.provider);
     arbiter_policy_context(arbiter, &context);
     node_decide(&arbiter->policies, WW_HOOK_DISPUTE_JUDGE, &request, &context, decision, NULL);
     return (enum ww_verdict)decision->decision;

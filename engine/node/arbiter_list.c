@@ -27,6 +27,18 @@ int arbiter_party(void *context, struct ww_call *call)
     return 0;
 }
 
+/* What the client's receipt proves that the provider holds, as far as it has said. */
+static uint64_t proven_bytes(const struct ww_contract *terms)
+{
+    const struct ww_contract_receipt *held = &terms->held[WW_CONTRACT_PROVIDER];
+    uint64_t proven = terms->proven[WW_CONTRACT_CLIENT];
+    struct ww_receipt receipt;
+
+    if (held->size > 0 && ww_wire_receipt_decode(held->bytes, held->size, &receipt, NULL) == 0)
+        proven = WW_MAX(proven, receipt.bytes_received + receipt.bytes_acknowledged);
+    return WW_MIN(proven, terms->bytes);
+}
+
 /* Under which policies it was admitted is the operator's to know. */
 static void put_listed(struct ww_call *call, const struct arbiter_contract *contract, bool operator)
 {
@@ -41,8 +53,11 @@ static void put_listed(struct ww_call *call, const struct arbiter_contract *cont
     ww_call_put_u64(call, "bytes", terms->bytes);
     ww_call_put_u64(call, "price_ppm", terms->price_ppm);
     ww_call_put_u64(call, "expires_s", terms->expires_s);
-    if (operator)
+    if (operator) {
         ww_call_put_hash(call, "policy_generation", &terms->generation);
+        ww_call_put_u64(call, "window_bytes", WW_MIN(terms->window_bytes, WW_HOOK_NUMBER_MAX));
+        ww_call_put_u64(call, "proven_bytes", proven_bytes(terms));
+    }
     if (operator&& contract->decision) {
         ww_policy_decision_format(contract->decision, decision);
         ww_call_put_text(call, "decision", decision);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "arbiter.h"
+#include "court.h"
 #include "ww/address.h"
 
 /* Members of networks are Lua's (lua/arbiter/accounts.lua), which keeps JSON: {"public_key":
@@ -141,7 +142,7 @@ static bool may_settle(struct arbiter *arbiter, const struct ww_contract *before
 {
     struct ww_contract terms = *before;
     struct ww_contract_claims claims;
-    struct ww_hook_close_request request = {0};
+    struct ww_hook_close_request request;
     struct ww_hook_close_decision decision = {0};
     struct ww_policy_context context;
 
@@ -152,11 +153,7 @@ static bool may_settle(struct arbiter *arbiter, const struct ww_contract *before
     if (claims.difference == 0 || !claims.forgivable ||
         !ww_account_may_forgive(arbiter->ledger, &terms, claims.difference, arbiter_now_s(arbiter)))
         return false;
-    request.bytes = terms.bytes;
-    request.client_bytes = claims.client;
-    request.provider_bytes = claims.provider;
-    request.proven_bytes = WW_MIN(terms.proven[WW_CONTRACT_CLIENT], terms.bytes);
-    request.settled_bytes = claims.forgiven;
+    court_close_request(&terms, &claims, &request);
     fill_party(arbiter, &terms.client_network, &request.client);
     fill_party(arbiter, &terms.provider_network, &request.provider);
     arbiter_policy_context(arbiter, &context);

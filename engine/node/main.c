@@ -32,6 +32,8 @@ static int program_init(struct program *program, int argc, char **argv)
         rc = load_bind(program->ops, &program->load);
     if (!rc)
         rc = policy_bind(program->ops);
+    if (!rc)
+        rc = contract_bind(program->ops);
     return rc;
 }
 

@@ -5,8 +5,10 @@
  * since_s, tests, current, bad}, …}}; policy_files{number=} -> {files={{name, text}, …}};
  * policy_journal{…}: policy_look.h; policy_replay{…}: policy_replay.h;
  * policy_shadow{…}, policy_shadow_show, policy_promote, policy_drop: policy_shadow.h;
- * policy_why{…}: policy_why.h; policy_memory{…}, policy_memory_set{…}: policy_memory.h.
+ * policy_why{…}: policy_why.h; policy_ask{…}: policy_ask.h; policy_memory{…},
+ * policy_memory_set{…}: policy_memory.h.
  */
+#include "policy_ask.h"
 #include "policy_candidate.h"
 #include "policy_look.h"
 #include "policy_memory.h"
@@ -139,6 +141,7 @@ int node_policies_bind(struct node_policies *policies, struct ww_ops *ops, const
         {"policy_why", policy_why},
         {"policy_memory", policy_memory},
         {"policy_memory_set", policy_memory_set},
+        {"policy_ask", policy_ask},
     };
 
     policies->ops = ops;

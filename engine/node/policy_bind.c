@@ -5,34 +5,17 @@
 #include <string.h>
 
 #include "node.h"
+#include "policy_trial.h"
 #include "ww/buf.h"
 
 #define PRINTED_BYTES_MAX (1 << 20) /* a ranking of 256 providers is 80 KiB */
-
-/* What can't be read is a set that doesn't load. */
-static const char *kind_of(const struct ww_policy_fault *fault)
-{
-    const char *word = ww_policy_kind(fault->kind);
-
-    return word ? word : "load";
-}
-
-static void put_fault(struct ww_call *call, const struct ww_policy_fault *fault)
-{
-    ww_call_put_text(call, "kind", kind_of(fault));
-    if (fault->file[0])
-        ww_call_put_text(call, "file", fault->file);
-    if (fault->line)
-        ww_call_put_u64(call, "line", fault->line);
-    ww_call_put_text(call, "reason", fault->message);
-}
 
 static void put_blame(void *arg, const struct ww_policy_fault *fault)
 {
     struct ww_call *call = arg;
 
     ww_call_begin(call, NULL, false);
-    put_fault(call, fault);
+    policy_trial_put_fault(call, fault);
     ww_call_end(call);
 }
 
@@ -98,80 +81,69 @@ static int put_printed(struct ww_call *call, const char *name, struct ww_buf *bu
 }
 
 /* The set decides; puts what it said, or its fault. */
-static int decide(struct ww_call *call, const struct ww_policy_sources *sources, enum ww_hook hook,
-                  union ww_hook_any *input, union ww_hook_any *result)
+static int decide(struct ww_call *call, const struct ww_policy_sources *sources,
+                  struct policy_trial *trial)
 {
     static const struct ww_policy_options options = {.skip_tests = true};
-    struct ww_policy_given given;
-    struct ww_policy_report report = {.instructions = 0};
     struct ww_policy_set *set = NULL;
-    struct ww_buf printed;
-    const char *text = NULL;
-    size_t size = 0;
 
-    int rc = ww_call_text(call, "input", &text, &size);
-    if (rc == WW_EINVAL)
-        return rc;
-    rc = ww_policy_read_input(hook, text, size, input, &given, &report.fault);
-    if (rc) {
-        ww_call_reason(call, "the input of %s: %s", ww_hook_name(hook), report.fault.message);
-        return rc;
-    }
-    rc = ww_policy_set_create(sources, &options, &set, &report.fault);
-    if (!rc)
-        rc = ww_policy_try(set, hook, input, &given.context, result, &report);
-    if (rc == WW_ENOMEM)
-        goto out;
-    ww_buf_init(&printed, PRINTED_BYTES_MAX);
-    ww_hook_print_input(hook, input, &printed);
-    rc = put_printed(call, "input", &printed);
-    if (report.fault.kind) {
-        put_fault(call, &report.fault);
-    } else {
-        ww_buf_clear(&printed);
-        ww_hook_print_result(hook, input, result, &printed);
-        rc = rc ? rc : put_printed(call, "result", &printed);
-        ww_call_put_hash(call, "generation", &report.generation);
-        ww_call_put_bool(call, "fallback", report.fallback);
-    }
-    ww_call_put_u64(call, "instructions", report.instructions);
-    ww_buf_deinit(&printed);
-out:
+    int rc = ww_policy_set_create(sources, &options, &set, &trial->report.fault);
+    if (rc != WW_ENOMEM)
+        rc = policy_trial_run(trial, set);
+    if (rc != WW_ENOMEM)
+        rc = policy_trial_put(trial, call);
     ww_policy_set_release(set);
     return rc;
 }
 
-/* {hook =, set =, input = Lua text or nil} -> {input = text, result = text, instructions,
- * generation, fallback} or {input, kind, file, line, reason, instructions} */
+/* {hook =, set =, input = Lua text or nil} -> as policy_trial_put says */
 static int bound_try(void *context, struct ww_call *call)
 {
+    struct policy_trial *trial = ww_alloc(1, sizeof(*trial));
     struct ww_policy_sources sources;
     struct ww_policy_fault fault = {0};
-    union ww_hook_any *both = NULL;
+
+    (void)context;
+    ww_policy_sources_init(&sources);
+    int rc = trial ? policy_trial_read(trial, call) : WW_ENOMEM;
+    if (rc)
+        goto out;
+    rc = read_sources(call, &sources, &fault);
+    if (rc && !is_error(rc, &fault)) {
+        policy_trial_put_fault(call, &fault);
+        rc = 0;
+    } else if (!rc) {
+        rc = decide(call, &sources, trial);
+    }
+out:
+    ww_free(trial);
+    ww_policy_sources_deinit(&sources);
+    return rc;
+}
+
+/* {hook =} -> {input = text}: the hook's sample */
+static int bound_sample(void *context, struct ww_call *call)
+{
+    union ww_hook_any *sample = NULL;
     const char *name = NULL;
+    struct ww_buf printed;
     enum ww_hook hook;
 
     (void)context;
     int rc = ww_call_text(call, "hook", &name, NULL);
     if (rc)
         return rc;
-    if (ww_hook_parse(name, &hook)) {
-        ww_call_reason(call, "there is no hook %.60s", name);
+    if (ww_hook_parse(name, &hook))
         return WW_ENOTFOUND;
-    }
-    rc = read_sources(call, &sources, &fault);
-    if (rc && !is_error(rc, &fault)) {
-        put_fault(call, &fault);
-        rc = 0;
-        goto out;
-    }
-    if (rc)
-        goto out;
-    both = ww_alloc(2, sizeof(*both));
-    rc = both ? decide(call, &sources, hook, &both[0], &both[1]) : WW_ENOMEM;
-out:
-    ww_free(both);
-    ww_policy_sources_deinit(&sources);
+    sample = ww_alloc(1, sizeof(*sample));
+    if (!sample)
+        return WW_ENOMEM;
+    ww_hook_sample(hook, sample);
+    ww_buf_init(&printed, PRINTED_BYTES_MAX);
+    ww_hook_print_input(hook, sample, &printed);
+    rc = put_printed(call, "input", &printed);
+    ww_buf_deinit(&printed);
+    ww_free(sample);
     return rc;
 }
 
@@ -237,8 +209,8 @@ static int bound_hooks(void *context, struct ww_call *call)
 int policy_bind(struct ww_ops *ops)
 {
     static const struct ww_ops_function functions[] = {
-        {"check", bound_check},     {"try", bound_try},     {"files", bound_files},
-        {"globals", bound_globals}, {"hooks", bound_hooks},
+        {"sample", bound_sample}, {"check", bound_check},     {"try", bound_try},
+        {"files", bound_files},   {"globals", bound_globals}, {"hooks", bound_hooks},
     };
 
     return ww_ops_bind(ops, "policy", functions, WW_ARRAY_COUNT(functions), NULL);

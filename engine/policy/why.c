@@ -306,3 +306,19 @@ int ww_policy_explain(const struct ww_policy_set *set, const struct ww_policy_re
     ww_free(trying);
     return stop && atomic_load(stop) ? WW_ESHUTDOWN : 0;
 }
+
+unsigned ww_policy_line(const struct ww_policy_set *set, enum ww_hook hook, const void *input,
+                        const struct ww_policy_context *context, char file[64])
+{
+    union ww_hook_any *result = ww_alloc(1, sizeof(*result));
+    struct ww_policy_answer answer = {.line = 0};
+    struct ww_policy_probe probe;
+
+    ww_policy_probe_init(&probe, set, false, true);
+    if (result)
+        ww_policy_probe_ask(&probe, hook, input, context, result, &answer);
+    ww_policy_probe_deinit(&probe);
+    ww_free(result);
+    snprintf(file, 64, "%s", answer.file);
+    return answer.line;
+}

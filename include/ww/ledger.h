@@ -124,6 +124,13 @@ struct ww_ledger_split {
 int ww_ledger_split(struct ww_ledger *ledger, const struct ww_id *contract,
                     const struct ww_ledger_split *terms,
                     struct ww_part paid[WW_CONTRACT_PARTS_MAX]);
+/* How an amount is shared then: `paid` for `used` bytes, `tail` for those after them, both rounded
+ * down for the provider; `rest` goes back. Pure. WW_EINVAL: used + tail > total, or total 0. */
+struct ww_ledger_shares {
+    struct ww_amount paid, tail, rest;
+};
+int ww_ledger_shares(struct ww_amount amount, uint64_t used, uint64_t tail, uint64_t total,
+                     struct ww_ledger_shares *shares);
 /* All contracts, in order of id; everything is borrowed for the call; fn must not change the
  * ledger. */
 typedef void (*ww_ledger_contract_fn)(void *arg, const struct ww_id *contract,

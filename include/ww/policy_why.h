@@ -38,3 +38,7 @@ struct ww_policy_why {
  * WW_ESHUTDOWN. */
 int ww_policy_explain(const struct ww_policy_set *set, const struct ww_policy_record *record,
                       const atomic_bool *stop, struct ww_policy_why *why);
+/* The line of the hook's own function that returns for this input, and its file in file[64]; 0 and
+ * "" when it does not, or the set has no file for the hook. In a throw-away VM. */
+unsigned ww_policy_line(const struct ww_policy_set *set, enum ww_hook hook, const void *input,
+                        const struct ww_policy_context *context, char file[64]);

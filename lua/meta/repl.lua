@@ -155,6 +155,18 @@ function policy.journal(hook, count) end
 ---@return any
 function policy.why(id) end
 
+--- A contract or flow that there is not, through every hook that it would meet, as the set in force decides.
+---@param kind string "contract" or "flow"
+---@param input any? a table of fields of the hooks' inputs; samples for the rest
+---@return any
+function policy.trace(kind, input) end
+
+--- Who is paid what when the sides of a contract lie or are silent, with this node's dispute.judge.
+---@param id string? an open contract, for its numbers
+---@param given any? numbers that replace them: bytes, window_bytes, carried_bytes, proven_bytes, price_ppm, price_nano_usd_per_gib, client, provider
+---@return any
+function policy.what_if(id, given) end
+
 --- Lets another set decide beside the one in force, without effect; policy.shadowed() compares. Level: operate.
 ---@param folder string absolute path, or a built-in set
 ---@return any

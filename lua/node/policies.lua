@@ -2,7 +2,9 @@
 -- on HUP or when a file changes, goes back, and keeps a log of who did what when. The policies
 -- themselves, and every check, are the core's (ww.arbiter, ww.client or ww.provider: policy_…).
 local async = require("ops.async")
+local hypothesis = require("ops.hypothesis")
 local json = require("ops.json")
+local what_if = require("ops.what_if")
 
 local M = {}
 
@@ -223,6 +225,17 @@ local function folder_of(params)
     return nil, ww.error("EINVAL", "folder is an absolute path, or the name of a built-in set")
 end
 
+--- Asks the set in force, for what there is not.
+local function asker(self)
+    return function(hook, input)
+        return ask(self.core.policy_ask, { hook = hook, input = input })
+    end
+end
+
+local function table_of(value)
+    return type(value) == "table" and value or nil
+end
+
 local function methods_of(self)
     return {
         ["policy.reload"] = function(params)
@@ -267,6 +280,12 @@ local function methods_of(self)
         end,
         ["policy.why"] = function(params)
             return ask(self.core.policy_why, { id = params.id })
+        end,
+        ["policy.trace"] = function(params)
+            return hypothesis.run(params.kind, table_of(params.input), asker(self))
+        end,
+        ["policy.what_if"] = function(params)
+            return what_if.run(params, asker(self))
         end,
         ["policy.journal"] = function(params)
             return ask(self.core.policy_journal, {

@@ -2,6 +2,7 @@
 local format = require("ops.format")
 local globals = require("ops.policy_globals")
 local json = require("ops.json")
+local lua_text = require("ops.lua_text")
 local text = require("ops.text")
 
 local M = { verbs = {} }
@@ -108,28 +109,11 @@ end
 
 -- --- try ---------------------------------------------------------------------------------------
 
---- Decoded JSON as a table in Lua text.
-local function as_lua(value)
-    if type(value) == "string" then
-        return (("%q"):format(value):gsub("\\\n", "\\n"):gsub("\r", "\\r"))
-    elseif type(value) == "number" then
-        return ("%.17g"):format(value)
-    elseif type(value) ~= "table" then
-        return tostring(value)
-    end
-    local parts = {}
-    for _, item in ipairs(value) do
-        parts[#parts + 1] = as_lua(item)
-    end
-    for key, item in pairs(value) do
-        if type(key) == "string" then
-            parts[#parts + 1] = ("[%s] = %s"):format(as_lua(key), as_lua(item))
-        end
-    end
-    return "{ " .. table.concat(parts, ", ") .. " }"
-end
-
-local function read_input(path)
+--- The input that a file holds, as Lua text; nil without one.
+---@param path string?
+---@return string?
+---@return table? err
+function M.read_input(path)
     if not path then
         return nil
     end
@@ -139,25 +123,13 @@ local function read_input(path)
     end
     local decoded = json.decode(source)
     if type(decoded) == "table" then
-        return as_lua(decoded)
+        return lua_text.write(decoded)
     end
     return (source:gsub("^%s*return%f[^%w_]", ""))
 end
 
---- Text that the engine printed from a checked struct: an empty table in it is a list.
-local function as_table(printed)
-    local chunk = assert(load("return " .. printed, "=decision", "t", {}))
-    local value = chunk()
-    for _, inner in pairs(value) do
-        if type(inner) == "table" and (#inner > 0 or next(inner) == nil) then
-            setmetatable(inner, ww.list)
-        end
-    end
-    return value
-end
-
 function M.verbs.try(args)
-    local input, err = read_input(args.input)
+    local input, err = M.read_input(args.input)
     if err then
         return nil, err
     end
@@ -172,10 +144,10 @@ function M.verbs.try(args)
         return nil, err
     end
     data.hook, data.ok = args.hook, data.kind == nil
-    data.input = data.input and as_table(data.input)
+    data.input = data.input and lua_text.read(data.input)
     if data.result then
         data.text = data.result
-        data.result = as_table(data.result)
+        data.result = lua_text.read(data.result)
         data.decision = data.result.decision
     end
     return data, nil, data.ok and 0 or 1

@@ -124,6 +124,57 @@ run 1 check "$scratch/globals" --json
 holds '[.faults[] | [.line, .kind]] == [[3, "runtime"], [4, "runtime"], [4, "runtime"]]'
 holds "[.faults[].reason] | (.[0] | contains(\"'os'\")) and any(contains(\"'unset'\")) and any(contains(\"'helper'\"))"
 
+step "a contract that there is not, through every hook"
+run 0 trace contract --json
+holds '[.steps[].hook] == ["match.rank", "contract.renew", "contract.offer", "market.fund", "contract.accept",
+    "path.choose", "contract.close"] and all(.steps[]; .at and .instructions > 0)'
+holds '(.ended.paid | tonumber) + (.ended.back | tonumber) == 400000000'
+# What one hook answers is given to the next: bytes, discount, window.
+mkdir "$scratch/chain"
+cat > "$scratch/chain/contract.lua" << 'EOF'
+local M = {}
+function M.renew() return { decision = "ask", bytes = 5000 } end
+function M.offer(request)
+    return { decision = "accept", bytes = request.bytes - 1000, price_ppm = 500000 }
+end
+function M.accept(request)
+    return { decision = "accept", window_bytes = 65536, reason = request.bytes .. " " .. request.price_ppm }
+end
+function M.close() return { decision = "dispute" } end
+return M
+EOF
+run 0 trace contract --set "$scratch/chain" --json
+holds '.steps[3].input | contains("bytes = 2000,")'
+holds '.steps[4].reason == "4000 500000" and .steps[4].at == "contract.lua:7"'
+holds '.steps[-1].hook == "dispute.judge" and .steps[-1].decision == "no_fault" and .ended.used == 2000'
+holds '.steps[-1].input | contains("window_bytes = 65536")'
+echo '{"client": {"strikes": 7}, "bytes": 9}' > "$scratch/trace.json"
+run 0 trace contract --input "$scratch/trace.json" --json
+holds '.stopped == "the contract is refused" and (.steps | length) == 2 and .steps[-1].decision == "refuse"'
+echo '{"hooks": {"contract.accept": {"max_contracts": 0}}, "provider_silent": true}' > "$scratch/trace.json"
+run 0 trace contract --input "$scratch/trace.json"
+grep -q '^It ends here: the provider declines.$' "$out" || fail "$(cat "$out")"
+run 1 trace contract --set "$scratch/runtime" --json
+holds '.steps[2].kind == "runtime" and .stopped == "the contract is refused"'
+run 0 trace flow
+[[ $(grep -c '^flow.verdict' "$out") == 2 ]] || fail "$(cat "$out")"
+grep -q '^It is opened.$' "$out" || fail "$(cat "$out")"
+echo '{"prt": 1}' > "$scratch/trace.json"
+run 1 trace flow --input "$scratch/trace.json"
+grep -q "did you mean port" "$err" || fail "$(cat "$err")"
+
+step "who is paid what"
+run 0 what-if --bytes 20000000 --carried 5000000 --proven 4000000 --client 4900000 --provider 5000000 --json
+holds '.cases[0].used == 5000000 and .cases[1].name == "as you say" and .cases[1].verdict == "no_fault"'
+holds 'all(.cases[] | select(.liar_gains_bytes and .name != "client claims its receipts only" and
+    .name != "provider claims a window too much"); .liar_gains_bytes <= 0)'
+holds '[.cases[] | select(.name == "client signs two closes") | .verdict, .used] == ["client_malicious", 20000000]'
+holds '.cases[] | select(.name == "client is silent") | (.verdicts | length) == 4 and .waited_s == 86460'
+holds 'all(.cases[] | (.paid | tonumber) + (.back | tonumber); . == 1862646)'
+run 0 what-if --verdicts
+grep -q '^  [*] client_fault' "$out" || fail "$(cat "$out")"
+run 1 what-if --bytes 10 --proven 11
+
 step "inputs"
 echo '{"relation": "own", "client": {"strikes": 7}, "ctx": {"now_s": 5}}' > "$scratch/own.json"
 run 0 try contract.offer --input "$scratch/own.json" --json

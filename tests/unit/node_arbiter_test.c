@@ -357,6 +357,10 @@ int main(int argc, char **argv)
     if (!rc)
         rc = arbiter_bind(ops, &arbiter);
     if (!rc)
+        rc = policy_bind(ops);
+    if (!rc)
+        rc = contract_bind(ops);
+    if (!rc)
         rc = ww_ops_bind(ops, "test", functions, WW_ARRAY_COUNT(functions), &arbiter);
     if (!rc)
         code = ww_ops_run(ops, script_of(argc > 1 ? argv[1] : ""));

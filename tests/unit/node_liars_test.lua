@@ -20,7 +20,7 @@ local Case = {}
 Case.__index = Case
 
 local function new_case()
-    local self = setmetatable({}, Case)
+    local self = setmetatable({ said = {}, twice = {} }, Case)
     self.client, self.provider = rig.new_member(true), rig.new_provider()
     self.id = rig.opened(self.client, self.provider, SIZE)
     rig.check_books()
@@ -28,6 +28,9 @@ local function new_case()
 end
 
 function Case:close(side, bytes, more)
+    self.twice[side] = self.said[side] ~= nil
+    self.said[side] = self.said[side] or bytes
+    self.other_life = self.other_life or side == "client" and more ~= nil and more.epoch == 2
     local result, err = self[side]:close_contract(self.id, 0, bytes, more)
     rig.check_books()
     return result, err
@@ -85,6 +88,18 @@ function Case:judge()
     return nil
 end
 
+--- What `ww policy what-if` would have said of it: the same to the unit.
+function Case:compare(proven, verdict, earned)
+    local played = assert(ww.contract.play({
+        bytes = SIZE, window_bytes = 8388608, proven_bytes = proven,
+        price_nano_usd_per_gib = tonumber(rig.PRICE), client = self.said.client,
+        provider = self.said.provider, client_twice = self.twice.client,
+        provider_twice = self.twice.provider, other_life = self.other_life,
+        verdict = verdict ~= "settled" and verdict or nil,
+    }))
+    assert(played.paid == earned, ("%s paid, played %s"):format(earned, played.paid))
+end
+
 local function is_banned(node)
     local peer = { node = node.id, public_key = node.public_key }
     local status, body = api.call(peer, "GET", "/v1/wallet", {})
@@ -94,7 +109,8 @@ end
 local rows = {}
 
 --- One liar. lie(case) brings the contract to its first word; then it is looked at, judged and
--- paid. expected: {verdict, paid = bytes, punished, lock, wait_s}.
+-- paid. expected: {verdict, paid = bytes, punished, lock, wait_s, proven = bytes that
+-- receipts prove, to compare with ww.contract.play}.
 local function liar(name, expected, lie)
     rows[#rows + 1] = { name, function()
         local case = new_case()
@@ -123,6 +139,9 @@ local function liar(name, expected, lie)
             expected.verdict))
         assert(provider.earned == (expected.earned or rig.price(expected.paid, SIZE)),
             "paid " .. provider.earned)
+        if expected.proven then
+            case:compare(expected.proven, verdict or "undecided", provider.earned)
+        end
         assert(client.dispute == "0")
         assert(punished == (expected.punished or "-"), punished)
         assert(lock == (expected.lock or "-"), lock)
@@ -130,66 +149,72 @@ local function liar(name, expected, lie)
     end }
 end
 
-liar("nobody: equal counts", { verdict = "settled", paid = 5 * MB }, function(case)
+liar("nobody: equal counts", { proven = 0, verdict = "settled", paid = 5 * MB }, function(case)
     assert(case:close("client", 5 * MB))
     assert(case:close("provider", 5 * MB))
 end)
 
 liar("client under-reports", {
-    verdict = "client_fault", paid = 5 * MB, punished = "client strike", lock = "networks",
+    proven = 4 * MB, verdict = "client_fault", paid = 5 * MB, punished = "client strike",
+    lock = "networks",
 }, function(case)
     assert(case:close("client", 1))
     assert(case:close("provider", 5 * MB, { receipt = case:receipt(4 * MB) }))
 end)
 
-liar("client was killed, its counts are older", { verdict = "no_fault", paid = 5 * MB,
+liar("client was killed, its counts are older", { proven = 4 * MB,
+    verdict = "no_fault", paid = 5 * MB,
     lock = "networks" }, function(case)
     assert(case:close("client", 3.9 * MB, { epoch = 2 }))
     assert(case:close("provider", 5 * MB, { receipt = case:receipt(4 * MB) }))
 end)
 
-liar("client restarts to claim less", { verdict = "no_fault", paid = 5 * MB, lock = "networks" },
+liar("client restarts to claim less", { proven = 4 * MB,
+    verdict = "no_fault", paid = 5 * MB, lock = "networks" },
     function(case)
         assert(case:close("client", 1, { epoch = 2 }))
         assert(case:close("provider", 5 * MB, { receipt = case:receipt(4 * MB) }))
     end)
 
-liar("client under-reports to its last receipt", { verdict = "settled", paid = 5 * MB },
+liar("client under-reports to its last receipt", { proven = 5 * MB,
+    verdict = "settled", paid = 5 * MB },
     function(case)
         assert(case:close("client", 1))
         assert(case:close("provider", 5 * MB, { receipt = case:receipt(5 * MB) }))
     end)
 
 liar("provider over-reports", {
-    verdict = "provider_fault", paid = 4 * MB, punished = "provider strike", lock = "networks",
+    proven = 4 * MB, verdict = "provider_fault", paid = 4 * MB, punished = "provider strike",
+    lock = "networks",
 }, function(case)
     assert(case:close("client", 5 * MB))
     assert(case:close("provider", 15 * MB, { receipt = case:receipt(4 * MB) }))
 end)
 
 liar("client reports nothing", {
-    verdict = "no_fault", paid = 5 * MB, lock = "nodes", wait_s = DAY_S,
+    proven = 4 * MB, verdict = "no_fault", paid = 5 * MB, lock = "nodes", wait_s = DAY_S,
 }, function(case)
     assert(case:close("provider", 5 * MB, { receipt = case:receipt(4 * MB) }))
     advance(61)
 end)
 
 liar("provider reports nothing", {
-    verdict = "no_fault", paid = 5 * MB, lock = "nodes", wait_s = DAY_S,
+    proven = 0, verdict = "no_fault", paid = 5 * MB, lock = "nodes", wait_s = DAY_S,
 }, function(case)
     assert(case:close("client", 5 * MB))
     advance(61)
 end)
 
 liar("both lie", {
-    verdict = "undecided", paid = 4 * MB, lock = "networks", wait_s = MONTH_S,
+    proven = 4 * MB, verdict = "undecided", paid = 4 * MB, lock = "networks", wait_s = MONTH_S,
     undecided = true,
 }, function(case)
     assert(case:close("client", 1))
     assert(case:close("provider", 15 * MB, { receipt = case:receipt(4 * MB) }))
 end)
 
-liar("both honest, but cut off", { verdict = "no_fault", paid = 5 * MB, lock = "networks" },
+liar("both honest, but cut off", { proven = 4.5 * MB,
+    verdict = "no_fault", paid = 5 * MB, lock = "networks" },
     function(case)
         assert(case:close("client", 4.9 * MB))
         assert(case:close("provider", 5 * MB, { receipt = case:receipt(4.5 * MB) }))
@@ -214,7 +239,8 @@ liar("provider has a receipt of another contract", { verdict = "settled", paid =
     end)
 
 liar("provider forges the client's receipt", {
-    verdict = "provider_fault", paid = 0, punished = "provider strike", lock = "networks",
+    proven = 0, verdict = "provider_fault", paid = 0, punished = "provider strike",
+    lock = "networks",
 }, function(case)
     assert(case:close("client", 4 * MB))
     assert(case:close("provider", 15 * MB,
@@ -222,7 +248,8 @@ liar("provider forges the client's receipt", {
 end)
 
 liar("provider claims more than the contract", {
-    verdict = "provider_fault", paid = 9 * MB, punished = "provider strike", lock = "networks",
+    proven = 9 * MB, verdict = "provider_fault", paid = 9 * MB, punished = "provider strike",
+    lock = "networks",
 }, function(case)
     assert(case:close("client", 10 * MB))
     assert(case:close("provider", 3 * SIZE, { receipt = case:receipt(9 * MB) }))
@@ -285,7 +312,8 @@ liar("client's receipts of two lives differ", { verdict = "settled", paid = 5 * 
     end)
 
 liar("client signs two closes", {
-    verdict = "client_malicious", paid = SIZE, punished = "client banned", lock = "networks",
+    proven = 0, verdict = "client_malicious", paid = SIZE, punished = "client banned",
+    lock = "networks",
 }, function(case)
     assert(case:close("client", 5 * MB))
     assert(case:close("client", 4 * MB))
@@ -302,7 +330,8 @@ liar("client signs two closes in two lives", {
 end)
 
 liar("both sign two closes", {
-    verdict = "both_malicious", paid = 4 * MB, punished = "client banned provider banned",
+    proven = 4 * MB, verdict = "both_malicious", paid = 4 * MB,
+    punished = "client banned provider banned",
     lock = "networks",
 }, function(case)
     assert(case:close("provider", 9 * MB, { receipt = case:receipt(4 * MB) }))
@@ -369,7 +398,7 @@ liar("provider opens a used contract again", { verdict = "settled", paid = 5 * M
         rig.expect("EGONE", case:close("provider", 9 * MB, { epoch = 2 }))
     end)
 
-liar("provider sends junk, and claims it", { verdict = "no_fault", paid = 5 * MB,
+liar("provider sends junk, and claims it", { proven = 0, verdict = "no_fault", paid = 5 * MB,
     lock = "networks" }, function(case)
     -- Nothing of it was acknowledged; a window's worth can't be told from a lost tail.
     assert(case:close("client", 0))

@@ -351,6 +351,29 @@ return M
     rig.expect("ENOTFOUND", node.methods["policy.why"]({ id = id:sub(1, 4) .. "-999999" }))
 end)
 
+test("a contract that there is not goes through the set in force", function()
+    assert(node.methods["policy.trace"]({ kind = "contract" }))
+    local trace = assert(node.methods["policy.trace"]({ kind = "contract", input = {
+        bytes = 5, client = { open_contracts = 6 }, hooks = { ["match.rank"] = { providers = {
+            { node_id = "b" } } } },
+    } }))
+    assert(trace.steps[1].hook == "match.rank" and trace.steps[1].order[1] == "b")
+    assert(#trace.steps == 2 and trace.steps[2].at == "contract.lua:4")
+    assert(trace.steps[2].decision == "refuse" and trace.stopped == "the contract is refused")
+    rig.expect("EINVAL", node.methods["policy.trace"]({ kind = "nothing" }))
+    rig.expect("EINVAL", node.methods["policy.trace"]({ kind = "flow", input = { prt = 4 } }))
+    rig.expect("EINVAL", node.methods["policy.trace"]({ kind = "contract",
+        input = { hooks = { ["market.fund"] = 7 } } }))
+    rig.expect("EINVAL", node.methods["policy.trace"]({ kind = "contract",
+        input = { bytes = "x" } }))
+    local before = #node.methods["policy.journal"]({ count = 1000 }).decisions
+    local table_of = assert(node.methods["policy.what_if"]({ bytes = 1000 }))
+    assert(table_of.cases[1].used == 500 and table_of.terms.bytes == 1000)
+    rig.expect("EINVAL", node.methods["policy.what_if"]({ bytes = "a" }))
+    rig.expect("EINVAL", node.methods["policy.what_if"]({ bytes = 10, proven_bytes = 11 }))
+    assert(#node.methods["policy.journal"]({ count = 1000 }).decisions == before)
+end)
+
 test("metrics say what each hook did", function()
     local metrics = require("ops.metrics")
     local text = metrics.render(attached.metrics({}))

@@ -1,6 +1,7 @@
 --- `ww policy …`: what operators do with policies. Each group of verbs is a module: {define, verbs,
 -- human}, where a verb is what a command's `run` is.
-local GROUPS = { require("ops.policy_check"), require("ops.policy_live") }
+local GROUPS = { require("ops.policy_check"), require("ops.policy_explain"),
+    require("ops.policy_live") }
 
 --- The group that has the verb.
 local function group_of(verb)
@@ -21,6 +22,8 @@ The hooks, their inputs and results: docs/policies/hooks.md.
 Examples:
   ww policy check /etc/ww/policies
   ww policy try contract.offer --set /etc/ww/policies --input offer.json
+  ww policy trace contract --set /etc/ww/policies
+  ww policy what-if --bytes 1GiB --carried 500MiB --proven 496MiB
   ww policy reload && ww policy log]])
         for _, group in ipairs(GROUPS) do
             group.define(command)

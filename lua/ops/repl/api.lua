@@ -139,6 +139,22 @@ M.spaces = {
             args = { { name = "id", type = "decision", doc = "as policy.journal() shows it" } },
             gives = { "hook", "at", "input", "result", "flips", "instructions", "decided_by" },
             example = "policy.why(policy.journal()[1].id)" },
+        { name = "trace", doc = "A contract or flow that there is not, through every hook that it "
+                .. "would meet, as the set in force decides.",
+            args = { { name = "kind", type = "text", doc = "\"contract\" or \"flow\"" },
+                { name = "input", type = "any", optional = true,
+                    doc = "a table of fields of the hooks' inputs; samples for the rest" } },
+            gives = { "steps", "stopped", "ended" },
+            example = "policy.trace(\"contract\", { bytes = GiB }).ended" },
+        { name = "what_if", doc = "Who is paid what when the sides of a contract lie or are "
+                .. "silent, with this node's dispute.judge.",
+            args = { { name = "id", type = "contract", optional = true,
+                doc = "an open contract, for its numbers" },
+                { name = "given", type = "any", optional = true,
+                    doc = "numbers that replace them: bytes, window_bytes, carried_bytes, "
+                        .. "proven_bytes, price_ppm, price_nano_usd_per_gib, client, provider" } },
+            gives = { "terms", "cases" },
+            example = "policy.what_if{given = {bytes = GiB}}.cases[2]" },
         { name = "shadow", level = "operate",
             doc = "Lets another set decide beside the one in force, without effect; "
                 .. "policy.shadowed() compares.",

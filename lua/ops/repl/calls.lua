@@ -323,6 +323,36 @@ M["policy.why"] = function(host, args)
     return host.node.methods["policy.why"]({ id = args.id })
 end
 
+M["policy.trace"] = function(host, args)
+    return host.node.methods["policy.trace"]({ kind = args.kind, input = args.input })
+end
+
+--- What is known of an open contract, as ops.what_if takes it.
+local function terms_of(host, id)
+    local contract, err = M["contracts.get"](host, { id = id })
+    if not contract then
+        return nil, err or ww.error("ENOTFOUND", "there is no such contract here")
+    end
+    local carried = contract.bytes_up and contract.bytes_up + contract.bytes_down
+    return {
+        bytes = contract.bytes, window_bytes = contract.window_bytes, carried_bytes = carried,
+        proven_bytes = contract.proven_bytes, price_ppm = contract.price_ppm,
+        price_nano_usd_per_gib = is_arbiter(host)
+            and tonumber(ww.arbiter.stat({}).price_nano_usd_per_gib) or nil,
+    }
+end
+
+M["policy.what_if"] = function(host, args)
+    local terms, err = {}, nil
+    if args.id then
+        terms, err = terms_of(host, args.id)
+    end
+    for name, value in pairs(terms and type(args.given) == "table" and args.given or {}) do
+        terms[name] = value
+    end
+    return terms and host.node.methods["policy.what_if"](terms), err
+end
+
 M["policy.shadow"] = function(host, args)
     return host.node.methods["policy.shadow"]({ folder = args.folder })
 end
