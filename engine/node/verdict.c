@@ -12,6 +12,8 @@
 
 #include "edge.h"
 
+#define DENIAL_LOG_US 1000000
+
 void verdicts_clear(struct verdicts *verdicts)
 {
     struct verdict *verdict, *next;
@@ -78,6 +80,16 @@ static struct verdict *add(struct verdicts *verdicts, const char *key)
     return verdict;
 }
 
+/* Without the destination, which is nobody's business; not more than once a second, as a client
+ * may open flows to be denied as often as it likes. */
+static void log_denial(struct verdicts *verdicts, uint64_t now_us, const char *reason)
+{
+    if (now_us - verdicts->logged_us < DENIAL_LOG_US)
+        return;
+    verdicts->logged_us = now_us;
+    ww_log(WW_LOG_INFO, "node", "the flow policy denies a destination", "reason=%s", WW_Q(reason));
+}
+
 static void decide(struct edge *edge, struct ww_hook_flow_request *request, struct verdict *verdict)
 {
     struct ww_policy_context context = {.now_s = ww_clock_wall_ms() / 1000};
@@ -91,8 +103,7 @@ static void decide(struct edge *edge, struct ww_hook_flow_request *request, stru
     verdict->until_us = ww_loop_now_us(edge->loop) + decision.seconds * 1000000;
     verdict->epoch = edge->verdicts.epoch;
     if (decision.decision == WW_HOOK_DENY)
-        ww_log(WW_LOG_INFO, "node", "the flow policy denies a destination", "reason=%s",
-               WW_Q(decision.reason));
+        log_denial(&edge->verdicts, ww_loop_now_us(edge->loop), decision.reason);
 }
 
 /* Answers of another generation hold no longer. */

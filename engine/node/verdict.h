@@ -28,6 +28,7 @@ struct verdicts {
     struct verdict *table;
     TAILQ_HEAD(, verdict) idle;
     uint64_t flows, denied, limited; /* open now; ever */
+    uint64_t logged_us;              /* when a denial was last in the log */
     uint64_t epoch;                  /* another generation of policies is another epoch */
     struct ww_hash generation;
 };

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -213,6 +214,34 @@ static void test_bounded(void **state)
     ww_alloc_fail_after(0);
 }
 
+/* A client opens hundreds of flows a second, and may choose them to be denied. */
+static void test_says_so_once_a_second(void **state)
+{
+    char log[16384] = "";
+    int ends[2], before = dup(STDERR_FILENO);
+    size_t lines = 0;
+
+    (void)state;
+    use("return { decision = 'deny', reason = 'not here' }");
+    assert_int_equal(pipe(ends), 0);
+    assert_true(before >= 0 && dup2(ends[1], STDERR_FILENO) >= 0);
+    ww_log_set_level(WW_LOG_INFO);
+    for (uint16_t port = 1; port <= 64; port++) {
+        struct ww_dest dest = named("there.example", port);
+
+        assert_int_equal(ask_and_end(&dest), WW_EDENIED);
+    }
+    ww_log_set_level(WW_LOG_ERROR);
+    assert_true(dup2(before, STDERR_FILENO) >= 0);
+    close(before);
+    close(ends[1]);
+    assert_true(read(ends[0], log, sizeof(log) - 1) > 0);
+    close(ends[0]);
+    for (const char *at = log; (at = strstr(at, "not here")); at++)
+        lines++;
+    assert_int_equal(lines, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +251,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fallback, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bounded, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_says_so_once_a_second, setup, teardown),
     };
 
     ww_log_set_level(WW_LOG_WARN);
