@@ -160,7 +160,7 @@ static int read_dump(struct ww_address_host *host, int fd)
     for (;;) {
         ssize_t size = recv(fd, bytes, sizeof(bytes), 0);
         struct nlmsghdr *message = (struct nlmsghdr *)bytes;
-        size_t left = size > 0 ? (size_t)size : 0;
+        int left = size > 0 ? (int)size : 0; /* signed: the last step may go below 0 */
 
         if (size < 0 && errno == EINTR)
             continue;

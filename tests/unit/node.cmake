@@ -11,7 +11,7 @@ add_test(NAME unit.node_arbiter_disk_gone COMMAND unit_node_arbiter disk gone)
 set_tests_properties(unit.node_arbiter_disk_gone PROPERTIES LABELS unit TIMEOUT 60)
 foreach(part close court disk liars reload)
   add_test(NAME unit.node_arbiter_${part} COMMAND unit_node_arbiter ${part})
-  set_tests_properties(unit.node_arbiter_${part} PROPERTIES LABELS unit TIMEOUT 60)
+  set_tests_properties(unit.node_arbiter_${part} PROPERTIES LABELS unit TIMEOUT 120)
 endforeach()
 # Its memory must be flat: what a sanitizer holds back is not the program's.
 set_tests_properties(unit.node_arbiter_reload PROPERTIES ENVIRONMENT "ASAN_OPTIONS=quarantine_size_mb=1")
