@@ -5,13 +5,15 @@
  * since_s, tests, current, bad}, …}}; policy_files{number=} -> {files={{name, text}, …}};
  * policy_journal{…}: policy_look.h; policy_replay{…}: policy_replay.h;
  * policy_shadow{…}, policy_shadow_show, policy_promote, policy_drop: policy_shadow.h;
- * policy_why{…}: policy_why.h; policy_memory{…}, policy_memory_set{…}: policy_memory.h.
+ * policy_why{…}: policy_why.h; policy_memory{…}, policy_memory_set{…}: policy_memory.h;
+ * policy_thresholds{…}: policy_thresholds.h.
  */
 #include "policy_candidate.h"
 #include "policy_look.h"
 #include "policy_memory.h"
 #include "policy_replay.h"
 #include "policy_shadow.h"
+#include "policy_thresholds.h"
 #include "policy_why.h"
 
 #define GUARD(policies)                                                                            \
@@ -138,6 +140,7 @@ int node_policies_bind(struct node_policies *policies, struct ww_ops *ops, const
         {"policy_drop", policy_drop},
         {"policy_why", policy_why},
         {"policy_memory", policy_memory},
+        {"policy_thresholds", policy_thresholds},
         {"policy_memory_set", policy_memory_set},
     };
 

@@ -237,10 +237,11 @@ void ww_hook_reference(struct ww_buf *out)
         "In a result, `decision` and `order` must be given; every other field has a default. "
         "`reason` is\nfor people.\n\n"
         "`ctx.now_s` is the time (seconds since 1970), `ctx.random(n)` a number from 1 to n, the "
-        "same sequence\nfor the same decision, `ctx.thresholds` numbers by name: a test gives "
-        "them to `try`, a node has\nnone in this version. `ctx.memory` has what the hook's results "
-        "have "
-        "told to remember: a whole number\nor a string by name.\n\n");
+        "same sequence\nfor the same decision, `ctx.thresholds` the numbers of the configuration "
+        "by "
+        "name\n(`policy.thresholds`), and `ctx.memory` what the hook's results have told to "
+        "remember: "
+        "a whole number\nor a string by name.\n\n");
     ww_buf_printf(
         out,
         "<a id=\"memory_write\"></a>`remember` is the same in all results: a list of at most "
