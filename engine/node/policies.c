@@ -8,6 +8,7 @@
 #include "policy_candidate.h"
 #include "policy_memory.h"
 #include "policy_shadow.h"
+#include "policy_thresholds.h"
 
 #define PRUNE_US 60000000 /* how long what is too old may stay in memory, besides */
 
@@ -140,6 +141,8 @@ int node_policies_start(struct node_policies *policies, struct ww_call *call,
     if (!rc)
         rc = start_journal(policies, call, keeps);
     if (!rc)
+        rc = policy_thresholds(policies, call);
+    if (!rc)
         rc = policy_memory_start(
             policies, keeps == NODE_JOURNAL_NO_DESTINATIONS ? 1U << WW_HOOK_FLOW_VERDICT : 0);
     if (rc) {
@@ -163,6 +166,7 @@ void node_policies_stop(struct node_policies *policies)
     policies->tell = NULL;
     ww_policy_live_destroy(policies->live);
     policies->live = NULL;
+    policy_thresholds_stop(policies);
     ww_free(policies->folder);
     policies->folder = NULL;
 }
@@ -178,7 +182,10 @@ int node_decide(struct node_policies *policies, enum ww_hook hook, const void *i
                 const struct ww_policy_context *context, void *result,
                 struct ww_policy_report *report)
 {
-    return ww_policy_live_call(policies->live, hook, input, context, result, report);
+    struct ww_policy_context with = *context;
+
+    policy_thresholds_in_force(policies, &with);
+    return ww_policy_live_call(policies->live, hook, input, &with, result, report);
 }
 
 static void put_journal(const struct ww_policy_live *live, struct ww_call *call)

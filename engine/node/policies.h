@@ -21,13 +21,14 @@ typedef int (*node_policies_save_fn)(void *store, const char *hook, const void *
 struct node_policies {
     struct ww_ops *ops;
     struct ww_loop *loop;
-    struct ww_policy_live *live;  /* NULL: not started */
-    struct ww_pool *pool;         /* one thread: candidates are made there */
-    char *folder;                 /* owned; NULL: the built-in set only */
-    struct policy_shadow *shadow; /* NULL: none */
-    struct ww_timer *prune;       /* what is too old leaves the journal */
-    struct ww_timer *save_timer;  /* what is remembered goes to the store */
-    node_policies_save_fn save;   /* NULL: there is no store (yet) */
+    struct ww_policy_live *live;          /* NULL: not started */
+    struct ww_pool *pool;                 /* one thread: candidates are made there */
+    char *folder;                         /* owned; NULL: the built-in set only */
+    struct policy_shadow *shadow;         /* NULL: none */
+    struct ww_timer *prune;               /* what is too old leaves the journal */
+    struct policy_thresholds *thresholds; /* in force, and before it all of this run; NULL: none */
+    struct ww_timer *save_timer;          /* what is remembered goes to the store */
+    node_policies_save_fn save;           /* NULL: there is no store (yet) */
     void *store;
     atomic_bool stopping;  /* whatever the pool is doing may end early */
     struct ww_timer *tell; /* at the end of a turn: Lua is told what `gave_up` says */
@@ -40,7 +41,7 @@ struct node_policies {
 int node_policies_bind(struct node_policies *policies, struct ww_ops *ops, const char *space);
 /* Reads {policies = FOLDER or nil}: the built-in default set, then the folder's files over it.
  * Tests are run; a set that doesn't hold is refused with file, line and reason. And {journal_mib =,
- * journal_hours =}: 0 or nil is no journal. */
+ * journal_hours =}: 0 or nil is no journal; and {thresholds =}: policy_thresholds.h. */
 int node_policies_start(struct node_policies *policies, struct ww_call *call,
                         enum node_journal_keeps keeps);
 /* Waits for a candidate that is being made; whoever waits for it is told. */
@@ -56,7 +57,7 @@ void node_policies_save(struct node_policies *policies, uint64_t now_s);
 void node_policies_unstore(struct node_policies *policies);
 /* "runtime", or the name of a code that is no kind of fault, such as ENOMEM. */
 const char *node_fault_word(int kind);
-/* Decides: as ww_policy_live_call. */
+/* Decides: as ww_policy_live_call, with the node's thresholds and memory. */
 int node_decide(struct node_policies *policies, enum ww_hook hook, const void *input,
                 const struct ww_policy_context *context, void *result,
                 struct ww_policy_report *report);

@@ -20,6 +20,8 @@
 
 struct entry {
     uint64_t id, number, now_s, seed, instructions;
+    const struct ww_policy_threshold *thresholds; /* borrowed */
+    uint64_t threshold_count;
     int32_t kind;
     uint32_t input_size, result_size; /* as kept, without zeros at their ends */
     uint16_t hook;
@@ -187,6 +189,8 @@ void ww_policy_journal_add(struct ww_policy_journal *journal, const struct ww_po
         .now_s = record->now_s,
         .seed = record->seed,
         .instructions = record->instructions,
+        .thresholds = record->thresholds,
+        .threshold_count = record->threshold_count,
         .kind = record->kind,
         .input_size = (uint32_t)used_size(hook->input(), record->input),
         .result_size = (uint32_t)used_size(hook->result(), record->result),
@@ -308,6 +312,8 @@ static void fill(struct ww_policy_view *view, const struct entry *entry, const c
         .result = &view->result,
         .memory = view->memory,
         .memory_count = entry->memory_count,
+        .thresholds = entry->thresholds,
+        .threshold_count = entry->threshold_count,
     };
 }
 
@@ -368,7 +374,9 @@ struct ww_policy_context ww_policy_record_context(const struct ww_policy_record 
     return (struct ww_policy_context){.now_s = record->now_s,
                                       .seed = record->seed,
                                       .memory = record->memory,
-                                      .memory_count = record->memory_count};
+                                      .memory_count = record->memory_count,
+                                      .thresholds = record->thresholds,
+                                      .threshold_count = record->threshold_count};
 }
 
 /* --- names -------------------------------------------------------------------------------- */

@@ -266,6 +266,8 @@ static void keep(struct ww_policy_live *live, enum ww_hook hook, const void *inp
         .result = result,
         .memory = context->memory,
         .memory_count = context->memory_count,
+        .thresholds = context->thresholds,
+        .threshold_count = context->threshold_count,
     };
 
     ww_policy_journal_add(live->journal, &record);

@@ -360,15 +360,18 @@ static bool optional(const struct ww_policy_field *field, const struct ww_policy
            strcmp(field->name, "decision") != 0;
 }
 
-/* How many keys the table on top has. */
-static size_t count_keys(lua_State *lua)
+/* How many keys the table on top has; counting ends at `most`. */
+static size_t count_keys(lua_State *lua, size_t most)
 {
     size_t count = 0;
 
     lua_pushnil(lua);
     while (lua_next(lua, -2)) {
         lua_pop(lua, 1);
-        count++;
+        if (++count == most) {
+            lua_pop(lua, 1);
+            break;
+        }
     }
     return count;
 }
@@ -399,28 +402,39 @@ static bool refuse_unknown(lua_State *lua, const struct ww_policy_struct *type,
     return true;
 }
 
+/* Pushes the field's value; false, and nothing is pushed, when the table on top has none. */
+static bool push_given(lua_State *lua, const struct ww_policy_field *field)
+{
+    lua_pushstring(lua, field->name);
+    lua_rawget(lua, -2);
+    if (!lua_isnil(lua, -1))
+        return true;
+    lua_pop(lua, 1);
+    return false;
+}
+
 bool ww_policy_read(lua_State *lua, const struct ww_policy_struct *type, void *data,
                     struct ww_policy_reader *reader)
 {
-    size_t given = 0;
+    size_t left; /* keys that no field was found for so far */
 
     luaL_checkstack(lua, 8, "too deep");
     if (lua_type(lua, -1) != LUA_TTABLE)
         return refuse(reader, "a table is needed, not a %s", luaL_typename(lua, -1));
+    left = count_keys(lua, type->field_count + 1);
     for (size_t index = 0; index < type->field_count; index++) {
         const struct ww_policy_field *field = &type->fields[index];
         bool good;
 
-        lua_pushstring(lua, field->name);
-        lua_rawget(lua, -2);
-        given += !lua_isnil(lua, -1);
-        if (lua_isnil(lua, -1))
-            good = optional(field, reader) || refuse(reader, "is missing");
-        else
+        if (left > 0 && push_given(lua, field)) {
+            left--;
             good = read_value(lua, field, data, reader);
-        lua_pop(lua, 1);
+            lua_pop(lua, 1);
+        } else {
+            good = optional(field, reader) || refuse(reader, "is missing");
+        }
         if (!good)
             return inside(reader, field->name, 0);
     }
-    return count_keys(lua) == given || refuse_unknown(lua, type, reader);
+    return left == 0 || refuse_unknown(lua, type, reader);
 }

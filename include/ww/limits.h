@@ -182,6 +182,7 @@
 #define WW_POLICY_IMPURE_EVERY 1000        /* one decision in so many is repeated in a fresh VM */
 #define WW_POLICY_THRESHOLDS_MAX 64        /* configured numbers that policies see */
 #define WW_POLICY_THRESHOLD_NAME_SIZE 64   /* the name of one, with its NUL */
+#define WW_POLICY_THRESHOLD_TABLES_MAX 64 /* of one run, by hand: the journal points to those that decisions saw, 6 KiB each */
 #define WW_POLICY_MEMORY_MAX 32            /* values that a hook's memory holds: as one fact of a ledger, 3.5 KiB */
 #define WW_POLICY_MEMORY_S_MAX 2764800     /* 32 days: what is counted by the month; longer is history, which nobody keeps */
 #define WW_POLICY_PATTERN_BYTES_MAX 64     /* patterns run in C where no hook fires */

@@ -35,6 +35,9 @@ struct ww_policy_record {
     const void *result;                          /* struct ww_hook_<result> */
     const struct ww_policy_memory_entry *memory; /* ctx.memory */
     size_t memory_count;
+    const struct ww_policy_threshold
+        *thresholds;        /* ctx.thresholds; borrowed: they must outlive … */
+    size_t threshold_count; /* … the journal and its views */
 };
 
 /* What the decision was made from besides its input; borrows from the record. */

@@ -65,7 +65,8 @@ struct ww_policy_memory *ww_policy_live_memory(const struct ww_policy_live *live
 /* The id of the last decision. */
 uint64_t ww_policy_live_decisions(const struct ww_policy_live *live);
 /* As ww_policy_call, with the set in force. `live` may be NULL: the fallback answers. The report
- * says which decision it was. ctx.memory is the hook's memory, not what the context has. */
+ * says which decision it was. ctx.memory is the hook's memory, not what the context has;
+ * thresholds must outlive the journal and its views. */
 int ww_policy_live_call(struct ww_policy_live *live, enum ww_hook hook, const void *input,
                         const struct ww_policy_context *context, void *result,
                         struct ww_policy_report *report);

@@ -88,6 +88,7 @@ local function live_of(node)
         ["market.network_fee_ppm"] = set_market,
         ["market.exchange_fee_ppm"] = set_market,
         ["market.rates"] = set_market,
+        ["policy.thresholds"] = policies.thresholds_setter(ww.arbiter),
         ["disputes.run_s"] = function(_, seconds)
             node.dispute_run_s = seconds
             return true
@@ -101,6 +102,7 @@ local function open_books(config)
         policies = config.policies,
         journal_mib = config.policy.journal_mib,
         journal_hours = config.policy.journal_hours,
+        thresholds = policies.thresholds(config.policy.thresholds),
         price_nano_usd_per_gib = config.market.price_nano_usd_per_gib,
         network_fee_ppm = config.market.network_fee_ppm,
         exchange_fee_ppm = config.market.exchange_fee_ppm,

@@ -34,6 +34,7 @@ local function core_options(config)
         policies = config.policies,
         journal_mib = config.policy.journal_mib,
         journal_hours = config.policy.journal_hours,
+        thresholds = policies.thresholds(config.policy.thresholds),
         allow_private = config.allow_private,
     }
 end
@@ -474,6 +475,7 @@ function M.start(config)
         end,
     }
     node.policies = policies.attach(node, ww.client, config)
+    node.live = { ["policy.thresholds"] = policies.thresholds_setter(ww.client) }
     node.stop = function()
         node.stopping = true
         edge.end_contracts(ww.client, node.reporter, STOP_S)

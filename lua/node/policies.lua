@@ -236,6 +236,27 @@ local function table_of(value)
     return type(value) == "table" and value or nil
 end
 
+--- Thresholds as the core takes them.
+---@param by_name table<string, number>
+---@return string[]
+function M.thresholds(by_name)
+    local list = {}
+    for name, number in pairs(by_name) do
+        list[#list + 1] = ("%s %.0f"):format(name, number)
+    end
+    table.sort(list)
+    return list
+end
+
+--- What puts other thresholds in force while the node runs.
+---@param core table
+---@return fun(host: table, by_name: table<string, number>): table?, table?
+function M.thresholds_setter(core)
+    return function(_, by_name)
+        return core.policy_thresholds({ thresholds = M.thresholds(by_name) })
+    end
+end
+
 local function methods_of(self)
     return {
         ["policy.reload"] = function(params)

@@ -27,6 +27,7 @@ local function core_options(config)
         policies = config.policies,
         journal_mib = config.policy.journal_mib,
         journal_hours = config.policy.journal_hours,
+        thresholds = policies.thresholds(config.policy.thresholds),
         allow_private = config.allow_private,
         max_contracts = config.max_contracts,
         denied_flows = config.denied_flows,
@@ -244,6 +245,7 @@ function M.start(config)
     }
     node.policies = policies.attach(node, ww.provider, config)
     node.live = {
+        ["policy.thresholds"] = policies.thresholds_setter(ww.provider),
         max_contracts = function(_, count)
             return ww.provider.limits({ max_contracts = count })
         end,

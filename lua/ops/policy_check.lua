@@ -30,7 +30,7 @@ function M.define(command)
         :description("A folder of policies, or the name of a built-in set; default: default.")
     try:option("--input"):argname("FILE")
         :description("JSON, or a table as in Lua: fields over the hook's sample, and `ctx` with "
-            .. "now_s, seed and thresholds. Default: the sample.")
+            .. "now_s, seed, thresholds, memory. Default: the sample.")
 end
 
 -- --- check and test ----------------------------------------------------------------------------

@@ -247,6 +247,43 @@ TYPES.rates = {
     end,
 }
 
+--- {name = whole number}.
+TYPES.numbers = {
+    shape = "table",
+    check = function(value)
+        if type(value) ~= "table" then
+            return nil, "must be a table of name = whole number"
+        end
+        local numbers, count = {}, 0
+        for name, number in pairs(value) do
+            if type(name) ~= "string" or #name > 63 or not name:find("^[a-z_][a-z0-9_]*$") then
+                return nil, "has a name that is not 1 to 63 of a-z, 0-9 and _"
+            end
+            local checked, why = whole(number, { min = 0, max = RATE_MAX })
+            if not checked then
+                return nil, name .. " " .. why
+            end
+            numbers[name] = checked
+            count = count + 1
+        end
+        if count > 64 then
+            return nil, "must have at most 64 names"
+        end
+        return numbers
+    end,
+    parse = function(given)
+        local numbers = {}
+        for _, part in ipairs(text.split(given, ",")) do
+            local name, number = part:match("^([^=]+)=(%d+)$")
+            if not name then
+                return nil, "must be name=number,name=number"
+            end
+            numbers[name] = tonumber(number)
+        end
+        return TYPES.numbers.check(numbers)
+    end,
+}
+
 --- {min = 49152, max = 49200}; "49152-49200" as text.
 TYPES.ports = {
     shape = "{min = …, max = …}",
@@ -347,6 +384,9 @@ local COMMON = {
         doc = "MiB of memory for the last decisions of the policies; 0 keeps none." },
     { key = "policy.journal_hours", type = "integer", min = 1, max = 168, default = 24,
         doc = "How long decisions are kept, in hours." },
+    { key = "policy.thresholds", type = "numbers", default = {},
+        doc = "Whole numbers by name that policies see as ctx.thresholds. As a flag: "
+            .. "max_strikes=3,month_gib=500." },
 }
 
 local ARBITER = {

@@ -317,6 +317,35 @@ static void test_texts_and_writes(void **state)
     ww_policy_live_destroy(live);
 }
 
+/* A decision is asked again with the thresholds that it saw. */
+static void test_thresholds(void **state)
+{
+    static const char BODY[] =
+        "return { decision = request.bytes <= (ctx.thresholds.most or 5) and "
+        "'accept' or 'refuse' }";
+    const struct ww_policy_threshold low = {"most", 1}, high = {"most", 9};
+    struct ww_policy_context context = {.now_s = NOW, .threshold_count = 1};
+    struct ww_policy_live *live = make_live(BODY, false);
+    struct ww_hook_offer_request request;
+    struct ww_hook_offer_decision decision;
+    struct ww_policy_difference difference;
+
+    (void)state;
+    ww_hook_sample(OFFER, &request);
+    request.bytes = 5;
+    for (unsigned count = 0; count < 4; count++) {
+        context.thresholds = count % 2 ? &high : &low;
+        assert_int_equal(ww_policy_live_call(live, OFFER, &request, &context, &decision, NULL), 0);
+        assert_int_equal(decision.decision, count % 2 ? WW_HOOK_ACCEPT : WW_HOOK_REFUSE);
+    }
+    assert_int_equal(ask(live, 5, NOW, &decision), 0);
+    assert_int_equal(decision.decision, WW_HOOK_ACCEPT);
+    difference = replay(live, BODY);
+    assert_int_equal(difference.decisions, 5);
+    assert_int_equal(difference.changed, 0);
+    ww_policy_live_destroy(live);
+}
+
 /* Ids in keys are other ones in the journal, the same as in the input, so that replay agrees. */
 static void test_pseudonyms(void **state)
 {
@@ -425,7 +454,7 @@ int main(void)
         cmocka_unit_test(test_encoding),   cmocka_unit_test(test_cap),
         cmocka_unit_test(test_invalid),    cmocka_unit_test(test_texts_and_writes),
         cmocka_unit_test(test_pseudonyms), cmocka_unit_test(test_in_tests),
-        cmocka_unit_test(test_last),
+        cmocka_unit_test(test_thresholds), cmocka_unit_test(test_last),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

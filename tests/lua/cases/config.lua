@@ -98,7 +98,9 @@ return {
     end },
     { "lists, rates and ports as text", function(check)
         local loaded = load_with("arbiter", { listen = { "127.0.0.1:0", "[::1]:0" },
-            ["market.rates"] = "usd=1000000000,xch=5" })
+            ["market.rates"] = "usd=1000000000,xch=5",
+            ["policy.thresholds"] = "low=0,most_gib=9007199254740991" })
+        check.same(loaded.policy.thresholds, { low = 0, most_gib = 2 ^ 53 - 1 })
         check.same(loaded.listen, { "127.0.0.1:0", "[::1]:0" })
         check.same(loaded.market.rates, { usd = "1000000000", xch = "5" })
         loaded = load_with("client", { ports = "40000-40100" },
@@ -137,6 +139,10 @@ return {
                 { "provider", "max_contracts = 1.5" },
             { "provider", "name = ''" }, { "provider", "name = 'a\\nb'" },
                 { "arbiter", "url = 'http://x'" },
+            { "client", "policy = { thresholds = { a = -1 } }" },
+                { "client", "policy = { thresholds = { ['a b'] = 1 } }" },
+            { "client", "policy = { thresholds = { a = 0.5 } }" },
+                { "client", "policy = { thresholds = 5 }" },
             { "arbiter", "market = 5" }, { "arbiter", "market = { rates = {} }" },
             { "arbiter", "market = { rates = { usd = '0' } }" },
                 { "arbiter", "hosts = { 'a', [3] = 'b' }" },
