@@ -111,8 +111,8 @@ local function changed(self, result, how, who, folder)
         :format(result.number, result.hash, how, ww.quote(who)))
 end
 
---- Loads a folder (nil: the configured one) and puts it in force if it holds; `by_itself`: unless it
--- was given up. In a coroutine.
+--- Loads a folder (nil: the configured one) and puts it in force if it holds; `by_itself`: unless
+-- it was given up. In a coroutine.
 local function reload(self, who, folder, by_itself)
     local result, err = ask(self.core.policy_reload, { folder = folder, by_itself = by_itself })
     if not result then
