@@ -1,7 +1,9 @@
 --- Where a command's words go: data to stdout, talk to stderr; and how errors look. Some of what is
 -- printed was said by others: only this file's own control characters reach a terminal.
 local json = require("ops.json")
-local printable = require("ops.text").printable
+local text_of = require("ops.text")
+
+local printable = text_of.printable
 
 local M = {}
 local Output = {}
@@ -47,7 +49,7 @@ end
 --- Data as one line of JSON.
 ---@param value table
 function Output.object(_, value)
-    io.stdout:write(json.encode(value), "\n")
+    io.stdout:write(text_of.printable_json(json.encode(value)), "\n")
 end
 
 --- A headline, bold where there are colours.

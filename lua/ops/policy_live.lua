@@ -166,7 +166,9 @@ end
 local function write_files(folder, files)
     local ok, err = ww.fs.mkdir(folder)
     for _, file in ipairs(files) do
-        if ok then
+        if ok and not tostring(file.name):find("^[%w_.]+$") then
+            return nil, ww.error("EMALFORMED", "the node names a file that no policy has")
+        elseif ok then
             ok, err = ww.fs.append(folder .. "/" .. file.name, file.text)
         end
     end

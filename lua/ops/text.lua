@@ -101,6 +101,16 @@ function M.printable(text)
     return (text:gsub("\194[\128-\159]", "?"):gsub("[%z\1-\8\11-\31\127]", "?"))
 end
 
+--- JSON with escapes for the C1 control characters, which JSON allows as they are and a terminal
+-- obeys.
+---@param line string as json.encode gives it
+---@return string
+function M.printable_json(line)
+    return (line:gsub("\194([\128-\159])", function(char)
+        return ("\\u%04x"):format(char:byte())
+    end))
+end
+
 --- Keys of a table in order.
 ---@param map table<string, any>
 ---@return string[]

@@ -1,6 +1,7 @@
 --- What Tab can put in: names, fields of what a call gives, commands, ids that the node has now.
 local api = require("ops.repl.api")
 local help = require("ops.repl.help")
+local printable = require("ops.text").printable
 
 local M = {}
 
@@ -174,7 +175,7 @@ function M.complete(shell, left, columns)
     local all, prefix, suffix = candidates(shell, left)
     local seen, words = {}, {}
     for _, word in ipairs(all) do
-        if word:sub(1, #prefix) == prefix and not seen[word] then
+        if word:sub(1, #prefix) == prefix and not seen[word] and printable(word) == word then
             seen[word] = true
             words[#words + 1] = word
         end

@@ -24,7 +24,7 @@ function M.show(state, values)
             err.what = "JSON can't say that value"
             return err
         end
-        state.out:print(line)
+        state.out:print(text.printable_json(line))
     end
 end
 
@@ -95,7 +95,7 @@ local function show_event(state, event)
     local line
     if state.json then
         event.version = 1
-        line = json.encode(event)
+        line = text.printable_json(json.encode(event))
     else
         local ms = event.time_ms % 1000
         local clock = os.date("!%H:%M:%S", (event.time_ms - ms) / 1000)

@@ -78,5 +78,8 @@ return {
         check.is(text.printable("a\27[31mb\7\r\nc\0\127") == "a?[31mb??\nc??")
         check.is(text.printable("é █ \194\155x") == "é █ ?x")
         check.is(text.printable("a\tb") == "a\tb")
+        local line = text.printable_json(json.encode({ a = "é \194\155 \\u" }))
+        check.same(line, [[{"a":"é \u009b \\u"}]])
+        check.same(json.decode(line).a, "é \194\155 \\u")
     end },
 }
