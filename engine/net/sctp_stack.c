@@ -60,7 +60,7 @@ static void tune(void)
     usrsctp_sysctl_set_sctp_path_pf_threshold(RETRANSMISSIONS_MAX);
     /* Or it aborts when one chunk was sent 30 times: 84 s. */
     usrsctp_sysctl_set_sctp_max_retran_chunk(0);
-    usrsctp_sysctl_set_sctp_rto_initial_default(WW_SCTP_RTO_YOUNG_MS);
+    usrsctp_sysctl_set_sctp_rto_initial_default(WW_SCTP_RTO_FIRST_MS);
     usrsctp_sysctl_set_sctp_init_rto_max_default(WW_SCTP_RTO_YOUNG_MS);
     usrsctp_sysctl_set_sctp_heartbeat_interval_default(30000);
     usrsctp_sysctl_set_sctp_nr_outgoing_streams_default(WW_CHANNELS_MAX);

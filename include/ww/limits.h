@@ -132,6 +132,7 @@
 #define WW_PEER_EARLY_DATAGRAMS_MAX 16     /* DTLS datagrams held until there is a path: two flights */
 #define WW_PATH_GIVE_UP_MS 120000          /* a peer without a path: protocol, so long peers try for another */
 #define WW_PATH_SILENCE_MS 5000            /* sent without any answer: consent takes twice as long, or stays */
+#define WW_PATH_DOUBT_MS 2000              /* consent is gone, nothing is heard: so long for an answer to ten heartbeats */
 #define WW_PATH_ATTEMPT_MS 15000           /* one try for another path: signals wait so long for the arbiter */
 #define WW_PATH_RETRY_MS 1000              /* between the starts of two tries: gathering costs sockets */
 #define WW_PATH_ASK_MS 3000                /* a server asks its client again: the signal may have been lost */
