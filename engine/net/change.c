@@ -229,7 +229,11 @@ void ww_change_failed(struct ww_peer *peer, struct ww_route *route)
     if (route != peer->route || peer->change.lost_us)
         return;
     if (!can_change(peer)) {
-        ww_peer_fail(peer, WW_EICE);
+        /* The pair's check was answered less than connect_ms ago, and consent holds for 30 s (RFC
+         * 7675 5.1): libnice only asks more often. */
+        route->no_consent = !peer->connected && route->lane;
+        if (!route->no_consent)
+            ww_peer_fail(peer, WW_EICE);
         return;
     }
     route->no_consent = true;
@@ -267,6 +271,14 @@ void ww_change_turn(struct ww_peer *peer)
         if (told[i] && peer->callbacks.path && !peer->destroyed)
             peer->callbacks.path(peer->arg, (enum ww_path_event)i);
     }
+}
+
+void ww_change_connected(struct ww_peer *peer)
+{
+    if (!peer->route->no_consent)
+        return;
+    peer->change.doubt_us = ww_loop_now_us(peer->net->loop);
+    look_soon(peer);
 }
 
 void ww_change_heard(struct ww_peer *peer)

@@ -181,6 +181,8 @@ void ww_change_failed(struct ww_peer *peer, struct ww_route *route);
 struct ww_route *ww_change_offered(struct ww_peer *peer, uint32_t generation);
 /* Client: the server wants another path; it knows attempts up to `generation`. */
 void ww_change_asked(struct ww_peer *peer, uint32_t generation);
+/* There is an association: a path whose consent ended before is looked at. */
+void ww_change_connected(struct ww_peer *peer);
 /* A datagram has gone, or one has come that was sound. */
 void ww_change_sent(struct ww_peer *peer);
 void ww_change_heard(struct ww_peer *peer);

@@ -111,6 +111,7 @@ static void on_up(struct ww_peer *peer)
     ww_timer_destroy(peer->dtls_timer);
     peer->dtls_timer = NULL;
     ww_channels_start(peer);
+    ww_change_connected(peer);
     if (peer->callbacks.connected)
         peer->callbacks.connected(peer->arg);
 }
@@ -186,6 +187,10 @@ static void end(struct ww_peer *peer)
     ww_log(WW_LOG_DEBUG, "net", "peer ends", "code=%s connected=%d", ww_error_name(peer->fail_code),
            peer->connected);
     peer->closed = true;
+    /* DTLS's alert may be lost, and a client that is told begins anew at once. */
+    if (!peer->connected && !peer->destroyed && peer->config.role == WW_PEER_SERVER &&
+        !peer->config.allow_any_fingerprint && peer->change.tag[0] != '\0')
+        ww_peer_send_change(peer, WW_CHANGE_GONE);
     peer->connected = false;
     shut(peer);
     ww_channels_close(peer, peer->fail_code);

@@ -11,8 +11,13 @@
 
 #include "net_pair.h"
 
-#define LATE_MAX  4096
-#define DTLS_DATA 23 /* the type of a record */
+#define LATE_MAX 4096
+/* Types of a record, and of a message of the handshake; where the latter stands. */
+#define DTLS_ALERT       21
+#define DTLS_HANDSHAKE   22
+#define DTLS_DATA        23
+#define CERTIFICATE      11
+#define CERTIFICATE_TYPE 13
 
 /* A datagram on a long way. */
 struct late {
@@ -29,6 +34,7 @@ struct relay {
     struct sockaddr_in ends[2]; /* where the two really are */
     struct ww_prng prng;
     unsigned lose_first[2];   /* data to that end that is lost before anything passes */
+    bool spoil_handshake;     /* the client's certificate has a flipped bit, and alerts are lost */
     uint64_t records_from_us; /* DTLS passes, but nothing that it carries before this */
     unsigned lose_ppm;
     bool cut;
@@ -51,6 +57,8 @@ static bool is_lost(struct relay *relay, int to, uint8_t first)
     if (first <= 3)
         return relay->cut_stun;
     if (relay->cut_data[to])
+        return true;
+    if (relay->spoil_handshake && first == DTLS_ALERT)
         return true;
     if (first == DTLS_DATA && ww_clock_mono_us() < relay->records_from_us)
         return true;
@@ -108,6 +116,9 @@ static void on_datagram(void *arg, int fd, unsigned events)
             continue;
         }
         relay->passed++;
+        if (relay->spoil_handshake && to == B && size > 200 && datagram[0] == DTLS_HANDSHAKE &&
+            datagram[CERTIFICATE_TYPE] == CERTIFICATE)
+            datagram[200] ^= 1;
         if (relay->delay_us && datagram[0] > 3)
             delay(relay, to, datagram, (size_t)size);
         else
@@ -268,6 +279,45 @@ static void long_path_is_given_time(void **state)
     percent = transfer(&pair, channel, 256, 60000);
     print_message("900 ms, no loss: %u %% sent\n", percent);
     assert_in_range(percent, 100, 150);
+    stop(&relay, &pair);
+}
+
+/* Checks aren't answered any more while the association is still being made: consent is good for
+ * longer than libnice asks for it, and the peer has its time to connect. */
+static void slow_handshake_keeps_its_path(void **state)
+{
+    static const struct ww_channel_config RELIABLE = {.max_retransmits = -1};
+    struct relay relay;
+    struct pair pair;
+    struct ww_path path;
+    (void)state;
+    start(&relay, &pair, true);
+    relay.records_from_us = ww_clock_mono_us() + 17000000;
+    pair_make(&pair);
+    pair_turn_for(&pair, 2000);
+    ww_peer_path(pair.ends[A].peer, &path);
+    assert_true(path.direct);
+    relay.cut_stun = true;
+    assert_true(pair_wait(&pair, &pair.ends[A].connected, 25000));
+    assert_true(pair_wait(&pair, &pair.ends[B].connected, 5000));
+    assert_true(ww_clock_mono_us() >= relay.records_from_us);
+    pair_open(&pair, A, &RELIABLE);
+    stop(&relay, &pair);
+}
+
+/* A bit flips in a handshake, and the alert is lost, too: the client is told by signal, at once. */
+static void failed_handshake_is_told(void **state)
+{
+    struct relay relay;
+    struct pair pair;
+    (void)state;
+    start(&relay, &pair, true);
+    relay.spoil_handshake = true;
+    pair_make(&pair);
+    assert_true(pair_wait(&pair, &pair.ends[B].closed, 10000));
+    assert_int_not_equal(pair.ends[B].code, 0);
+    assert_true(pair_wait(&pair, &pair.ends[A].closed, 2000));
+    assert_int_equal(pair.ends[A].code, WW_ECLOSED);
     stop(&relay, &pair);
 }
 
@@ -455,11 +505,18 @@ static void consent_is_lost(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lost_first_flights),         cmocka_unit_test(transfer_under_loss),
-        cmocka_unit_test(much_loss_is_no_standstill), cmocka_unit_test(long_path_is_given_time),
-        cmocka_unit_test(slow_start_is_forgotten),    cmocka_unit_test(unreliable_channel_gives_up),
-        cmocka_unit_test(lost_path_is_replaced),      cmocka_unit_test(silent_path_is_replaced),
-        cmocka_unit_test(data_keeps_a_path),          cmocka_unit_test(consent_is_lost),
+        cmocka_unit_test(lost_first_flights),
+        cmocka_unit_test(transfer_under_loss),
+        cmocka_unit_test(much_loss_is_no_standstill),
+        cmocka_unit_test(long_path_is_given_time),
+        cmocka_unit_test(slow_handshake_keeps_its_path),
+        cmocka_unit_test(failed_handshake_is_told),
+        cmocka_unit_test(slow_start_is_forgotten),
+        cmocka_unit_test(unreliable_channel_gives_up),
+        cmocka_unit_test(lost_path_is_replaced),
+        cmocka_unit_test(silent_path_is_replaced),
+        cmocka_unit_test(data_keeps_a_path),
+        cmocka_unit_test(consent_is_lost),
     };
     return cmocka_run_group_tests_name("net_loss", tests, NULL, NULL);
 }
