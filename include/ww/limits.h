@@ -230,6 +230,7 @@
 #define WW_NODE_OPENS_BURST 1024           /* … and at once: as many as may be open */
 #define WW_NODE_FLOWS_MAX 256              /* UDP destinations of one association */
 #define WW_DECLARED_MAX 1024                /* destinations that count as declared on a connection: as many as may be open */
+#define WW_NODE_UNDECLARED_MOST_US 60000000 /* … and so long while the reliable lane is silent: a path is lost and found in half of it */
 #define WW_NODE_UNDECLARED_US 5000000       /* a flow is served undeclared so long: batches take 10 ms and half a round trip */
 #define WW_NODE_DENIED_FLOWS 1              /* protocol: by default, signed destinations of the fixed list until the contract is closed */
 #define WW_NODE_DECLARATION_SAMPLE 16       /* one declaration in so many is verified: who signs wrongly is found in a second */
