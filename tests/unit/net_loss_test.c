@@ -16,6 +16,7 @@
 #define DTLS_ALERT       21
 #define DTLS_HANDSHAKE   22
 #define DTLS_DATA        23
+#define DTLS_HEAD        (13 + 8)
 #define CERTIFICATE      11
 #define CERTIFICATE_TYPE 13
 
@@ -33,8 +34,10 @@ struct relay {
     struct ww_watch *watches[2];
     struct sockaddr_in ends[2]; /* where the two really are */
     struct ww_prng prng;
-    unsigned lose_first[2];   /* data to that end that is lost before anything passes */
-    bool spoil_handshake;     /* the client's certificate has a flipped bit, and alerts are lost */
+    unsigned lose_first[2]; /* data to that end that is lost before anything passes */
+    bool spoil_handshake;   /* the client's certificate has a flipped bit, and alerts are lost */
+    bool flip; /* before each record goes a copy with a flipped bit, a different one each time */
+    unsigned flipped;
     uint64_t records_from_us; /* DTLS passes, but nothing that it carries before this */
     unsigned lose_ppm;
     bool cut;
@@ -101,6 +104,17 @@ static void delay(struct relay *relay, int to, const uint8_t *datagram, size_t s
     memcpy(last->datagram, datagram, size);
 }
 
+/* Each bit of a record's header in turn, and of what DTLS puts in front of the data. */
+static void pass_flipped(struct relay *relay, int to, uint8_t *datagram, size_t size)
+{
+    unsigned bit = relay->flipped++ % (DTLS_HEAD * 8);
+    if (bit / 8 >= size)
+        return;
+    datagram[bit / 8] ^= (uint8_t)(1U << bit % 8);
+    pass(relay, to, datagram, size);
+    datagram[bit / 8] ^= (uint8_t)(1U << bit % 8);
+}
+
 static void on_datagram(void *arg, int fd, unsigned events)
 {
     struct relay *relay = arg;
@@ -119,6 +133,8 @@ static void on_datagram(void *arg, int fd, unsigned events)
         if (relay->spoil_handshake && to == B && size > 200 && datagram[0] == DTLS_HANDSHAKE &&
             datagram[CERTIFICATE_TYPE] == CERTIFICATE)
             datagram[200] ^= 1;
+        if (relay->flip && datagram[0] == DTLS_DATA)
+            pass_flipped(relay, to, datagram, (size_t)size);
         if (relay->delay_us && datagram[0] > 3)
             delay(relay, to, datagram, (size_t)size);
         else
@@ -321,6 +337,25 @@ static void failed_handshake_is_told(void **state)
     stop(&relay, &pair);
 }
 
+/* What DTLS can't check is dropped, whatever bit it is: nobody on the way may end a connection. */
+static void flipped_bits_are_losses(void **state)
+{
+    static const struct ww_channel_config RELIABLE = {.max_retransmits = -1};
+    struct relay relay;
+    struct pair pair;
+    (void)state;
+    start(&relay, &pair, true);
+    pair_connect(&pair);
+    struct ww_channel *channel = pair_open(&pair, A, &RELIABLE);
+    relay.flip = true;
+    for (unsigned i = 1; relay.flipped < 5 * DTLS_HEAD * 8; i++) {
+        assert_int_equal(ww_channel_send(channel, WW_CHANNEL_BINARY, payload, 1 + i % 100), 0);
+        assert_true(pair_wait_count(&pair, &pair.ends[B].message_count, i, 10000));
+        assert_false(pair.ends[A].closed || pair.ends[B].closed);
+    }
+    stop(&relay, &pair);
+}
+
 /* The first packets of the association are lost for so long that it takes its round trip for
  * seconds. Soon it knows better: what is lost later is sent again in time. */
 static void slow_start_is_forgotten(void **state)
@@ -511,6 +546,7 @@ int main(void)
         cmocka_unit_test(long_path_is_given_time),
         cmocka_unit_test(slow_handshake_keeps_its_path),
         cmocka_unit_test(failed_handshake_is_told),
+        cmocka_unit_test(flipped_bits_are_losses),
         cmocka_unit_test(slow_start_is_forgotten),
         cmocka_unit_test(unreliable_channel_gives_up),
         cmocka_unit_test(lost_path_is_replaced),
