@@ -14,7 +14,10 @@
 #define OFFERS_MAX 8
 /* One that was lost is no silence, however long ago it was. */
 #define UNANSWERED_MIN 3
-#define US(ms)         ((uint64_t)(ms)*1000)
+/* Without consent: nothing was heard for so long, so the other side is asked, and so often. */
+#define BEAT_AFTER_US 1000000
+#define BEAT_EVERY_US 200000
+#define US(ms)        ((uint64_t)(ms)*1000)
 
 static bool is_client(const struct ww_peer *peer)
 {
@@ -96,12 +99,24 @@ static bool is_attempt_due(const struct ww_peer *peer)
 
 /* Libnice takes consent for lost after 10 s, that is after two checks in a row without an answer:
  * on a line that loses every third datagram it does so every 15 s. What DTLS takes from the path
- * says more than an answer to a check. Only the lane: libnice itself doesn't send without its
- * consent. */
+ * says more than an answer to a check. Where nothing else is on its way the other side is asked,
+ * and has a moment to answer. Only the lane: libnice itself doesn't send without its consent. */
 static bool is_alive(const struct ww_route *route)
 {
-    return route->lane && route->heard_us &&
-           age_us(route->peer, route->heard_us) < US(WW_PATH_SILENCE_MS);
+    const struct ww_peer *peer = route->peer;
+    return route->lane &&
+           ((route->heard_us && age_us(peer, route->heard_us) < US(WW_PATH_SILENCE_MS)) ||
+            age_us(peer, peer->change.doubt_us) < US(WW_PATH_DOUBT_MS));
+}
+
+static void ask_for_life(struct ww_peer *peer)
+{
+    struct ww_change *change = &peer->change;
+    if (!peer->sctp || age_us(peer, peer->route->heard_us) < BEAT_AFTER_US ||
+        age_us(peer, change->beat_us) < BEAT_EVERY_US)
+        return;
+    change->beat_us = ww_loop_now_us(peer->net->loop);
+    ww_sctp_beat(peer->sctp);
 }
 
 static void lose(struct ww_peer *peer)
@@ -130,8 +145,12 @@ static bool expire(struct ww_peer *peer)
         ww_log(WW_LOG_INFO, "net", "no other path was found", "attempts=%u", change->generation);
         change->wanted_us = 0;
     }
-    if (peer->route->no_consent && !change->lost_us && !is_alive(peer->route))
-        lose(peer);
+    if (peer->route->no_consent && !change->lost_us) {
+        if (is_alive(peer->route))
+            ask_for_life(peer);
+        else
+            lose(peer);
+    }
     if (peer->left && age_us(peer, change->left_us) >= US(WW_PATH_LEAVE_MS)) {
         ww_route_destroy(peer->left);
         peer->left = NULL;
@@ -210,10 +229,15 @@ void ww_change_failed(struct ww_peer *peer, struct ww_route *route)
     if (route != peer->route || peer->change.lost_us)
         return;
     if (!can_change(peer)) {
-        ww_peer_fail(peer, WW_EICE);
+        /* The pair's check was answered less than connect_ms ago, and consent holds for 30 s (RFC
+         * 7675 5.1): libnice only asks more often. */
+        route->no_consent = !peer->connected && route->lane;
+        if (!route->no_consent)
+            ww_peer_fail(peer, WW_EICE);
         return;
     }
     route->no_consent = true;
+    peer->change.doubt_us = ww_loop_now_us(peer->net->loop);
     if (is_alive(route))
         look_soon(peer);
     else
@@ -247,6 +271,14 @@ void ww_change_turn(struct ww_peer *peer)
         if (told[i] && peer->callbacks.path && !peer->destroyed)
             peer->callbacks.path(peer->arg, (enum ww_path_event)i);
     }
+}
+
+void ww_change_connected(struct ww_peer *peer)
+{
+    if (!peer->route->no_consent)
+        return;
+    peer->change.doubt_us = ww_loop_now_us(peer->net->loop);
+    look_soon(peer);
 }
 
 void ww_change_heard(struct ww_peer *peer)

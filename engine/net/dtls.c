@@ -6,6 +6,15 @@
 
 #include "dtls_internal.h"
 
+/* RFC 6347 4.1: type, version, epoch, sequence number, length. */
+#define RECORD_HEAD 13
+#define EPOCH_AT    3
+#define LENGTH_AT   11
+/* A nonce in the record and a tag (RFC 5288 3); ChaCha20-Poly1305 has only the latter (RFC 7905).
+ */
+#define NONCE 8
+#define TAG   16
+
 int ww_dtls_create(struct ww_dtls_context *context, const struct ww_dtls_config *config,
                    const struct ww_dtls_callbacks *callbacks, void *arg, struct ww_dtls **dtls)
 {
@@ -93,11 +102,32 @@ int ww_dtls_start(struct ww_dtls *dtls)
     return result == 1 ? 0 : classify(dtls, result);
 }
 
+/* What of a datagram may be given to OpenSSL: all up to an encrypted record that is too short to
+ * have its nonce and tag. OpenSSL 3.0 ends the association for one, though anybody can send it, or
+ * a single flipped bit make it. */
+static size_t sound_size(const struct ww_dtls *dtls, const uint8_t *datagram, size_t size)
+{
+    const SSL_CIPHER *cipher = SSL_get_current_cipher(dtls->ssl);
+    bool has_nonce = !cipher || SSL_CIPHER_get_cipher_nid(cipher) != NID_chacha20_poly1305;
+    size_t at = 0, least = TAG + (has_nonce ? NONCE : 0);
+    while (at + RECORD_HEAD <= size) {
+        bool is_encrypted = datagram[at + EPOCH_AT] || datagram[at + EPOCH_AT + 1];
+        size_t length = (size_t)datagram[at + LENGTH_AT] << 8 | datagram[at + LENGTH_AT + 1];
+        if (is_encrypted && length < least)
+            return at;
+        at += RECORD_HEAD + length;
+    }
+    return size;
+}
+
 int ww_dtls_input(struct ww_dtls *dtls, const uint8_t *datagram, size_t size)
 {
     int result, code;
     /* Only DTLS record types (RFC 7983): anything else is not for us. */
     if (dtls->failed || size == 0 || datagram[0] < 20 || datagram[0] > 63)
+        return 0;
+    size = sound_size(dtls, datagram, size);
+    if (size == 0)
         return 0;
     ERR_clear_error();
     dtls->input = datagram;

@@ -79,6 +79,8 @@ struct ww_change {
     uint64_t wanted_us;  /* another path is wanted */
     uint64_t attempt_us; /* the last attempt began, or the client was asked for one */
     uint64_t left_us;    /* the last move */
+    uint64_t doubt_us;   /* consent ended; the other side was asked for a sign of life since */
+    uint64_t beat_us;    /* the last time that it was */
     uint64_t offers_us;  /* server: attempts that may begin, and since when */
     unsigned offers_left;
     bool again;              /* the attempt that is under way is of no use */
@@ -121,6 +123,7 @@ struct ww_peer {
     struct ww_change change;
     struct ww_timer *connect_timer;
     struct ww_timer *dtls_timer;
+    struct ww_timer *sctp_timer; /* it wants to be looked at though nothing happens */
     /* signalling: the first credentials, for other ones are another association */
     char *remote_ufrag;
     char *remote_password;
@@ -178,6 +181,8 @@ void ww_change_failed(struct ww_peer *peer, struct ww_route *route);
 struct ww_route *ww_change_offered(struct ww_peer *peer, uint32_t generation);
 /* Client: the server wants another path; it knows attempts up to `generation`. */
 void ww_change_asked(struct ww_peer *peer, uint32_t generation);
+/* There is an association: a path whose consent ended before is looked at. */
+void ww_change_connected(struct ww_peer *peer);
 /* A datagram has gone, or one has come that was sound. */
 void ww_change_sent(struct ww_peer *peer);
 void ww_change_heard(struct ww_peer *peer);

@@ -74,6 +74,18 @@ static void on_dtls_timer(void *arg)
         ww_peer_arm_dtls_timer(peer);
 }
 
+static void on_sctp_timer(void *arg)
+{
+    ww_net_touch(arg);
+}
+
+static void adapt(struct ww_peer *peer)
+{
+    uint64_t again_us = ww_sctp_adapt(peer->sctp, ww_loop_now_us(peer->net->loop));
+    if (again_us && peer->sctp_timer)
+        ww_timer_start(peer->sctp_timer, again_us);
+}
+
 static void on_connect_timer(void *arg)
 {
     struct ww_peer *peer = arg;
@@ -99,6 +111,7 @@ static void on_up(struct ww_peer *peer)
     ww_timer_destroy(peer->dtls_timer);
     peer->dtls_timer = NULL;
     ww_channels_start(peer);
+    ww_change_connected(peer);
     if (peer->callbacks.connected)
         peer->callbacks.connected(peer->arg);
 }
@@ -153,6 +166,8 @@ static void shut(struct ww_peer *peer)
     peer->connect_timer = NULL;
     ww_timer_destroy(peer->dtls_timer);
     peer->dtls_timer = NULL;
+    ww_timer_destroy(peer->sctp_timer);
+    peer->sctp_timer = NULL;
     /* From the top: each says goodbye through the next, which may find the path silent. */
     ww_sctp_destroy(peer->sctp);
     peer->sctp = NULL;
@@ -172,6 +187,10 @@ static void end(struct ww_peer *peer)
     ww_log(WW_LOG_DEBUG, "net", "peer ends", "code=%s connected=%d", ww_error_name(peer->fail_code),
            peer->connected);
     peer->closed = true;
+    /* DTLS's alert may be lost, and a client that is told begins anew at once. */
+    if (!peer->connected && !peer->destroyed && peer->config.role == WW_PEER_SERVER &&
+        !peer->config.allow_any_fingerprint && peer->change.tag[0] != '\0')
+        ww_peer_send_change(peer, WW_CHANGE_GONE);
     peer->connected = false;
     shut(peer);
     ww_channels_close(peer, peer->fail_code);
@@ -191,7 +210,7 @@ bool ww_peer_turn(struct ww_peer *peer)
     if (!peer->destroyed && peer->connected)
         ww_change_turn(peer);
     if (!peer->destroyed && peer->sctp)
-        ww_sctp_adapt(peer->sctp, ww_loop_now_us(peer->net->loop));
+        adapt(peer);
     if (peer->destroyed)
         return false;
     ww_transport_flush(peer);
@@ -212,6 +231,9 @@ static int start(struct ww_peer *peer)
     if (code)
         return code;
     code = ww_timer_create(peer->net->loop, on_dtls_timer, peer, &peer->dtls_timer);
+    if (code)
+        return code;
+    code = ww_timer_create(peer->net->loop, on_sctp_timer, peer, &peer->sctp_timer);
     if (code)
         return code;
     if (!peer->config.allow_any_fingerprint) {

@@ -244,7 +244,7 @@ int ww_peer_signal(struct ww_peer *peer, const char *text)
         return take_attempt(peer, &signal);
     if (signal.change == WW_CHANGE_LOST)
         ww_change_asked(peer, signal.generation);
-    else if (peer->config.role == WW_PEER_CLIENT && ww_change_is_wanted(peer))
+    else if (peer->config.role == WW_PEER_CLIENT && (!peer->connected || ww_change_is_wanted(peer)))
         ww_peer_fail(peer, WW_ECLOSED);
     return 0;
 }

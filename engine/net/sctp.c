@@ -144,13 +144,22 @@ void ww_sctp_note_in(struct ww_sctp *sctp, const uint8_t *packet, size_t size, u
     ww_sctp_loss_in(&sctp->loss, packet, size, now_us);
 }
 
-void ww_sctp_adapt(struct ww_sctp *sctp, uint64_t now_us)
+uint64_t ww_sctp_adapt(struct ww_sctp *sctp, uint64_t now_us)
+{
+    struct sockaddr_conn address;
+    if (!sctp->up)
+        return 0;
+    set_address(sctp->id, &address);
+    return ww_sctp_loss_adapt(&sctp->loss, sctp->socket, &address, now_us);
+}
+
+void ww_sctp_beat(struct ww_sctp *sctp)
 {
     struct sockaddr_conn address;
     if (!sctp->up)
         return;
     set_address(sctp->id, &address);
-    ww_sctp_loss_adapt(&sctp->loss, sctp->socket, &address, now_us);
+    ww_sctp_loss_beat(sctp->socket, &address);
 }
 
 void ww_sctp_forget_path(struct ww_sctp *sctp, uint64_t now_us)

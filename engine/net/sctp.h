@@ -33,8 +33,11 @@ void ww_sctp_destroy(struct ww_sctp *sctp);
 void ww_sctp_note_out(struct ww_sctp *sctp, const uint8_t *packet, size_t size, uint64_t now_us);
 void ww_sctp_note_in(struct ww_sctp *sctp, const uint8_t *packet, size_t size, uint64_t now_us);
 /* To be called after packets went or came, not from `output`: fits timeouts and acknowledgements to
- * what was seen. Cheap: it looks 10 times a second at most. */
-void ww_sctp_adapt(struct ww_sctp *sctp, uint64_t now_us);
+ * what was seen. Cheap: it looks 10 times a second at most, or 50 times while much is lost. Answers
+ * in how many microseconds it wants to be called again though nothing goes or comes; 0: not. */
+uint64_t ww_sctp_adapt(struct ww_sctp *sctp, uint64_t now_us);
+/* Asks the other side for a sign of life (a heartbeat). */
+void ww_sctp_beat(struct ww_sctp *sctp);
 /* Packets take another path from now on: what was seen of the old one says nothing. */
 void ww_sctp_forget_path(struct ww_sctp *sctp, uint64_t now_us);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <usrsctp.h>
 
+#include "crc32c.h"
 #include "sctp_internal.h"
 
 #define LOOK_US      100000U
@@ -34,9 +35,19 @@
 /* A round trip that takes longer is none: something was lost, or the path was. */
 #define PROBE_US 3000000U
 
+/* By how much usrsctp's round trip may be longer than ours, beyond twice; and how long it may be
+ * while there is none of ours. */
+#define ESTIMATE_SLACK_MS   20U
+#define ESTIMATE_UNKNOWN_MS 200U
+/* Nothing has come for so long: heartbeats slow down. */
+#define QUIET_US      500000
+#define BEAT_QUIET_US 500000U
+
 #define COMMON_HEADER_BYTES 12
 #define CHUNK_DATA          0
 #define CHUNK_SACK          3
+#define CHUNK_BEAT          4
+#define CHUNK_BEAT_ANSWER   5
 /* In usrsctp's netinet/sctp.h, but missing from its public header. */
 #define PLUGGABLE_CC 0x00001202
 
@@ -59,10 +70,8 @@ static void note_chunk(struct ww_sctp_order *order, uint32_t tsn, bool is_odd)
 /* From the first time that a chunk goes to the first SACK that covers it: with losses that is too
  * long, but never too short, so the shortest of a few is the round trip. One that grows is seen
  * although every chunk is sent again too early. */
-static void note_trip(struct ww_sctp_loss *loss, uint64_t now_us)
+static void note_trip(struct ww_sctp_loss *loss, uint64_t took_us)
 {
-    uint64_t took_us = now_us - loss->probe_us;
-    loss->probe_us = 0;
     if (took_us > PROBE_US)
         return;
     uint32_t trip_us = (uint32_t)took_us;
@@ -84,6 +93,32 @@ static void note_sent(struct ww_sctp_loss *loss, uint32_t tsn, uint64_t now_us)
     }
 }
 
+static void note_acknowledged(struct ww_sctp_loss *loss, uint32_t tsn, uint64_t now_us)
+{
+    if (!loss->probe_us || is_above(loss->probe_tsn, tsn))
+        return;
+    note_trip(loss, now_us - loss->probe_us);
+    loss->probe_us = 0;
+}
+
+/* A heartbeat and its answer are a round trip for certain. */
+static void note_beat(struct ww_sctp_loss *loss, uint32_t sum, bool is_out, uint64_t now_us)
+{
+    if (is_out) {
+        loss->beats[loss->next_beat].sum = sum;
+        loss->beats[loss->next_beat].sent_us = now_us;
+        loss->next_beat = (loss->next_beat + 1) % WW_SCTP_BEATS;
+        return;
+    }
+    for (unsigned i = 0; i < WW_SCTP_BEATS; i++) {
+        if (loss->beats[i].sum != sum || !loss->beats[i].sent_us)
+            continue;
+        note_trip(loss, now_us - loss->beats[i].sent_us);
+        loss->beats[i].sent_us = 0;
+        return;
+    }
+}
+
 static void note(struct ww_sctp_loss *loss, const uint8_t *packet, size_t size, bool is_out,
                  uint64_t now_us)
 {
@@ -97,9 +132,11 @@ static void note(struct ww_sctp_loss *loss, const uint8_t *packet, size_t size, 
             note_sent(loss, tsn, now_us);
         else if (packet[at] == CHUNK_DATA)
             note_chunk(&loss->in, tsn, tsn != loss->in.top + 1);
-        else if (packet[at] == CHUNK_SACK && !is_out && loss->probe_us &&
-                 !is_above(loss->probe_tsn, tsn))
-            note_trip(loss, now_us);
+        else if (packet[at] == CHUNK_SACK && !is_out)
+            note_acknowledged(loss, tsn, now_us);
+        else if (packet[at] == (is_out ? CHUNK_BEAT : CHUNK_BEAT_ANSWER))
+            note_beat(loss, ww_crc32c(packet + at + 4, WW_MIN(length, size - at) - 4), is_out,
+                      now_us);
         at += (length + 3) & ~(size_t)3;
     }
 }
@@ -123,6 +160,7 @@ void ww_sctp_loss_forget(struct ww_sctp_loss *loss, uint64_t now_us)
     loss->trips = 0;
     loss->probe_us = 0;
     loss->best_us = loss->before_us = 0;
+    memset(loss->beats, 0, sizeof loss->beats);
     loss->heard_us = now_us;
     loss->look_again_us = 0;
 }
@@ -187,50 +225,79 @@ static void set_sacks(struct ww_sctp_loss *loss, struct socket *socket, uint32_t
     set(socket, SCTP_DELAYED_SACK, &info, sizeof info);
 }
 
-/* The only way to set the window of a path that is under way: to choose its algorithm anew, which
- * starts with as many packets as a burst may have. A heartbeat then makes SCTP look what fits. */
-static void open_window(struct socket *socket, const struct sockaddr_conn *address)
+void ww_sctp_loss_beat(struct socket *socket, const struct sockaddr_conn *address)
 {
-    struct sctp_assoc_value burst = {.assoc_value = WINDOW_PACKETS};
-    const struct sctp_assoc_value algorithm = {.assoc_value = SCTP_CC_RFC2581};
     struct sctp_paddrparams heartbeat;
-    set(socket, SCTP_MAX_BURST, &burst, sizeof burst);
-    set(socket, PLUGGABLE_CC, &algorithm, sizeof algorithm);
-    burst.assoc_value = 0;
-    set(socket, SCTP_MAX_BURST, &burst, sizeof burst);
     memset(&heartbeat, 0, sizeof heartbeat);
     memcpy(&heartbeat.spp_address, address, sizeof *address);
     heartbeat.spp_flags = SPP_HB_DEMAND;
     set(socket, SCTP_PEER_ADDR_PARAMS, &heartbeat, sizeof heartbeat);
 }
 
-static bool is_window_closed(struct socket *socket)
+/* The only way to set the window of a path that is under way: to choose its algorithm anew, which
+ * starts with as many packets as a burst may have. A heartbeat then makes SCTP look what fits. */
+static void open_window(struct socket *socket)
+{
+    struct sctp_assoc_value burst = {.assoc_value = WINDOW_PACKETS};
+    const struct sctp_assoc_value algorithm = {.assoc_value = SCTP_CC_RFC2581};
+    set(socket, SCTP_MAX_BURST, &burst, sizeof burst);
+    set(socket, PLUGGABLE_CC, &algorithm, sizeof algorithm);
+    burst.assoc_value = 0;
+    set(socket, SCTP_MAX_BURST, &burst, sizeof burst);
+}
+
+static bool is_window_closed(const struct sctp_status *status)
+{
+    const struct sctp_paddrinfo *path = &status->sstat_primary;
+    return (status->sstat_unackdata > 0 || status->sstat_penddata > 0) &&
+           path->spinfo_cwnd < WINDOW_PACKETS * (path->spinfo_mtu - COMMON_HEADER_BYTES);
+}
+
+/* At a timeout usrsctp sends again only what is older than its own estimate, whatever limits
+ * timeouts have; and to it an association whose first packets were lost has a round trip of
+ * seconds. Each answered heartbeat takes an eighth off. */
+static bool is_estimate_long(const struct ww_sctp_loss *loss, const struct sctp_status *status)
+{
+    uint32_t trip_ms = (uint32_t)trip_us(loss) / 1000;
+    return status->sstat_primary.spinfo_srtt >
+           (loss->trips ? 2 * trip_ms + ESTIMATE_SLACK_MS : ESTIMATE_UNKNOWN_MS);
+}
+
+/* When to look again, at the latest; 0 when nothing is to be done. */
+static uint64_t look(struct ww_sctp_loss *loss, struct socket *socket,
+                     const struct sockaddr_conn *address, uint64_t now_us)
 {
     struct sctp_status status;
     socklen_t size = sizeof status;
-    memset(&status, 0, sizeof status);
-    if (usrsctp_getsockopt(socket, IPPROTO_SCTP, SCTP_STATUS, &status, &size) ||
-        (status.sstat_unackdata == 0 && status.sstat_penddata == 0))
-        return false;
-    const struct sctp_paddrinfo *path = &status.sstat_primary;
-    return path->spinfo_cwnd < WINDOW_PACKETS * (path->spinfo_mtu - COMMON_HEADER_BYTES);
-}
-
-void ww_sctp_loss_adapt(struct ww_sctp_loss *loss, struct socket *socket,
-                        const struct sockaddr_conn *address, uint64_t now_us)
-{
-    if (now_us < loss->look_again_us)
-        return;
-    loss->look_again_us = now_us + LOOK_US;
-    set_sacks(loss, socket, judge(&loss->in, now_us) ? 1 : WW_SCTP_SACK_EVERY);
     bool is_bad = judge(&loss->out, now_us);
+    uint64_t silent_us = now_us - loss->heard_us;
+    set_sacks(loss, socket, judge(&loss->in, now_us) ? 1 : WW_SCTP_SACK_EVERY);
     set_timeouts(loss, socket, is_bad, now_us);
-    if (!is_bad || now_us - loss->heard_us > SILENT_US)
-        return;
+    memset(&status, 0, sizeof status);
+    if (usrsctp_getsockopt(socket, IPPROTO_SCTP, SCTP_STATUS, &status, &size))
+        return 0;
+    bool is_closed = is_bad && silent_us <= SILENT_US && is_window_closed(&status);
+    bool is_long = is_estimate_long(loss, &status);
+    if (is_closed)
+        open_window(socket);
+    if (is_closed || is_long)
+        ww_sctp_loss_beat(socket, address);
+    if (is_long && silent_us > QUIET_US)
+        return BEAT_QUIET_US;
     /* Without a measured round trip, too: with one packet after each timeout, what must be sent
      * again would be in the way of what can be measured. */
-    if (loss->trips)
-        loss->look_again_us = now_us + WW_MAX(LOOK_SOON_US, trip_us(loss));
-    if (is_window_closed(socket))
-        open_window(socket, address);
+    if (is_long || (is_bad && silent_us <= SILENT_US))
+        return loss->trips ? WW_MAX(LOOK_SOON_US, trip_us(loss)) : LOOK_US;
+    return 0;
+}
+
+uint64_t ww_sctp_loss_adapt(struct ww_sctp_loss *loss, struct socket *socket,
+                            const struct sockaddr_conn *address, uint64_t now_us)
+{
+    if (now_us >= loss->look_again_us) {
+        uint64_t again_us = look(loss, socket, address, now_us);
+        loss->is_looking = again_us > 0;
+        loss->look_again_us = now_us + (again_us ? again_us : LOOK_US);
+    }
+    return loss->is_looking ? loss->look_again_us - now_us : 0;
 }

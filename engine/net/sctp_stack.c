@@ -53,14 +53,15 @@ static void tune(void)
     usrsctp_sysctl_set_sctp_delayed_sack_time_default(20);
     usrsctp_sysctl_set_sctp_rto_min_default(WW_SCTP_RTO_MIN_MS);
     usrsctp_sysctl_set_sctp_rto_max_default(WW_SCTP_RTO_YOUNG_MS);
-    /* Consent checks and WW_PATH_GIVE_UP_MS say when a peer is gone: retransmissions never do, and
-     * a path is never taken for a failed one. */
+    /* Consent checks and WW_PATH_GIVE_UP_MS say when a peer is gone, and connect_ms that it never
+     * came: retransmissions never do, and a path is never taken for a failed one. */
+    usrsctp_sysctl_set_sctp_init_rtx_max_default(RETRANSMISSIONS_MAX);
     usrsctp_sysctl_set_sctp_assoc_rtx_max_default(RETRANSMISSIONS_MAX);
     usrsctp_sysctl_set_sctp_path_rtx_max_default(RETRANSMISSIONS_MAX);
     usrsctp_sysctl_set_sctp_path_pf_threshold(RETRANSMISSIONS_MAX);
     /* Or it aborts when one chunk was sent 30 times: 84 s. */
     usrsctp_sysctl_set_sctp_max_retran_chunk(0);
-    usrsctp_sysctl_set_sctp_rto_initial_default(WW_SCTP_RTO_YOUNG_MS);
+    usrsctp_sysctl_set_sctp_rto_initial_default(WW_SCTP_RTO_FIRST_MS);
     usrsctp_sysctl_set_sctp_init_rto_max_default(WW_SCTP_RTO_YOUNG_MS);
     usrsctp_sysctl_set_sctp_heartbeat_interval_default(30000);
     usrsctp_sysctl_set_sctp_nr_outgoing_streams_default(WW_CHANNELS_MAX);

@@ -92,6 +92,8 @@ static void receive(struct conn *conn, enum ww_lane lane, enum ww_channel_kind k
         conn_lose(conn, WW_EPROTOCOL);
         return;
     }
+    if (lane == WW_LANE_RELIABLE)
+        conn->heard_us = ww_loop_now_us(conn->loop);
     ww_transfer_receive(conn->transfer, lane, data, size, ww_loop_now_us(conn->loop));
     conn_touch(conn);
 }

@@ -21,7 +21,8 @@ struct conn_callbacks {
 struct conn {
     UT_hash_handle hh; /* key: remote */
     struct ww_hash remote;
-    uint64_t serial; /* tells it from a later connection with the same node */
+    uint64_t serial;   /* tells it from a later connection with the same node */
+    uint64_t heard_us; /* when something last came on the reliable lane */
     struct ww_loop *loop;
     struct ww_peer *peer;
     struct ww_channel *reliable, *datagram;

@@ -65,9 +65,12 @@ void provider_declare_stop(struct conn *conn)
 
 /* --- what is owed ----------------------------------------------------------------------------- */
 
+/* The lane keeps the order: as long as nothing comes, the declaration may be under way, and the
+ * path lost. */
 static bool is_overdue(const struct conn *conn, const struct debt *debt)
 {
-    return ww_loop_now_us(conn->loop) - debt->since_us >= WW_NODE_UNDECLARED_US;
+    return conn->heard_us >= debt->since_us + WW_NODE_UNDECLARED_US ||
+           ww_loop_now_us(conn->loop) - debt->since_us >= WW_NODE_UNDECLARED_MOST_US;
 }
 
 static struct debt *find_debt(const struct provider_declaring *declaring,

@@ -132,6 +132,7 @@
 #define WW_PEER_EARLY_DATAGRAMS_MAX 16     /* DTLS datagrams held until there is a path: two flights */
 #define WW_PATH_GIVE_UP_MS 120000          /* a peer without a path: protocol, so long peers try for another */
 #define WW_PATH_SILENCE_MS 5000            /* sent without any answer: consent takes twice as long, or stays */
+#define WW_PATH_DOUBT_MS 2000              /* consent is gone, nothing is heard: so long for an answer to ten heartbeats */
 #define WW_PATH_ATTEMPT_MS 15000           /* one try for another path: signals wait so long for the arbiter */
 #define WW_PATH_RETRY_MS 1000              /* between the starts of two tries: gathering costs sockets */
 #define WW_PATH_ASK_MS 3000                /* a server asks its client again: the signal may have been lost */
@@ -235,6 +236,7 @@
 #define WW_NODE_OPENS_BURST 1024           /* … and at once: as many as may be open */
 #define WW_NODE_FLOWS_MAX 256              /* UDP destinations of one association */
 #define WW_DECLARED_MAX 1024                /* destinations that count as declared on a connection: as many as may be open */
+#define WW_NODE_UNDECLARED_MOST_US 60000000 /* … and so long while the reliable lane is silent: a path is lost and found in half of it */
 #define WW_NODE_UNDECLARED_US 5000000       /* a flow is served undeclared so long: batches take 10 ms and half a round trip */
 #define WW_NODE_DENIED_FLOWS 1              /* protocol: by default, signed destinations of the fixed list until the contract is closed */
 #define WW_NODE_DECLARATION_SAMPLE 16       /* one declaration in so many is verified: who signs wrongly is found in a second */

@@ -220,7 +220,15 @@ static void test_undeclared(void **state)
     assert_false(provider_is_overdue(&rig->conn, first));
     dest = dest_of(2);
     assert_int_equal(provider_owe(&rig->conn, &dest, digest), 0);
-    provider_declare_age(&rig->conn, WW_NODE_UNDECLARED_US);
+    /* It may be under way as long as nothing comes that was sent behind it, but not for ever. */
+    provider_declare_age(&rig->conn, WW_NODE_UNDECLARED_MOST_US - 1000000);
+    assert_false(provider_is_overdue(&rig->conn, first));
+    provider_declare_age(&rig->conn, 1000000);
+    assert_true(provider_is_overdue(&rig->conn, first));
+    provider_declare_age(&rig->conn,
+                         -(uint64_t)(WW_NODE_UNDECLARED_MOST_US - WW_NODE_UNDECLARED_US));
+    assert_false(provider_is_overdue(&rig->conn, first));
+    rig->conn.heard_us = ww_loop_now_us(rig->conn.loop);
     assert_true(provider_is_overdue(&rig->conn, first));
     dest = dest_of(3);
     assert_int_equal(provider_owe(&rig->conn, &dest, digest), WW_EUNDECLARED);

@@ -298,9 +298,9 @@ static bool owes(uint8_t first, uint8_t last)
     uint8_t digest[DECLARED_DIGEST];
 
     declared_digest(&dest, digest);
-    provider_declare_age(rig->ends[1], WW_NODE_UNDECLARED_US);
+    provider_declare_age(rig->ends[1], WW_NODE_UNDECLARED_MOST_US);
     bool is_owed = provider_is_overdue(rig->ends[1], digest);
-    provider_declare_age(rig->ends[1], -(uint64_t)WW_NODE_UNDECLARED_US);
+    provider_declare_age(rig->ends[1], -(uint64_t)WW_NODE_UNDECLARED_MOST_US);
     return is_owed;
 }
 
