@@ -5,12 +5,14 @@
  * since_s, tests, current, bad}, …}}; policy_files{number=} -> {files={{name, text}, …}};
  * policy_journal{…}: policy_look.h; policy_replay{…}: policy_replay.h;
  * policy_shadow{…}, policy_shadow_show, policy_promote, policy_drop: policy_shadow.h;
- * policy_why{…}: policy_why.h; policy_ask{…}: policy_ask.h.
+ * policy_why{…}: policy_why.h; policy_ask{…}: policy_ask.h;
+ * policy_rules{number=}: policy_rules.c.
  */
 #include "policy_ask.h"
 #include "policy_candidate.h"
 #include "policy_look.h"
 #include "policy_replay.h"
+#include "policy_rules.h"
 #include "policy_shadow.h"
 #include "policy_why.h"
 
@@ -138,6 +140,7 @@ int node_policies_bind(struct node_policies *policies, struct ww_ops *ops, const
         {"policy_drop", policy_drop},
         {"policy_why", policy_why},
         {"policy_ask", policy_ask},
+        {"policy_rules", policy_rules},
     };
 
     policies->ops = ops;

@@ -133,8 +133,14 @@ static void on_count(lua_State *lua, lua_Debug *where)
 {
     struct ww_policy_meter *meter = ww_policy_meter_of(lua);
 
+    if (where->event == LUA_HOOKRET) {
+        if (lua_getinfo(lua, "l", where))
+            meter->returned = (unsigned)where->currentline;
+        return;
+    }
     if (where->event == LUA_HOOKLINE) {
-        note_line(meter, lua, where);
+        if (meter->trace)
+            note_line(meter, lua, where);
         return;
     }
     count(meter, meter->interval);
@@ -157,6 +163,8 @@ static void on_count(lua_State *lua, lua_Debug *where)
 void ww_policy_meter_start(struct ww_policy_meter *meter, lua_State *lua, uint64_t budget,
                            unsigned cpu_ms)
 {
+    int mask = LUA_MASKCOUNT;
+
     meter->running = true;
     meter->churn_bytes = 0;
     meter->instructions = 0;
@@ -172,8 +180,12 @@ void ww_policy_meter_start(struct ww_policy_meter *meter, lua_State *lua, uint64
     meter->fault = 0;
     meter->what = "";
     meter->line = 0;
-    lua_sethook(lua, on_count, LUA_MASKCOUNT | (meter->trace ? LUA_MASKLINE : 0),
-                (int)meter->interval);
+    meter->returned = 0;
+    if (meter->returns) /* beside a count, LuaJIT looks for returns only where it looks for lines */
+        mask |= LUA_MASKRET | LUA_MASKLINE;
+    else if (meter->trace)
+        mask |= LUA_MASKLINE;
+    lua_sethook(lua, on_count, mask, (int)meter->interval);
 }
 
 void ww_policy_meter_stop(struct ww_policy_meter *meter, lua_State *lua)

@@ -28,6 +28,8 @@ struct ww_policy_meter {
     int fault;             /* WW_EPOLICY_BUDGET or _MEMORY once hit, sticky */
     const char *what;      /* the sentence for it */
     struct ww_prng prng;   /* of ctx.random */
+    bool returns;          /* note the line of the last return: twice the time of a short hook */
+    unsigned returned;     /* … of the outermost function, when all is over */
     bool trace;            /* note the last line of `function` that ran */
     const void *function;  /* as lua_topointer has it */
     unsigned line;
