@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "marks.h"
 #include "ww/error.h"
 #include "ww/limits.h"
 
@@ -133,6 +134,10 @@ static void on_count(lua_State *lua, lua_Debug *where)
 {
     struct ww_policy_meter *meter = ww_policy_meter_of(lua);
 
+    if (meter->marks && where->event != LUA_HOOKCOUNT) {
+        ww_policy_mark(meter->marks, lua, where);
+        return;
+    }
     if (where->event == LUA_HOOKRET) {
         if (lua_getinfo(lua, "l", where))
             meter->returned = (unsigned)where->currentline;
@@ -175,13 +180,16 @@ void ww_policy_meter_start(struct ww_policy_meter *meter, lua_State *lua, uint64
     meter->slice_us = (uint64_t)cpu_ms * 1000;
     if (meter->interval == 1) /* a hook on each instruction costs that much more time */
         meter->slice_us *= WW_POLICY_EXACT_SLOWER;
+    if (meter->marks) /* and one on each line, which names its file */
+        meter->slice_us *= (uint64_t)WW_POLICY_EXACT_SLOWER * WW_POLICY_EXACT_SLOWER;
     meter->start_us = ww_clock_mono_us();
     meter->cpu_start_us = 0;
     meter->fault = 0;
     meter->what = "";
     meter->line = 0;
     meter->returned = 0;
-    if (meter->returns) /* beside a count, LuaJIT looks for returns only where it looks for lines */
+    if (meter->returns ||
+        meter->marks) /* beside a count, LuaJIT looks for returns only where it looks for lines */
         mask |= LUA_MASKRET | LUA_MASKLINE;
     else if (meter->trace)
         mask |= LUA_MASKLINE;

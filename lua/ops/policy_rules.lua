@@ -30,20 +30,23 @@ local function lines_of(code, rules, hook)
     end
 end
 
---- Each line that can be run, of a function and of those in it.
-local function add_lines(code, lines)
-    for place = 1, math.huge do
+--- Each line that runs when a function of the file is called, but for their last: `end` is run when
+-- nothing else returned.
+local function add_lines(code, lines, is_chunk)
+    local last = util.funcinfo(code).lastlinedefined
+    for place = 1, is_chunk and 0 or math.huge do
         if not util.funcbc(code, place) then
             break
         end
-        lines[util.funcinfo(code, place).currentline] = true
+        local line = util.funcinfo(code, place).currentline
+        lines[line] = lines[line] or line < last or nil
     end
     for index = 1, math.huge do
         local inner = util.funck(code, -index)
         if not inner then
             return
         elseif type(inner) == "proto" then
-            add_lines(inner, lines)
+            add_lines(inner, lines, false)
         end
     end
 end
@@ -77,7 +80,7 @@ function M.of(name, text, hooks)
             end
         end
     end
-    add_lines(code, lines)
+    add_lines(code, lines, true)
     local seen = {}
     for _, rule in ipairs(found) do
         if not seen[rule.line] then
