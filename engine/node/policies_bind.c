@@ -6,13 +6,15 @@
  * policy_journal{…}: policy_look.h; policy_replay{…}: policy_replay.h;
  * policy_shadow{…}, policy_shadow_show, policy_promote, policy_drop: policy_shadow.h;
  * policy_why{…}: policy_why.h; policy_ask{…}: policy_ask.h; policy_memory{…},
- * policy_memory_set{…}: policy_memory.h; policy_thresholds{…}: policy_thresholds.h.
+ * policy_memory_set{…}: policy_memory.h; policy_thresholds{…}: policy_thresholds.h;
+ * policy_rules{number=}: policy_rules.c.
  */
 #include "policy_ask.h"
 #include "policy_candidate.h"
 #include "policy_look.h"
 #include "policy_memory.h"
 #include "policy_replay.h"
+#include "policy_rules.h"
 #include "policy_shadow.h"
 #include "policy_thresholds.h"
 #include "policy_why.h"
@@ -144,6 +146,7 @@ int node_policies_bind(struct node_policies *policies, struct ww_ops *ops, const
         {"policy_thresholds", policy_thresholds},
         {"policy_memory_set", policy_memory_set},
         {"policy_ask", policy_ask},
+        {"policy_rules", policy_rules},
     };
 
     policies->ops = ops;

@@ -7,6 +7,7 @@
 #include "node.h"
 #include "policy_trial.h"
 #include "ww/buf.h"
+#include "ww/policy_cover.h"
 
 #define PRINTED_BYTES_MAX (1 << 20) /* a ranking of 256 providers is 80 KiB */
 
@@ -181,6 +182,26 @@ static int bound_files(void *context, struct ww_call *call)
     return rc;
 }
 
+/* {set =} -> {files = {{name, text}…}}: all that decide */
+static int bound_all_files(void *context, struct ww_call *call)
+{
+    struct ww_policy_sources sources;
+    struct ww_policy_fault fault = {0};
+
+    (void)context;
+    int rc = read_sources(call, &sources, &fault);
+    ww_call_begin(call, "files", true);
+    for (size_t index = 0; !rc && index < sources.count; index++) {
+        ww_call_begin(call, NULL, false);
+        ww_call_put_text(call, "name", sources.items[index].name);
+        ww_call_put_bytes(call, "text", sources.items[index].text, sources.items[index].size);
+        ww_call_end(call);
+    }
+    ww_call_end(call);
+    ww_policy_sources_deinit(&sources);
+    return rc;
+}
+
 /* -> {globals = "a b c "} */
 static int bound_globals(void *context, struct ww_call *call)
 {
@@ -206,11 +227,49 @@ static int bound_hooks(void *context, struct ww_call *call)
     return 0;
 }
 
+static void put_covered(void *arg, const char *file, unsigned line, bool tested, bool returned)
+{
+    struct ww_call *call = arg;
+
+    ww_call_begin(call, NULL, false);
+    ww_call_put_text(call, "file", file);
+    ww_call_put_u64(call, "line", line);
+    ww_call_put_bool(call, "tested", tested);
+    ww_call_put_bool(call, "returned", returned);
+    ww_call_end(call);
+}
+
+/* {set =} -> {lines = {{file, line, tested, returned}…}, tries}, or {lines = {}, kind, file, line,
+ * reason}
+ */
+static int bound_cover(void *context, struct ww_call *call)
+{
+    struct ww_policy_sources sources;
+    struct ww_policy_fault fault = {0};
+    uint64_t tries = 0;
+
+    (void)context;
+    int rc = read_sources(call, &sources, &fault);
+    bool unread = is_error(rc, &fault);
+    ww_call_begin(call, "lines", true);
+    if (!rc)
+        rc = ww_policy_cover(&sources, put_covered, call, &tries, &fault);
+    ww_call_end(call);
+    ww_call_put_u64(call, "tries", tries);
+    if (rc && rc != WW_ENOMEM && !unread) {
+        policy_trial_put_fault(call, &fault);
+        rc = 0;
+    }
+    ww_policy_sources_deinit(&sources);
+    return rc;
+}
+
 int policy_bind(struct ww_ops *ops)
 {
     static const struct ww_ops_function functions[] = {
-        {"sample", bound_sample}, {"check", bound_check},     {"try", bound_try},
-        {"files", bound_files},   {"globals", bound_globals}, {"hooks", bound_hooks},
+        {"sample", bound_sample},   {"cover", bound_cover}, {"all_files", bound_all_files},
+        {"check", bound_check},     {"try", bound_try},     {"files", bound_files},
+        {"globals", bound_globals}, {"hooks", bound_hooks},
     };
 
     return ww_ops_bind(ops, "policy", functions, WW_ARRAY_COUNT(functions), NULL);

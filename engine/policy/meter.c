@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "marks.h"
 #include "ww/error.h"
 #include "ww/limits.h"
 
@@ -137,8 +138,18 @@ static void on_count(lua_State *lua, lua_Debug *where)
 {
     struct ww_policy_meter *meter = ww_policy_meter_of(lua);
 
+    if (meter->marks && where->event != LUA_HOOKCOUNT) {
+        ww_policy_mark(meter->marks, lua, where);
+        return;
+    }
+    if (where->event == LUA_HOOKRET) {
+        if (lua_getinfo(lua, "l", where))
+            meter->returned = (unsigned)where->currentline;
+        return;
+    }
     if (where->event == LUA_HOOKLINE) {
-        note_line(meter, lua, where);
+        if (meter->trace)
+            note_line(meter, lua, where);
         return;
     }
     count(meter, meter->interval);
@@ -157,6 +168,8 @@ static void on_count(lua_State *lua, lua_Debug *where)
 void ww_policy_meter_start(struct ww_policy_meter *meter, lua_State *lua, uint64_t budget,
                            unsigned cpu_ms)
 {
+    int mask = LUA_MASKCOUNT;
+
     meter->running = true;
     meter->churn_bytes = 0;
     meter->instructions = 0;
@@ -167,13 +180,20 @@ void ww_policy_meter_start(struct ww_policy_meter *meter, lua_State *lua, uint64
     meter->slice_us = (uint64_t)cpu_ms * 1000;
     if (meter->interval == 1) /* a hook on each instruction costs that much more time */
         meter->slice_us *= WW_POLICY_EXACT_SLOWER;
+    if (meter->marks) /* and one on each line, which names its file */
+        meter->slice_us *= (uint64_t)WW_POLICY_EXACT_SLOWER * WW_POLICY_EXACT_SLOWER;
     meter->start_us = ww_clock_mono_us();
     meter->cpu_start_us = 0;
     meter->fault = 0;
     meter->what = "";
     meter->line = 0;
-    lua_sethook(lua, on_count, LUA_MASKCOUNT | (meter->trace ? LUA_MASKLINE : 0),
-                (int)meter->interval);
+    meter->returned = 0;
+    if (meter->returns ||
+        meter->marks) /* beside a count, LuaJIT looks for returns only where it looks for lines */
+        mask |= LUA_MASKRET | LUA_MASKLINE;
+    else if (meter->trace)
+        mask |= LUA_MASKLINE;
+    lua_sethook(lua, on_count, mask, (int)meter->interval);
 }
 
 void ww_policy_meter_stop(struct ww_policy_meter *meter, lua_State *lua)

@@ -8,6 +8,7 @@
 
 #include "ww/base.h"
 
+struct ww_policy_marks;
 struct ww_policy_meter {
     lua_Alloc allocate; /* LuaJIT's own; put back before lua_close, or the VM leaks */
     void *allocate_data;
@@ -24,12 +25,15 @@ struct ww_policy_meter {
     uint64_t budget;
     uint64_t slice_us; /* time limit, per clock: see look_at_clock */
     uint64_t start_us;
-    uint64_t cpu_start_us; /* 0 until the wall clock has used up its slice */
-    int fault;             /* WW_EPOLICY_BUDGET or _MEMORY once hit, sticky */
-    const char *what;      /* the sentence for it */
-    struct ww_prng prng;   /* of ctx.random */
-    bool trace;            /* note the last line of `function` that ran */
-    const void *function;  /* as lua_topointer has it */
+    uint64_t cpu_start_us;         /* 0 until the wall clock has used up its slice */
+    int fault;                     /* WW_EPOLICY_BUDGET or _MEMORY once hit, sticky */
+    const char *what;              /* the sentence for it */
+    struct ww_prng prng;           /* of ctx.random */
+    struct ww_policy_marks *marks; /* note each line that runs, and returns; NULL */
+    bool returns;         /* note the line of the last return: twice the time of a short hook */
+    unsigned returned;    /* … of the outermost function, when all is over */
+    bool trace;           /* note the last line of `function` that ran */
+    const void *function; /* as lua_topointer has it */
     unsigned line;
 };
 

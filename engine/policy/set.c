@@ -10,8 +10,10 @@
 #include "answers.h"
 #include "fields.h"
 #include "observe.h"
+#include "uses.h"
 #include "vm.h"
 #include "ww/crypto.h"
+#include "ww/policy_replay.h"
 #include "ww/scripts.h"
 
 #define REPEAT_NS_MAX 5000000 /* a slower decision is not repeated: both must end within 50 ms */
@@ -25,6 +27,7 @@ struct ww_policy_set {
     size_t test_count;
     uint64_t decisions; /* for the sample that is repeated */
     struct ww_policy_counters counters[WW_HOOK_COUNT];
+    struct ww_policy_uses uses;
     struct {
         uint64_t logged_us; /* 0: never */
         uint64_t silent;    /* faults since then */
@@ -214,8 +217,10 @@ static int decide(struct ww_policy_set *set, enum ww_hook hook, const void *inpu
         rc = ww_policy_vm_create(&set->sources, &set->options, &set->vm, &report->fault);
     if (rc)
         return rc;
+    set->vm->meter.returns = ww_policy_uses_looks(&set->counters[hook]);
     rc = ww_policy_vm_decide(set->vm, hook, input, context, result, &report->fault);
     report->instructions = set->vm->meter.instructions;
+    report->line = rc ? 0 : set->vm->meter.returned;
     if (rc == WW_EPOLICY_BUDGET || rc == WW_EPOLICY_MEMORY) {
         ww_policy_vm_destroy(set->vm);
         set->vm = NULL;
@@ -282,6 +287,7 @@ int ww_policy_call(struct ww_policy_set *set, enum ww_hook hook, const void *inp
 {
     struct ww_policy_report local;
     struct ww_policy_counters *counters;
+    struct ww_policy_effect effect;
     uint64_t start_ns = now_ns();
     int rc = 0;
 
@@ -318,6 +324,10 @@ int ww_policy_call(struct ww_policy_set *set, enum ww_hook hook, const void *inp
     counters->instructions += report->instructions;
     counters->time_ns += report->time_ns;
     counters->time_ns_max = WW_MAX(counters->time_ns_max, report->time_ns);
+    if (!report->fallback && report->line) {
+        ww_policy_effect(hook, input, result, &effect);
+        ww_policy_uses_add(&set->uses, hook, context->now_s, &effect, report);
+    }
     if (ww_policy_observer.hooks & UINT32_C(1) << hook)
         ww_policy_observer.fn(ww_policy_observer.arg, hook, input, result, report);
     return rc;
@@ -328,6 +338,15 @@ void ww_policy_set_counters(const struct ww_policy_set *set, enum ww_hook hook,
 {
     WW_REQUIRE((unsigned)hook < WW_HOOK_COUNT);
     *counters = set->counters[hook];
+}
+
+const struct ww_policy_use *ww_policy_set_uses(const struct ww_policy_set *set, size_t *count,
+                                               uint64_t *beyond)
+{
+    *count = set->uses.count;
+    if (beyond)
+        *beyond = set->uses.beyond;
+    return set->uses.items;
 }
 
 /* --- one decision, looked at --------------------------------------------------------------- */

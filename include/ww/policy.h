@@ -17,6 +17,7 @@
  * golden cases (tests/unit/policy_golden_test.c).
  */
 #pragma once
+#include "ww/amount.h"
 #include "ww/hooks.h"
 
 /* --- sources ------------------------------------------------------------------------------ */
@@ -115,6 +116,7 @@ struct ww_policy_context {
 struct ww_policy_report {
     bool fallback;         /* C answered */
     uint64_t instructions; /* charged against the budget */
+    unsigned line;         /* of the file, at which the decision was returned; 0: not looked at */
     uint64_t time_ns;      /* of the whole call */
     struct ww_hash generation;
     uint64_t decision;            /* on a node: its id, see ww/policy_journal.h; else 0 */
@@ -146,6 +148,25 @@ struct ww_policy_counters {
 /* A copy of the hook's counters since the set was made. */
 void ww_policy_set_counters(const struct ww_policy_set *set, enum ww_hook hook,
                             struct ww_policy_counters *counters);
+
+/* What one rule has decided since the set was made: the line at which a hook returned. A function
+ * that ends with a call of another one (`return helper(request)`) returns where that one does.
+ * Sampled: the first WW_POLICY_USES_FIRST decisions of each hook, then one in WW_POLICY_USES_EVERY.
+ */
+struct ww_policy_use {
+    enum ww_hook hook;
+    unsigned line;   /* of the hook's file */
+    uint64_t looks;  /* decisions that were looked at; what follows is of these */
+    uint64_t last_s; /* ctx.now_s of the last one */
+    uint64_t instructions;
+    uint64_t time_ns;
+    uint64_t bytes;            /* that they let somebody buy, sell or keep; see ww_policy_effect */
+    struct ww_amount nano_usd; /* … and what these cost */
+};
+/* At most WW_POLICY_USES_MAX, in the order in which they first decided; borrowed until the next
+ * call. beyond: decisions of other rules; may be NULL. */
+const struct ww_policy_use *ww_policy_set_uses(const struct ww_policy_set *set, size_t *count,
+                                               uint64_t *beyond);
 
 /* Told of a decision when it has been made; all is borrowed. It must not ask for another. */
 typedef void (*ww_policy_observe_fn)(void *arg, enum ww_hook hook, const void *input,

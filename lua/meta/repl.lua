@@ -167,6 +167,16 @@ function policy.trace(kind, input) end
 ---@return any
 function policy.what_if(id, given) end
 
+--- What each rule (the line that returns) has decided, of the decisions that were looked at: the first 64 of each hook, then one in eight.
+---@param number number? a generation that is kept; the one in force by default
+---@return any
+function policy.rules(number) end
+
+--- Rules of the set in force that were not seen to decide for so many days, of hooks that this node asks.
+---@param days number? 30 by default
+---@return any
+function policy.unused(days) end
+
 --- Lets another set decide beside the one in force, without effect; policy.shadowed() compares. Level: operate.
 ---@param folder string absolute path, or a built-in set
 ---@return any

@@ -4,6 +4,7 @@
 local async = require("ops.async")
 local hypothesis = require("ops.hypothesis")
 local json = require("ops.json")
+local policy_rules = require("ops.policy_rules")
 local what_if = require("ops.what_if")
 
 local M = {}
@@ -12,6 +13,7 @@ local LOG_MAX = 256 -- entries kept over a restart
 local LOG_BYTES_MAX = 1048576
 local WHO_MAX = 64
 local SETTLE_S = 0.2 -- an editor writes a file in several steps, and a set has several files
+local UNUSED_DAYS = 30
 local MISSING_S = 2 -- how often a folder that has gone is looked for
 
 local function wall_s()
@@ -225,6 +227,35 @@ local function folder_of(params)
     return nil, ww.error("EINVAL", "folder is an absolute path, or the name of a built-in set")
 end
 
+--- Rules of the set in force that were not seen to decide for so many days; of hooks only that this
+--- node has asked, since no other can tell anything.
+local function unused(self, days)
+    local used, err = self.core.policy_rules({})
+    local files = used and self.core.policy_files({})
+    if not files then
+        return nil, err
+    end
+    local asked, last_s = {}, {}
+    for _, hook in ipairs(self.core.status({}).policy_hooks) do
+        asked[hook.hook] = hook.calls > hook.fallbacks
+    end
+    for _, rule in ipairs(used.rules) do
+        last_s[rule.at] = rule.last_s
+    end
+    local list, hooks = setmetatable({}, ww.list), ww.policy.hooks({}).hooks
+    for _, file in ipairs(files.files) do
+        for _, rule in ipairs(file.name:find("%.test%.lua$") and {}
+            or policy_rules.of(file.name, file.text, hooks)) do
+            local at = ("%s:%d"):format(file.name, rule.line)
+            local last = last_s[at]
+            if asked[rule.hook] and (not last or last < used.now_s - days * 86400) then
+                list[#list + 1] = { hook = rule.hook, at = at, last_s = last }
+            end
+        end
+    end
+    return { number = used.number, since_s = used.since_s, days = days, rules = list }
+end
+
 --- Asks the set in force, for what there is not.
 local function asker(self)
     return function(hook, input)
@@ -308,6 +339,12 @@ local function methods_of(self)
         ["policy.what_if"] = function(params)
             return what_if.run(params, asker(self))
         end,
+        ["policy.rules"] = function(params)
+            return self.core.policy_rules({ number = params.number })
+        end,
+        ["policy.unused"] = function(params)
+            return unused(self, tonumber(params.days) or UNUSED_DAYS)
+        end,
         ["policy.journal"] = function(params)
             return ask(self.core.policy_journal, {
                 hook = params.hook, count = params.count, since_s = params.since_s,
@@ -364,6 +401,25 @@ local function add_hook_metrics(add, hook)
     end
 end
 
+--- {field of a rule, metric, help, divisor}
+local RULE_METRICS = {
+    { "looks", "looks_total", "Decisions that this line returned, of those looked at" },
+    { "instructions", "instructions_total", "Instructions that they were charged" },
+    { "time_us", "seconds_total", "Time that they took", 1e6 },
+    { "bytes", "bytes_total", "Bytes that they let be bought, sold or settled" },
+    { "nano_usd", "usd_total", "What these cost, in dollars", 1e9 },
+}
+
+--- Metrics of each rule of the set in force: at most 128, and gone with their generation.
+local function add_rule_metrics(add, rules)
+    for _, rule in ipairs(rules) do
+        for _, metric in ipairs(RULE_METRICS) do
+            add("rule_" .. metric[2], "counter", metric[3],
+                tonumber(rule[metric[1]]) / (metric[4] or 1), { hook = rule.hook, rule = rule.at })
+        end
+    end
+end
+
 --- Metrics of a node's policies, added to a list.
 local function add_metrics(self, list)
     local status = self.core.status({})
@@ -392,6 +448,7 @@ local function add_metrics(self, list)
     for _, hook in ipairs(status.policy_hooks) do
         add_hook_metrics(add, hook)
     end
+    add_rule_metrics(add, (self.core.policy_rules({}) or { rules = {} }).rules)
     return list
 end
 

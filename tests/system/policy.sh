@@ -163,6 +163,42 @@ echo '{"prt": 1}' > "$scratch/trace.json"
 run 1 trace flow --input "$scratch/trace.json"
 grep -q "did you mean port" "$err" || fail "$(cat "$err")"
 
+step "what no test reaches"
+run 0 coverage --json
+holds '.ok and .rules > 30 and .tries > 1000 and .untested == []'
+mkdir "$scratch/covered"
+cat > "$scratch/covered/contract.lua" << 'EOF'
+local M = {}
+function M.offer(request)
+    if request.client.strikes > 6 then
+        return { decision = "refuse" }
+    elseif request.bytes == 77 * MiB then
+        return { decision = "refuse", reason = "no test" }
+    elseif request.client.strikes > 9 then
+        return { decision = "refuse", reason = "shadowed" }
+    end
+    return { decision = "accept" }
+end
+function M.accept() return { decision = "accept" } end
+function M.renew() return { decision = "ask" } end
+function M.close() return { decision = "settle" } end
+return M
+EOF
+cat > "$scratch/covered/contract.test.lua" << 'EOF'
+test("strikes", function() same(try("contract.offer", { client = { strikes = 7 } }).decision, "refuse") end)
+test("others", function()
+    for _, hook in ipairs({ "offer", "accept", "renew", "close" }) do try("contract." .. hook) end
+end)
+EOF
+run 0 coverage "$scratch/covered" --json
+holds '.rules == 7 and [.untested[] | [.at, .hook, .reached]] ==
+    [["contract.lua:6", "contract.offer", true], ["contract.lua:8", "contract.offer", false]]'
+run 0 coverage "$scratch/covered"
+grep -q '^contract.lua:8: contract.offer: no test gets here, nor' "$out" || fail "$(cat "$out")"
+grep -q '^5 of 7 rules are tested' "$out" || fail "$(cat "$out")"
+run 1 coverage "$scratch/test" --json
+holds '.faults[0].kind == "test"'
+
 step "who is paid what"
 run 0 what-if --bytes 20000000 --carried 5000000 --proven 4000000 --client 4900000 --provider 5000000 --json
 holds '.cases[0].used == 5000000 and .cases[1].name == "as you say" and .cases[1].verdict == "no_fault"'

@@ -374,6 +374,57 @@ test("a contract that there is not goes through the set in force", function()
     assert(#node.methods["policy.journal"]({ count = 1000 }).decisions == before)
 end)
 
+test("each rule is counted", function()
+    assert(reload({ ["contract.lua"] = [[
+local M = {}
+function M.offer(request)
+    if request.bytes == 13 then
+        return { decision = "refuse" }
+    elseif request.bytes == 14 then
+        return { decision = "refuse", reason = "rare" }
+    end
+    return {
+        decision = "accept",
+        price_ppm = 0,
+    }
+end
+function M.accept() return { decision = "accept" } end
+function M.renew() return { decision = "ask" } end
+function M.close() return { decision = "settle" } end
+return M
+]] }, "ann"))
+    local client, provider = rig.new_member(true), rig.new_provider()
+    for _ = 1, 3 do
+        rig.accepted(client, provider, 1000)
+    end
+    rig.expect("EREFUSED", client:call("POST", "/v1/contracts",
+        { provider = provider.id, bytes = 13 }))
+    local used = node.methods["policy.rules"]({})
+    local by_place = {}
+    for _, rule in ipairs(used.rules) do
+        by_place[rule.at] = rule
+    end
+    assert(by_place["contract.lua:4"].looks == 1 and by_place["contract.lua:11"].looks == 3)
+    assert(by_place["contract.lua:11"].bytes == 3000)
+    assert(by_place["contract.lua:11"].nano_usd == "0")
+    assert(by_place["contract.lua:11"].last_s >= used.since_s - 1)
+    local unused = {}
+    for _, rule in ipairs(node.methods["policy.unused"]({ days = 1 }).rules) do
+        unused[rule.at] = rule.hook
+    end
+    assert(unused["contract.lua:6"] == "contract.offer" and not unused["contract.lua:4"])
+    assert(not unused["contract.lua:13"]) -- an arbiter never asks contract.accept
+    rig.expect("ENOTFOUND", node.methods["policy.rules"]({ number = 99999 }))
+    local found
+    for _, metric in ipairs(attached.metrics({})) do
+        if metric.name == "ww_policy_rule_looks_total"
+            and metric.labels.rule == "contract.lua:11" then
+            found = metric.value
+        end
+    end
+    assert(found == 3)
+end)
+
 test("metrics say what each hook did", function()
     local metrics = require("ops.metrics")
     local text = metrics.render(attached.metrics({}))

@@ -220,6 +220,80 @@ static void test_none(void **state)
     ww_policy_live_destroy(NULL);
 }
 
+/* Each rule counts for itself: the line that returns, not where a helper did. */
+static void test_rules_are_counted(void **state)
+{
+    struct ww_policy_set *set =
+        make("local function small(n) if n < 10 then return true end\n"
+             "return false end\n"
+             "if small(request.bytes) then return { decision = 'refuse' } end\n"
+             "return { decision = 'accept',\n"
+             "  bytes = 5, price_ppm = 500000 }");
+    struct ww_hook_offer_decision result;
+    struct ww_hook_offer_request request;
+    struct ww_policy_context context = NO_CONTEXT;
+    const struct ww_policy_use *uses;
+    struct ww_policy_report report;
+    uint64_t beyond = 1;
+    size_t count;
+
+    (void)state;
+    ww_hook_sample(WW_HOOK_CONTRACT_OFFER, &request);
+    request.price_nano_usd_per_gib = 1ULL << 30; /* one a byte */
+    for (unsigned round = 0; round < 5; round++) {
+        request.bytes = round == 2 ? 9 : 100;
+        context.now_s++;
+        assert_int_equal(
+            ww_policy_call(set, WW_HOOK_CONTRACT_OFFER, &request, &context, &result, &report), 0);
+        assert_int_equal(report.line, round == 2 ? 6 : 8);
+    }
+    uses = ww_policy_set_uses(set, &count, &beyond);
+    assert_true(count == 2 && beyond == 0);
+    assert_int_equal(uses[0].hook, WW_HOOK_CONTRACT_OFFER);
+    assert_true(uses[0].line == 8 && uses[0].looks == 4 && uses[0].last_s == context.now_s);
+    assert_true(uses[0].bytes == 20 && uses[0].nano_usd.units == 4 * 2);
+    assert_true(uses[0].time_ns > 0);
+    assert_true(uses[1].line == 6 && uses[1].looks == 1 && uses[1].bytes == 0);
+    assert_int_equal(uses[1].last_s, context.now_s - 2);
+    ww_policy_set_release(set);
+}
+
+/* A policy with more rules than are counted loses none of its decisions. */
+static void test_too_many_rules(void **state)
+{
+    char body[16384] = "";
+    struct ww_policy_set *set;
+    struct ww_hook_offer_decision result;
+    struct ww_hook_offer_request request;
+    const struct ww_policy_use *uses;
+    uint64_t beyond, looks = 0;
+    size_t size = 0, count;
+
+    (void)state;
+    for (unsigned index = 1; index <= 200; index++)
+        size += (size_t)snprintf(body + size, sizeof(body) - size,
+                                 "if request.bytes == %u then return { decision = 'accept' } end\n",
+                                 index);
+    snprintf(body + size, sizeof(body) - size, "return { decision = 'refuse' }");
+    set = make(body);
+    ww_hook_sample(WW_HOOK_CONTRACT_OFFER, &request);
+    for (unsigned round = 0; round < 60; round++) {
+        for (request.bytes = 1; request.bytes <= 200; request.bytes++)
+            assert_int_equal(
+                ww_policy_call(set, WW_HOOK_CONTRACT_OFFER, &request, &NO_CONTEXT, &result, NULL),
+                0);
+    }
+    uses = ww_policy_set_uses(set, &count, &beyond);
+    assert_true(count == WW_POLICY_USES_MAX && beyond > 0);
+    for (size_t index = 0; index < count; index++)
+        looks += uses[index].looks;
+    /* Of 12,000 decisions one in eight, and no rule far more often than another. */
+    assert_in_range(looks + beyond, 1300, 1800);
+    for (size_t index = 0; index < count; index++)
+        assert_in_range(uses[index].looks, 1, 20);
+    ww_policy_set_release(set);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -229,6 +303,8 @@ int main(void)
         cmocka_unit_test(test_few_faults_and_nothing_before),
         cmocka_unit_test(test_no_memory_is_nobodys_fault),
         cmocka_unit_test(test_none),
+        cmocka_unit_test(test_rules_are_counted),
+        cmocka_unit_test(test_too_many_rules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -353,6 +353,14 @@ M["policy.what_if"] = function(host, args)
     return terms and host.node.methods["policy.what_if"](terms), err
 end
 
+M["policy.rules"] = function(host, args)
+    return host.node.methods["policy.rules"]({ number = args.number })
+end
+
+M["policy.unused"] = function(host, args)
+    return host.node.methods["policy.unused"]({ days = args.days })
+end
+
 M["policy.shadow"] = function(host, args)
     return host.node.methods["policy.shadow"]({ folder = args.folder })
 end
