@@ -472,7 +472,8 @@ function M.attach(node, core, config)
     ww.on("policy", function(event)
         on_gave_up(self, event)
     end)
-    if self.folder and config.policy and config.policy.watch then
+    local is_folder = self.folder ~= nil and ww.fs.is_dir(self.folder) -- not a built-in set's name
+    if is_folder and config.policy and config.policy.watch then
         local ok, err = watch(self)
         if not ok then
             ww.log("warn", "policy", "the folder of policies can't be watched",

@@ -124,4 +124,12 @@ wait_for 10 "the reload after a restart" is_number arbiter 7
 ww_policy arbiter log --json | jq -e '[.changes[].number] == [1, 2, 3, 2, 4, 5, 6, 7]' > /dev/null ||
     fail "the log: $(ww_policy arbiter log --json)"
 node_stop arbiter
+
+step "a built-in set by its name"
+start_arbiter --policies strict
+strict=$("$program" policy check strict --json | jq -r .generation)
+[[ $(status arbiter | jq -r .policy_generation) == "$strict" ]] || fail "the set strict is not in force: $(status arbiter)"
+if grep -q "can't be watched" "$scratch/arbiter.log"; then fail "a name is watched as if it were a folder"; fi
+ww_policy arbiter reload --json | jq -e .unchanged > /dev/null || fail "reload takes other files than the start"
+node_stop arbiter
 step "done"
