@@ -165,6 +165,10 @@ says "$err" "--state DIR"
 run 69 status --control "$scratch/none.sock" --json
 jq -e '.error.code' "$out" > /dev/null || fail "no JSON error"
 run 69 wallet credit x usd 5
+run 69 policy log --state "$scratch/none"
+says "$err" "No node runs there"
+says "$err" "--state DIR"
+run 69 dispute list --control "$scratch/none.sock"
 run 1 ledger verify
 run 1 providers
 pin=$node
