@@ -12,9 +12,9 @@ local M = { verbs = {} }
 local SIZES = {
     { "bytes", "Bytes of the contract; default: 1GiB." },
     { "window", "The most that the provider carries beyond receipts; default: 8MiB." },
-    { "carried", "What really went through; default: half of the contract." },
+    { "carried", "What really went through; default: half of the contract, or the larger claim." },
     { "proven", "What the client's receipts prove; default: all of it but half a window." },
-    { "client", "What the client claims, for a case of its own." },
+    { "client", "What the client claims, for a case of its own; without it, it is silent there." },
     { "provider", "What the provider claims, likewise." },
 }
 

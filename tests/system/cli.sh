@@ -159,6 +159,15 @@ for role in client provider; do
     says "$err" "ww key new --key $scratch/nokey"
 done
 
+step "what is said of a wrong command line names the way out"
+run 2 policy reload --stat x
+says "$err" "unknown option '--stat' (did you mean '--state'?)"
+says "$err" "fix: ww policy reload --help"
+run 2 dispute decide 1
+says "$err" "fix: ww dispute decide --help"
+run 1 policy try contract.offer --input <(echo '{"clint": 1}')
+says "$err" "fix: ww policy try --help"
+
 step "nobody is there"
 run 69 status
 says "$err" "--state DIR"

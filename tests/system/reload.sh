@@ -71,12 +71,18 @@ USER=ann SUDO_USER='' ww_policy arbiter rollback | grep -q "generation 2 is in f
 ww_policy arbiter log --json | jq -e '.changes[-1] | .how == "rollback" and .who == "ann"' > /dev/null ||
     fail "who went back"
 ww_policy arbiter diff 2 3 > "$scratch/diff.out" || fail "diff"
+grep -qx -- '--- 2/contract.lua' "$scratch/diff.out" || fail "diff shows times that mean nothing: $(cat "$scratch/diff.out")"
 grep -q '^-.*price_ppm = 400000' "$scratch/diff.out" && grep -q '^+.*price_ppm = 200000' "$scratch/diff.out" ||
     fail "diff says $(cat "$scratch/diff.out")"
 if ww_policy arbiter diff 2 99 > "$scratch/diff.out" 2>&1; then
     fail "a generation that never was is compared"
 fi
 ww_policy arbiter reload default --json | jq -e '.number == 4 and .tests > 0' > /dev/null || fail "the built-in set"
+
+code=0
+ww_policy arbiter reload nosuch 2> "$scratch/reload.err" || code=$?
+((code == 1)) && grep -q 'nosuch: neither a folder nor a built-in set' "$scratch/reload.err" ||
+    fail "reload of no set: $code, $(cat "$scratch/reload.err")"
 
 step "what others would have decided"
 ww_policy arbiter journal | grep -q "market.stat .*decision = " || fail "journal: $(ww_policy arbiter journal)"

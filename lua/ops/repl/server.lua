@@ -34,7 +34,7 @@ local function refuse(session, host, name, level)
     if api.rank(host.config.repl_level) < api.rank(level) then
         err.fix = ("The node's configuration allows %s: repl_level"):format(host.config.repl_level)
     else
-        err.fix = "Say why you change something first: \\write REASON"
+        err.fix = "Say why you change something first: \\write REASON, or --write REASON with -e"
     end
     return nil, err
 end
