@@ -165,6 +165,10 @@ says "$err" "unknown option '--stat' (did you mean '--state'?)"
 says "$err" "fix: ww policy reload --help"
 run 2 dispute decide 1
 says "$err" "fix: ww dispute decide --help"
+for wrong in "diff 1 x" "rollback 1.5" "journal -n 0" "journal -n 1001" "replay strict --since 24x"; do
+    run 2 policy $wrong
+    says "$err" "why: a "
+done
 run 1 policy try contract.offer --input <(echo '{"clint": 1}')
 says "$err" "fix: ww policy try --help"
 

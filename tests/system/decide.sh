@@ -41,6 +41,10 @@ node_start client
 wait_for 40 "the dispute" is_disputed
 
 step "looking"
+if "$program" dispute list --state "$scratch/provider" > "$scratch/out" 2> "$scratch/err"; then
+    fail "a provider has disputes"
+fi
+grep -q 'its kind is provider' "$scratch/err" || fail "asked of a provider: $(cat "$scratch/err")"
 dispute 0 list --json
 contract=$(jq -r '.disputes[0].contract' "$scratch/out")
 claim=$(jq '.disputes[0].provider_claim' "$scratch/out")

@@ -84,6 +84,9 @@ ww_policy arbiter reload nosuch 2> "$scratch/reload.err" || code=$?
 ((code == 1)) && grep -q 'nosuch: neither a folder nor a built-in set' "$scratch/reload.err" ||
     fail "reload of no set: $code, $(cat "$scratch/reload.err")"
 
+[[ $(ww_policy arbiter log --json | jq '[.changes[] | select(.current)] | length') == 1 ]] ||
+    fail "not one entry of the log is in force: $(ww_policy arbiter log)"
+
 step "what others would have decided"
 ww_policy arbiter journal | grep -q "market.stat .*decision = " || fail "journal: $(ww_policy arbiter journal)"
 ww_policy arbiter replay default --since 1h > "$scratch/replay.out" || fail "replay"

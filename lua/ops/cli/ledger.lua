@@ -227,6 +227,7 @@ function VERBS.restore(args)
         err.fix = "Restore into an empty state folder; no books are ever overwritten"
     elseif err.code == "EUNSUPPORTED" then
         err.what = "This is no backup of an arbiter's books"
+        err.fix = "Name a file that ww ledger backup has made, by this version or an earlier one"
     end
     return explain(err)
 end

@@ -97,8 +97,10 @@ local function write(host, params, session)
     end
     local reason = type(params.reason) == "string" and clean(params.reason) or ""
     if not reason:find("%S") or #reason > REASON_BYTES_MAX then
-        return nil, ww.error("EINVAL", ("a reason of 1 to %d bytes is missing")
+        local err = ww.error("EINVAL", ("a reason of 1 to %d bytes is missing")
             :format(REASON_BYTES_MAX))
+        err.fix = "Say why: \\write REASON, or --write REASON with -e"
+        return nil, err
     end
     if host.config.repl_level == "read" then
         local err = ww.error("EPERM", "this node's REPL only reads")
