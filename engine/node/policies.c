@@ -25,8 +25,10 @@ static int add_named(struct ww_policy_sources *sources, const char *set,
     if (rc != WW_ENOTFOUND || strchr(set, '/') || strlen(set) > 32)
         return rc;
     snprintf(prefix, sizeof(prefix), BUILT_IN "%s", set);
-    if (ww_policy_sources_add_embedded(sources, prefix))
+    if (ww_policy_sources_add_embedded(sources, prefix)) {
+        snprintf(fault->message, sizeof(fault->message), "neither a folder nor a built-in set");
         return rc;
+    }
     memset(fault, 0, sizeof(*fault));
     return 0;
 }

@@ -59,7 +59,7 @@ static int bound_rollback(void *context, struct ww_call *call)
     rc = ww_policy_live_rollback(policies->live, number);
     if (rc == WW_ENOTFOUND) {
         ww_call_reason(call, number ? "that generation is not kept: see ww policy log"
-                                    : "no earlier generation is kept since the node has started");
+                                    : "no generation of a lower number is kept: see ww policy log");
     } else if (rc == WW_EEXIST) {
         ww_call_reason(call, "that generation is in force already");
     }

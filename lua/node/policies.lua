@@ -204,13 +204,16 @@ local function log_of(self)
         kept[generation.number] = generation
         current = generation.current and generation.number or current
     end
-    local list = setmetatable({}, ww.list)
+    local list, newest = setmetatable({}, ww.list), nil
+    for index, entry in ipairs(self.entries) do
+        newest = entry.number == current and index or newest
+    end
     for index, entry in ipairs(self.entries) do
         local generation = kept[entry.number]
         list[index] = {
             number = entry.number, hash = entry.hash, at_s = entry.at_s, how = entry.how,
             who = entry.who, folder = entry.folder, failed = entry.failed,
-            current = entry.number == current, kept = generation ~= nil,
+            current = index == newest, kept = generation ~= nil,
             bad = generation ~= nil and generation.bad,
         }
     end
@@ -472,7 +475,8 @@ function M.attach(node, core, config)
     ww.on("policy", function(event)
         on_gave_up(self, event)
     end)
-    if self.folder and config.policy and config.policy.watch then
+    local is_folder = self.folder ~= nil and ww.fs.is_dir(self.folder) -- not a built-in set's name
+    if is_folder and config.policy and config.policy.watch then
         local ok, err = watch(self)
         if not ok then
             ww.log("warn", "policy", "the folder of policies can't be watched",

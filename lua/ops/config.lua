@@ -216,6 +216,12 @@ local function expand(path, folder)
     return path
 end
 
+--- Whether these policies are a built-in set's name. A folder of that name comes first.
+local function is_built_in(policies)
+    return policies:find("^[%l_]+$") ~= nil and not ww.fs.is_dir(policies)
+        and ww.policy.files({ set = policies }) ~= nil
+end
+
 local function folder_of(path)
     local folder = path:match("^(.*)/[^/]*$")
     if folder == nil then
@@ -289,8 +295,10 @@ local function check_whole(config, role, complain)
     if #config.control > 107 then
         complain("control is a path of at most 107 bytes: " .. config.control)
     end
-    if config.policies and not ww.fs.is_dir(config.policies) then
-        complain("policies is not a folder: " .. config.policies)
+    local policies = config.policies
+    if policies and not ww.fs.is_dir(policies) and not is_built_in(policies) then
+        complain("policies is neither a folder nor a built-in set (default, strict, generous): "
+            .. policies)
     end
     if role == "client" and not config.proxy_remote and not config.proxy:find("^127%.")
         and not config.proxy:find("^%[::1%]:") then
@@ -368,7 +376,9 @@ function M.load(role, options)
     for _, key in ipairs(schema.ROLES[role]) do
         local value, origin = choose(key, options, file_values, problems)
         if key.type == "path" and value then
-            value = expand(value, origin == "file" and folder_of(options.file))
+            local path = expand(value, origin == "file" and folder_of(options.file))
+            local is_name = key.key == "policies" and not ww.fs.is_dir(path) and is_built_in(value)
+            value = is_name and value or path
         end
         put(config, key.key, value)
         origins[key.key] = origin

@@ -19,13 +19,24 @@ local function read_reply(line)
     return reply.result or {}
 end
 
+--- What it means to the user that a socket isn't there, or nobody listens.
+local function no_node(err, path)
+    if err.code ~= "ENOTFOUND" and err.code ~= "ECONNREFUSED" then
+        return err
+    end
+    local absent = ww.error("EUNREACHABLE", "nobody answers at " .. path)
+    absent.what = "No node runs there"
+    absent.fix = "Start it, or say where it is: --state DIR or --control PATH"
+    return absent
+end
+
 --- Asks a running node for something. In a coroutine.
 ---@param path string of its control socket
 ---@param method string
 ---@param params table?
 ---@param timeout_s number? 5 by default
 ---@return table? result
----@return table? err ENOTFOUND or ECONNREFUSED when no node runs there
+---@return table? err EUNREACHABLE when no node runs there
 function M.call(path, method, params, timeout_s)
     local client
     local result, err = async.await(function(done)
@@ -36,11 +47,11 @@ function M.call(path, method, params, timeout_s)
                 done(read_reply(line))
             end,
             on_closed = function(why)
-                done(nil, why)
+                done(nil, why and no_node(why, path))
             end,
         })
         if not client then
-            done(nil, problem)
+            done(nil, no_node(problem, path))
             return
         end
         local sent

@@ -150,8 +150,11 @@ local function run_method(host, session, request)
         if not host.node then
             return nil, ww.error("EAGAIN", "the node is still starting")
         end
-        return nil, ww.error("ENOTFOUND", "method " .. request.method:sub(1, 64)
-            .. "; \"methods\" lists what there is")
+        local err = ww.error("ENOTFOUND", ("its kind is %s, and it has no method %s"):format(
+            host.role, request.method:sub(1, 64)))
+        err.what = "This node doesn't do that"
+        err.fix = "Name another one: --state DIR; the method methods lists what this one does"
+        return nil, err
     end
     local ok, result, err = xpcall(function()
         return method(request.params or {}, session)

@@ -150,6 +150,20 @@ local function first_word(arguments)
     end
 end
 
+--- "policy try": the command whose `--help` explains these arguments.
+local function topic_of(parser, arguments)
+    local words, level = {}, parser
+    for _, argument in ipairs(arguments) do
+        for _, inner in ipairs(level._commands) do
+            if inner._name == argument then
+                words[#words + 1], level = argument, inner
+                break
+            end
+        end
+    end
+    return words[1] and table.concat(words, " ")
+end
+
 local function parse(parser, commands, arguments)
     local word = first_word(arguments)
     if word and not find(commands, word) then
@@ -172,7 +186,9 @@ local function parse(parser, commands, arguments)
     if ok then
         return result
     elseif failure then
-        return nil, usage_error(failure:gsub("\n", " "), word)
+        local reason = failure:gsub("%s+Did you mean (.-)%?$", " (did you mean %1?)")
+            :gsub("\n", " ")
+        return nil, usage_error(reason, topic_of(parser, arguments))
     elseif getmetatable(result) == Shown then
         return nil, nil, result.text
     end
@@ -206,6 +222,9 @@ local function run(command, args, out)
         return finish(out, data)
     elseif not data then
         err = as_error(err)
+        if err.code == "EINVAL" and err.fix == ww.error("EINVAL").fix then -- that is of requests
+            err.fix = ("ww %s%s --help"):format(command.name, args.verb and " " .. args.verb or "")
+        end
         out:error(err)
         return finish(out, output.exit_code(err))
     end

@@ -12,9 +12,9 @@ local M = { verbs = {} }
 local SIZES = {
     { "bytes", "Bytes of the contract; default: 1GiB." },
     { "window", "The most that the provider carries beyond receipts; default: 8MiB." },
-    { "carried", "What really went through; default: half of the contract." },
+    { "carried", "What really went through; default: half of the contract, or the larger claim." },
     { "proven", "What the client's receipts prove; default: all of it but half a window." },
-    { "client", "What the client claims, for a case of its own." },
+    { "client", "What the client claims, for a case of its own; without it, it is silent there." },
     { "provider", "What the provider claims, likewise." },
 }
 
@@ -96,12 +96,22 @@ function M.verbs.trace(args)
     return data, nil, code
 end
 
+--- The kind of fault that a policy had in this case, if any.
+local function fault_of(case)
+    return case.judge and case.judge.kind or case.close and case.close.kind
+end
+
 M.verbs["what-if"] = function(args)
-    return what_if.run({
+    local data, err = what_if.run({
         bytes = args.bytes, window_bytes = args.window, carried_bytes = args.carried,
         proven_bytes = args.proven, client = args.client, provider = args.provider,
         price_nano_usd_per_gib = args.price,
     }, asker(args.set))
+    local code = 0
+    for _, case in ipairs(data and data.cases or {}) do
+        code = fault_of(case) and 1 or code
+    end
+    return data, err, code
 end
 
 -- --- for people ----------------------------------------------------------------------------------
@@ -163,8 +173,10 @@ end
 local function print_what_if(data, args, out)
     local terms, rows = data.terms, {}
     for _, case in ipairs(data.cases) do
+        local kind = fault_of(case)
         rows[#rows + 1] = {
-            case.name, said(case.client), said(case.provider), case.verdict or case.state,
+            case.name, said(case.client), said(case.provider),
+            (case.verdict or case.state) .. (kind and (" (fault: %s)"):format(kind) or ""),
             format.bytes(case.used), money(case.paid), money(case.back), gain(case),
             wait(case.waited_s), follows(case, case),
         }

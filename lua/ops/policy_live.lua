@@ -7,6 +7,7 @@ local format = require("ops.format")
 local M = { verbs = {} }
 
 local RELOAD_S = 30 -- a set is read, compiled, tested and replayed, which takes a second
+local COUNT_MAX = 1000
 local REPLAY_S = 300 -- four million decisions, on a slow machine
 
 local function add_place(sub)
@@ -20,7 +21,23 @@ local UNITS = { s = 1, m = 60, h = 3600, d = 86400 }
 --- Seconds of "24h", "90m", "7d", "30s".
 local function seconds(text)
     local number, unit = text:match("^(%d+)([smhd])$")
-    return number and tonumber(number) * UNITS[unit]
+    if not number then
+        return nil, "a time is such as 30s, 90m, 24h or 7d"
+    end
+    return tonumber(number) * UNITS[unit]
+end
+
+local function generation(text)
+    local number = text:match("^%d+$") and tonumber(text)
+    return number, not number and "a generation is a number: see ww policy log" or nil
+end
+
+local function count(text)
+    local number = text:match("^%d+$") and tonumber(text)
+    if not number or number < 1 or number > COUNT_MAX then
+        return nil, ("a count is a number from 1 to %d"):format(COUNT_MAX)
+    end
+    return number
 end
 
 local function add_since(sub)
@@ -39,9 +56,10 @@ function M.define(command)
         :description("Another folder, for this once; or the name of a built-in set.")
     add_place(reload)
     local rollback = command:command("rollback"):summary("Put earlier policies in force again.")
-        :description("Put the generation before the present one in force again, or the one named. "
-            .. "Files are not changed: the next reload reads them again.")
-    rollback:argument("number"):argname("N"):args("?"):convert(tonumber)
+        :description("Put the generation of the next lower number in force again that was not "
+            .. "given up, or the one named. Files are not changed: the next reload reads them "
+            .. "again.")
+    rollback:argument("number"):argname("N"):args("?"):convert(generation)
         :description("A generation, as ww policy log shows it.")
     add_place(rollback)
     local log = command:command("log"):summary("Which policies were in force when, and by whom.")
@@ -50,8 +68,8 @@ function M.define(command)
     add_place(log)
     local diff = command:command("diff"):summary("Compare two generations.")
         :description("Show how the files of two generations differ, as diff -u does.")
-    diff:argument("first"):argname("A"):convert(tonumber):description("A generation.")
-    diff:argument("second"):argname("B"):convert(tonumber):description("Another one.")
+    diff:argument("first"):argname("A"):convert(generation):description("A generation.")
+    diff:argument("second"):argname("B"):convert(generation):description("Another one.")
     add_place(diff)
     local replay = command:command("replay"):summary("What would other policies have decided?")
         :description("Ask a set for each decision in the node's journal, and show what it would "
@@ -86,7 +104,7 @@ function M.define(command)
             .. "its id. Decisions are kept in memory only (policy.journal_mib, "
             .. "policy.journal_hours); on an arbiter without identities or contracts.")
     journal:option("--hook"):argname("HOOK"):description("Only those of this hook.")
-    journal:option("-n --count"):argname("N"):convert(tonumber):default(20)
+    journal:option("-n --count"):argname("N"):convert(count):default("20")
         :description("How many, at most 1000.")
     add_since(journal)
     add_place(journal)
@@ -193,7 +211,9 @@ local function compare(folder, first, second)
     if code ~= 0 and code ~= 1 then
         return nil, problem or ww.error("ESYSTEM", "diff failed")
     end
-    return ww.fs.read(folder .. "/diff.out")
+    local text, err = ww.fs.read(folder .. "/diff.out")
+    -- Not the times at which the files were written for diff.
+    return text and ("\n" .. text):gsub("(\n[-+][-+][-+] %d+/[%w_.]+)\t%d[^\n]*", "%1"):sub(2), err
 end
 
 function M.verbs.diff(args)

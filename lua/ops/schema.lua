@@ -377,7 +377,9 @@ local COMMON = {
     { key = "repl_level", type = "choice", default = "admin",
         choices = { "read", "operate", "admin" },
         doc = "What a session of `ww repl` may do at most, once it has said why." },
-    { key = "policies", type = "path", doc = "Folder of policies that replace the built-in ones." },
+    { key = "policies", type = "path",
+        doc = "Folder of policies that replace the built-in ones, or a built-in set: strict, "
+            .. "generous." },
     { key = "policy.watch", type = "boolean", default = true,
         doc = "Load the policies anew by itself when a file in their folder changes." },
     { key = "policy.journal_mib", type = "integer", min = 0, max = 1024, default = 16,

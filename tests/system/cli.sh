@@ -159,12 +159,29 @@ for role in client provider; do
     says "$err" "ww key new --key $scratch/nokey"
 done
 
+step "what is said of a wrong command line names the way out"
+run 2 policy reload --stat x
+says "$err" "unknown option '--stat' (did you mean '--state'?)"
+says "$err" "fix: ww policy reload --help"
+run 2 dispute decide 1
+says "$err" "fix: ww dispute decide --help"
+for wrong in "diff 1 x" "rollback 1.5" "journal -n 0" "journal -n 1001" "replay strict --since 24x"; do
+    run 2 policy $wrong
+    says "$err" "why: a "
+done
+run 1 policy try contract.offer --input <(echo '{"clint": 1}')
+says "$err" "fix: ww policy try --help"
+
 step "nobody is there"
 run 69 status
 says "$err" "--state DIR"
 run 69 status --control "$scratch/none.sock" --json
 jq -e '.error.code' "$out" > /dev/null || fail "no JSON error"
 run 69 wallet credit x usd 5
+run 69 policy log --state "$scratch/none"
+says "$err" "No node runs there"
+says "$err" "--state DIR"
+run 69 dispute list --control "$scratch/none.sock"
 run 1 ledger verify
 run 1 providers
 pin=$node

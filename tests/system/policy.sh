@@ -207,6 +207,10 @@ holds 'all(.cases[] | select(.liar_gains_bytes and .name != "client claims its r
 holds '[.cases[] | select(.name == "client signs two closes") | .verdict, .used] == ["client_malicious", 20000000]'
 holds '.cases[] | select(.name == "client is silent") | (.verdicts | length) == 4 and .waited_s == 86460'
 holds 'all(.cases[] | (.paid | tonumber) + (.back | tonumber); . == 1862646)'
+mkdir "$scratch/failing"
+echo 'return { judge = function() error("x") end }' > "$scratch/failing/dispute.lua"
+run 1 what-if --set "$scratch/failing"
+grep -q 'undecided (fault: runtime)' "$out" || fail "a judge that fails is not told: $(cat "$out")"
 run 0 what-if --verdicts
 grep -q '^  [*] client_fault' "$out" || fail "$(cat "$out")"
 run 1 what-if --bytes 10 --proven 11

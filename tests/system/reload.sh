@@ -71,12 +71,21 @@ USER=ann SUDO_USER='' ww_policy arbiter rollback | grep -q "generation 2 is in f
 ww_policy arbiter log --json | jq -e '.changes[-1] | .how == "rollback" and .who == "ann"' > /dev/null ||
     fail "who went back"
 ww_policy arbiter diff 2 3 > "$scratch/diff.out" || fail "diff"
+grep -qx -- '--- 2/contract.lua' "$scratch/diff.out" || fail "diff shows times that mean nothing: $(cat "$scratch/diff.out")"
 grep -q '^-.*price_ppm = 400000' "$scratch/diff.out" && grep -q '^+.*price_ppm = 200000' "$scratch/diff.out" ||
     fail "diff says $(cat "$scratch/diff.out")"
 if ww_policy arbiter diff 2 99 > "$scratch/diff.out" 2>&1; then
     fail "a generation that never was is compared"
 fi
 ww_policy arbiter reload default --json | jq -e '.number == 4 and .tests > 0' > /dev/null || fail "the built-in set"
+
+code=0
+ww_policy arbiter reload nosuch 2> "$scratch/reload.err" || code=$?
+((code == 1)) && grep -q 'nosuch: neither a folder nor a built-in set' "$scratch/reload.err" ||
+    fail "reload of no set: $code, $(cat "$scratch/reload.err")"
+
+[[ $(ww_policy arbiter log --json | jq '[.changes[] | select(.current)] | length') == 1 ]] ||
+    fail "not one entry of the log is in force: $(ww_policy arbiter log)"
 
 step "what others would have decided"
 ww_policy arbiter journal | grep -q "market.stat .*decision = " || fail "journal: $(ww_policy arbiter journal)"
@@ -123,5 +132,13 @@ put 50000
 wait_for 10 "the reload after a restart" is_number arbiter 7
 ww_policy arbiter log --json | jq -e '[.changes[].number] == [1, 2, 3, 2, 4, 5, 6, 7]' > /dev/null ||
     fail "the log: $(ww_policy arbiter log --json)"
+node_stop arbiter
+
+step "a built-in set by its name"
+start_arbiter --policies strict
+strict=$("$program" policy check strict --json | jq -r .generation)
+[[ $(status arbiter | jq -r .policy_generation) == "$strict" ]] || fail "the set strict is not in force: $(status arbiter)"
+if grep -q "can't be watched" "$scratch/arbiter.log"; then fail "a name is watched as if it were a folder"; fi
+ww_policy arbiter reload --json | jq -e .unchanged > /dev/null || fail "reload takes other files than the start"
 node_stop arbiter
 step "done"

@@ -1,4 +1,5 @@
 --- `ww dispute list|show|decide|run`: contracts in dispute, on the arbiter's machine.
+local amount = require("ops.amount")
 local control = require("ops.control")
 local format = require("ops.format")
 
@@ -56,6 +57,7 @@ local function print_case(data, out)
     out:print(("contract    %s"):format(data.contract))
     out:print(("client      %s of %s"):format(data.client, data.client_name))
     out:print(("provider    %s of %s"):format(data.provider, data.provider_name))
+    out:print(("state       %s"):format(data.ripe and "ripe" or "waits for a late close"))
     out:print(("disputed    %s of %s"):format(format.bytes(data.disputed_bytes),
         format.bytes(data.bytes)))
     out:print(("claims      client %d, provider %d, proven %d bytes"):format(data.client_claim,
@@ -74,6 +76,19 @@ local function print_verdicts(data, args, out)
     for _, case in ipairs(data.verdicts) do
         out:print(("%s  %s%s: %s"):format(case.contract, args.dry_run and "would be " or "",
             case.verdict, case.reason))
+    end
+end
+
+--- Who gets what by the verdict that was given.
+local function print_decided(data, out)
+    if data.state == "disputed" then
+        out:print("undecided: it stays in dispute")
+        return
+    end
+    out:print(("%s: %s are paid for"):format(data.verdict, format.bytes(data.bytes)))
+    for _, part in ipairs(data.paid) do
+        out:print(("%s %s  %s -> %s"):format(amount.digits(part.amount, part.asset), part.asset,
+            part.from, part.to))
     end
 end
 
@@ -129,7 +144,7 @@ Examples:
         elseif args.verb == "run" then
             print_verdicts(data, args, out)
         else
-            out:note(("The contract is %s."):format(data.state))
+            print_decided(data, out)
         end
     end,
 }

@@ -207,8 +207,8 @@ function HUMAN.backup(data, out)
     out:print(("backed up to %s: batch %s, %s accounts, %s facts, %s bytes"):format(data.path,
         format.count(data.batches), format.count(data.accounts), format.count(data.facts),
         format.count(data.bytes)))
-    print_held(data, ("held by %s contracts, which are not in it: a restore gives it back to who "
-        .. "paid it"):format(format.count(data.contracts)), out)
+    print_held(data, ("held by open contracts (%s), which are not in it: a restore gives it back "
+        .. "to who paid it"):format(format.count(data.contracts)), out)
 end
 
 function VERBS.restore(args)
@@ -227,6 +227,7 @@ function VERBS.restore(args)
         err.fix = "Restore into an empty state folder; no books are ever overwritten"
     elseif err.code == "EUNSUPPORTED" then
         err.what = "This is no backup of an arbiter's books"
+        err.fix = "Name a file that ww ledger backup has made, by this version or an earlier one"
     end
     return explain(err)
 end
@@ -234,7 +235,7 @@ end
 function HUMAN.restore(data, out)
     out:print(("restored %s accounts and %s facts, up to batch %s; the books balance"):format(
         format.count(data.accounts), format.count(data.facts), format.count(data.batches)))
-    out:print(("%s contracts that were open are gone"):format(format.count(data.contracts)))
+    out:print(("open contracts that are gone: %s"):format(format.count(data.contracts)))
     print_held(data, "that they held is back in the market wallets of who paid it", out)
 end
 

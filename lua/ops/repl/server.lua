@@ -34,7 +34,7 @@ local function refuse(session, host, name, level)
     if api.rank(host.config.repl_level) < api.rank(level) then
         err.fix = ("The node's configuration allows %s: repl_level"):format(host.config.repl_level)
     else
-        err.fix = "Say why you change something first: \\write REASON"
+        err.fix = "Say why you change something first: \\write REASON, or --write REASON with -e"
     end
     return nil, err
 end
@@ -97,8 +97,10 @@ local function write(host, params, session)
     end
     local reason = type(params.reason) == "string" and clean(params.reason) or ""
     if not reason:find("%S") or #reason > REASON_BYTES_MAX then
-        return nil, ww.error("EINVAL", ("a reason of 1 to %d bytes is missing")
+        local err = ww.error("EINVAL", ("a reason of 1 to %d bytes is missing")
             :format(REASON_BYTES_MAX))
+        err.fix = "Say why: \\write REASON, or --write REASON with -e"
+        return nil, err
     end
     if host.config.repl_level == "read" then
         local err = ww.error("EPERM", "this node's REPL only reads")

@@ -165,7 +165,22 @@ return {
         _, err = load_with("arbiter", { state = "/" .. ("x"):rep(120) })
         check.contains(err.reason, "107 bytes")
         _, err = load_with("arbiter", { policies = "/nowhere/at/all" })
-        check.contains(err.reason, "not a folder")
+        check.contains(err.reason, "neither a folder nor a built-in set")
+    end },
+    { "policies are a folder, or a built-in set by name", function(check)
+        check.is(load_with("arbiter", { policies = "strict" }).policies == "strict")
+        local _, err = load_with("arbiter", { policies = "stritc" })
+        check.contains(err.reason, "neither a folder nor a built-in set")
+        local folder = ww.fs.temp_dir("ww-config-test")
+        local function of_file()
+            local loaded = assert(config.load("client", { file = folder .. "/a.lua" }))
+            return loaded.policies
+        end
+        check.is(ww.fs.write(folder .. "/a.lua", "return { policies = 'strict' }"))
+        check.is(of_file() == "strict")
+        check.is(ww.fs.mkdir(folder .. "/strict"))
+        check.is(of_file() == folder .. "/strict", "the folder comes first")
+        ww.fs.remove_tree(folder)
     end },
     { "a missing file", function(check)
         local loaded, err = config.load("client", { file = "/nowhere/x.lua" })
