@@ -6,8 +6,8 @@ local format = require("ops.format")
 
 local M = { verbs = {} }
 
-local RELOAD_S = 30 -- a set is read, compiled, tested and replayed, which takes a second
-local REPLAY_S = 300 -- four million decisions, on a slow machine
+local RELOAD_S = 30 -- a set is read, compiled, tested and replayed, behind a replay at worst
+local REPLAY_S = 60 -- a node takes 20 s, and may be at something else before
 
 local function add_place(sub)
     sub:option("--control"):argname("PATH")
@@ -259,6 +259,9 @@ end
 
 --- What a set would have decided otherwise.
 local function print_difference(data, out)
+    if data.left > 0 then
+        out:print(("%s decisions were not made again: time was up"):format(format.count(data.left)))
+    end
     if data.decisions == 0 then
         out:note("There are no decisions to compare with.")
         return
@@ -343,7 +346,7 @@ local function print_reload(data, out)
     end
     out:print(("generation %d is in force: %s, %d tests passed"):format(data.number,
         format.short(data.hash), data.tests))
-    if data.replay and data.replay.decisions > 0 then
+    if data.replay and data.replay.decisions + data.replay.left > 0 then
         print_difference(data.replay, out)
     end
 end

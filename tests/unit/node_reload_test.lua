@@ -323,6 +323,29 @@ test("replay: what other policies would have decided", function()
         folder = put({ ["contract.lua"] = "return (" }) }))
 end)
 
+--- Compares long strings, which counts as few instructions and takes milliseconds.
+local SLOW = [[
+local M, a, b = {}, ("x"):rep(60000), ("x"):rep(59999) .. "y"
+function M.offer()
+    for _ = 1, 1500 do local _ = a < b end
+    return { decision = "accept", price_ppm = 1 }
+end
+function M.accept() return { decision = "accept" } end
+M.renew, M.close = M.accept, M.accept
+return M
+]]
+
+test("a slow set does not keep whoever puts it in force", function()
+    local start_us = ww.loop.now_us()
+    local done = assert(reload({ ["contract.lua"] = SLOW }, "ann"))
+    local took_us = ww.loop.now_us() - start_us
+    print(("       %d decisions asked again, %d left, in %d ms"):format(done.replay.decisions,
+        done.replay.left, took_us / 1000))
+    assert(done.replay.decisions > 0 and done.replay.left > 0)
+    assert(took_us < 25e6) -- the command waits 30 s
+    assert(reload({ ["contract.lua"] = contract_lua(500000, "-- quick") }, "ann").replay.left == 0)
+end)
+
 test("why a contract was admitted", function()
     assert(reload({ ["contract.lua"] = [[
 local M = {}
