@@ -11,6 +11,7 @@ local RELOADS = tonumber(ww.process.env("WW_RELOADS") or "") or 300
 local PAIRS = 3
 local SWAP_US_MAX = 10000
 local KIB_MORE_MAX = 16384 -- a VM that is not given back costs 300 KiB a reload …
+local KIB_FLAT_MAX = 2048 -- without contracts: 10 KiB a reload
 local KIB_A_CONTRACT = 24 -- … and without any reload a contract of this rig costs 16 KiB
 
 local tests = {}
@@ -157,6 +158,21 @@ test("policies change while contracts come and go", function()
     assert(more_kib < KIB_MORE_MAX + (#seen - first_count) * KIB_A_CONTRACT,
         "memory grew by " .. more_kib .. " KiB")
     rig.check_books()
+end)
+
+test("a reload gives back all that it took", function()
+    local first_kib
+    for round = 1, RELOADS do
+        assert(reload({ ["contract.lua"] = contract_lua(round, "-- flat " .. round) }, "ann"))
+        if round == math.floor(RELOADS / 3) then
+            collectgarbage("collect")
+            first_kib = resident_kib()
+        end
+    end
+    collectgarbage("collect")
+    local more_kib = resident_kib() - first_kib
+    print(("       %d KiB more"):format(more_kib))
+    assert(more_kib < KIB_FLAT_MAX, "memory grew by " .. more_kib .. " KiB")
 end)
 
 test("a contract keeps what it was priced at", function()
