@@ -92,17 +92,6 @@ function M.define(command)
     add_place(journal)
 end
 
---- Who asks, for the node's log: what the session says; only this user and root get this far.
-local function who()
-    for _, name in ipairs({ "SUDO_USER", "USER", "LOGNAME" }) do
-        local value = ww.process.env(name)
-        if value and value ~= "" then
-            return value
-        end
-    end
-    return "unknown"
-end
-
 local function call(args, method, params, timeout_s)
     local path, err = control.find(args)
     if not path then
@@ -121,7 +110,7 @@ local function folder_of(args)
 end
 
 function M.verbs.reload(args)
-    return call(args, "policy.reload", { folder = folder_of(args), who = who() }, RELOAD_S)
+    return call(args, "policy.reload", { folder = folder_of(args) }, RELOAD_S)
 end
 
 function M.verbs.replay(args)
@@ -129,7 +118,7 @@ function M.verbs.replay(args)
 end
 
 function M.verbs.rollback(args)
-    return call(args, "policy.rollback", { number = args.number, who = who() })
+    return call(args, "policy.rollback", { number = args.number })
 end
 
 function M.verbs.log(args)
@@ -144,7 +133,7 @@ function M.verbs.shadow(args)
 end
 
 function M.verbs.promote(args)
-    return call(args, "policy.promote", { who = who() })
+    return call(args, "policy.promote", {})
 end
 
 function M.verbs.drop(args)
