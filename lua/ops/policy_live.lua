@@ -252,7 +252,9 @@ local function print_difference(data, out)
         out:print(("%s decisions were not made again: time was up"):format(format.count(data.left)))
     end
     if data.decisions == 0 then
-        out:note("There are no decisions to compare with.")
+        if data.left == 0 then
+            out:note("There are no decisions to compare with.")
+        end
         return
     end
     out:print(("%s of %s decisions would be others, %s with another reason only; %s faults"):format(
