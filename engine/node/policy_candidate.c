@@ -65,6 +65,7 @@ static void make(void *arg)
 
     const struct ww_policy_replay_options options = {
         .newest_max = WW_POLICY_RELOAD_DECISIONS_MAX,
+        .ms_max = WW_POLICY_RELOAD_MS_MAX,
         .stop = &candidate->policies->stopping,
     };
 

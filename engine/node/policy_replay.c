@@ -39,6 +39,7 @@ static void put_rule(struct ww_call *call, const struct ww_policy_rule *rule)
 void policy_put_difference(struct ww_call *call, const struct ww_policy_difference *difference)
 {
     ww_call_put_u64(call, "decisions", difference->decisions);
+    ww_call_put_u64(call, "left", difference->left);
     ww_call_put_u64(call, "changed", difference->changed);
     ww_call_put_u64(call, "reworded", difference->reworded);
     ww_call_put_u64(call, "faults", difference->faults);
@@ -71,7 +72,8 @@ static void replay(void *arg)
 {
     struct replaying *replaying = arg;
     struct policy_look *look = &replaying->look;
-    const struct ww_policy_replay_options options = {.stop = &look->policies->stopping};
+    const struct ww_policy_replay_options options = {.ms_max = WW_POLICY_REPLAY_MS_MAX,
+                                                     .stop = &look->policies->stopping};
     struct ww_policy_fault fault;
 
     look->rc = policy_load(replaying->folder, &replaying->set, &fault);

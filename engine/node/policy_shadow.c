@@ -67,6 +67,7 @@ static void compare(void *arg)
     struct policy_shadow *shadow = arg;
     const struct ww_policy_replay_options options = {
         .after_id = WW_MAX(ww_policy_replay_last(shadow->replay), shadow->first_id),
+        .ms_max = WW_POLICY_SHADOW_MS_MAX,
         .stop = &shadow->policies->stopping,
     };
 

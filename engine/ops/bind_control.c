@@ -1,9 +1,12 @@
 /* ww.control: the local operator's socket, both ends.
  *
  * serve{path=, on_line=fn(session, text), on_closed=fn(session)} -> server with
- * :send(session, text), :queued(session) -> bytes that it has not read, :close(); connect{path=,
- * on_line=fn(text), on_closed=fn(error)} -> client with :send(text), :close().
+ * :send(session, text), :queued(session) -> bytes that it has not read, :user(session) -> the
+ * name of whose process it is, or "uid 7", :close(); connect{path=, on_line=fn(text),
+ * on_closed=fn(error)} -> client with :send(text), :close().
  */
+#include <pwd.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
 
@@ -103,6 +106,26 @@ static int server_queued(lua_State *lua)
     struct server_box *box = luaL_checkudata(lua, 1, SERVER_CLASS);
     uint64_t session = (uint64_t)luaL_checknumber(lua, 2);
     lua_pushnumber(lua, box->control ? (lua_Number)ww_control_queued(box->control, session) : 0);
+    return 1;
+}
+
+static int server_user(lua_State *lua)
+{
+    struct server_box *box = luaL_checkudata(lua, 1, SERVER_CLASS);
+    uint64_t session = (uint64_t)luaL_checknumber(lua, 2);
+    struct passwd entry, *found = NULL;
+    char names[4096];
+    uid_t uid = 0;
+    int rc = box->control ? ww_control_peer(box->control, session, &uid) : WW_ECLOSED;
+
+    if (rc)
+        return ww_ops_push_error(lua, rc, NULL);
+    if (getpwuid_r(uid, &entry, names, sizeof(names), &found) || !found) {
+        snprintf(names, sizeof(names), "uid %lu", (unsigned long)uid);
+        lua_pushstring(lua, names);
+    } else {
+        lua_pushstring(lua, found->pw_name);
+    }
     return 1;
 }
 
@@ -256,8 +279,11 @@ void ww_ops_open_control(lua_State *lua)
 {
     static const luaL_Reg functions[] = {
         {"serve", lua_serve}, {"connect", lua_connect}, {NULL, NULL}};
-    static const luaL_Reg server_methods[] = {
-        {"send", server_send}, {"queued", server_queued}, {"close", server_close}, {NULL, NULL}};
+    static const luaL_Reg server_methods[] = {{"send", server_send},
+                                              {"queued", server_queued},
+                                              {"user", server_user},
+                                              {"close", server_close},
+                                              {NULL, NULL}};
     static const luaL_Reg client_methods[] = {
         {"send", client_send}, {"close", client_close}, {NULL, NULL}};
 

@@ -2,7 +2,8 @@
  *
  * ww.slice.resume(thread, slice_us, memory_bytes, …) -> "done", results… | "error", message |
  * "wait", values… (it yielded by itself) | "slice" (its time is over: resume it again, or drop it).
- * It ends with an error when the whole VM has more than memory_bytes.
+ * It ends with an error when the whole VM has more than memory_bytes: between instructions, and a
+ * large block that would make it more, as of string.rep or gsub, is not given at all.
  * The time is looked at every SLICE_HOOK_EVERY instructions of the interpreter; the caller switches
  * the compiler off (jit.off), in whose code no hook fires. Inside a function of C that calls back,
  * such as table.sort, a coroutine can't be suspended: there it ends with an error after
@@ -18,6 +19,7 @@
 
 #define SLICE_HOOK_EVERY 1000
 #define SLICE_STUCK_US   2000000
+#define SLICE_BLOCK      65536 /* smaller ones are always given: the hook sees them soon enough */
 
 /* One at a time, on the loop's thread: a slice does not begin another. */
 static struct {
@@ -26,7 +28,11 @@ static struct {
     size_t memory_bytes;
     bool is_over;
     const char *end; /* why it must not go on, whatever it catches; NULL */
+    lua_Alloc alloc; /* the VM's own … */
+    void *alloc_arg; /* … and its argument */
 } slice;
+
+static const char TOO_MUCH[] = "it uses too much memory";
 
 static const int STOPS[] = {SIGINT, SIGTERM};
 static struct sigaction before[WW_ARRAY_COUNT(STOPS)]; /* the loop's */
@@ -34,6 +40,16 @@ static struct sigaction before[WW_ARRAY_COUNT(STOPS)]; /* the loop's */
 static size_t memory_of(lua_State *lua)
 {
     return ((size_t)lua_gc(lua, LUA_GCCOUNT, 0) << 10) + (size_t)lua_gc(lua, LUA_GCCOUNTB, 0);
+}
+
+static void *alloc_within(void *arg, void *block, size_t old_size, size_t size)
+{
+    if (size > SLICE_BLOCK && size > old_size &&
+        memory_of(slice.thread) + (size - old_size) > slice.memory_bytes) {
+        slice.end = TOO_MUCH;
+        return NULL;
+    }
+    return slice.alloc(arg, block, old_size, size);
 }
 
 /* Handlers of the slice that runs: the loop can't have its turn until that ends. */
@@ -79,7 +95,7 @@ static void slice_hook(lua_State *lua, lua_Debug *record)
     if (slice.end)
         luaL_error(lua, "%s", slice.end);
     if (memory_of(lua) > slice.memory_bytes)
-        end(lua, "it uses too much memory");
+        end(lua, TOO_MUCH);
     uint64_t now_us = ww_clock_mono_us();
     if (now_us < slice.end_us)
         return;
@@ -122,7 +138,10 @@ static int lua_slice_resume(lua_State *lua)
     }
     lua_sethook(thread, slice_hook, LUA_MASKCOUNT, SLICE_HOOK_EVERY);
     watch_stops();
+    slice.alloc = lua_getallocf(lua, &slice.alloc_arg);
+    lua_setallocf(lua, alloc_within, slice.alloc_arg);
     int rc = lua_resume(thread, count > 0 ? count : 0);
+    lua_setallocf(lua, slice.alloc, slice.alloc_arg);
     unwatch_stops();
     lua_sethook(thread, NULL, 0, 0);
     slice.thread = NULL;
@@ -131,6 +150,10 @@ static int lua_slice_resume(lua_State *lua)
             return give(lua, thread, "wait", lua_gettop(thread));
         lua_pushliteral(lua, "slice");
         return 1;
+    }
+    if (rc == LUA_ERRMEM) {
+        lua_settop(thread, 0);
+        lua_pushstring(thread, TOO_MUCH);
     }
     if (rc)
         return give(lua, thread, "error", 1);

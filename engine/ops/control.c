@@ -22,6 +22,7 @@ struct session {
     bool has_more;
     bool is_eof;
     uint64_t number;
+    uid_t uid; /* of the process that connected */
 };
 
 struct ww_control {
@@ -159,12 +160,13 @@ static void session_closed(void *arg, int code)
     end_session(arg);
 }
 
-static bool peer_allowed(int fd)
+static bool peer_allowed(int fd, uid_t *uid)
 {
     struct ucred peer;
     socklen_t size = sizeof(peer);
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size))
         return false;
+    *uid = peer.uid;
     return peer.uid == 0 || peer.uid == geteuid();
 }
 
@@ -175,8 +177,9 @@ static void accepted(void *arg, int fd, const struct sockaddr *peer, socklen_t p
     struct ww_control *control = arg;
     (void)peer;
     (void)peer_size;
+    uid_t uid = 0;
 
-    if (!peer_allowed(fd) || control->session_count >= WW_CONTROL_SESSIONS_MAX) {
+    if (!peer_allowed(fd, &uid) || control->session_count >= WW_CONTROL_SESSIONS_MAX) {
         ww_log(WW_LOG_WARN, "ops", "a control session was refused", "sessions=%zu",
                control->session_count);
         close(fd);
@@ -189,6 +192,7 @@ static void accepted(void *arg, int fd, const struct sockaddr *peer, socklen_t p
     }
     session->control = control;
     session->number = ++control->last_number;
+    session->uid = uid;
     if (ww_timer_create(control->loop, turn_again, session, &session->more)) {
         close(fd);
         ww_free(session);
@@ -240,6 +244,16 @@ int ww_control_send(struct ww_control *control, uint64_t number, const char *tex
     }
     int rc = ww_stream_write(session->stream, text, size);
     return rc ? rc : ww_stream_write(session->stream, "\n", 1);
+}
+
+int ww_control_peer(struct ww_control *control, uint64_t number, uid_t *uid)
+{
+    struct session *session = find_session(control, number);
+
+    if (!session)
+        return WW_ECLOSED;
+    *uid = session->uid;
+    return 0;
 }
 
 size_t ww_control_queued(struct ww_control *control, uint64_t number)

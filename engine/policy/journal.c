@@ -58,6 +58,8 @@ struct ww_policy_view {
     uint64_t since_s;
     size_t chunk, at; /* where the next record is */
     size_t count;
+    size_t before_count; /* where records of this chunk are that come before `at`; 0: not known */
+    uint32_t before[WW_POLICY_CHUNK_BYTES / sizeof(struct entry)];
     union ww_hook_any input, result;
     struct ww_policy_memory_entry memory[WW_POLICY_MEMORY_MAX];
     struct {
@@ -282,6 +284,14 @@ void ww_policy_view_rewind(struct ww_policy_view *view)
 {
     view->chunk = 0;
     view->at = 0;
+    view->before_count = 0;
+}
+
+void ww_policy_view_end(struct ww_policy_view *view)
+{
+    view->chunk = view->count;
+    view->at = 0;
+    view->before_count = 0;
 }
 
 /* Puts back the zeros that were cut off. */
@@ -319,6 +329,7 @@ static void fill(struct ww_policy_view *view, const struct entry *entry, const c
 
 bool ww_policy_view_next(struct ww_policy_view *view, struct ww_policy_record *record)
 {
+    view->before_count = 0;
     while (view->chunk < view->count) {
         const char *at = view->chunks[view->chunk].chunk->bytes + view->at;
         struct entry entry;
@@ -338,25 +349,52 @@ bool ww_policy_view_next(struct ww_policy_view *view, struct ww_policy_record *r
     return false;
 }
 
+/* Notes where the records before `at` are, of the chunk before if there are none in this one: sizes
+ * can only be read forwards. */
+static bool look_before(struct ww_policy_view *view)
+{
+    const char *bytes;
+    struct entry entry;
+
+    if (view->at == 0) {
+        if (view->chunk == 0)
+            return false;
+        view->chunk--;
+        view->at = view->chunks[view->chunk].used;
+    }
+    bytes = view->chunks[view->chunk].chunk->bytes;
+    for (size_t at = 0; at < view->at; at += entry_size(&entry)) {
+        memcpy(&entry, bytes + at, sizeof(entry));
+        view->before[view->before_count++] = (uint32_t)at;
+    }
+    return true;
+}
+
+bool ww_policy_view_previous(struct ww_policy_view *view, struct ww_policy_record *record)
+{
+    while (view->before_count > 0 || look_before(view)) {
+        const char *at;
+        struct entry entry;
+
+        if (view->before_count == 0)
+            continue;
+        view->at = view->before[--view->before_count];
+        at = view->chunks[view->chunk].chunk->bytes + view->at;
+        memcpy(&entry, at, sizeof(entry));
+        if (entry.now_s < view->since_s)
+            continue;
+        fill(view, &entry, at + sizeof(entry), record);
+        return true;
+    }
+    return false;
+}
+
 /* The chunk that has the decision, if any has. */
 static void go_to(struct ww_policy_view *view, uint64_t id)
 {
     ww_policy_view_rewind(view);
     while (view->chunk + 1 < view->count && view->chunks[view->chunk + 1].chunk->first_id <= id)
         view->chunk++;
-}
-
-void ww_policy_view_after(struct ww_policy_view *view, uint64_t id)
-{
-    go_to(view, id);
-    while (view->chunk < view->count && view->at < view->chunks[view->chunk].used) {
-        struct entry entry;
-
-        memcpy(&entry, view->chunks[view->chunk].chunk->bytes + view->at, sizeof(entry));
-        if (entry.id > id)
-            break;
-        view->at += entry_size(&entry);
-    }
 }
 
 bool ww_policy_view_find(struct ww_policy_view *view, uint64_t id, struct ww_policy_record *record)

@@ -133,25 +133,24 @@ int ww_policy_replay_run(struct ww_policy_replay *replay, struct ww_policy_view 
                          const struct ww_policy_replay_options *options)
 {
     static const struct ww_policy_replay_options all;
+    uint64_t start_us = ww_clock_mono_us();
     struct ww_policy_record record;
-    uint64_t total = 0, skip = 0;
+    bool over = false;
 
     options = options ? options : &all;
-    ww_policy_view_after(view, options->after_id);
-    if (options->newest_max) {
-        while (ww_policy_view_next(view, &record))
-            total++;
-        skip = total - WW_MIN(total, options->newest_max);
-        ww_policy_view_after(view, options->after_id);
-    }
-    while (ww_policy_view_next(view, &record)) {
+    ww_policy_view_end(view);
+    for (uint64_t count = 0; ww_policy_view_previous(view, &record); count++) {
+        if (record.id <= options->after_id || (options->newest_max && count == options->newest_max))
+            break;
         if (options->stop && atomic_load(options->stop))
             return WW_ESHUTDOWN;
-        replay->last_id = record.id;
-        if (skip > 0)
-            skip--;
-        else
-            ask_again(replay, &record);
+        over = over || (options->ms_max && ww_clock_mono_us() - start_us >= options->ms_max * 1000);
+        if (over) {
+            replay->difference.left++;
+            continue;
+        }
+        replay->last_id = WW_MAX(replay->last_id, record.id);
+        ask_again(replay, &record);
     }
     return 0;
 }

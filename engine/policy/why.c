@@ -101,7 +101,8 @@ static uint64_t away(const struct number *number, uint64_t step, bool up)
     return step > number->was - number->min ? number->min : number->was - step;
 }
 
-/* Between `same`, which does not flip, and `flipped`, which does: the one nearest to `same`. */
+/* Between `same`, which does not flip, and `flipped`, which does: the one nearest to `same`, or as
+ * near as there was time. */
 static uint64_t nearest(struct trying *trying, const struct number *number, uint64_t same,
                         uint64_t flipped)
 {
@@ -109,7 +110,7 @@ static uint64_t nearest(struct trying *trying, const struct number *number, uint
         uint64_t middle =
             same < flipped ? same + (flipped - same) / 2 : flipped + (same - flipped) / 2;
 
-        if (middle == same || middle == flipped)
+        if (middle == same || middle == flipped || is_over(trying))
             return flipped;
         if (flips_at(trying, number, middle))
             flipped = middle;

@@ -202,7 +202,10 @@
 #define WW_POLICY_GENERATIONS_MAX 8        /* kept on a node to go back to: 1 MiB of texts at most */
 #define WW_POLICY_JOURNAL_MIB_MAX 1024     /* four million decisions */
 #define WW_POLICY_JOURNAL_HOURS_MAX 168    /* a week: longer is history, which nobody keeps */
-#define WW_POLICY_RELOAD_DECISIONS_MAX 20000 /* asked again at a reload: 0.1 s, on another thread */
+#define WW_POLICY_RELOAD_DECISIONS_MAX 20000 /* asked again at a reload: 0.1 s of a fast set, on another thread */
+#define WW_POLICY_RELOAD_MS_MAX 5000       /* … and for so long, as whoever asked waits 30 s, tests and all */
+#define WW_POLICY_REPLAY_MS_MAX 20000      /* one replay: four million decisions; a reload behind it still ends within 30 s */
+#define WW_POLICY_SHADOW_MS_MAX 1000       /* one round of a shadow, of which there is one a second: half of the thread's time */
 #define WW_POLICY_WHY_MS_MAX 1000          /* of CPU time for trying inputs: a ranking takes 1.4 ms each time */
 #define WW_POLICY_CHUNK_BYTES 65536        /* the journal is allocated in pieces of so much: the largest record takes 56 KiB */
 #define WW_POLICY_GIVE_UP_FAULTS 16        /* of the last 64 decisions: then the generation before comes back */

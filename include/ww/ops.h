@@ -123,5 +123,7 @@ int ww_control_create(struct ww_loop *loop, const char *path,
 int ww_control_send(struct ww_control *control, uint64_t session, const char *text, size_t size);
 /* Bytes that a session has not read yet; 0 when it has gone. */
 size_t ww_control_queued(struct ww_control *control, uint64_t session);
+/* The user of the process that connected, as the kernel says; WW_ECLOSED when it has gone. */
+int ww_control_peer(struct ww_control *control, uint64_t session, uid_t *uid);
 void ww_control_close(struct ww_control *control, uint64_t session);
 void ww_control_destroy(struct ww_control *control);

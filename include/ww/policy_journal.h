@@ -75,8 +75,11 @@ int ww_policy_view_create(struct ww_policy_journal *journal, uint64_t now_s, uin
 bool ww_policy_view_next(struct ww_policy_view *view, struct ww_policy_record *record);
 /* Begins anew. */
 void ww_policy_view_rewind(struct ww_policy_view *view);
-/* Begins behind the decision `id`, or at the first that is left behind it. */
-void ww_policy_view_after(struct ww_policy_view *view, uint64_t id);
+/* Goes behind the newest record. */
+void ww_policy_view_end(struct ww_policy_view *view);
+/* The record before the one that came last, for reading newest first; false at the oldest. What is
+ * borrowed is as with _next, which would give the same record again. */
+bool ww_policy_view_previous(struct ww_policy_view *view, struct ww_policy_record *record);
 /* False when the journal does not have it (any more). */
 bool ww_policy_view_find(struct ww_policy_view *view, uint64_t id, struct ww_policy_record *record);
 /* NULL is fine. */

@@ -31,11 +31,12 @@ struct ww_policy_rule {
     const char *was, *now;
     uint64_t count;
     struct ww_policy_effect before, after; /* sums */
-    uint64_t example;                      /* the id of the first of them */
+    uint64_t example;                      /* the id of the one that was asked first */
 };
 
 struct ww_policy_difference {
     uint64_t decisions;                    /* asked again */
+    uint64_t left;                         /* that would have been, had there been time */
     uint64_t changed;                      /* of them, otherwise decided */
     uint64_t reworded;                     /* … and these with another reason or memory only */
     uint64_t faults;                       /* of the other set */
@@ -51,18 +52,21 @@ struct ww_policy_replay;
 struct ww_policy_replay_options {
     uint64_t after_id;       /* begins behind this decision; 0: at the beginning */
     uint64_t newest_max;     /* only so many of the newest; 0: all */
+    uint64_t ms_max;         /* ends after so long on the wall clock; 0: never */
     const atomic_bool *stop; /* true: it ends early; may be NULL */
 };
 
 /* `set` is borrowed, and may meanwhile decide elsewhere. WW_ENOMEM. */
 int ww_policy_replay_create(const struct ww_policy_set *set, struct ww_policy_replay **replay);
 void ww_policy_replay_destroy(struct ww_policy_replay *replay);
-/* Asks the set for each decision of the view and adds to the difference. May be called again with a
- * later view. `options` may be NULL. 0, or WW_ESHUTDOWN when it was stopped. */
+/* Asks the set for each decision of the view, newest first, and adds to the difference; those for
+ * which there is no time are counted as left. One decision takes up to 0.1 s of a hostile set, so
+ * it ends a little late. May be called again with a later view. `options` may be NULL. 0, or
+ * WW_ESHUTDOWN when it was stopped. */
 int ww_policy_replay_run(struct ww_policy_replay *replay, struct ww_policy_view *view,
                          const struct ww_policy_replay_options *options);
 /* What has come out so far; borrowed. */
 const struct ww_policy_difference *
 ww_policy_replay_difference(const struct ww_policy_replay *replay);
-/* The id of the last decision that was asked again; 0 before the first. */
+/* The id of the newest decision that was asked again; 0 before the first. */
 uint64_t ww_policy_replay_last(const struct ww_policy_replay *replay);

@@ -89,8 +89,10 @@ end
 
 -- --- changes -------------------------------------------------------------------------------------
 
---- What a caller says it is: shown, never trusted.
-local function clean_who(who)
+--- Who asks: the user whose process is at the control socket's other end, or, of a caller within
+-- the node, what it says.
+local function who_asks(params, user)
+    local who = user and user() or params.who
     who = type(who) == "string" and who:gsub("[^%w%._@ %-]", "?"):sub(1, WHO_MAX) or ""
     return who ~= "" and who or "unknown"
 end
@@ -293,12 +295,12 @@ end
 
 local function methods_of(self)
     return {
-        ["policy.reload"] = function(params)
+        ["policy.reload"] = function(params, _, user)
             local folder, err = folder_of(params)
             if err then
                 return nil, err
             end
-            return reload(self, clean_who(params.who), folder)
+            return reload(self, who_asks(params, user), folder)
         end,
         ["policy.replay"] = function(params)
             local folder, err = folder_of(params)
@@ -307,8 +309,8 @@ local function methods_of(self)
             end
             return ask(self.core.policy_replay, { folder = folder, since_s = params.since_s })
         end,
-        ["policy.rollback"] = function(params)
-            return rollback(self, clean_who(params.who), params.number)
+        ["policy.rollback"] = function(params, _, user)
+            return rollback(self, who_asks(params, user), params.number)
         end,
         ["policy.log"] = function()
             return log_of(self)
@@ -326,10 +328,11 @@ local function methods_of(self)
         ["policy.drop"] = function()
             return self.core.policy_drop()
         end,
-        ["policy.promote"] = function(params)
+        ["policy.promote"] = function(params, _, user)
+            local who = who_asks(params, user)
             local result, err = self.core.policy_promote()
             if result then
-                changed(self, result, "promote", clean_who(params.who))
+                changed(self, result, "promote", who)
             end
             return result, err
         end,

@@ -157,7 +157,9 @@ local function run_method(host, session, request)
         return nil, err
     end
     local ok, result, err = xpcall(function()
-        return method(request.params or {}, session)
+        return method(request.params or {}, session, function()
+            return host.control:user(session) or "unknown"
+        end)
     end, debug.traceback)
     if not ok then
         ww.log("error", "ops", "a control method failed",

@@ -6,9 +6,9 @@ local format = require("ops.format")
 
 local M = { verbs = {} }
 
-local RELOAD_S = 30 -- a set is read, compiled, tested and replayed, which takes a second
+local RELOAD_S = 30 -- a set is read, compiled, tested and replayed, behind a replay at worst
 local COUNT_MAX = 1000
-local REPLAY_S = 300 -- four million decisions, on a slow machine
+local REPLAY_S = 60 -- a node takes 20 s, and may be at something else before
 
 local function add_place(sub)
     sub:option("--control"):argname("PATH")
@@ -110,17 +110,6 @@ function M.define(command)
     add_place(journal)
 end
 
---- Who asks, for the node's log: what the session says; only this user and root get this far.
-local function who()
-    for _, name in ipairs({ "SUDO_USER", "USER", "LOGNAME" }) do
-        local value = ww.process.env(name)
-        if value and value ~= "" then
-            return value
-        end
-    end
-    return "unknown"
-end
-
 local function call(args, method, params, timeout_s)
     local path, err = control.find(args)
     if not path then
@@ -139,7 +128,7 @@ local function folder_of(args)
 end
 
 function M.verbs.reload(args)
-    return call(args, "policy.reload", { folder = folder_of(args), who = who() }, RELOAD_S)
+    return call(args, "policy.reload", { folder = folder_of(args) }, RELOAD_S)
 end
 
 function M.verbs.replay(args)
@@ -147,7 +136,7 @@ function M.verbs.replay(args)
 end
 
 function M.verbs.rollback(args)
-    return call(args, "policy.rollback", { number = args.number, who = who() })
+    return call(args, "policy.rollback", { number = args.number })
 end
 
 function M.verbs.log(args)
@@ -162,7 +151,7 @@ function M.verbs.shadow(args)
 end
 
 function M.verbs.promote(args)
-    return call(args, "policy.promote", { who = who() })
+    return call(args, "policy.promote", {})
 end
 
 function M.verbs.drop(args)
@@ -279,8 +268,13 @@ end
 
 --- What a set would have decided otherwise.
 local function print_difference(data, out)
+    if data.left > 0 then
+        out:print(("%s decisions were not made again: time was up"):format(format.count(data.left)))
+    end
     if data.decisions == 0 then
-        out:note("There are no decisions to compare with.")
+        if data.left == 0 then
+            out:note("There are no decisions to compare with.")
+        end
         return
     end
     out:print(("%s of %s decisions would be others, %s with another reason only; %s faults"):format(
@@ -363,7 +357,7 @@ local function print_reload(data, out)
     end
     out:print(("generation %d is in force: %s, %d tests passed"):format(data.number,
         format.short(data.hash), data.tests))
-    if data.replay and data.replay.decisions > 0 then
+    if data.replay and data.replay.decisions + data.replay.left > 0 then
         print_difference(data.replay, out)
     end
 end

@@ -170,6 +170,8 @@ for source in 'while true do end' 'while true do pcall(function() while true do 
 done
 repl 1 arbiter -e 'local t = {} for i = 1, 1e9 do t[i] = { i } end'
 says "$err" "too much memory"
+repl 1 arbiter -e '("x"):rep(1.5e9)'
+says "$err" "too much memory"
 gives arbiter 'node.status().ready' true
 
 step "a session may be told to end the node"

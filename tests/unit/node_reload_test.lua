@@ -11,6 +11,7 @@ local RELOADS = tonumber(ww.process.env("WW_RELOADS") or "") or 300
 local PAIRS = 3
 local SWAP_US_MAX = 10000
 local KIB_MORE_MAX = 16384 -- a VM that is not given back costs 300 KiB a reload …
+local KIB_FLAT_MAX = 2048 -- without contracts: 10 KiB a reload
 local KIB_A_CONTRACT = 24 -- … and without any reload a contract of this rig costs 16 KiB
 
 local tests = {}
@@ -157,6 +158,21 @@ test("policies change while contracts come and go", function()
     assert(more_kib < KIB_MORE_MAX + (#seen - first_count) * KIB_A_CONTRACT,
         "memory grew by " .. more_kib .. " KiB")
     rig.check_books()
+end)
+
+test("a reload gives back all that it took", function()
+    local first_kib
+    for round = 1, RELOADS do
+        assert(reload({ ["contract.lua"] = contract_lua(round, "-- flat " .. round) }, "ann"))
+        if round == math.floor(RELOADS / 3) then
+            collectgarbage("collect")
+            first_kib = resident_kib()
+        end
+    end
+    collectgarbage("collect")
+    local more_kib = resident_kib() - first_kib
+    print(("       %d KiB more"):format(more_kib))
+    assert(more_kib < KIB_FLAT_MAX, "memory grew by " .. more_kib .. " KiB")
 end)
 
 test("a contract keeps what it was priced at", function()
@@ -321,6 +337,29 @@ test("replay: what other policies would have decided", function()
     assert(ww.arbiter.status({}).policy_number == one.number) -- nothing was put in force
     rig.expect("EPOLICY_SYNTAX", node.methods["policy.replay"]({
         folder = put({ ["contract.lua"] = "return (" }) }))
+end)
+
+--- Compares long strings, which counts as few instructions and takes milliseconds.
+local SLOW = [[
+local M, a, b = {}, ("x"):rep(60000), ("x"):rep(59999) .. "y"
+function M.offer()
+    for _ = 1, 1500 do local _ = a < b end
+    return { decision = "accept", price_ppm = 1 }
+end
+function M.accept() return { decision = "accept" } end
+M.renew, M.close = M.accept, M.accept
+return M
+]]
+
+test("a slow set does not keep whoever puts it in force", function()
+    local start_us = ww.loop.now_us()
+    local done = assert(reload({ ["contract.lua"] = SLOW }, "ann"))
+    local took_us = ww.loop.now_us() - start_us
+    print(("       %d decisions asked again, %d left, in %d ms"):format(done.replay.decisions,
+        done.replay.left, took_us / 1000))
+    assert(done.replay.decisions > 0 and done.replay.left > 0)
+    assert(took_us < 25e6) -- the command waits 30 s
+    assert(reload({ ["contract.lua"] = contract_lua(500000, "-- quick") }, "ann").replay.left == 0)
 end)
 
 test("why a contract was admitted", function()

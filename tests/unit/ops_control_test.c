@@ -119,6 +119,7 @@ static size_t receive(int fd, char *out, size_t size, bool to_end)
 
 static void lines_and_answers(void **state)
 {
+    uid_t uid = (uid_t)-1;
     char text[64];
     int fd = connect_one();
     (void)state;
@@ -133,8 +134,11 @@ static void lines_and_answers(void **state)
     receive(fd, text, sizeof(text), false);
     assert_string_equal(text, "answer\n");
     assert_int_equal(ww_control_send(control, 999, "x", 1), WW_ECLOSED);
+    assert_int_equal(ww_control_peer(control, last_session, &uid), 0);
+    assert_int_equal(uid, geteuid());
     close(fd);
     WAIT_FOR(closed == 1);
+    assert_int_equal(ww_control_peer(control, last_session, &uid), WW_ECLOSED);
     assert_int_equal(ww_control_send(control, last_session, "x", 1), WW_ECLOSED);
 }
 

@@ -70,6 +70,39 @@ static void assert_same_text(enum ww_hook hook, const void *input, const void *r
     ww_buf_deinit(&wanted);
 }
 
+/* Newest first comes what comes oldest first, over several chunks; both ways may be mixed. */
+static void test_backwards(void **state)
+{
+    const uint64_t count_all = 1000;
+    struct ww_policy_journal *journal = make(&SMALL);
+    struct ww_policy_record record;
+    struct ww_policy_view *view;
+    uint64_t id = count_all;
+
+    (void)state;
+    view = look(journal, 1000);
+    ww_policy_view_end(view);
+    assert_false(ww_policy_view_previous(view, &record));
+    ww_policy_view_destroy(view);
+    for (uint64_t at = 1; at <= count_all; at++)
+        add_offer(journal, at, at <= 7 ? 500 : 1000);
+    assert_int_equal(ww_policy_view_create(journal, 1000, 501, &view), 0);
+    ww_policy_view_end(view);
+    assert_false(ww_policy_view_next(view, &record));
+    while (ww_policy_view_previous(view, &record)) {
+        assert_int_equal(record.id, id);
+        assert_int_equal(((const struct ww_hook_offer_request *)record.input)->bytes, id);
+        if (id % 100 == 0) {
+            assert_true(ww_policy_view_next(view, &record) && record.id == id);
+            assert_true(ww_policy_view_previous(view, &record) && record.id == id);
+        }
+        id--;
+    }
+    assert_int_equal(id, 7);
+    ww_policy_view_destroy(view);
+    ww_policy_journal_destroy(journal);
+}
+
 /* Each hook's sample with its fallback, and a ranking that is as large as it gets. */
 static void test_each_hook_comes_back(void **state)
 {
@@ -338,6 +371,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_hook_comes_back),
+        cmocka_unit_test(test_backwards),
         cmocka_unit_test(test_bounded_in_size),
         cmocka_unit_test(test_bounded_in_age),
         cmocka_unit_test(test_views_stay),

@@ -79,6 +79,31 @@ static void test_changes(void **state)
     ww_policy_live_destroy(live);
 }
 
+/* What was taken back is not what the next one goes back to. */
+static void test_taken_back(void **state)
+{
+    struct ww_policy_live *live;
+    struct ww_policy_generation generation;
+
+    (void)state;
+    assert_int_equal(ww_policy_live_create(make_granting(1), NULL, NULL, &live), 0);
+    assert_int_equal(ww_policy_live_swap(live, make_granting(2)), 0);
+    assert_int_equal(ww_policy_live_rollback(live, 0), 0);
+    assert_int_equal(ww_policy_live_swap(live, make_granting(3)), 0);
+    assert_int_equal(ww_policy_live_rollback(live, 0), 0);
+    assert_int_equal(current(live), 1);
+    assert_int_equal(ww_policy_live_rollback(live, 0), WW_ENOTFOUND);
+    ww_policy_live_at(live, 1, &generation);
+    assert_true(generation.bad);
+
+    /* Somebody wants it after all. */
+    assert_int_equal(ww_policy_live_swap(live, make_granting(2)), 0);
+    assert_int_equal(ww_policy_live_rollback(live, 3), 0);
+    assert_int_equal(ww_policy_live_rollback(live, 0), 0);
+    assert_int_equal(current(live), 2);
+    ww_policy_live_destroy(live);
+}
+
 static void test_the_oldest_go(void **state)
 {
     struct ww_policy_live *live;
@@ -298,6 +323,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_changes),
+        cmocka_unit_test(test_taken_back),
         cmocka_unit_test(test_the_oldest_go),
         cmocka_unit_test(test_faults_roll_back),
         cmocka_unit_test(test_few_faults_and_nothing_before),

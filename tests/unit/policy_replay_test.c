@@ -302,6 +302,46 @@ static void test_parts(void **state)
     ww_policy_live_destroy(live);
 }
 
+/* A slow set is asked about the newest decisions for as long as there is time; a later part begins
+ * with what is new then. */
+static void test_time_is_limited(void **state)
+{
+    const uint64_t count = 3000;
+    const struct ww_policy_replay_options options = {.ms_max = 30};
+    struct ww_policy_live *live = make_live(make_offer("return { decision = 'accept' }"));
+    struct ww_policy_set *slow =
+        make_offer("for _ = 1, 20000 do end return { decision = 'refuse' }");
+    const struct ww_policy_difference *difference;
+    struct ww_policy_replay_options later = options;
+    struct ww_policy_replay *replay;
+    struct ww_policy_view *view;
+    uint64_t asked;
+
+    (void)state;
+    for (uint64_t index = 0; index < count; index++)
+        offer(live, index + 1 == count ? GIB : 1, 0);
+    replay = replay_of(live, slow, &options);
+    difference = ww_policy_replay_difference(replay);
+    asked = difference->decisions;
+    assert_in_range(asked, 1, count - 1);
+    assert_int_equal(asked + difference->left, count);
+    assert_int_equal(difference->changed, asked);
+    assert_int_equal(difference->before.bytes, GIB + asked - 1); /* with the newest */
+    assert_int_equal(difference->rules[0].example, ww_policy_replay_last(replay));
+
+    offer(live, 1, 0);
+    later.after_id = ww_policy_replay_last(replay);
+    assert_int_equal(
+        ww_policy_view_create(ww_policy_live_journal(live), NO_CONTEXT.now_s, 0, &view), 0);
+    assert_int_equal(ww_policy_replay_run(replay, view, &later), 0);
+    assert_int_equal(difference->decisions, asked + 1);
+    assert_int_equal(difference->left, count - asked);
+    ww_policy_view_destroy(view);
+    ww_policy_replay_destroy(replay);
+    ww_policy_set_release(slow);
+    ww_policy_live_destroy(live);
+}
+
 /* Each allocation of ours fails once as the first of many: nothing leaks, and what could not be
  * asked is a fault. */
 static void test_without_memory(void **state)
@@ -373,6 +413,7 @@ int main(void)
         cmocka_unit_test(test_rules_with_money),
         cmocka_unit_test(test_faults_and_absent_files),
         cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_time_is_limited),
         cmocka_unit_test(test_without_memory),
         cmocka_unit_test(test_the_table_is_bounded),
     };

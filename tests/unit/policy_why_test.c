@@ -1,6 +1,8 @@
 /* Why: the line, the exact count, and the single inputs that would have changed the answer. */
 #include "policy_set_make.h"
 
+#include <pthread.h>
+
 #include "ww/policy_why.h"
 
 static const char BODY[] = /* line 4 of the file is its first */
@@ -172,13 +174,68 @@ static void test_a_ranking(void **state)
     ww_policy_set_release(set);
 }
 
+struct stopper {
+    atomic_bool stop;
+    atomic_uint_fast64_t at_us;
+};
+
+static void *stop_soon(void *arg)
+{
+    const struct timespec pause = {.tv_nsec = 60000000};
+    struct stopper *stopper = arg;
+
+    nanosleep(&pause, NULL);
+    atomic_store(&stopper->at_us, ww_clock_mono_us());
+    atomic_store(&stopper->stop, true);
+    return NULL;
+}
+
+/* A stop does not wait for the nearest value to be found: finding the first that differs is quick
+ * here, and each of the fifty halvings takes milliseconds. */
+static void test_a_stop_in_between(void **state)
+{
+    struct ww_policy_set *set;
+    struct ww_policy_fault fault;
+    struct stopper stopper = {.stop = false};
+    struct ww_hook_offer_request request;
+    struct ww_hook_offer_decision result = {.decision = WW_HOOK_ACCEPT};
+    struct ww_policy_record record = {.hook = WW_HOOK_CONTRACT_OFFER,
+                                      .now_s = NO_CONTEXT.now_s,
+                                      .seed = NO_CONTEXT.seed,
+                                      .input = &request,
+                                      .result = &result};
+    struct ww_policy_why why;
+    pthread_t thread;
+
+    (void)state;
+    assert_int_equal(
+        make_offer_set("local a, b = ('x'):rep(60000), ('x'):rep(59999) .. 'y'",
+                       "local power, strikes = 1, request.client.strikes\n"
+                       "while power < strikes do power = power * 2 end\n"
+                       "if power ~= strikes and strikes ~= 0 then\n"
+                       "  for _ = 1, 3000 do local _ = a < b end\n"
+                       "end\n"
+                       "return { decision = strikes > 2 ^ 51 and 'refuse' or 'accept' }",
+                       NULL, &set, &fault),
+        0);
+    ww_hook_sample(WW_HOOK_CONTRACT_OFFER, &request);
+    request.client.strikes = 0;
+    assert_int_equal(pthread_create(&thread, NULL, stop_soon, &stopper), 0);
+    assert_int_equal(ww_policy_explain(set, &record, &stopper.stop, &why), WW_ESHUTDOWN);
+    print_message("       it ended %llu ms after the stop\n",
+                  (unsigned long long)(ww_clock_mono_us() - atomic_load(&stopper.at_us)) / 1000);
+    assert_in_range(ww_clock_mono_us() - atomic_load(&stopper.at_us), 0, 250000);
+    assert_false(why.all_tried);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    ww_policy_set_release(set);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refused_for_strikes),
-        cmocka_unit_test(test_time_and_bounds),
-        cmocka_unit_test(test_faults_and_nothing_to_flip),
-        cmocka_unit_test(test_a_ranking),
+        cmocka_unit_test(test_refused_for_strikes),        cmocka_unit_test(test_time_and_bounds),
+        cmocka_unit_test(test_faults_and_nothing_to_flip), cmocka_unit_test(test_a_ranking),
+        cmocka_unit_test(test_a_stop_in_between),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -104,13 +104,23 @@ local function copy(value)
     return result
 end
 
-local function environment(self)
+--- What Lua itself offers an expression.
+---@return table<string, any>
+function M.lua_names()
     local names = {}
     for _, name in ipairs(LUA_NAMES) do
         names[name] = copy(_G[name])
     end
-    names.KiB, names.MiB, names.GiB, names.TiB = 1024, 1024 ^ 2, 1024 ^ 3, 1024 ^ 4
     names.string.dump = nil
+    function names.getmetatable(value) -- that of texts is the program's own
+        return type(value) ~= "string" and getmetatable(value) or nil
+    end
+    return names
+end
+
+local function environment(self)
+    local names = M.lua_names()
+    names.KiB, names.MiB, names.GiB, names.TiB = 1024, 1024 ^ 2, 1024 ^ 3, 1024 ^ 4
     for _, space in ipairs(api.spaces) do
         local functions = {}
         for _, call in ipairs(space.calls) do

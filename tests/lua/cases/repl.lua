@@ -58,6 +58,13 @@ return {
             'return { market = { fee = 2 }, name = "x" }')
         check.contains(show.configuration({}), "nothing")
     end },
+    { "an expression has its own library, and not the program's", function(check)
+        local names = shell.lua_names()
+        check.is(names.getmetatable("") == nil and names.string ~= string)
+        check.is(names.string.dump == nil and names.require == nil and names.io == nil)
+        local meta = {}
+        check.is(names.getmetatable(setmetatable({}, meta)) == meta)
+    end },
     { "inputs end where they are complete", function(check)
         check.same(run.inputs("1\nfor i = 1, 2 do\n  print(i)\nend\n\\json\nx(\n1)"),
             { "1", "for i = 1, 2 do\n  print(i)\nend", "\\json", "x(\n1)", })
@@ -212,6 +219,14 @@ return {
         check.same(word, "error")
         check.contains(why, "too much memory")
         collectgarbage()
+        for _, source in ipairs({ '("x"):rep(1.5e9)', '("x"):rep(1e6):gsub(".", ("y"):rep(1e5))',
+            '(function() while true do pcall(string.rep, "x", 3e8) end end)()' }) do
+            word, why = run_for("return " .. source, 100000)
+            check.same(word, "error")
+            check.contains(why, "too much memory")
+            collectgarbage()
+        end
+        check.same(select(2, run_for('return #("x"):rep(1e7)', 1)), 1e7)
         word, why = run_for(("table.sort({ 1, 2 }, function() %s end)"):format(
             catch:format("while true do end")), 5)
         check.same(word, "error")

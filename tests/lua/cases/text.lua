@@ -1,12 +1,30 @@
 -- ops.text, ops.amount and ops.format: what people read and write.
 local amount = require("ops.amount")
 local format = require("ops.format")
+local policy_live = require("ops.policy_live")
 local text = require("ops.text")
 
 local COMMANDS = { "arbiter", "client", "contracts", "help", "invite", "join", "key", "providers",
     "status", "wallet" }
 
 return {
+    { "a replay says what it had no time for", function(check)
+        local function said(decisions, left)
+            local lines = {}
+            local function add(_, line)
+                lines[#lines + 1] = line
+            end
+            policy_live.human({ decisions = decisions, left = left, changed = 0, reworded = 0,
+                faults = 0 }, { verb = "replay" }, { print = add, note = add })
+            return lines
+        end
+        local compared = "0 of 5 decisions would be others, 0 with another reason only; 0 faults"
+        local left = "1,234 decisions were not made again: time was up"
+        check.same(said(5, 0), { compared })
+        check.same(said(5, 1234), { left, compared })
+        check.same(said(0, 1234), { left })
+        check.same(said(0, 0), { "There are no decisions to compare with." })
+    end },
     { "near words", function(check)
         check.same(text.near("statsu", COMMANDS), { "status" })
         check.same(text.near("walet", COMMANDS), { "wallet" })
