@@ -177,6 +177,8 @@ int ww_policy_live_rollback(struct ww_policy_live *live, uint64_t number)
         return WW_ENOTFOUND;
     if (index == live->current)
         return WW_EEXIST;
+    if (index < live->current)
+        live->kept[live->current].about.bad = true;
     live->kept[index].about.bad = false;
     put_in_force(live, index);
     return 0;

@@ -21,7 +21,7 @@ struct ww_policy_generation {
     uint64_t since_s; /* when it was last put in force; seconds since 1970 */
     size_t test_count;
     bool current;
-    bool bad; /* given up for its faults */
+    bool bad; /* given up, for its faults or by a rollback */
 };
 
 /* A generation was given up for its faults: `bad`, and what is in force `now`. Called from within
@@ -42,7 +42,8 @@ int ww_policy_live_renumber(struct ww_policy_live *live, uint64_t number, uint64
  * of a kept generation is that generation again. WW_EEXIST: it is in force already. */
 int ww_policy_live_swap(struct ww_policy_live *live, struct ww_policy_set *set);
 /* Puts a kept generation in force again; number 0: the last one below the present that was not
- * given up. WW_ENOTFOUND; WW_EEXIST: it is in force already. */
+ * given up. Who goes back to a lower number gives the present one up. WW_ENOTFOUND; WW_EEXIST: it
+ * is in force already. */
 int ww_policy_live_rollback(struct ww_policy_live *live, uint64_t number);
 /* Kept generations, by number; `index` from 0. */
 size_t ww_policy_live_count(const struct ww_policy_live *live);
