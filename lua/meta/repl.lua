@@ -296,6 +296,19 @@ log = {}
 ---@return any
 function log.level() end
 
+--- The last lines, the newest last: of the 256 that the node keeps in memory.
+---@param count number? how many, 20 by default
+---@param level string? error, warn, info or debug: only lines that are at least so grave
+---@param word string? only of this room, or with this in them
+---@return any
+function log.tail(count, level, word) end
+
+--- Sends this session each line as it is logged, until trace.stop() or its end: info and graver ones, or as grave as the level given. With debug, those too that the node does not write.
+---@param level string? error, warn, info or debug: only lines that are at least so grave
+---@param word string? only of this room, or with this in them
+---@return any
+function log.follow(level, word) end
+
 --- What is logged from now on. Level: operate.
 ---@param level string error, warn, info or debug
 ---@return any

@@ -18,6 +18,10 @@ local CONTRACT = { name = "id", type = "contract", doc = "the contract's id: 32 
 local PEER = { name = "key", type = "peer", doc = "a node's id: 52 letters and digits" }
 local LIMIT = { name = "limit", type = "number", optional = true,
     doc = "at most so many, 100 by default, 500 at most" }
+local LEVEL = { name = "level", type = "level", optional = true,
+    doc = "error, warn, info or debug: only lines that are at least so grave" }
+local WORD = { name = "word", type = "text", optional = true,
+    doc = "only of this room, or with this in them" }
 
 M.spaces = {
     { name = "node", doc = "The node itself.", calls = {
@@ -257,8 +261,19 @@ M.spaces = {
     } },
     { name = "log", doc = "The node's log.", calls = {
         { name = "level", doc = "The level in force.", example = "log.level()" },
+        { name = "tail", doc = "The last lines, the newest last: of the 256 that the node keeps in "
+                .. "memory.",
+            args = { { name = "count", type = "number", optional = true,
+                doc = "how many, 20 by default" }, LEVEL, WORD },
+            gives = { "at", "level", "room", "message", "pairs" },
+            example = "log.tail(5, \"warn\")" },
+        { name = "follow", doc = "Sends this session each line as it is logged, until trace.stop() "
+                .. "or its end: info and graver ones, or as grave as the level given. With debug, "
+                .. "those too that the node does not write.",
+            args = { LEVEL, WORD }, gives = { "kind", "id", "word" },
+            example = "log.follow(\"debug\", \"net\")" },
         { name = "set", level = "operate", doc = "What is logged from now on.",
-            args = { { name = "level", type = "text", doc = "error, warn, info or debug" } },
+            args = { { name = "level", type = "level", doc = "error, warn, info or debug" } },
             gives = { "name", "before", "now" }, example = "log.set(\"debug\")" },
         { name = "note", level = "operate", doc = "Writes a line into the node's log.",
             args = { { name = "text", type = "text", doc = "at most 512 bytes" } },

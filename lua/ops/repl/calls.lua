@@ -2,6 +2,7 @@
 -- fn(host, args, session) -> value, or nil and an error; its arguments have the types that the API
 -- says. What others can make grow is cut to a limit.
 local live = require("ops.repl.live")
+local log_tail = require("ops.repl.log_tail")
 local trace = require("ops.repl.trace")
 
 local LIMIT, LIMIT_MAX = 100, 500
@@ -437,6 +438,19 @@ M["log.set"] = function(host, args)
     return live.set(host, "log_level", args.level)
 end
 
+M["log.tail"] = function(_, args)
+    return log_tail.tail(math.max(1, math.min(math.floor(args.count or 20), LIMIT_MAX)),
+        args.level, args.word)
+end
+
+M["log.follow"] = function(host, args, session)
+    local new, err = log_tail.trace(args.level, args.word)
+    if not new then
+        return nil, err
+    end
+    return trace.start(host, session, new)
+end
+
 M["log.note"] = function(_, args, session)
     local text = args.text:sub(1, 512):gsub("[%z\1-\31\127]", " ")
     ww.log("info", "repl", "a note", ("session=%d text=%s"):format(session.number, ww.quote(text)))
@@ -446,19 +460,19 @@ end
 -- --- trace ---------------------------------------------------------------------------------------
 
 M["trace.contract"] = function(host, args, session)
-    return trace.start(host, session, "contract", args.id)
+    return trace.start(host, session, { kind = "contract", id = args.id })
 end
 
 M["trace.peer"] = function(host, args, session)
-    return trace.start(host, session, "peer", args.key)
+    return trace.start(host, session, { kind = "peer", id = args.key })
 end
 
 M["trace.hook"] = function(host, args, session)
-    return trace.start(host, session, "hook", args.name)
+    return trace.start(host, session, { kind = "hook", id = args.name })
 end
 
 M["trace.list"] = function(_, _, session)
-    return session.traces or new_list()
+    return trace.list(session)
 end
 
 M["trace.stop"] = function(host, _, session)
@@ -503,6 +517,11 @@ local IDS = {
     metric = function(host, add)
         for _, metric in ipairs(host.all_metrics()) do
             add(metric.name)
+        end
+    end,
+    level = function(_, add)
+        for _, level in ipairs({ "error", "warn", "info", "debug" }) do
+            add(level)
         end
     end,
     key = function(host, add)

@@ -1,5 +1,6 @@
 --- Live trace: what a session wants to see of a node, sent to that session only as it happens.
 local json = require("ops.json")
+local log_tail = require("ops.repl.log_tail")
 local tap = require("ops.repl.tap")
 
 local M = {}
@@ -10,6 +11,7 @@ local TEXT_BYTES_MAX = 512 -- of one value
 
 local SECRET = { secret = true, token = true }
 local DEPTH_MAX = 6
+local TAPPED = { contract = true, peer = true } -- kinds that listen to all that happens
 
 --- Tokens, secrets, and the code of an invitation, which lets somebody in.
 local function is_secret(name, value)
@@ -78,7 +80,7 @@ local function send(host, session, event)
         session.dropped = (session.dropped or 0) + 1
         return
     end
-    event.event, event.time_ms = "trace", ww.loop.wall_ms()
+    event.event, event.time_ms = "trace", event.time_ms or ww.loop.wall_ms()
     event.dropped, session.dropped = session.dropped, nil
     host.control:send(session.number, json.encode(event))
 end
@@ -87,7 +89,7 @@ end
 local function on_tap(host, kind, name, values, outcome)
     for _, session in pairs(host.repl) do
         for _, trace in ipairs(session.traces or {}) do
-            if trace.kind ~= "hook" and mentions(trace.id, values, outcome) then
+            if TAPPED[trace.kind] and mentions(trace.id, values, outcome) then
                 send(host, session, { kind = kind, name = name, values = shorten(values),
                     outcome = shorten(outcome) })
                 break
@@ -112,9 +114,9 @@ local function update(host)
     local hooks, seen, wants_tap = {}, {}, false
     for _, session in pairs(host.repl) do
         for _, trace in ipairs(session.traces or {}) do
-            if trace.kind ~= "hook" then
+            if TAPPED[trace.kind] then
                 wants_tap = true
-            elseif not seen[trace.id] then
+            elseif trace.kind == "hook" and not seen[trace.id] then
                 seen[trace.id] = true
                 hooks[#hooks + 1] = trace.id
             end
@@ -123,6 +125,7 @@ local function update(host)
     tap.listen(host, wants_tap and function(kind, name, values, outcome)
         on_tap(host, kind, name, values, outcome)
     end or nil)
+    log_tail.update(host, send)
     return ww.trace.hooks(#hooks > 0 and hooks or nil, function(decision)
         on_decision(host, decision)
     end)
@@ -131,23 +134,33 @@ end
 --- Begins a trace for a session.
 ---@param host table
 ---@param session table
----@param kind "contract"|"peer"|"hook"
----@param id string
+---@param new table {kind = "contract"|"peer"|"hook"|"log", id, …}
 ---@return table? traces of the session
 ---@return table? err
-function M.start(host, session, kind, id)
+function M.start(host, session, new)
     session.traces = session.traces or setmetatable({}, ww.list)
     if #session.traces >= TRACES_MAX then
         return nil, ww.error("ELIMIT", ("a session has at most %d traces"):format(TRACES_MAX))
     end
-    session.traces[#session.traces + 1] = { kind = kind, id = id }
+    session.traces[#session.traces + 1] = new
     local ok, err = update(host)
     if not ok then
         session.traces[#session.traces] = nil
         update(host)
         return nil, err
     end
-    return session.traces
+    return M.list(session)
+end
+
+--- What a session traces.
+---@param session table
+---@return table[]
+function M.list(session)
+    local list = setmetatable({}, ww.list)
+    for index, trace in ipairs(session.traces or {}) do
+        list[index] = { kind = trace.kind, id = trace.id, word = trace.word }
+    end
+    return list
 end
 
 --- Ends all traces of a session.

@@ -1,5 +1,6 @@
 -- ops.repl: what it prints, what is an input, that its table of names is complete, what may be set.
 local api = require("ops.repl.api")
+local async = require("ops.async")
 local calls = require("ops.repl.calls")
 local help = require("ops.repl.help")
 local live = require("ops.repl.live")
@@ -185,6 +186,56 @@ return {
         check.is(host.node.session.call == session_call, "the session is still listened to")
         rawset(ww.client, "outcome", before)
         trace.stop(host, { number = 9 })
+    end },
+    { "the log's last lines are listed, and followed by one session only", function(check)
+        local host, methods = host_of("read")
+        local sent, at_start = {}, #ww.logged.since(1, 1000)
+        host.control = {
+            queued = function() return 0 end,
+            send = function(_, session, line)
+                sent[#sent + 1] = { session, require("ops.json").decode(line) }
+            end,
+        }
+        local function do_call(name, args, session)
+            local result, err = methods["repl.call"]({ call = name, args = args }, session or 1)
+            return result and result.value, err
+        end
+        ww.log("warn", "repl", "a line with a mark", "n=1 word=" .. ww.quote("x y"))
+        ww.log("debug", "repl", "nobody sees this mark", "")
+        local lines = do_call("log.tail", { word = "mark" })
+        check.same(#lines, 1)
+        check.same(lines[1].message, "a line with a mark")
+        check.same(lines[1].pairs, 'n=1 word="x y"')
+        check.same(lines[1].level, "warn")
+        check.is(lines[1].at:find("^20%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d%.%d%d%dZ$") ~= nil)
+        check.same(#do_call("log.tail", { word = "mark", level = "error" }), 0)
+        check.same(#do_call("log.tail", { word = "repl", count = 1 }), 1)
+        check.is(at_start <= 256)
+        local _, err = do_call("log.tail", { level = "loud" })
+        check.same(err.code, "EINVAL")
+        _, err = do_call("log.follow", { level = "loud" })
+        check.same(err.code, "EINVAL")
+
+        methods["repl.open"]({}, 2)
+        check.same(do_call("log.follow", { level = "debug", word = "mark" }),
+            { { id = "debug", kind = "log", word = "mark" } })
+        ww.log("debug", "repl", "a second mark", "n=2")
+        ww.log("debug", "repl", "something else", "n=2")
+        async.sleep(0.5)
+        check.same(#sent, 1)
+        check.same(sent[1][1], 1)
+        check.same(sent[1][2].values, { level = "debug", message = "a second mark", pairs = "n=2" })
+        for _ = 1, 300 do
+            ww.log("debug", "repl", "filler", "")
+        end
+        ww.log("debug", "repl", "the last mark", "")
+        async.sleep(0.5)
+        check.same(#sent, 2)
+        check.is(sent[2][2].dropped == 301 - 256, "lines that were missed are not counted")
+        server.closed(host, 1)
+        check.is(host.log_timer == nil, "the log is still looked at")
+        ww.log("debug", "repl", "after the end a mark", "")
+        check.same(#do_call("log.tail", { word = "after the end" }, 2), 0)
     end },
     { "a slice ends what does not end by itself", function(check)
         jit.off()
