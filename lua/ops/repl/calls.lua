@@ -10,6 +10,10 @@ local IDS_MAX = 200 -- for a completion: more can't be looked through
 
 local M = {}
 
+for name, call in pairs(require("ops.repl.calls_arbiter")) do
+    M[name] = call
+end
+
 local function limit_of(args)
     return math.max(1, math.min(math.floor(args.limit or LIMIT), LIMIT_MAX))
 end
@@ -126,14 +130,6 @@ M["contracts.history"] = function(host, args)
     return take(newest, args)
 end
 
-M["contracts.disputes"] = function(host, args)
-    local list, err = host.node.methods["dispute.list"]({})
-    if not list then
-        return nil, err
-    end
-    return take(list.disputes, args)
-end
-
 M["contracts.finish"] = function(host)
     local status, err = host.node.methods["contracts.end"]({})
     if not status then
@@ -245,38 +241,24 @@ M["flows.counts"] = function(host)
     return result
 end
 
--- --- ledger, wallets, market ---------------------------------------------------------------------
-
-M["ledger.verify"] = function(host)
-    return host.node.methods["ledger.verify"]({})
-end
-
-M["ledger.forget"] = function(host)
-    return host.node.methods["ledger.forget"]({})
-end
-
-M["wallets.list"] = function(_, args)
-    local accounts = require("arbiter.accounts")
-    local network
-    if args.network then
-        network = accounts.find(args.network) or args.network
-    end
-    local wallets, err = ww.ledger.wallets(network, limit_of(args))
-    if not wallets then
+--- Where they go is for those only who have said why they ask.
+M["flows.list"] = function(host, args, session)
+    local result, err = core(host).flows({
+        peer = args.peer, after = args.after, limit = limit_of(args),
+    })
+    if not result then
         return nil, err
     end
-    for _, wallet in ipairs(wallets) do
-        wallet.name = accounts.name_of(wallet.network)
+    for _, flow in ipairs(session.level == "read" and result.flows or {}) do
+        flow.destination = nil
     end
-    return wallets
+    return result.flows
 end
+
+-- --- wallets, market -----------------------------------------------------------------------------
 
 M["wallets.mine"] = function(host)
     return host.node.session:call("GET", "/v1/wallet")
-end
-
-M["wallets.credit"] = function(host, args)
-    return host.node.methods["wallet.credit"](args)
 end
 
 M["market.stat"] = function()
@@ -482,6 +464,9 @@ end
 
 -- --- completion ----------------------------------------------------------------------------------
 
+local VERDICTS = { "no_fault", "client_fault", "provider_fault", "client_malicious",
+    "provider_malicious", "both_malicious" }
+
 local IDS = {
     contract = function(host, add)
         for _, contract in ipairs(open_contracts(host)) do
@@ -498,9 +483,34 @@ local IDS = {
     end,
     network = function(host, add, prefix)
         if is_arbiter(host) then
-            for _, fact in ipairs(ww.ledger.facts("name/" .. prefix)) do
+            for _, fact in ipairs(ww.ledger.facts("name/" .. prefix, IDS_MAX)) do
                 add(fact.key:sub(#"name/" + 1))
             end
+        end
+    end,
+    dispute = function(host, add)
+        local list = is_arbiter(host) and host.node.methods["dispute.list"]({})
+        for _, case in ipairs(list and list.disputes or {}) do
+            add(case.contract)
+        end
+    end,
+    verdict = function(_, add)
+        for _, verdict in ipairs(VERDICTS) do
+            add(verdict)
+        end
+    end,
+    banned = function(host, add)
+        local list = is_arbiter(host) and host.node.methods["ban.list"]({})
+        for _, ban in ipairs(list and list.bans or {}) do
+            add(ban.node or ban.name)
+        end
+    end,
+    party = function(host, add)
+        for _, name in ipairs(peer_names(host)) do
+            add(name)
+        end
+        for _, fact in ipairs(is_arbiter(host) and ww.ledger.facts("name/", IDS_MAX) or {}) do
+            add(fact.key:sub(#"name/" + 1))
         end
     end,
     hook = function(host, add)
