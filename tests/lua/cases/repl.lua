@@ -187,6 +187,41 @@ return {
         rawset(ww.client, "outcome", before)
         trace.stop(host, { number = 9 })
     end },
+    { "a trace shows who only reads no text that isn't declared", function(check)
+        local redact = require("ops.repl.redact")
+        local values = {
+            contract = "me", peer = ("b"):rep(52), price = "1000", bytes = 5, clean = true,
+            state = "open", verdict = "192.0.2.1", close = "xyz", address = "192.0.2.7",
+            new_field_of_tomorrow = "leak", key_token = "t", secret = "s", code = "EINVAL",
+            what = "There is no such thing", reason = "connect 192.0.2.1", list = { "leak", 7 },
+            inner = { host = "leak.example", kind = "ipv4", deeper = { { name = "two words" } } },
+            [("c"):rep(32)] = "leak", paid = { { asset = "usd", amount = "12" } },
+        }
+        local read = redact.values("read", "me", values)
+        for name, value in pairs(read) do
+            local text = tostring(name) .. tostring(value)
+            check.is(not text:find("leak", 1, true) and not text:find("192.", 1, true)
+                and not text:find("bbb", 1, true) and not text:find("ccc", 1, true), text)
+        end
+        check.same({ read.contract, read.price, read.bytes, read.clean, read.state, read.code },
+            { "me", "1000", 5, true, "open", "EINVAL" })
+        check.same({ read.peer, read.verdict, read.reason, read.key_token, read.close },
+            { "…", "…", "…", "…", "…" })
+        check.same(read.what, "There is no such thing")
+        check.contains(read.paid, '"amount":"12","asset":"usd"')
+        check.contains(read.inner, '"host":"…","kind":"ipv4"')
+        local all = redact.values("operate", "me", values)
+        check.same({ all.peer, all.address, all.new_field_of_tomorrow, all.reason },
+            { ("b"):rep(52), "192.0.2.7", "leak", "connect 192.0.2.1" })
+        check.same({ all.key_token, all.secret }, { "…", "…" })
+        check.same(redact.values("operate", "me", { code = "0a0b" }).code, "…")
+        check.same(redact.values("read", "me", "192.0.2.1"), "…")
+        check.same(redact.values("read", "me", nil), nil)
+        local path = "POST /v1/contracts/" .. ("0"):rep(32) .. "/opened"
+        check.same(redact.name("read", "me", path), "POST /v1/contracts/…/opened")
+        check.same(redact.name("read", ("0"):rep(32), path), path)
+        check.same(redact.name("operate", "me", path), path)
+    end },
     { "the log's last lines are listed, and followed by one session only", function(check)
         local host, methods = host_of("read")
         local sent, at_start = {}, #ww.logged.since(1, 1000)
