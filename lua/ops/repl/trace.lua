@@ -47,9 +47,12 @@ local function on_tap(host, kind, name, values, outcome)
     for _, session in pairs(host.repl) do
         for _, trace in ipairs(session.traces or {}) do
             if TAPPED[trace.kind] and mentions(trace.id, values, outcome) then
-                send(host, session, { kind = kind, name = redact.name(session.level, trace.id, name),
-                    values = redact.values(session.level, trace.id, values),
-                    outcome = redact.values(session.level, trace.id, outcome) })
+                local level, id = session.level, trace.id
+                send(host, session, {
+                    kind = kind, name = redact.name(level, id, name),
+                    values = redact.values(level, id, values),
+                    outcome = redact.values(level, id, outcome),
+                })
                 break
             end
         end
