@@ -1,7 +1,7 @@
 --- What of a traced event a session is shown. One that only reads sees numbers, the words that
--- are declared here, and the id that it asked for; every other text is "…", so that a field which is new
--- tomorrow shows nothing by accident. One that has said why it looks (\write) sees all but secrets,
--- which nobody does.
+-- are declared here, and the id that it asked for; every other text is "…", so that a field which
+-- is new tomorrow shows nothing by accident. One that has said why it looks (\write) sees all but
+-- secrets, which nobody does.
 local json = require("ops.json")
 
 local M = {}
