@@ -150,6 +150,18 @@ int verdict_ask(struct edge *edge, const struct ww_dest *dest, struct verdict **
     return 0;
 }
 
+const char *verdict_destination(const struct verdict *verdict, char out[VERDICT_KEY_SIZE])
+{
+    unsigned port = 0;
+    int host_at = 0;
+
+    /* As verdict_ask has made it. */
+    WW_REQUIRE(sscanf(verdict->key, "%*c %u %n", &port, &host_at) == 1 && host_at > 0);
+    const char *host = verdict->key + host_at;
+    snprintf(out, VERDICT_KEY_SIZE, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
+    return verdict->key[0] == 'u' ? "udp" : "tcp";
+}
+
 void verdict_end(struct verdict **out)
 {
     struct verdict *verdict = *out;
