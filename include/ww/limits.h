@@ -161,6 +161,10 @@
 #define WW_ADDRESS_ECHO_BYTES_MAX 255      /* of a text that is no address, in a line of `ww address` */
 #define WW_IP_FRAGMENTS_MAX 256            /* datagrams of one client whose fragments are passing */
 #define WW_IP_FRAGMENT_MS 15000            /* for all fragments of one, as reassembly has it elsewhere */
+#define WW_EXIT_CLIENTS_MAX 1024           /* that one provider lets packets out for: each has an address of the pool */
+#define WW_EXIT_PACKET_BYTES_MAX 2032      /* one packet that waits: above any MTU of a tunnel */
+#define WW_EXIT_CELLS 4096                 /* packets that wait in one direction: 8 MiB, touched only when used */
+#define WW_EXIT_QUEUE_PACKETS 256          /* … of one client: 0.3 s at 10 Mbit/s */
 #define WW_ADDRESS_LOCAL_MAX 4096          /* addresses, on-link prefixes and gateways of this host */
 
 /* --- policy --- */
