@@ -4,6 +4,8 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "checksum.h"
+
 #define IPV4_HEADER_BYTES  20
 #define IPV6_HEADER_BYTES  40
 #define ERROR_HEADER_BYTES 8
@@ -23,23 +25,6 @@ static uint16_t fold(uint32_t sum)
 {
     sum = (sum & 0xffff) + (sum >> 16);
     return (uint16_t)((sum & 0xffff) + (sum >> 16));
-}
-
-uint16_t ww_rewrite_sum(uint32_t sum, const uint8_t *bytes, size_t size)
-{
-    for (; size > 1; bytes += 2, size -= 2) {
-        sum += read_u16(bytes);
-        if (sum >> 31)
-            sum = fold(sum);
-    }
-    return fold(fold(sum) + (size ? (uint32_t)bytes[0] << 8 : 0));
-}
-
-uint16_t ww_rewrite_pseudo_sum(const uint8_t *packet, bool is_v4, uint8_t protocol, size_t size)
-{
-    uint32_t sum = is_v4 ? ww_rewrite_sum(0, packet + 12, 8) : ww_rewrite_sum(0, packet + 8, 32);
-
-    return fold(sum + protocol + (uint32_t)(size >> 16) + (uint32_t)(size & 0xffff));
 }
 
 /* What a change of bytes at an even offset adds to a ones' complement sum: ~m + m' (RFC 1624). */
@@ -177,6 +162,7 @@ void ww_rewrite_error_to(uint8_t *packet, size_t size, const struct ww_rewrite_e
     uint8_t *icmp = packet + head;
     uint32_t change = difference(inside, to, address_size);
     size_t left = size - error->inner - head;
+    uint64_t sum = 0;
     bool is_first = !error->is_v4 || (read_u16(inner + 6) & 0x1fff) == 0;
 
     if (error->is_v4)
@@ -187,10 +173,10 @@ void ww_rewrite_error_to(uint8_t *packet, size_t size, const struct ww_rewrite_e
         adjust(inner + 10, change);
     if (is_first && error->protocol != IPPROTO_FRAGMENT)
         adjust_transport(inner + head, left, error->protocol, false, change, 0);
+    if (!error->is_v4)
+        sum = ww_checksum_add_number(ww_checksum_pseudo(packet, false, IPPROTO_ICMPV6),
+                                     (uint32_t)(size - head));
     put_u16(icmp + 2, 0); /* so few and so short that it is summed again */
-    put_u16(
-        icmp + 2,
-        (uint16_t)~ww_rewrite_sum(
-            error->is_v4 ? 0 : ww_rewrite_pseudo_sum(packet, false, IPPROTO_ICMPV6, size - head),
-            icmp, size - head));
+    sum = ww_checksum_add(sum, icmp, size - head);
+    ww_checksum_store(icmp + 2, (uint16_t)~ww_checksum_fold(sum));
 }

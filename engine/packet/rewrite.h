@@ -30,9 +30,3 @@ bool ww_rewrite_read_error(const uint8_t *packet, size_t size, struct ww_rewrite
  */
 void ww_rewrite_error_to(uint8_t *packet, size_t size, const struct ww_rewrite_error *error,
                          const uint8_t address[16]);
-
-/* The ones' complement sum (RFC 1071) of `size` bytes on top of `sum`, folded to 16 bits, not
- * complemented. For packets made here, and for tests. */
-uint16_t ww_rewrite_sum(uint32_t sum, const uint8_t *bytes, size_t size);
-/* The pseudo header's, of a packet's addresses. */
-uint16_t ww_rewrite_pseudo_sum(const uint8_t *packet, bool is_v4, uint8_t protocol, size_t size);

@@ -159,6 +159,8 @@
 #define WW_RESOLVER_QUEUE_MAX 1024         /* lookups waiting: 13 s at 50 ms each, within the connect deadline */
 #define WW_ADDRESS_EXCEPTIONS_MAX 64       /* --allow-private and exposed subnets */
 #define WW_ADDRESS_ECHO_BYTES_MAX 255      /* of a text that is no address, in a line of `ww address` */
+#define WW_TUN_READS_TURN 64               /* of one TUN device in a turn of the loop, and … */
+#define WW_TUN_BYTES_TURN 524288           /* … so many bytes: 4 ms at 1 Gbit/s, as others want their turn */
 #define WW_IP_FRAGMENTS_MAX 256            /* datagrams of one client whose fragments are passing */
 #define WW_IP_FRAGMENT_MS 15000            /* for all fragments of one, as reassembly has it elsewhere */
 #define WW_EXIT_CLIENTS_MAX 1024           /* that one provider lets packets out for: each has an address of the pool */
