@@ -192,6 +192,8 @@ static int to_target(const struct ww_dest *dest, struct ww_target *target)
     case WW_DEST_IPV6:
         target->kind = WW_TARGET_IPV6;
         break;
+    case WW_DEST_NONE:
+        return WW_EDESTINATION;
     case WW_DEST_NAME:
         /* Through the parser, so that a name which is really an address is judged as one. */
         return ww_target_parse(dest->name, strlen(dest->name), dest->port, target);

@@ -159,8 +159,18 @@
 #define WW_RESOLVER_QUEUE_MAX 1024         /* lookups waiting: 13 s at 50 ms each, within the connect deadline */
 #define WW_ADDRESS_EXCEPTIONS_MAX 64       /* --allow-private and exposed subnets */
 #define WW_ADDRESS_ECHO_BYTES_MAX 255      /* of a text that is no address, in a line of `ww address` */
+#define WW_TUN_READS_TURN 64               /* of one TUN device in a turn of the loop, and … */
+#define WW_TUN_BYTES_TURN 524288           /* … so many bytes: 4 ms at 1 Gbit/s, as others want their turn */
 #define WW_IP_FRAGMENTS_MAX 256            /* datagrams of one client whose fragments are passing */
 #define WW_IP_FRAGMENT_MS 15000            /* for all fragments of one, as reassembly has it elsewhere */
+#define WW_EXIT_CLIENTS_MAX 1024           /* that one provider lets packets out for: each has an address of the pool */
+#define WW_EXIT_PACKET_BYTES_MAX 2032      /* one packet that waits: above any MTU of a tunnel */
+#define WW_EXIT_CELLS 4096                 /* packets that wait in one direction: 8 MiB, touched only when used */
+#define WW_EXIT_QUEUE_PACKETS 256          /* … of one client: 0.3 s at 10 Mbit/s */
+#define WW_EXIT_FLOWS_MAX 262144           /* of all clients: 128 full ones; 40 MiB, touched only when used */
+#define WW_EXIT_EVICT_IDLE_MS 30000        /* a full client's flow gives way to a new one after so long */
+#define WW_EXIT_TCP_IDLE_MS 7440000        /* RFC 5382 REQ-5: an idle connection lives 2 hours and 4 minutes */
+#define WW_EXIT_OVER_MS 30000              /* … and after both ends or a reset so long: what is late still finds it */
 #define WW_ADDRESS_LOCAL_MAX 4096          /* addresses, on-link prefixes and gateways of this host */
 
 /* --- policy --- */
@@ -227,6 +237,7 @@
 
 /* --- transfer, continued --- */
 #define WW_DATAGRAM_BYTES_MAX 1472         /* a UDP payload in the datagram class: what Ethernet carries (1,500 less IPv4 and UDP); two SCTP fragments */
+#define WW_PACKET_BYTES_MAX 1500           /* an IP packet in the tunnel: what Ethernet carries; no super-packet crosses */
 #define WW_UNCONFIRMED_BYTES 65536         /* protocol: served before the arbiter confirmed the opening */
 #define WW_SENT_RECORDS_MAX 16384          /* messages awaiting acknowledgement per direction: 256 KiB of records, 256 MiB in flight */
 #define WW_DRAIN_MIN_US 200000             /* protocol: datagrams unseen max(2 RTT, 200 ms) after END are lost */

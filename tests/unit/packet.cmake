@@ -1,4 +1,9 @@
 ww_unit_test(packet_ip SOURCES packet_ip_test.c ROOMS packet)
+ww_unit_test(packet_rewrite SOURCES packet_rewrite_test.c ROOMS packet)
+ww_unit_test(packet_fair SOURCES packet_fair_test.c ROOMS packet)
+ww_unit_test(packet_exit_table SOURCES packet_exit_table_test.c ROOMS packet)
+ww_unit_test(packet_segment SOURCES packet_segment_test.c ROOMS packet)
+ww_unit_test(packet_tun SOURCES packet_tun_test.c ROOMS packet)
 ww_unit_test(packet_parse SOURCES packet_parse_test.c ROOMS packet)
 ww_unit_test(packet_proxy SOURCES packet_proxy_test.c packet_net.c ROOMS packet)
 ww_unit_test(packet_proxy_udp SOURCES packet_proxy_udp_test.c packet_net.c ROOMS packet)
@@ -6,6 +11,7 @@ ww_unit_test(packet_egress SOURCES packet_egress_test.c packet_net.c ROOMS packe
 ww_unit_test(packet_race SOURCES packet_race_test.c packet_net.c ROOMS packet)
 ww_unit_test(packet_flow SOURCES packet_flow_test.c packet_net.c ROOMS packet)
 # These look at what the room keeps to itself.
-foreach(test packet_parse packet_egress packet_race packet_flow)
+foreach(test packet_exit_table packet_rewrite packet_fair packet_segment packet_parse packet_egress packet_race
+             packet_flow)
   target_include_directories(unit_${test} PRIVATE ${CMAKE_SOURCE_DIR}/engine/packet)
 endforeach()
