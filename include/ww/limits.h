@@ -162,6 +162,18 @@
 #define WW_IP_FRAGMENTS_MAX 256            /* datagrams of one client whose fragments are passing */
 #define WW_IP_FRAGMENT_MS 15000            /* for all fragments of one, as reassembly has it elsewhere */
 #define WW_ADDRESS_LOCAL_MAX 4096          /* addresses, on-link prefixes and gateways of this host */
+#define WW_FLOWS_MAX 65536                 /* flows of one table; 0.3 KiB each, taken as they come */
+#define WW_FLOWS_TURN 256                  /* flows closed in one call for being idle: some 50 µs */
+#define WW_FLOWS_FRAGMENTS 64              /* datagrams of one table whose later fragments are on their way */
+#define WW_FLOW_BURST_BYTES 65536          /* a rate lets so much pass at once: TCP's first windows, one super-packet */
+#define WW_FLOW_REJECTS_PER_S 256          /* answers to denied packets of one table: RFC 4443 section 2.4 (f) asks for a limit */
+#define WW_FLOW_REJECT_BYTES 576           /* the largest of them: RFC 1812 section 4.3.2.3 */
+#define WW_FLOW_CLOSING_S 10               /* idle so long a flow is gone; answers to the last FIN still belong to it */
+#define WW_FLOW_ICMP_S 60                  /* RFC 5508 REQ-1 */
+#define WW_FLOW_UDP_S 120                  /* RFC 4787 REQ-5: not below two minutes … */
+#define WW_FLOW_UDP_BOTH_S 300             /* … and five by default */
+#define WW_FLOW_OPENING_S 240              /* RFC 5382 REQ-5: four minutes … */
+#define WW_FLOW_ESTABLISHED_S 7440         /* … and two hours and four minutes */
 
 /* --- policy --- */
 #define WW_POLICY_MEMORY_BYTES (4 << 20)     /* one VM; a ranking of 256 providers takes 0.3 MiB */
