@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "flow_room.h"
+#include "inspect_room.h"
 
 #define TCP_FIN 1
 #define TCP_SYN 2
@@ -164,6 +165,8 @@ void flow_close(struct ww_flows *flows, struct ww_flow *flow)
 {
     if (flows->config.callbacks->closed)
         flows->config.callbacks->closed(flows->config.arg, flow);
+    if (flow->inspection)
+        inspect_end(flows->config.inspector, flow);
     if (flow->state != WW_FLOW_STREAM)
         slot_remove(flows, flow);
     flow_list_remove(flows, flow);
@@ -319,6 +322,15 @@ static struct ww_flow *flow_of(struct ww_flows *flows, const struct ww_flow_pack
     return flow;
 }
 
+/* Known only after a packet, the name may have this packet rejected. */
+static void look_at(struct ww_flows *flows, struct ww_flow *flow,
+                    const struct ww_flow_packet *packet, uint64_t now_us)
+{
+    if (inspect_packet(flows->config.inspector, flow, packet, now_us) &&
+        flows->config.callbacks->named)
+        flow->is_denied = flows->config.callbacks->named(flows->config.arg, flow) != 0;
+}
+
 enum ww_flow_pass ww_flows_packet(struct ww_flows *flows, const struct ww_flow_packet *packet,
                                   uint64_t now_us, struct ww_flow **out)
 {
@@ -332,6 +344,8 @@ enum ww_flow_pass ww_flows_packet(struct ww_flows *flows, const struct ww_flow_p
     }
     flows->last = flow;
     touch(flows, flow, next_state(flow, packet), now_us);
+    if (flows->config.inspector && !flow->is_denied)
+        look_at(flows, flow, packet, now_us);
     if (flow->is_denied) {
         flow->dropped++;
         flows->stats.rejected++;

@@ -168,6 +168,9 @@
 #define WW_FLOW_BURST_BYTES 65536          /* a rate lets so much pass at once: TCP's first windows, one super-packet */
 #define WW_FLOW_REJECTS_PER_S 256          /* answers to denied packets of one table: RFC 4443 section 2.4 (f) asks for a limit */
 #define WW_FLOW_REJECT_BYTES 576           /* the largest of them: RFC 1812 section 4.3.2.3 */
+#define WW_INSPECTIONS_MAX 256             /* flows whose first packets are looked at at once; 10 KiB each and what nDPI keeps */
+#define WW_INSPECT_PACKETS 8               /* with payload, of a flow: a greeting, a hello in three segments, the answer */
+#define WW_INSPECT_BYTES 8192              /* that a client has sent: hellos with post-quantum keys and tickets take 3 KiB */
 #define WW_FLOW_CLOSING_S 10               /* idle so long a flow is gone; answers to the last FIN still belong to it */
 #define WW_FLOW_ICMP_S 60                  /* RFC 5508 REQ-1 */
 #define WW_FLOW_UDP_S 120                  /* RFC 4787 REQ-5: not below two minutes … */

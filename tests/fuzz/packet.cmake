@@ -1,6 +1,7 @@
 ww_fuzz_target(packet_ip SOURCES packet_ip_fuzz.c ROOMS packet)
 ww_fuzz_target(packet_proxy_parse SOURCES packet_proxy_parse_fuzz.c ROOMS packet)
 ww_fuzz_target(packet_socks_udp SOURCES packet_socks_udp_fuzz.c ROOMS packet)
-foreach(target packet_proxy_parse packet_socks_udp)
+ww_fuzz_target(packet_inspect SOURCES packet_inspect_fuzz.c ROOMS packet)
+foreach(target packet_inspect packet_proxy_parse packet_socks_udp)
   target_include_directories(fuzz_${target} PRIVATE ${CMAKE_SOURCE_DIR}/engine/packet)
 endforeach()
