@@ -11,6 +11,7 @@ find_file(WW_ARGPARSE argparse.lua PATHS /usr/share/lua/5.1 /usr/local/share/lua
 find_path(WW_UTHASH_INCLUDE uthash.h REQUIRED)
 pkg_check_modules(LIBNICE REQUIRED IMPORTED_TARGET nice)
 pkg_check_modules(USRSCTP REQUIRED IMPORTED_TARGET usrsctp)
+pkg_check_modules(MAXMINDDB REQUIRED IMPORTED_TARGET libmaxminddb)
 find_path(WW_NDPI_INCLUDE ndpi_api.h PATH_SUFFIXES ndpi REQUIRED)
 find_library(WW_NDPI ndpi REQUIRED)
 find_package(leveldb REQUIRED)

@@ -171,6 +171,7 @@
 #define WW_INSPECTIONS_MAX 256             /* flows whose first packets are looked at at once; 10 KiB each and what nDPI keeps */
 #define WW_INSPECT_PACKETS 8               /* with payload, of a flow: a greeting, a hello in three segments, the answer */
 #define WW_INSPECT_BYTES 8192              /* that a client has sent: hellos with post-quantum keys and tickets take 3 KiB */
+#define WW_GEO_FILES_MAX 4                 /* countries, networks, and of each a second one for IPv6 */
 #define WW_FLOW_CLOSING_S 10               /* idle so long a flow is gone; answers to the last FIN still belong to it */
 #define WW_FLOW_ICMP_S 60                  /* RFC 5508 REQ-1 */
 #define WW_FLOW_UDP_S 120                  /* RFC 4787 REQ-5: not below two minutes … */

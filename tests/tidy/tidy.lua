@@ -20,6 +20,7 @@ local LIBRARIES = {
     ["^wslay/"] = { "http" },
     ["^http_parser"] = { "http" },
     ["^histedit"] = { "line" },
+    ["^maxminddb"] = { "packet" },
     ["^ndpi"] = { "packet" },
 }
 

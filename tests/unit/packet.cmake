@@ -1,3 +1,4 @@
+ww_unit_test(packet_geo SOURCES packet_geo_test.c ROOMS packet)
 ww_unit_test(packet_flows SOURCES packet_flows_test.c ROOMS packet)
 ww_unit_test(packet_ip SOURCES packet_ip_test.c ROOMS packet)
 ww_unit_test(packet_parse SOURCES packet_parse_test.c ROOMS packet)
