@@ -255,7 +255,7 @@
 #define WW_PIPE_QUEUE_BYTES 262144         /* waiting for a slow application or destination before credit is held back */
 #define WW_NODE_WAITING_MAX 256            /* proxy requests that wait for a provider */
 #define WW_NODE_WAITING_MS 15000           /* … and how long */
-#define WW_NODE_VERDICTS_MAX 4096           /* destinations of which a node remembers what the flow policy said; 0.4 KiB each */
+#define WW_NODE_VERDICTS_MAX 4096           /* destinations of which a node remembers what the flow policy said; 0.7 KiB each */
 #define WW_NODE_OPENS_PER_S 256             /* streams that a client may open at a provider: opening is not paid for … */
 #define WW_NODE_OPENS_BURST 1024           /* … and at once: as many as may be open */
 #define WW_NODE_FLOWS_MAX 256              /* UDP destinations of one association */
