@@ -172,6 +172,22 @@
 #define WW_EXIT_TCP_IDLE_MS 7440000        /* RFC 5382 REQ-5: an idle connection lives 2 hours and 4 minutes */
 #define WW_EXIT_OVER_MS 30000              /* … and after both ends or a reset so long: what is late still finds it */
 #define WW_ADDRESS_LOCAL_MAX 4096          /* addresses, on-link prefixes and gateways of this host */
+#define WW_FLOWS_MAX 65536                 /* flows of one table; 0.3 KiB each, taken as they come */
+#define WW_FLOWS_TURN 256                  /* flows closed in one call for being idle: some 50 µs */
+#define WW_FLOWS_FRAGMENTS 64              /* datagrams of one table whose later fragments are on their way */
+#define WW_FLOW_BURST_BYTES 65536          /* a rate lets so much pass at once: TCP's first windows, one super-packet */
+#define WW_FLOW_REJECTS_PER_S 256          /* answers to denied packets of one table: RFC 4443 section 2.4 (f) asks for a limit */
+#define WW_FLOW_REJECT_BYTES 576           /* the largest of them: RFC 1812 section 4.3.2.3 */
+#define WW_INSPECTIONS_MAX 256             /* flows whose first packets are looked at at once; 10 KiB each and what nDPI keeps */
+#define WW_INSPECT_PACKETS 8               /* with payload, of a flow: a greeting, a hello in three segments, the answer */
+#define WW_INSPECT_BYTES 8192              /* that a client has sent: hellos with post-quantum keys and tickets take 3 KiB */
+#define WW_GEO_FILES_MAX 4                 /* countries, networks, and of each a second one for IPv6 */
+#define WW_FLOW_CLOSING_S 10               /* idle so long a flow is gone; answers to the last FIN still belong to it */
+#define WW_FLOW_ICMP_S 60                  /* RFC 5508 REQ-1 */
+#define WW_FLOW_UDP_S 120                  /* RFC 4787 REQ-5: not below two minutes … */
+#define WW_FLOW_UDP_BOTH_S 300             /* … and five by default */
+#define WW_FLOW_OPENING_S 240              /* RFC 5382 REQ-5: four minutes … */
+#define WW_FLOW_ESTABLISHED_S 7440         /* … and two hours and four minutes */
 
 /* --- policy --- */
 #define WW_POLICY_MEMORY_BYTES (4 << 20)     /* one VM; a ranking of 256 providers takes 0.3 MiB */
@@ -250,7 +266,7 @@
 #define WW_PIPE_QUEUE_BYTES 262144         /* waiting for a slow application or destination before credit is held back */
 #define WW_NODE_WAITING_MAX 256            /* proxy requests that wait for a provider */
 #define WW_NODE_WAITING_MS 15000           /* … and how long */
-#define WW_NODE_VERDICTS_MAX 4096           /* destinations of which a node remembers what the flow policy said; 0.4 KiB each */
+#define WW_NODE_VERDICTS_MAX 4096           /* destinations of which a node remembers what the flow policy said; 0.7 KiB each */
 #define WW_NODE_OPENS_PER_S 256             /* streams that a client may open at a provider: opening is not paid for … */
 #define WW_NODE_OPENS_BURST 1024           /* … and at once: as many as may be open */
 #define WW_NODE_FLOWS_MAX 256              /* UDP destinations of one association */

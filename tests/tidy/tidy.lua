@@ -20,6 +20,8 @@ local LIBRARIES = {
     ["^wslay/"] = { "http" },
     ["^http_parser"] = { "http" },
     ["^histedit"] = { "line" },
+    ["^maxminddb"] = { "packet" },
+    ["^ndpi"] = { "packet" },
 }
 
 -- Functions that nobody may call, and why.
