@@ -155,6 +155,32 @@
 #define WW_EGRESS_FLOW_IDLE_MS 120000      /* RFC 4787 REQ-5: a UDP mapping lives two minutes */
 #define WW_EGRESS_FLOW_EARLY_BYTES 16384   /* sent while the name resolves */
 #define WW_EGRESS_FLOW_TURN 64             /* datagrams read of one socket in a turn: others want theirs */
+#define WW_DNS_UPSTREAMS_MAX 8             /* resolvers tried in turn */
+#define WW_DNS_LOOKUPS_MAX 256             /* questions under way upstream: a browser's start has some 100 */
+#define WW_DNS_ASKS_MAX 1024               /* that wait for them: 0.6 KiB each */
+#define WW_DNS_TRY_MS 2000                 /* one upstream's time: a full round of satellites */
+#define WW_DNS_TRIES_MAX 4                 /* of one question: all within the 8 s below … */
+#define WW_DNS_DEADLINE_MS 8000            /* … as stub resolvers have given up by then (glibc: 5 s, twice) */
+#define WW_DNS_CACHE_MAX 16384             /* answers kept … */
+#define WW_DNS_CACHE_BYTES (8 << 20)       /* … and their bytes */
+#define WW_DNS_KEPT_BYTES_MAX 16384        /* of one answer: larger ones are not kept */
+#define WW_DNS_RECORDS_MAX 512              /* of one message: each name in it may be a chain of 32,767 pointers */
+#define WW_DNS_CHAIN_MAX 16                /* names that one answer leads to: unbound follows 11 */
+#define WW_DNS_TTL_S_MAX 86400             /* RFC 8767 section 4: a week at most; a day is enough for names that change */
+#define WW_DNS_NEGATIVE_S_MAX 3600         /* RFC 2308 section 5: one to three hours */
+#define WW_DNS_FAILED_S 5                  /* RFC 2308 section 7: a failure at most 5 minutes; long enough against storms */
+#define WW_DNS_UPSTREAM_BYTES 1232         /* a datagram that is never fragmented (DNS flag day 2020) */
+#define WW_DNS_REPLY_BYTES_MAX 4096        /* a datagram to an application on this host */
+#define WW_DNS_NAMES_MAX 8192              /* addresses whose name is known: 0.2 KiB each */
+#define WW_DNS_LISTS_MAX 32                /* block lists … */
+#define WW_DNS_LIST_NAME_SIZE 32           /* … the name of one, with its NUL … */
+#define WW_DNS_LISTED_MAX 2000000          /* … names of all: the largest public lists have a million */
+#define WW_DNS_LIST_BYTES_MAX (64 << 20)   /* … and the bytes of one file */
+#define WW_DNS_PRIVATE_MAX 64              /* names whose answers may point anywhere */
+#define WW_DNS_CONNECTIONS_MAX 64          /* TCP connections of applications to one listener … */
+#define WW_DNS_CONNECTION_MS 10000         /* … that say nothing for so long are closed (RFC 7766: seconds) */
+#define WW_DNS_PIPELINE_MAX 16             /* questions of one connection that wait (RFC 7766 section 6.2.1.1) */
+#define WW_DNS_TURN 64                     /* datagrams read in a turn: others want theirs */
 #define WW_RESOLVER_THREADS 4              /* lookups at once; each mostly waits for the network */
 #define WW_RESOLVER_QUEUE_MAX 1024         /* lookups waiting: 13 s at 50 ms each, within the connect deadline */
 #define WW_ADDRESS_EXCEPTIONS_MAX 64       /* --allow-private and exposed subnets */

@@ -19,3 +19,8 @@ foreach(test packet_exit_table packet_rewrite packet_fair packet_segment packet_
              packet_egress packet_race packet_flow)
   target_include_directories(unit_${test} PRIVATE ${CMAKE_SOURCE_DIR}/engine/packet)
 endforeach()
+foreach(test dns dns_hostile)
+  ww_unit_test(packet_${test} SOURCES packet_${test}_test.c packet_dns_rig.c ROOMS packet)
+  target_include_directories(unit_packet_${test} PRIVATE ${CMAKE_SOURCE_DIR}/engine/packet)
+endforeach()
+ww_unit_test(packet_dns_listen SOURCES packet_dns_listen_test.c packet_net.c ROOMS packet)
