@@ -5,6 +5,7 @@ ww_unit_test(packet_proxy_udp SOURCES packet_proxy_udp_test.c packet_net.c ROOMS
 ww_unit_test(packet_egress SOURCES packet_egress_test.c packet_net.c ROOMS packet)
 ww_unit_test(packet_race SOURCES packet_race_test.c packet_net.c ROOMS packet)
 ww_unit_test(packet_flow SOURCES packet_flow_test.c packet_net.c ROOMS packet)
+ww_unit_test(packet_host SOURCES packet_host_test.c ROOMS packet)
 # These look at what the room keeps to itself.
 foreach(test packet_parse packet_egress packet_race packet_flow)
   target_include_directories(unit_${test} PRIVATE ${CMAKE_SOURCE_DIR}/engine/packet)
