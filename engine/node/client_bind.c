@@ -356,6 +356,9 @@ static int bound_flows(void *context, struct ww_call *call)
 static int bound_start(void *context, struct ww_call *call)
 {
     struct client *client = context;
+
+    /* Its own way stays outside of the tunnel that it may carry. */
+    ww_loop_set_mark(client->edge.loop, WW_HOST_MARK);
     int rc = edge_start(&client->edge, call);
 
     if (!rc)

@@ -187,6 +187,17 @@
 #define WW_ADDRESS_ECHO_BYTES_MAX 255      /* of a text that is no address, in a line of `ww address` */
 #define WW_TUN_READS_TURN 64               /* of one TUN device in a turn of the loop, and … */
 #define WW_TUN_BYTES_TURN 524288           /* … so many bytes: 4 ms at 1 Gbit/s, as others want their turn */
+#define WW_TUNNEL_V4 "192.0.0.2"           /* a client's address in its tunnel (RFC 7335), always the same … */
+#define WW_TUNNEL_V6 "fd77:7700:77::2"     /* … so that another provider needs no other one */
+#define WW_TUNNEL_PEER_V4 "192.0.0.1"      /* the other end: names are asked for here */
+#define WW_TUNNEL_PEER_V6 "fd77:7700:77::1"
+#define WW_HOST_MARK 0x7777                /* SO_MARK of the client's own sockets: past the tunnel */
+#define WW_HOST_TABLE 30583                /* 0x7777, too: the routing table with the way into the tunnel */
+#define WW_HOST_RULES_FROM 20530           /* priority of the first rule: behind those of others (wg-quick: below 32766) */
+#define WW_HOST_PROTOCOL 119               /* 'w': who made a route or rule, as `ip rule show` tells; unassigned in rt_protos */
+#define WW_HOST_PREFIXES_MAX 64            /* of each list of split tunnelling: what a list of the configuration holds */
+#define WW_HOST_USERS_MAX 64
+#define WW_HOST_FILTER_BYTES_MAX 32768     /* the kill switch as text: four full lists take 12 KiB */
 #define WW_IP_FRAGMENTS_MAX 256            /* datagrams of one client whose fragments are passing */
 #define WW_IP_FRAGMENT_MS 15000            /* for all fragments of one, as reassembly has it elsewhere */
 #define WW_EXIT_CLIENTS_MAX 1024           /* that one provider lets packets out for: each has an address of the pool */

@@ -14,6 +14,7 @@ ww_unit_test(packet_race SOURCES packet_race_test.c packet_net.c ROOMS packet)
 ww_unit_test(packet_flow SOURCES packet_flow_test.c packet_net.c ROOMS packet)
 ww_unit_test(packet_inspect SOURCES packet_inspect_test.c packet_hello.c ROOMS packet
              LIBRARIES OpenSSL::SSL OpenSSL::Crypto)
+ww_unit_test(packet_host SOURCES packet_host_test.c ROOMS packet)
 # These look at what the room keeps to itself.
 foreach(test packet_exit_table packet_rewrite packet_fair packet_segment packet_inspect packet_parse
              packet_egress packet_race packet_flow)
