@@ -128,6 +128,18 @@
 #define WW_CHANNEL_LABEL_BYTES_MAX 127     /* a channel's label, and its protocol: as the DCEP codec has it */
 #define WW_SCTP_SEND_BYTES (4 << 20)       /* one peer's send buffer: 4 MiB carries 640 Mbit/s at 50 ms */
 #define WW_SCTP_RECEIVE_BYTES (4 << 20)    /* one peer's receive window */
+#define WW_FAST_WINDOW_BYTES (4 << 20)     /* reliable bytes that a side of the fast lane holds in each direction: as SCTP's */
+#define WW_FAST_WINDOW_LEAST_BYTES 262144  /* … of those, what may wait to be sent while the path's window is small */
+#define WW_FAST_MESSAGE_BYTES_MAX 32768    /* one message of it: twice a full one of transfer */
+#define WW_FAST_DATAGRAM_BYTES_MAX 16384   /* one datagram, in parts if need be: ten times what Ethernet carries */
+#define WW_FAST_RECORD_BYTES_MIN 512       /* plaintext of a record: no path of ours is narrower than 1,195 */
+#define WW_FAST_RECORD_BYTES_MAX 16384     /* DTLS's largest */
+#define WW_FAST_ACK_RANGES_MAX 64          /* in one acknowledgement: 300 packets at 30 % loss; fits any record */
+#define WW_FAST_PACKETS_MAX 16384          /* on their way, or not yet known to be lost: four windows */
+#define WW_FAST_RANGES_MAX 4096            /* gaps that either side remembers: a window's packets, every one lost */
+#define WW_FAST_PARTS_MAX 32               /* parts of one datagram: 16 KiB at the smallest record */
+#define WW_FAST_PARTS_TABLE 8              /* datagrams whose parts are missing; then the oldest is dropped */
+#define WW_FAST_QUEUE_BYTES_MAX (1 << 20)  /* datagrams that came in one turn: what a socket is read in it */
 #define WW_PEER_CONNECT_MS 30000           /* from creation to a verified association */
 #define WW_PEER_EARLY_DATAGRAMS_MAX 16     /* DTLS datagrams held until there is a path: two flights */
 #define WW_PATH_GIVE_UP_MS 120000          /* a peer without a path: protocol, so long peers try for another */
