@@ -1,7 +1,7 @@
 /* The arbiter's routes on real books, without a network: node_arbiter_test.lua plays the nodes.
  *
  * Everything is as in the program (main.c) except the sockets, which the script stands in for, and
- * ww.test, which signs closes as an edge does (edge_state.c) and lets memory run out. */
+ * ww.test, which signs closes as an edge does (edge_close.c) and lets memory run out. */
 #include <arpa/inet.h>
 #include <signal.h>
 #include <stdio.h>
