@@ -261,9 +261,12 @@ static int fail_allocations(void *context, struct ww_call *call)
 /* Contracts of whoever is banned are looked for while there is no memory. */
 static int cut_starved(void *context, struct ww_call *call)
 {
+    struct arbiter *arbiter = *(struct arbiter **)context;
+
     (void)call;
     ww_alloc_fail_after(1);
-    arbiter_cut_banned(*(struct arbiter **)context);
+    arbiter_find_banned(arbiter);
+    arbiter_cut_banned(arbiter);
     ww_alloc_fail_after(0);
     return 0;
 }
