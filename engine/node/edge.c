@@ -76,8 +76,9 @@ int edge_start(struct edge *edge, struct ww_call *call)
         return rc;
     }
     edge->started = true;
-    edge_state_repeat(edge);
-    rc = edge_open_close_all(edge);
+    rc = edge_state_repeat(edge);
+    if (!rc)
+        rc = edge_open_close_all(edge);
     if (rc) {
         ww_call_reason(call, "contracts of the last run can't be closed");
         edge_stop(edge);
