@@ -47,6 +47,8 @@ static void describe(const struct edge *edge, const struct ww_dest *dest,
         for (size_t index = 0; dest->name[index]; index++)
             request->host[index] = (char)tolower((unsigned char)dest->name[index]);
         break;
+    case WW_DEST_NONE: /* packets: each of their flows has a destination of its own */
+        break;
     }
 }
 

@@ -161,6 +161,10 @@
 #define WW_ADDRESS_ECHO_BYTES_MAX 255      /* of a text that is no address, in a line of `ww address` */
 #define WW_TUN_READS_TURN 64               /* of one TUN device in a turn of the loop, and … */
 #define WW_TUN_BYTES_TURN 524288           /* … so many bytes: 4 ms at 1 Gbit/s, as others want their turn */
+#define WW_TUNNEL_V4 "192.0.0.2"           /* a client's address in its tunnel (RFC 7335), always the same … */
+#define WW_TUNNEL_V6 "fd77:7700:77::2"     /* … so that another provider needs no other one */
+#define WW_TUNNEL_PEER_V4 "192.0.0.1"      /* the other end: names are asked for here */
+#define WW_TUNNEL_PEER_V6 "fd77:7700:77::1"
 #define WW_IP_FRAGMENTS_MAX 256            /* datagrams of one client whose fragments are passing */
 #define WW_IP_FRAGMENT_MS 15000            /* for all fragments of one, as reassembly has it elsewhere */
 #define WW_EXIT_CLIENTS_MAX 1024           /* that one provider lets packets out for: each has an address of the pool */
@@ -237,6 +241,7 @@
 
 /* --- transfer, continued --- */
 #define WW_DATAGRAM_BYTES_MAX 1472         /* a UDP payload in the datagram class: what Ethernet carries (1,500 less IPv4 and UDP); two SCTP fragments */
+#define WW_PACKET_BYTES_MAX 1500           /* an IP packet in the tunnel: what Ethernet carries; no super-packet crosses */
 #define WW_UNCONFIRMED_BYTES 65536         /* protocol: served before the arbiter confirmed the opening */
 #define WW_SENT_RECORDS_MAX 16384          /* messages awaiting acknowledgement per direction: 256 KiB of records, 256 MiB in flight */
 #define WW_DRAIN_MIN_US 200000             /* protocol: datagrams unseen max(2 RTT, 200 ms) after END are lost */
@@ -253,6 +258,11 @@
 #define WW_NODE_OPENS_PER_S 256             /* streams that a client may open at a provider: opening is not paid for … */
 #define WW_NODE_OPENS_BURST 1024           /* … and at once: as many as may be open */
 #define WW_NODE_FLOWS_MAX 256              /* UDP destinations of one association */
+#define WW_TUNNEL_MTU 1400                 /* of a client's device by default: fits one record where the path takes 1,500 */
+#define WW_TUNNEL_MTU_LEAST 1280           /* of IPv6, RFC 8200 section 5 */
+#define WW_NODE_PACKETS_MAX 256            /* that wait for a contract, window or lane: 384 KiB, 30 ms at 100 Mbit/s */
+#define WW_NODE_ROUTES_CLIENT 4096         /* sets of four flows that a client's tunnel remembers: a machine's browsers and a few servers … */
+#define WW_NODE_ROUTES_PROVIDER 1024       /* … and so many of each client at a provider: 256 KiB */
 #define WW_DECLARED_MAX 1024                /* destinations that count as declared on a connection: as many as may be open */
 #define WW_NODE_UNDECLARED_MOST_US 60000000 /* … and so long while the reliable lane is silent: a path is lost and found in half of it */
 #define WW_NODE_UNDECLARED_US 5000000       /* a flow is served undeclared so long: batches take 10 ms and half a round trip */
