@@ -222,7 +222,7 @@ static int open_egress(struct provider *provider, struct provider_stream *stream
 }
 
 /* Opening costs the client nothing and us a lookup and a connection, which somebody else gets. */
-static bool may_open(struct conn *conn)
+bool provider_may_open(struct conn *conn)
 {
     uint64_t now_us = ww_loop_now_us(conn->loop);
     uint64_t earned = (now_us - conn->opens_us) * WW_NODE_OPENS_PER_S / 1000000;
@@ -242,8 +242,14 @@ void provider_stream_opened(void *arg, uint64_t stream_id, const struct ww_dest 
     struct conn *conn = arg;
     struct provider *provider = conn->owner;
     struct provider_stream *table = conn->streams;
-    bool allowed = may_open(conn);
-    struct provider_stream *stream = allowed ? ww_alloc(1, sizeof(*stream)) : NULL;
+    bool allowed = provider_may_open(conn);
+    struct provider_stream *stream;
+
+    if (allowed && dest->protocol == WW_DEST_IP) {
+        provider_packets_opened(conn, stream_id);
+        return;
+    }
+    stream = allowed ? ww_alloc(1, sizeof(*stream)) : NULL;
 
     if (!stream) {
         provider->refused_count++;
@@ -292,6 +298,9 @@ void provider_stream_data(void *arg, uint64_t stream_id, const uint8_t *data, si
 void provider_stream_writable(void *arg, uint64_t stream_id)
 {
     struct provider_stream *stream = find(arg, stream_id);
+
+    if (provider_packets_writable(arg, stream_id))
+        return;
     if (stream && !stream->is_flow)
         pipe_pump(&stream->pipe, now_of(stream));
 }
@@ -300,7 +309,7 @@ void provider_stream_reset(void *arg, uint64_t stream_id, int code)
 {
     struct provider_stream *stream = find(arg, stream_id);
     (void)code;
-    if (!stream)
+    if (provider_packets_reset(arg, stream_id) || !stream)
         return;
     if (stream->is_flow)
         ww_egress_flow_close(stream->flow);
@@ -341,6 +350,7 @@ void provider_detach(struct conn *conn)
 {
     struct provider_stream *table = conn->streams, *stream, *next;
 
+    provider_packets_detach(conn);
     provider_declare_stop(conn);
     /* What is left had ended on both sides and only empties its queue. */
     HASH_ITER(hh, table, stream, next)

@@ -1,7 +1,7 @@
 /* ww.provider: the provider's core for lua/node/provider.lua.
  *
  * start{key=, state=, stun=, loopback=, bypass=, policies=, allow_private={…}, max_contracts=,
- * denied_flows=}; limits{max_contracts=, denied_flows=};
+ * denied_flows=, egress_device=}; limits{max_contracts=, denied_flows=};
  * secret{key_id=, secret=}; accept{contract=, bytes=, …} asks the policy; signal{peer=, contract=,
  * text=} makes the connection at the first one; confirmed{peer=, contract=}; never_opened{…};
  * end_contracts{}; disconnect{peer=}; signals_again, close_done, outcome, status, flows. Events:
@@ -35,6 +35,7 @@ static const struct conn_callbacks CONN_CALLBACKS = {
             .stream_writable = provider_stream_writable,
             .stream_reset = provider_stream_reset,
             .datagram = provider_datagram,
+            .packet = provider_packet,
             .contract_open = provider_contract_open,
             .contract_ended = provider_contract_ended,
             .declaration = provider_declaration,
@@ -168,6 +169,7 @@ static int bound_status(void *context, struct ww_call *call)
     ww_call_put_u64(call, "contracts_denied", provider->denied_contracts);
     ww_call_put_u64(call, "contracts_max", provider->max_contracts);
     ww_call_put_u64(call, "egress", ww_egress_count(provider->egress));
+    provider_packets_put(provider, call);
     edge_put_status(&provider->edge, call);
     return 0;
 }
@@ -219,6 +221,8 @@ static int bound_start(void *context, struct ww_call *call)
         rc = node_address_rules(call, true, &provider->rules);
     if (!rc)
         rc = ww_egress_create(provider->edge.loop, provider->rules, &provider->egress);
+    if (!rc)
+        rc = provider_packets_start(provider, call);
     if (!rc)
         provider_check_times(provider);
     return rc ? rc : bound_status(provider, call);
@@ -315,8 +319,10 @@ void provider_destroy(struct provider *provider)
         table = conn->streams;
         HASH_CLEAR(hh, table);
         conn->streams = NULL;
+        provider_packets_detach(conn);
         provider_declare_stop(conn);
     }
+    provider_packets_stop(provider);
     while ((stream = LIST_FIRST(&provider->streams))) {
         LIST_REMOVE(stream, link);
         ww_free(stream);

@@ -314,6 +314,11 @@ void ww_exit_table_flags(struct ww_exit_flow *flow, uint8_t tcp_flags, bool outg
         flow->fins |= OVER;
 }
 
+void ww_exit_table_over(struct ww_exit_flow *flow, bool is_over)
+{
+    flow->fins = is_over ? OVER : 0;
+}
+
 static uint64_t idle_limit_us(const struct ww_exit_flow *flow)
 {
     if (flow->key.protocol != IPPROTO_TCP)

@@ -48,6 +48,8 @@ int ww_exit_table_open(struct ww_exit_table *table, const struct ww_exit_key *ke
 struct ww_exit_flow *ww_exit_table_at(struct ww_exit_table *table, uint32_t number);
 /* What a TCP packet's flags say of the flow's end. */
 void ww_exit_table_flags(struct ww_exit_flow *flow, uint8_t tcp_flags, bool outgoing);
+/* Whether the owner says that the flow is over: it is then soon swept. */
+void ww_exit_table_over(struct ww_exit_flow *flow, bool is_over);
 /* The same number lives on as used now. */
 void ww_exit_table_touch(struct ww_exit_table *table, uint32_t number, uint64_t now_us);
 void ww_exit_table_close(struct ww_exit_table *table, uint32_t number);  /* no callback */

@@ -193,6 +193,12 @@ void ww_fair_packet(struct ww_fair *fair, uint32_t client_index, uint8_t *packet
     take(fair, client, size);
 }
 
+void ww_fair_later(struct ww_fair *fair, uint32_t client_index, const uint8_t *packet, size_t size,
+                   bool is_partial)
+{
+    keep(fair, &fair->clients[client_index], packet, size, is_partial);
+}
+
 /* One turn of one client. The microseconds that its rate makes it wait. */
 static uint64_t serve(struct ww_fair *fair, struct client *client, uint64_t now_us)
 {

@@ -31,6 +31,9 @@ void ww_fair_destroy(struct ww_fair *fair); /* what waits is gone; NULL is fine 
 /* Delivers at once when nothing is in the way, else keeps a copy or drops. */
 void ww_fair_packet(struct ww_fair *fair, uint32_t client, uint8_t *packet, size_t size,
                     bool is_partial, uint64_t now_us);
+/* As above, but delivers nothing before ww_fair_run. */
+void ww_fair_later(struct ww_fair *fair, uint32_t client, const uint8_t *packet, size_t size,
+                   bool is_partial);
 /* Serves what waits. The microseconds until it should be called again, or 0: nothing waits for
  * time to pass. */
 uint64_t ww_fair_run(struct ww_fair *fair, uint64_t now_us);

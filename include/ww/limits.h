@@ -319,6 +319,11 @@
 #define WW_NODE_OPENS_PER_S 256             /* streams that a client may open at a provider: opening is not paid for … */
 #define WW_NODE_OPENS_BURST 1024           /* … and at once: as many as may be open */
 #define WW_NODE_FLOWS_MAX 256              /* UDP destinations of one association */
+#define WW_TUNNEL_MTU 1400                 /* of a client's device by default: fits one record where the path takes 1,500 */
+#define WW_TUNNEL_MTU_LEAST 1280           /* of IPv6, RFC 8200 section 5 */
+#define WW_NODE_PACKETS_MAX 256            /* that wait for a contract, window or lane: 384 KiB, 30 ms at 100 Mbit/s */
+#define WW_NODE_ROUTES_CLIENT 4096         /* sets of four flows that a client's tunnel remembers: a machine's browsers and a few servers … */
+#define WW_NODE_ROUTES_PROVIDER 1024       /* … and so many of each client at a provider: 256 KiB */
 #define WW_DECLARED_MAX 1024                /* destinations that count as declared on a connection: as many as may be open */
 #define WW_NODE_UNDECLARED_MOST_US 60000000 /* … and so long while the reliable lane is silent: a path is lost and found in half of it */
 #define WW_NODE_UNDECLARED_US 5000000       /* a flow is served undeclared so long: batches take 10 ms and half a round trip */
