@@ -334,6 +334,14 @@ static int bound_start(void *context, struct ww_call *call)
     return rc ? rc : bound_status(client, call);
 }
 
+/* {}: after something was blocked. */
+static int bound_flows_cut(void *context, struct ww_call *call)
+{
+    (void)call;
+    client_cut_denied(context);
+    return 0;
+}
+
 static int shared_disconnect(void *context, struct ww_call *call)
 {
     return edge_disconnect(context, call);
@@ -370,6 +378,7 @@ int client_bind(struct ww_ops *ops, struct client **out)
         {"choose_path", bound_choose_path},
         {"end_contracts", bound_end_contracts},
         {"status", bound_status},
+        {"flows_cut", bound_flows_cut},
         {"disconnect", shared_disconnect},
         {"never_opened", bound_never_opened},
         {"signals_again", shared_signals_again},
@@ -389,6 +398,8 @@ int client_bind(struct ww_ops *ops, struct client **out)
         rc = ww_ops_bind(ops, "client", functions, WW_ARRAY_COUNT(functions), client);
     if (!rc)
         rc = node_policies_bind(&client->edge.policies, ops, "client");
+    if (!rc)
+        rc = flows_bind(&client->edge, ops, "client");
     if (rc) {
         ww_timer_destroy(client->waiting_timer);
         ww_free(client);
