@@ -32,8 +32,7 @@ static int read_block(const char *text, struct block *block)
     block->kind = memchr(text, '.', size) ? BLOCK_HOST : BLOCK_APPLICATION;
     for (size_t i = 0; i < size; i++) {
         unsigned char byte = (unsigned char)text[i];
-        if (!isalnum(byte) && !strchr("-_.", byte) &&
-            (block->kind == BLOCK_HOST || !strchr("+ /", byte)))
+        if (!isalnum(byte) && !strchr("-_.", byte) && (block->kind == BLOCK_HOST || byte != '+'))
             return WW_EINVAL;
         block->text[i] = block->kind == BLOCK_HOST ? (char)tolower(byte) : (char)byte;
     }
