@@ -62,6 +62,8 @@ void client_stream_reset(void *arg, uint64_t stream_id, int code);
 void client_retry(struct client *client);
 /* The connection is going: its streams let go of it. */
 void client_detach(struct conn *conn);
+/* Ends the streams whose flow is denied. */
+void client_cut_denied(struct client *client);
 void client_waiting_expired(void *arg);
 /* WW_EDESTINATION for a literal address that the fixed list denies. */
 int client_judge(struct client *client, const struct ww_target *target, int protocol);

@@ -380,6 +380,14 @@ static int bound_tunnel_close(void *context, struct ww_call *call)
     return client_tunnel_close(context, call);
 }
 
+/* {}: after something was blocked. */
+static int bound_flows_cut(void *context, struct ww_call *call)
+{
+    (void)call;
+    client_cut_denied(context);
+    return 0;
+}
+
 static int shared_disconnect(void *context, struct ww_call *call)
 {
     return edge_disconnect(context, call);
@@ -419,6 +427,7 @@ int client_bind(struct ww_ops *ops, struct client **out)
         {"tunnel_open", bound_tunnel_open},
         {"tunnel_close", bound_tunnel_close},
         {"flows", bound_flows},
+        {"flows_cut", bound_flows_cut},
         {"disconnect", shared_disconnect},
         {"never_opened", bound_never_opened},
         {"signals_again", shared_signals_again},
@@ -438,6 +447,8 @@ int client_bind(struct ww_ops *ops, struct client **out)
         rc = ww_ops_bind(ops, "client", functions, WW_ARRAY_COUNT(functions), client);
     if (!rc)
         rc = node_policies_bind(&client->edge.policies, ops, "client");
+    if (!rc)
+        rc = flows_bind(&client->edge, ops, "client");
     if (rc) {
         ww_timer_destroy(client->waiting_timer);
         ww_free(client);

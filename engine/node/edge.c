@@ -66,6 +66,8 @@ int edge_start(struct edge *edge, struct ww_call *call)
     if (!rc)
         rc = edge_memory_open(edge);
     if (!rc)
+        rc = flows_start(edge, call);
+    if (!rc)
         rc = ww_pool_create(edge->loop, WW_NODE_POOL_THREADS, WW_NODE_POOL_JOBS_MAX, &edge->pool);
     if (!rc)
         rc = start_net(edge, call);
@@ -101,6 +103,7 @@ void edge_stop(struct edge *edge)
     ww_pool_destroy(edge->pool); /* waits for its jobs, which use the key */
     edge->pool = NULL;
     node_policies_unstore(&edge->policies);
+    flows_stop(edge);
     edge_state_close(edge);
     edge_forget_notes(edge);
     node_policies_stop(&edge->policies);

@@ -12,6 +12,7 @@
 #include "ww/store.h"
 
 #include "conn.h"
+#include "flows.h"
 #include "policies.h"
 #include "verdict.h"
 
@@ -74,6 +75,7 @@ struct edge {
     struct ww_net *net;
     struct node_policies policies;
     struct verdicts verdicts; /* of the flow policy */
+    struct flows *flows;      /* NULL: not started */
     struct ww_store *store;
     struct ww_committer *committer;
     struct ww_pool *pool; /* for signatures */

@@ -296,6 +296,8 @@ int provider_bind(struct ww_ops *ops, struct provider **out)
         rc = ww_ops_bind(ops, "provider", functions, WW_ARRAY_COUNT(functions), provider);
     if (!rc)
         rc = node_policies_bind(&provider->edge.policies, ops, "provider");
+    if (!rc)
+        rc = flows_bind(&provider->edge, ops, "provider");
     if (rc) {
         ww_timer_destroy(provider->clock);
         ww_free(provider);

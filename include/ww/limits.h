@@ -316,6 +316,11 @@
 #define WW_NODE_WAITING_MAX 256            /* proxy requests that wait for a provider */
 #define WW_NODE_WAITING_MS 15000           /* … and how long */
 #define WW_NODE_VERDICTS_MAX 4096           /* destinations of which a node remembers what the flow policy said; 0.7 KiB each */
+#define WW_FLOW_BLOCKS_MAX 1024            /* hosts, addresses and applications that the user has blocked: looked through for each new flow, in some 10 us */
+#define WW_NODE_TABLE_FLOWS 16384          /* packet flows of a client, and of each client of a provider */
+#define WW_FOOTPRINT_KEYS 256              /* hosts of an hour or a day that are told apart, and so on; the smallest go into one */
+#define WW_FOOTPRINT_HOURS 48              /* kept by the hour … */
+#define WW_FOOTPRINT_DAYS 400              /* … and by the day: a year, and the month to compare it with; 20 KiB each at most */
 #define WW_NODE_OPENS_PER_S 256             /* streams that a client may open at a provider: opening is not paid for … */
 #define WW_NODE_OPENS_BURST 1024           /* … and at once: as many as may be open */
 #define WW_NODE_FLOWS_MAX 256              /* UDP destinations of one association */

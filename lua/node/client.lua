@@ -2,6 +2,7 @@
 -- reports closes. Bytes, keys and checks are the core's (ww.client).
 local async = require("ops.async")
 local edge = require("node.edge")
+local flows = require("node.flows")
 local member = require("ops.member")
 local policies = require("node.policies")
 local session = require("node.session")
@@ -21,7 +22,7 @@ local CLOCK_S = 30 -- how often the time left is looked at
 local UNKNOWN_OUTCOME = { ECLOSED = true, ETIMEDOUT = true }
 
 local function core_options(config)
-    return {
+    return flows.options({
         key = config.key,
         state = config.state,
         proxy = config.proxy,
@@ -36,7 +37,7 @@ local function core_options(config)
         journal_hours = config.policy.journal_hours,
         thresholds = policies.thresholds(config.policy.thresholds),
         allow_private = config.allow_private,
-    }
+    }, config)
 end
 
 local function wall_s()
@@ -480,6 +481,7 @@ function M.start(config)
             return node.status()
         end,
     }
+    flows.attach(node.methods, ww.client)
     node.policies = policies.attach(node, ww.client, config)
     node.live = { ["policy.thresholds"] = policies.thresholds_setter(ww.client) }
     node.stop = function()

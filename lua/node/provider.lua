@@ -2,6 +2,7 @@
 -- closes. Bytes, keys and checks are the core's (ww.provider).
 local async = require("ops.async")
 local edge = require("node.edge")
+local flows = require("node.flows")
 local member = require("ops.member")
 local policies = require("node.policies")
 local session = require("node.session")
@@ -16,7 +17,7 @@ local UNOPENED_S = 900 -- protocol: a contract is void 5 minutes after open-by, 
 local OPENED_FINAL = { EGONE = true, EPERM = true, ESTATE = true, EINVAL = true }
 
 local function core_options(config)
-    return {
+    return flows.options({
         key = config.key,
         state = config.state,
         stun = config.stun,
@@ -32,7 +33,7 @@ local function core_options(config)
         max_contracts = config.max_contracts,
         denied_flows = config.denied_flows,
         egress_device = config.egress.device,
-    }
+    }, config)
 end
 
 local function on_offer(node, offer)
@@ -244,6 +245,7 @@ function M.start(config)
             return node.status()
         end,
     }
+    flows.attach(node.methods, ww.provider)
     node.policies = policies.attach(node, ww.provider, config)
     node.live = {
         ["policy.thresholds"] = policies.thresholds_setter(ww.provider),

@@ -359,6 +359,7 @@ end
 TYPES.listens = list_of(TYPES.listen)
 TYPES.hosts = list_of(TYPES.host)
 TYPES.cidrs = list_of(TYPES.cidr)
+TYPES.paths = list_of(TYPES.path)
 
 -- key, type, default (a value, or `from` that says where it comes from), doc; range where it has
 -- one.
@@ -428,6 +429,11 @@ local NETWORK = {
         doc = "Move data past libnice on the selected socket, which is faster." },
     { key = "allow_private", type = "cidrs", default = {},
         doc = "Networks to be reached although they are not on the public internet. For tests." },
+    { key = "geo", type = "paths", default = {},
+        doc = "Files of MaxMind's format (.mmdb) that say where addresses are: countries, "
+            .. "networks. `ww flows` shows it, and the flow policy is told." },
+    { key = "inspect", type = "boolean", default = true,
+        doc = "Read host names and applications from the first packets of each flow." },
 }
 
 local PROVIDER = {
@@ -447,6 +453,8 @@ local CLIENT = {
         doc = "Where SOCKS5 and HTTP CONNECT are served." },
     { key = "proxy_remote", type = "boolean", default = false,
         doc = "Allow `proxy` to be an address that other machines reach. There is no password." },
+    { key = "footprint", type = "boolean", default = true,
+        doc = "Keep how much went where in the state, for `ww footprint` and nobody else." },
     { key = "provider", type = "node_id", from = "the best by rank",
         doc = "Use this provider only." },
 }

@@ -31,6 +31,10 @@ ww_unit_test(node_restart SOURCES node_restart_test.c
 target_include_directories(unit_node_restart PRIVATE ${CMAKE_SOURCE_DIR}/engine/node)
 target_link_options(unit_node_restart PRIVATE -Wl,--wrap=edge_emit) # there is no Lua to be told
 
+ww_unit_test(node_flows SOURCES node_flows_test.c
+             ROOMS node ops policy net packet transfer wire crypto store loop base)
+target_include_directories(unit_node_flows PRIVATE ${CMAKE_SOURCE_DIR}/engine/node)
+
 ww_unit_test(node_verdict SOURCES node_verdict_test.c
              ROOMS node ops policy net packet transfer wire crypto store loop base)
 target_include_directories(unit_node_verdict PRIVATE ${CMAKE_SOURCE_DIR}/engine/node)
