@@ -8,6 +8,7 @@
 #include "pipe.h"
 
 struct client_association;
+struct client_dns;
 
 /* One destination of the application: a TCP connection, or a UDP flow of an association. */
 struct client_stream {
@@ -38,6 +39,7 @@ struct client {
     struct edge edge; /* first: conn->owner points at it */
     struct ww_proxy *proxy;
     struct ww_address_rules *rules;
+    struct client_dns *dns;
     struct conn *active;                /* where new streams go */
     LIST_HEAD(, client_stream) streams; /* all: those too whose connection has gone */
     LIST_HEAD(, client_association) associations;

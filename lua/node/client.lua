@@ -3,6 +3,7 @@
 local async = require("ops.async")
 local edge = require("node.edge")
 local member = require("ops.member")
+local names = require("node.names")
 local policies = require("node.policies")
 local session = require("node.session")
 
@@ -21,7 +22,7 @@ local CLOCK_S = 30 -- how often the time left is looked at
 local UNKNOWN_OUTCOME = { ECLOSED = true, ETIMEDOUT = true }
 
 local function core_options(config)
-    return {
+    return names.core_options({
         key = config.key,
         state = config.state,
         proxy = config.proxy,
@@ -36,7 +37,7 @@ local function core_options(config)
         journal_hours = config.policy.journal_hours,
         thresholds = policies.thresholds(config.policy.thresholds),
         allow_private = config.allow_private,
-    }
+    }, config)
 end
 
 local function wall_s()
@@ -448,7 +449,7 @@ function M.start(config)
             help = "Connections to the local proxy",
             value = (ww.client.status({}) or {}).proxy_connections or 0,
         }
-        return node.policies.metrics(list)
+        return node.policies.metrics(names.metrics(list))
     end
     node.ready = function()
         local now = ww.client.status({}) or { connections = {} }
@@ -474,6 +475,7 @@ function M.start(config)
             return node.status()
         end,
     }
+    names.add_methods(node.methods)
     node.policies = policies.attach(node, ww.client, config)
     node.live = { ["policy.thresholds"] = policies.thresholds_setter(ww.client) }
     node.stop = function()

@@ -244,6 +244,12 @@ M["flows.counts"] = function(host)
     return result
 end
 
+for _, name in ipairs({ "dns.status", "dns.query", "dns.flush" }) do
+    M[name] = function(host, args)
+        return host.node.methods[name](args)
+    end
+end
+
 -- --- ledger, wallets, market ---------------------------------------------------------------------
 
 M["ledger.verify"] = function(host)
