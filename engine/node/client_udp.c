@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "client.h"
+#include "client_dns.h"
 
 void client_flow_free(struct client_stream *flow)
 {
@@ -145,6 +145,8 @@ void client_dissociated(void *arg, struct ww_proxy_association *proxy)
 void client_datagram(void *arg, uint64_t stream_id, const uint8_t *data, size_t size)
 {
     struct client_stream *flow = client_stream_find(arg, stream_id);
+    if (!flow)
+        client_dns_datagram(arg, stream_id, data, size);
     if (!flow || !flow->association)
         return;
     flow->pipe.bytes_out += size;
