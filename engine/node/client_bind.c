@@ -1,10 +1,10 @@
 /* ww.client: the client's core for lua/node/client.lua.
  *
- * start{key=, state=, proxy="127.0.0.1:1080", proxy_remote=, stun=, loopback=, bypass=, policies=,
- * allow_private={…}} -> {proxy}; connect{peer=, contract=}; signal{peer=, text=}; offer{peer=,
- * token=}; disconnect{peer=}; never_opened{peer=, contract=}; renew{…} and choose_path{failures=}
- * ask the policies; end_contracts{}; signals_again, close_done, outcome, status. Events: see
- * edge.h.
+ * start{key=, state=, proxy="127.0.0.1:1080", proxy_remote=, stun=, loopback=, bypass=, fast_lane=,
+ * policies=, allow_private={…}} -> {proxy}; connect{peer=, contract=}; signal{peer=, text=};
+ * offer{peer=, token=}; disconnect{peer=}; never_opened{peer=, contract=}; renew{…} and
+ * choose_path{failures=} ask the policies; end_contracts{}; signals_again, close_done, outcome,
+ * status. Events: see edge.h.
  */
 #include <arpa/inet.h>
 #include <string.h>
