@@ -1,11 +1,11 @@
 /* ww.client: the client's core for lua/node/client.lua.
  *
- * start{key=, state=, proxy="127.0.0.1:1080", proxy_remote=, stun=, loopback=, bypass=, policies=,
- * allow_private={…}} -> {proxy}; connect{peer=, contract=}; signal{peer=, text=}; offer{peer=,
- * token=}; disconnect{peer=}; never_opened{peer=, contract=}; renew{…} and choose_path{failures=}
- * ask the policies; end_contracts{}; tunnel_open{device=, mtu=} -> {device, mtu}; tunnel_close{};
- * signals_again, close_done, outcome, status, flows. Events: see edge.h. start{dns_…} and dns_…{}:
- * see client_dns.h.
+ * start{key=, state=, proxy="127.0.0.1:1080", proxy_remote=, stun=, loopback=, bypass=, fast_lane=,
+ * policies=, allow_private={…}} -> {proxy}; connect{peer=, contract=}; signal{peer=, text=};
+ * offer{peer=, token=}; disconnect{peer=}; never_opened{peer=, contract=}; renew{…} and
+ * choose_path{failures=} ask the policies; end_contracts{}; tunnel_open{device=, mtu=} -> {device,
+ * mtu}; tunnel_close{}; signals_again, close_done, outcome, status, flows. Events: see edge.h.
+ * start{dns_…} and dns_…{}: see client_dns.h.
  */
 #include <arpa/inet.h>
 #include <string.h>

@@ -427,6 +427,8 @@ local NETWORK = {
         doc = "Use loopback addresses only: for trying it out on one machine." },
     { key = "bypass", type = "boolean", default = true,
         doc = "Move data past libnice on the selected socket, which is faster." },
+    { key = "fast_lane", type = "boolean", default = true,
+        doc = "Move data past SCTP, which is faster, where the other side does so, too." },
     { key = "allow_private", type = "cidrs", default = {},
         doc = "Networks to be reached although they are not on the public internet. For tests." },
     { key = "geo", type = "paths", default = {},
