@@ -249,7 +249,7 @@ int conn_create(const struct conn_config *config, struct conn **out)
         .channel = client ? NULL : peer_channel,
         .message = fast_message,
         .datagram = fast_datagram,
-        .writable = reliable_writable,
+        .writable = lane_writable,
         .path = peer_path,
         .closed = peer_closed,
     };

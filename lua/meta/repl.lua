@@ -119,6 +119,7 @@ function flows.counts() end
 ---@param limit number? at most so many, 100 by default, 500 at most
 ---@return any
 function flows.list(peer, after, limit) end
+
 --- Names that are looked up through the tunnel.
 dns = {}
 
