@@ -39,8 +39,21 @@ static uint64_t proven_bytes(const struct ww_contract *terms)
     return WW_MIN(proven, terms->bytes);
 }
 
+/* What a GiB costs at the stat that it was priced by, whatever is in force now. */
+static void put_price(const struct arbiter *arbiter, struct ww_call *call,
+                      const struct ww_contract *terms)
+{
+    struct ww_market_stat stat;
+
+    if (terms->stat_id == arbiter->stat.id)
+        ww_call_put_u64(call, "price_nano_usd_per_gib", arbiter->stat.price_nano_usd_per_gib);
+    else if (!arbiter_stat_get(arbiter, terms->stat_id, &stat))
+        ww_call_put_u64(call, "price_nano_usd_per_gib", stat.price_nano_usd_per_gib);
+}
+
 /* Under which policies it was admitted is the operator's to know. */
-static void put_listed(struct ww_call *call, const struct arbiter_contract *contract, bool operator)
+static void put_listed(const struct arbiter *arbiter, struct ww_call *call,
+                       const struct arbiter_contract *contract, bool operator)
 {
     const struct ww_contract *terms = &contract->terms;
     char decision[WW_POLICY_DECISION_TEXT_SIZE];
@@ -54,6 +67,7 @@ static void put_listed(struct ww_call *call, const struct arbiter_contract *cont
     ww_call_put_u64(call, "price_ppm", terms->price_ppm);
     ww_call_put_u64(call, "expires_s", terms->expires_s);
     if (operator) {
+        put_price(arbiter, call, terms);
         ww_call_put_hash(call, "policy_generation", &terms->generation);
         ww_call_put_u64(call, "window_bytes", WW_MIN(terms->window_bytes, WW_HOOK_NUMBER_MAX));
         ww_call_put_u64(call, "proven_bytes", proven_bytes(terms));
@@ -71,7 +85,7 @@ static int list_one(struct arbiter *arbiter, struct ww_call *call, const struct 
     const struct arbiter_contract *contract = arbiter_find(arbiter, id);
     ww_call_begin(call, "contracts", true);
     if (contract)
-        put_listed(call, contract, true);
+        put_listed(arbiter, call, contract, true);
     ww_call_end(call);
     return 0;
 }
@@ -114,7 +128,7 @@ int arbiter_list(void *context, struct ww_call *call)
                 (!all && !ww_id_equal(&terms->client_network, &network) &&
                  !ww_id_equal(&terms->provider_network, &network)))
                 continue;
-            put_listed(call, contract, all);
+            put_listed(arbiter, call, contract, all);
             count++;
         }
     }
