@@ -270,11 +270,12 @@
 #define WW_POLICY_KEY_BYTES_MAX 256        /* a key that it sorts */
 
 #define WW_POLICY_USES_MAX 128             /* rules of one set that are counted: a set that is read in minutes has half as many */
-#define WW_POLICY_USES_FIRST 64            /* decisions of each hook of a set whose rule is noted … */
-#define WW_POLICY_USES_EVERY 8             /* … and later one in so many: 3 % of a decision's time */
-#define WW_POLICY_USES_LONG 1000           /* … or in the square of that, of a hook that takes more instructions */
+#define WW_POLICY_USES_LONG 1000           /* a hook's rules are noted for each decision, unless it takes more instructions: then to know the line takes as long again … */
+#define WW_POLICY_USES_FIRST 64            /* … and is done for the first so many of a set … */
+#define WW_POLICY_USES_EVERY 64            /* … and later for one in so many */
 #define WW_POLICY_COVER_MS_MAX 3000        /* of CPU time for inputs that get to rules: by hand, and for a person who waits */
 #define WW_POLICY_GENERATIONS_MAX 8        /* kept on a node to go back to: 1 MiB of texts at most */
+#define WW_POLICY_GIVEN_UP_MAX 32          /* generations that are known to be bad, after they are not kept any more or over a restart */
 #define WW_POLICY_JOURNAL_MIB_MAX 1024     /* four million decisions */
 #define WW_POLICY_JOURNAL_HOURS_MAX 168    /* a week: longer is history, which nobody keeps */
 #define WW_POLICY_RELOAD_DECISIONS_MAX 20000 /* asked again at a reload: 0.1 s of a fast set, on another thread */

@@ -489,6 +489,7 @@ function M.start(config)
     node.live = { ["policy.thresholds"] = policies.thresholds_setter(ww.client) }
     node.stop = function()
         node.stopping = true
+        node.policies.stop()
         edge.end_contracts(ww.client, node.reporter, STOP_S)
         node.session:close()
     end

@@ -260,6 +260,7 @@ function M.start(config)
     prune_unopened(node)
     node.stop = function()
         node.stopping = true
+        node.policies.stop()
         give_back_unopened(node)
         edge.end_contracts(ww.provider, node.reporter, STOP_S)
         node.session:close()
