@@ -204,6 +204,7 @@
 #define WW_TUNNEL_PEER_V4 "192.0.0.1"      /* the other end: names are asked for here */
 #define WW_TUNNEL_PEER_V6 "fd77:7700:77::1"
 #define WW_HOST_MARK 0x7777                /* SO_MARK of the client's own sockets: past the tunnel */
+#define WW_HOST_MARK_BACK 0x7778           /* of what comes out of the tunnel, for the kernel's check of senders */
 #define WW_HOST_TABLE 30583                /* 0x7777, too: the routing table with the way into the tunnel */
 #define WW_HOST_RULES_FROM 20530           /* priority of the first rule: behind those of others (wg-quick: below 32766) */
 #define WW_HOST_PROTOCOL 119               /* 'w': who made a route or rule, as `ip rule show` tells; unassigned in rt_protos */

@@ -402,6 +402,7 @@ function M.start(config)
         url = url,
         pin = pin,
         key = key,
+        kept = config.state .. "/arbiter.address",
         on_push = function(name, body)
             on_push(node, name, body)
         end,
