@@ -226,8 +226,6 @@ int ww_exit_kernel_open(struct ww_exit *exit, char why[WW_EXIT_WHY_BYTES])
         .name = options->device, .v4_bits = 16, .v6_bits = 64, .mtu = 0};
     int rc;
 
-    if (!options->device || !options->device[0] || strlen(options->device) > 12 || !options->folder)
-        return ww_exit_explain(why, WW_EINVAL, "there is no name for a device", 0);
     exit->kernel = ww_alloc(1, sizeof(*exit->kernel));
     if (!exit->kernel)
         return ww_exit_explain(why, WW_ENOMEM, "memory ran out", 0);
