@@ -24,6 +24,7 @@ struct client_stream {
     struct ww_target target;
     char target_text[WW_TARGET_TEXT_BYTES];
     struct verdict *verdict; /* of the flow policy */
+    uint64_t number;         /* of this client's streams and flows */
     uint64_t since_us;
     bool accepted, is_waiting;
 };
@@ -47,7 +48,8 @@ struct client {
     size_t waiting_count;
     struct ww_timer *waiting_timer;
     uint64_t denied_count, refused_count, opened_count;
-    bool stopping; /* contracts are being ended: nothing new is taken */
+    uint64_t stream_numbers; /* the last one given */
+    bool stopping;           /* contracts are being ended: nothing new is taken */
 };
 
 /* client.c */

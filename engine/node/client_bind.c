@@ -4,12 +4,13 @@
  * allow_private={…}} -> {proxy}; connect{peer=, contract=}; signal{peer=, text=}; offer{peer=,
  * token=}; disconnect{peer=}; never_opened{peer=, contract=}; renew{…} and choose_path{failures=}
  * ask the policies; end_contracts{}; tunnel_open{device=, mtu=} -> {device, mtu}; tunnel_close{};
- * signals_again, close_done, outcome, status. Events: see edge.h.
+ * signals_again, close_done, outcome, status, flows. Events: see edge.h.
  */
 #include <arpa/inet.h>
 #include <string.h>
 
 #include "client.h"
+#include "flow_list.h"
 #include "node.h"
 
 /* --- contracts on the connection -------------------------------------------------------------- */
@@ -324,9 +325,42 @@ static int start_proxy(struct client *client, struct ww_call *call)
     return rc;
 }
 
+/* {after=, limit=, peer=} -> flows, the newest first. */
+static int bound_flows(void *context, struct ww_call *call)
+{
+    struct client *client = context;
+    struct client_stream *stream;
+    struct flow_page page;
+
+    if (!client->edge.started)
+        return WW_ESTATE;
+    int rc = flow_page_begin(&page, call, client->edge.loop);
+    if (rc)
+        return rc;
+    LIST_FOREACH (stream, &client->streams, link) {
+        struct flow_view view = {.number = stream->number,
+                                 .since_us = stream->since_us,
+                                 .state = stream->is_waiting ? "waiting"
+                                          : !stream->conn    ? "draining"
+                                          : stream->accepted ? "open"
+                                                             : "opening",
+                                 .conn = stream->conn,
+                                 .verdict = stream->verdict,
+                                 .bytes_up = stream->pipe.bytes_in,
+                                 .bytes_down = stream->pipe.bytes_out};
+        if (!flow_page_put(&page, &view))
+            break;
+    }
+    flow_page_end(&page);
+    return 0;
+}
+
 static int bound_start(void *context, struct ww_call *call)
 {
     struct client *client = context;
+
+    /* Its own way stays outside of the tunnel that it may carry. */
+    ww_loop_set_mark(client->edge.loop, WW_HOST_MARK);
     int rc = edge_start(&client->edge, call);
 
     if (!rc)
@@ -384,6 +418,7 @@ int client_bind(struct ww_ops *ops, struct client **out)
         {"status", bound_status},
         {"tunnel_open", bound_tunnel_open},
         {"tunnel_close", bound_tunnel_close},
+        {"flows", bound_flows},
         {"disconnect", shared_disconnect},
         {"never_opened", bound_never_opened},
         {"signals_again", shared_signals_again},

@@ -275,14 +275,28 @@ bool client_tunnel_reset(struct conn *conn, uint64_t stream_id, int code)
 
 /* --- back ------------------------------------------------------------------------------------- */
 
+/* A word of a router about a packet of ours, wherever the router is. */
+static bool is_our_error(struct client_tunnel *tunnel, const uint8_t *packet, size_t size,
+                         uint64_t now_us)
+{
+    struct ww_ip ip, about;
+
+    return ww_ip_read_error(packet, size, &ip, &about) == 0 &&
+           memcmp(ip.destination, tunnel->inner[ip.is_v4], 16) == 0 &&
+           memcmp(about.source, tunnel->inner[ip.is_v4], 16) == 0 &&
+           packet_table_find(&tunnel->table, &about, now_us);
+}
+
 /* To us, from the public internet, and of a flow that began here. */
 static bool may_come_in(struct client_tunnel *tunnel, const uint8_t *packet, size_t size)
 {
     uint64_t now_us = ww_loop_now_us(tunnel->client->edge.loop);
     struct ww_ip ip;
+    int rc = ww_ip_read(packet, size, &ip, NULL);
 
-    if (ww_ip_read(packet, size, &ip, NULL) ||
-        memcmp(ip.destination, tunnel->inner[ip.is_v4], 16) != 0 ||
+    if (rc == WW_EUNSUPPORTED)
+        return is_our_error(tunnel, packet, size, now_us);
+    if (rc || memcmp(ip.destination, tunnel->inner[ip.is_v4], 16) != 0 ||
         ww_address_judge(tunnel->client->rules, ip.source, ip.is_v4, NULL))
         return false;
     if (ip.offset > 0)

@@ -103,6 +103,7 @@ static void accept_stream(struct provider_stream *stream, const struct sockaddr 
     struct ww_dest dest;
     if (!stream->conn)
         return;
+    stream->accepted = true;
     local_dest(local, protocol, &dest);
     ww_transfer_stream_accept(stream->conn->transfer, stream->pipe.stream_id, &dest);
     touch(stream);
@@ -160,8 +161,9 @@ static void flow_datagram(void *arg, const uint8_t *data, size_t size)
     struct provider_stream *stream = arg;
     if (!stream->conn || size > WW_DATAGRAM_BYTES_MAX)
         return;
-    ww_transfer_datagram_send(stream->conn->transfer, stream->pipe.stream_id, data, size,
-                              now_of(stream));
+    if (!ww_transfer_datagram_send(stream->conn->transfer, stream->pipe.stream_id, data, size,
+                                   now_of(stream)))
+        stream->pipe.bytes_in += size;
     touch(stream);
 }
 
@@ -259,6 +261,8 @@ void provider_stream_opened(void *arg, uint64_t stream_id, const struct ww_dest 
     stream->pipe.transfer = conn->transfer;
     stream->pipe.stream_id = stream_id;
     stream->pipe.ops = &END_OPS;
+    stream->number = ++provider->stream_numbers;
+    stream->since_us = ww_loop_now_us(conn->loop);
     HASH_ADD(hh, table, pipe.stream_id, sizeof(stream->pipe.stream_id), stream);
     int rc = stream->hh.tbl ? 0 : WW_ENOMEM;
     if (rc) {
@@ -317,8 +321,10 @@ void provider_stream_reset(void *arg, uint64_t stream_id, int code)
 void provider_datagram(void *arg, uint64_t stream_id, const uint8_t *data, size_t size)
 {
     struct provider_stream *stream = find(arg, stream_id);
-    if (stream && stream->is_flow)
-        ww_egress_flow_send(stream->flow, data, size);
+    if (!stream || !stream->is_flow)
+        return;
+    stream->pipe.bytes_out += size;
+    ww_egress_flow_send(stream->flow, data, size);
 }
 
 void provider_reset_overdue(struct conn *conn)

@@ -15,7 +15,9 @@ struct provider_stream {
     struct pipe pipe;                 /* TCP; pipe.stream_id for both */
     struct ww_egress_flow *flow;      /* UDP; NULL for TCP */
     struct verdict *verdict;          /* of the flow policy */
-    bool is_flow;
+    bool is_flow, accepted;
+    uint64_t number; /* of this provider's streams and flows */
+    uint64_t since_us;
     uint8_t digest[DECLARED_DIGEST]; /* of its destination */
 };
 
@@ -57,6 +59,7 @@ struct provider {
     uint8_t seal_key[NODE_STORE_KEY_SIZE];
     uint64_t max_contracts;
     uint64_t denied_flows; /* signed destinations of the fixed list until the contract is closed */
+    uint64_t stream_numbers; /* the last one given */
     uint64_t opened_count, refused_count, denied_count, contracts_refused, denied_contracts;
     uint8_t inner[2][16]; /* the source of every client's packets: IPv6, IPv4 */
     struct {

@@ -4,11 +4,12 @@
  * denied_flows=, egress_device=}; limits{max_contracts=, denied_flows=};
  * secret{key_id=, secret=}; accept{contract=, bytes=, …} asks the policy; signal{peer=, contract=,
  * text=} makes the connection at the first one; confirmed{peer=, contract=}; never_opened{…};
- * end_contracts{}; disconnect{peer=}; signals_again, close_done, outcome, status. Events: see
- * edge.h.
+ * end_contracts{}; disconnect{peer=}; signals_again, close_done, outcome, status, flows. Events:
+ * see edge.h.
  */
 #include <string.h>
 
+#include "flow_list.h"
 #include "node.h"
 #include "provider.h"
 
@@ -173,6 +174,35 @@ static int bound_status(void *context, struct ww_call *call)
     return 0;
 }
 
+/* {after=, limit=, peer=} -> flows, the newest first. */
+static int bound_flows(void *context, struct ww_call *call)
+{
+    struct provider *provider = context;
+    struct provider_stream *stream;
+    struct flow_page page;
+
+    if (!provider->edge.started)
+        return WW_ESTATE;
+    int rc = flow_page_begin(&page, call, provider->edge.loop);
+    if (rc)
+        return rc;
+    LIST_FOREACH (stream, &provider->streams, link) {
+        struct flow_view view = {.number = stream->number,
+                                 .since_us = stream->since_us,
+                                 .state = !stream->conn      ? "draining"
+                                          : stream->accepted ? "open"
+                                                             : "opening",
+                                 .conn = stream->conn,
+                                 .verdict = stream->verdict,
+                                 .bytes_up = stream->pipe.bytes_out,
+                                 .bytes_down = stream->pipe.bytes_in};
+        if (!flow_page_put(&page, &view))
+            break;
+    }
+    flow_page_end(&page);
+    return 0;
+}
+
 static int bound_start(void *context, struct ww_call *call)
 {
     struct provider *provider = context;
@@ -250,6 +280,7 @@ int provider_bind(struct ww_ops *ops, struct provider **out)
         {"disconnect", shared_disconnect},
         {"end_contracts", bound_end_contracts},
         {"status", bound_status},
+        {"flows", bound_flows},
         {"signals_again", shared_signals_again},
         {"close_done", shared_close_done},
         {"outcome", shared_outcome},

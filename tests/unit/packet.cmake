@@ -1,3 +1,5 @@
+ww_unit_test(packet_geo SOURCES packet_geo_test.c ROOMS packet)
+ww_unit_test(packet_flows SOURCES packet_flows_test.c ROOMS packet)
 ww_unit_test(packet_ip SOURCES packet_ip_test.c ROOMS packet)
 ww_unit_test(packet_rewrite SOURCES packet_rewrite_test.c ROOMS packet)
 ww_unit_test(packet_fair SOURCES packet_fair_test.c ROOMS packet)
@@ -10,8 +12,16 @@ ww_unit_test(packet_proxy_udp SOURCES packet_proxy_udp_test.c packet_net.c ROOMS
 ww_unit_test(packet_egress SOURCES packet_egress_test.c packet_net.c ROOMS packet)
 ww_unit_test(packet_race SOURCES packet_race_test.c packet_net.c ROOMS packet)
 ww_unit_test(packet_flow SOURCES packet_flow_test.c packet_net.c ROOMS packet)
+ww_unit_test(packet_inspect SOURCES packet_inspect_test.c packet_hello.c ROOMS packet
+             LIBRARIES OpenSSL::SSL OpenSSL::Crypto)
+ww_unit_test(packet_host SOURCES packet_host_test.c ROOMS packet)
 # These look at what the room keeps to itself.
-foreach(test packet_exit_table packet_rewrite packet_fair packet_segment packet_parse packet_egress packet_race
-             packet_flow)
+foreach(test packet_exit_table packet_rewrite packet_fair packet_segment packet_inspect packet_parse
+             packet_egress packet_race packet_flow)
   target_include_directories(unit_${test} PRIVATE ${CMAKE_SOURCE_DIR}/engine/packet)
 endforeach()
+foreach(test dns dns_hostile)
+  ww_unit_test(packet_${test} SOURCES packet_${test}_test.c packet_dns_rig.c ROOMS packet)
+  target_include_directories(unit_packet_${test} PRIVATE ${CMAKE_SOURCE_DIR}/engine/packet)
+endforeach()
+ww_unit_test(packet_dns_listen SOURCES packet_dns_listen_test.c packet_net.c ROOMS packet)
