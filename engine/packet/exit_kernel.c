@@ -82,13 +82,13 @@ void ww_exit_kernel_out(struct ww_exit *exit, uint32_t client, uint8_t *packet, 
 /* An ICMP error about a packet of a client, which it needs for its path MTU. */
 static void error_in(struct ww_exit *exit, uint8_t *packet, size_t size)
 {
-    struct ww_rewrite_error error;
+    struct ww_ip ip, about;
     uint32_t client;
 
-    if (!ww_rewrite_read_error(packet, size, &error) ||
-        !client_of(exit, error.is_v4, error.source, &client))
+    if (ww_ip_read_error(packet, size, &ip, &about) != 0 ||
+        !client_of(exit, ip.is_v4, about.source, &client))
         return;
-    ww_rewrite_error_to(packet, size, &error, ww_exit_inner(exit, error.is_v4));
+    ww_rewrite_error(packet, &ip, &about, ww_exit_inner(exit, ip.is_v4));
     ww_exit_in(exit, client, packet, size, false);
 }
 

@@ -129,6 +129,7 @@ for address in $v4 $v6; do
     peer one tcp $address $port 1 2000000
     peer one udp $address $port 0 1 100 1372 1400 1472 5000 60000
     peer one refused $address 4444
+    peer one closed $address 4444
 done
 
 step "200 connections at once, of two clients"
