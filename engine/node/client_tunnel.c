@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "client.h"
+#include "client_dns.h"
 #include "packet_queue.h"
 #include "packet_table.h"
 
@@ -352,6 +352,7 @@ void client_tunnel_destroy(struct client *client)
 
     if (!client->tunnel)
         return;
+    client_dns_inner_close(client);
     HASH_ITER(hh, client->edge.conns, conn, next)
     {
         if (conn->packets.is_open) {
@@ -383,6 +384,7 @@ static int tunnel_create(struct client *client, const struct ww_tun_options *opt
         return rc;
     }
     client->tunnel = tunnel;
+    client_dns_inner_open(client);
     return 0;
 }
 
