@@ -235,17 +235,23 @@ int ww_http_link_create(struct ww_loop *loop, int fd, SSL *ssl, bool server,
 int ww_http_link_connect(struct ww_loop *loop, const struct sockaddr *address, socklen_t size,
                          struct ww_http_link **link)
 {
-    struct bufferevent *bev = bufferevent_socket_new(ww_loop_base(loop), -1, BEV_OPT_CLOSE_ON_FREE);
-    if (!bev)
+    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return link_error(errno);
+    ww_loop_mark_socket(loop, fd);
+    struct bufferevent *bev = bufferevent_socket_new(ww_loop_base(loop), fd, BEV_OPT_CLOSE_ON_FREE);
+    if (!bev) {
+        close(fd);
         return WW_ENOMEM;
+    }
     int code = link_init(loop, bev, NULL, link);
     if (code != 0) {
         bufferevent_free(bev);
         return code;
     }
-    /* A failure to connect is told by the event callback, but for a failed socket(). The
-     * owner's events are not set yet, so what happens in here is told by the result. */
-    if (bufferevent_socket_connect(bev, address, (int)size) != 0 || bufferevent_getfd(bev) < 0) {
+    /* A failure to connect is told by the event callback. The owner's events are not set yet, so
+     * what happens in here is told by the result. */
+    if (bufferevent_socket_connect(bev, address, (int)size) != 0) {
         code = link_error(errno);
         ww_http_link_destroy(*link);
         *link = NULL;

@@ -37,6 +37,7 @@ struct ww_loop {
     struct event_base *base;
     atomic_bool stopping;
     bool in_turn;
+    uint32_t mark;
     uint64_t now_us; /* 0: not read in this turn yet */
 
     struct event wait_event; /* ends the wait at wait_us */

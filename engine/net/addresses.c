@@ -92,13 +92,15 @@ void ww_addresses_destroy(struct ww_addresses *addresses)
     ww_free(addresses);
 }
 
-bool ww_addresses_source(const union ww_address *remote, union ww_address *source)
+bool ww_addresses_source(const struct ww_loop *loop, const union ww_address *remote,
+                         union ww_address *source)
 {
     socklen_t size = sizeof *source;
     int fd = socket(remote->any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     memset(source, 0, sizeof *source);
     if (fd < 0)
         return false;
+    ww_loop_mark_socket(loop, fd);
     /* Sends nothing: it looks the route up. */
     bool found = connect(fd, &remote->any, ww_address_size(remote)) == 0 &&
                  getsockname(fd, &source->any, &size) == 0;

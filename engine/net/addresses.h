@@ -14,4 +14,5 @@ int ww_addresses_watch(struct ww_loop *loop, void (*changed)(void *arg), void *a
 /* NULL is fine. */
 void ww_addresses_destroy(struct ww_addresses *addresses);
 /* The address that datagrams to `remote` leave from, port 0; false where there is no route. */
-bool ww_addresses_source(const union ww_address *remote, union ww_address *source);
+bool ww_addresses_source(const struct ww_loop *loop, const union ww_address *remote,
+                         union ww_address *source);

@@ -248,7 +248,8 @@ void ww_change_addresses(struct ww_peer *peer)
 {
     struct ww_change *change = &peer->change;
     union ww_address source;
-    if (!can_change(peer) || !ww_addresses_source(&peer->route->pair.remote, &source))
+    if (!can_change(peer) ||
+        !ww_addresses_source(peer->net->loop, &peer->route->pair.remote, &source))
         return; /* nowhere to go: another change will come, or consent is lost */
     if (memcmp(&source, &change->source, sizeof source) == 0)
         return; /* it is wanted already */

@@ -176,7 +176,7 @@ static gboolean run_command(gpointer arg)
     switch (command->kind) {
     case COMMAND_START:
         resolve_stun(thread);
-        ww_ice_agent_start(ice, thread->context, thread->config, thread->stun_host,
+        ww_ice_agent_start(ice, thread->loop, thread->context, thread->config, thread->stun_host,
                            thread->stun_port);
         break;
     case COMMAND_CREDENTIALS:

@@ -3,6 +3,7 @@
  */
 #include <fcntl.h>
 #include <gio/gio.h>
+#include <interfaces.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -158,6 +159,29 @@ static void add_local_address(NiceAgent *agent, const char *text)
         nice_agent_add_local_address(agent, &address);
 }
 
+/* All that this machine has, but for a tunnel's own: a peer can't be reached through the tunnel
+ * that it carries. */
+static void add_local_addresses(NiceAgent *agent)
+{
+    GList *all = nice_interfaces_get_local_ips(FALSE);
+    for (GList *item = all; item; item = item->next) {
+        if (strcmp(item->data, WW_TUNNEL_V4) != 0 && strcmp(item->data, WW_TUNNEL_V6) != 0)
+            add_local_address(agent, item->data);
+    }
+    g_list_free_full(all, g_free);
+}
+
+/* libnice makes its sockets itself, each bound to an address of a host candidate. What it has sent
+ * before they were marked is sent again by STUN's timers. */
+static void mark_sockets(const struct ww_ice *ice, const struct ww_loop *loop)
+{
+    GPtrArray *sockets = nice_agent_get_sockets(ice->agent, ice->stream, COMPONENT);
+    for (guint index = 0; sockets && index < sockets->len; index++)
+        ww_loop_mark_socket(loop, g_socket_get_fd(g_ptr_array_index(sockets, index)));
+    if (sockets)
+        g_ptr_array_unref(sockets);
+}
+
 static bool emit_credentials(struct ww_ice *ice)
 {
     gchar *ufrag = NULL, *password = NULL;
@@ -177,7 +201,7 @@ static bool emit_credentials(struct ww_ice *ice)
     return got;
 }
 
-void ww_ice_agent_start(struct ww_ice *ice, GMainContext *context,
+void ww_ice_agent_start(struct ww_ice *ice, const struct ww_loop *loop, GMainContext *context,
                         const struct ww_net_config *config, const char *stun_host,
                         uint16_t stun_port)
 {
@@ -194,6 +218,8 @@ void ww_ice_agent_start(struct ww_ice *ice, GMainContext *context,
         add_local_address(agent, "127.0.0.1");
         if (has_ipv6_loopback())
             add_local_address(agent, "::1");
+    } else {
+        add_local_addresses(agent);
     }
     g_signal_connect(agent, "new-candidate-full", G_CALLBACK(on_candidate), id);
     g_signal_connect(agent, "candidate-gathering-done", G_CALLBACK(on_gathered), id);
@@ -209,6 +235,7 @@ void ww_ice_agent_start(struct ww_ice *ice, GMainContext *context,
     if (!nice_agent_attach_recv(agent, ice->stream, COMPONENT, context, on_data, id) ||
         !emit_credentials(ice) || !nice_agent_gather_candidates(agent, ice->stream))
         goto fail;
+    mark_sockets(ice, loop);
     return;
 fail:
     emit(WW_ICE_FAILED, ice->id);

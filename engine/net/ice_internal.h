@@ -18,8 +18,8 @@ struct ww_ice_event *ww_ice_event_make(enum ww_ice_event_kind kind, uint64_t id,
 void ww_ice_event_emit(struct ww_ice_event *event);
 
 /* ice thread: makes the agent and gathers; a failure is a WW_ICE_FAILED event. `stun_host` is an
- * address or NULL. */
-void ww_ice_agent_start(struct ww_ice *ice, GMainContext *context,
+ * address or NULL; `loop` is asked for the mark of sockets. */
+void ww_ice_agent_start(struct ww_ice *ice, const struct ww_loop *loop, GMainContext *context,
                         const struct ww_net_config *config, const char *stun_host,
                         uint16_t stun_port);
 void ww_ice_agent_set_candidate(struct ww_ice *ice, const struct ww_candidate *candidate);

@@ -42,6 +42,15 @@ static int attach_split(int fd)
     return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program);
 }
 
+/* Where libnice's datagrams go, ours go (ww_loop_mark_socket). */
+static void copy_mark(int from, int to)
+{
+    uint32_t mark = 0;
+    socklen_t size = sizeof mark;
+    if (getsockopt(from, SOL_SOCKET, SO_MARK, &mark, &size) == 0 && mark != 0)
+        setsockopt(to, SOL_SOCKET, SO_MARK, &mark, sizeof mark);
+}
+
 int ww_lane_socket_open(int nice_fd, int *fd)
 {
     const int on = 1;
@@ -59,6 +68,7 @@ int ww_lane_socket_open(int nice_fd, int *fd)
     made = socket(address.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (made < 0)
         goto fail;
+    copy_mark(nice_fd, made);
     if (address.ss_family == AF_INET6 &&
         setsockopt(made, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on))
         goto fail;

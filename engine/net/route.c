@@ -109,7 +109,8 @@ bool ww_route_set_pair(struct ww_route *route, const struct ww_ice_pair *pair)
     route->no_consent = false;
     if (pair->fd >= 0)
         ww_lane_raise_buffers(pair->fd);
-    if (!peer->net->addresses || !ww_addresses_source(&pair->remote, &route->source))
+    if (!peer->net->addresses ||
+        !ww_addresses_source(peer->net->loop, &pair->remote, &route->source))
         memset(&route->source, 0, sizeof route->source);
     close_lane(route);
     if (peer->net->config.allow_bypass && pair->ready && pair->is_udp && pair->fd >= 0 &&

@@ -60,6 +60,8 @@ static struct client_stream *flow_open(struct client_association *association,
     flow->client = client;
     flow->association = association;
     flow->target = *target;
+    flow->number = ++client->stream_numbers;
+    flow->since_us = ww_loop_now_us(client->edge.loop);
     flow->conn = conn;
     snprintf(flow->target_text, sizeof(flow->target_text), "%s", text);
     int rc = ww_transfer_stream_open(conn->transfer, &dest, &flow->pipe.stream_id);
@@ -116,7 +118,8 @@ void client_proxy_datagram(void *arg, struct ww_proxy_association *proxy,
     uint64_t now_us = ww_loop_now_us(conn->loop);
     if (flow->pipe.flow)
         ww_flows_count(flow->pipe.flow, true, size, now_us);
-    ww_transfer_datagram_send(conn->transfer, flow->pipe.stream_id, data, size, now_us);
+    if (!ww_transfer_datagram_send(conn->transfer, flow->pipe.stream_id, data, size, now_us))
+        flow->pipe.bytes_in += size;
     conn_touch(conn);
 }
 
@@ -146,5 +149,6 @@ void client_datagram(void *arg, uint64_t stream_id, const uint8_t *data, size_t 
         return;
     if (flow->pipe.flow)
         ww_flows_count(flow->pipe.flow, false, size, ww_loop_now_us(flow->client->edge.loop));
+    flow->pipe.bytes_out += size;
     ww_proxy_association_send(flow->association->proxy, &flow->target, data, size);
 }

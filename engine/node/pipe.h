@@ -26,7 +26,7 @@ struct pipe {
     bool read_eof;        /* the connection has nothing more to give */
     bool fin_sent, fin_received;
     struct ww_flow *flow;         /* counts too; NULL: none */
-    uint64_t bytes_in, bytes_out; /* from and to the connection */
+    uint64_t bytes_in, bytes_out; /* from and to the connection; of a flow, its datagrams' */
 };
 
 /* From the connection into the stream, as much as fits. */

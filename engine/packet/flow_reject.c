@@ -136,3 +136,61 @@ size_t ww_flow_reject(const struct ww_ip *ip, const uint8_t *bytes, size_t size,
         return reset(ip, bytes, answer);
     return prohibit(ip, bytes, size, answer);
 }
+
+/* --- and read --------------------------------------------------------------------------------- */
+
+/* Addresses, protocol and ports of what is quoted; its length may say more than is there. */
+static bool read_quoted(const uint8_t *bytes, size_t size, bool is_v4, struct ww_ip *quoted)
+{
+    size_t head = is_v4 ? 20 : 40;
+
+    memset(quoted, 0, sizeof(*quoted));
+    if (size < head + 8 || bytes[0] != (is_v4 ? 0x45 : bytes[0]) ||
+        bytes[0] >> 4 != (is_v4 ? 4 : 6))
+        return false;
+    quoted->is_v4 = is_v4;
+    quoted->protocol = bytes[is_v4 ? 9 : 6];
+    quoted->header_size = (uint16_t)head;
+    if (is_v4) {
+        ww_address_map(bytes + 12, quoted->source);
+        ww_address_map(bytes + 16, quoted->destination);
+    } else {
+        memcpy(quoted->source, bytes + 8, 16);
+        memcpy(quoted->destination, bytes + 24, 16);
+    }
+    if (is_v4 && ((bytes[6] & 0x1f) || bytes[7]))
+        return false; /* not a first fragment */
+    const uint8_t *transport = bytes + head;
+    bool has_ports = quoted->protocol == IPPROTO_TCP || quoted->protocol == IPPROTO_UDP;
+    if (!has_ports && quoted->protocol != (is_v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6))
+        return false;
+    const uint8_t *port = transport + (has_ports ? 0 : 4);
+    quoted->source_port = (uint16_t)(port[0] << 8 | port[1]);
+    quoted->destination_port = has_ports ? (uint16_t)(port[2] << 8 | port[3]) : quoted->source_port;
+    return true;
+}
+
+bool ww_flow_read_reject(const uint8_t *bytes, size_t size, struct ww_ip *quoted)
+{
+    bool is_v4 = size > 0 && bytes[0] == 0x45;
+    size_t head = is_v4 ? 20 : 40;
+    struct ww_ip ip = {.is_v4 = is_v4};
+
+    if (size < head + 8 || size > WW_FLOW_REJECT_BYTES || (!is_v4 && bytes[0] >> 4 != 6))
+        return false;
+    const uint8_t *icmp = bytes + head;
+    if (is_v4 ? bytes[9] != IPPROTO_ICMP || (bytes[6] & 0x3f) || bytes[7] ||
+                    (size_t)(bytes[2] << 8 | bytes[3]) != size || folded(sum_of(bytes, 20, 0)) != 0
+              : bytes[6] != IPPROTO_ICMPV6 || (size_t)(bytes[4] << 8 | bytes[5]) != size - head)
+        return false;
+    if (icmp[0] != (is_v4 ? 3 : 1) || icmp[1] != (is_v4 ? 13 : 1))
+        return false;
+    if (!is_v4) {
+        memcpy(ip.source, bytes + 24, 16); /* both ends are in the sum, in any order */
+        memcpy(ip.destination, bytes + 8, 16);
+    }
+    if (is_v4 ? folded(sum_of(icmp, size - head, 0)) != 0
+              : transport_sum(&ip, IPPROTO_ICMPV6, icmp, size - head) != 0)
+        return false;
+    return read_quoted(icmp + 8, size - head - 8, is_v4, quoted);
+}

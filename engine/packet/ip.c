@@ -121,13 +121,13 @@ static int read_ipv6(const uint8_t *bytes, size_t size, struct ww_ip *ip, const 
 
 /* --- transports ------------------------------------------------------------------------------- */
 
-static int judge_ports(const uint8_t *head, size_t least, struct ww_ip *ip, const char **rule)
+static int read_ports(const uint8_t *head, size_t least, struct ww_ip *ip, const char **rule)
 {
     if (ip->payload_size < least)
         return refuse(WW_EMALFORMED, ip->is_fragment ? "tiny fragment" : "short packet", rule);
     ip->source_port = read_u16(head);
     ip->destination_port = read_u16(head + 2);
-    return ww_address_judge_port(ip->protocol, ip->destination_port, rule);
+    return 0;
 }
 
 static int judge_echo(const uint8_t *head, struct ww_ip *ip, const char **rule)
@@ -151,7 +151,7 @@ static int judge_transport(const uint8_t *head, struct ww_ip *ip, const char **r
 
     switch (ip->protocol) {
     case IPPROTO_TCP: {
-        rc = judge_ports(head, TCP_HEADER_BYTES, ip, rule);
+        rc = read_ports(head, TCP_HEADER_BYTES, ip, rule);
         if (rc)
             return rc;
         size_t size = (size_t)(head[12] >> 4) * 4;
@@ -160,7 +160,7 @@ static int judge_transport(const uint8_t *head, struct ww_ip *ip, const char **r
         return 0;
     }
     case IPPROTO_UDP: {
-        rc = judge_ports(head, UDP_HEADER_BYTES, ip, rule);
+        rc = read_ports(head, UDP_HEADER_BYTES, ip, rule);
         if (rc)
             return rc;
         uint16_t size = read_u16(head + 4);
@@ -182,8 +182,7 @@ static bool is_carried(uint8_t protocol)
            protocol == IPPROTO_ICMPV6;
 }
 
-int ww_ip_judge(const struct ww_address_rules *rules, const uint8_t *bytes, size_t size,
-                struct ww_ip *ip, const char **rule)
+int ww_ip_read(const uint8_t *bytes, size_t size, struct ww_ip *ip, const char **rule)
 {
     const char *ignored;
     int rc;
@@ -203,6 +202,19 @@ int ww_ip_judge(const struct ww_address_rules *rules, const uint8_t *bytes, size
         rc = judge_transport(bytes + ip->header_size, ip, rule);
     else if (!is_carried(ip->protocol))
         rc = refuse(WW_EUNSUPPORTED, "neither TCP, UDP nor ICMP echo", rule);
+    if (rc == 0)
+        *rule = "whole";
+    return rc;
+}
+
+int ww_ip_judge(const struct ww_address_rules *rules, const uint8_t *bytes, size_t size,
+                struct ww_ip *ip, const char **rule)
+{
+    const char *ignored;
+    int rc = ww_ip_read(bytes, size, ip, rule ? rule : &ignored);
+
+    if (rc == 0 && ip->offset == 0 && (ip->protocol == IPPROTO_TCP || ip->protocol == IPPROTO_UDP))
+        rc = ww_address_judge_port(ip->protocol, ip->destination_port, rule);
     return rc ? rc : ww_address_judge(rules, ip->destination, ip->is_v4, rule);
 }
 

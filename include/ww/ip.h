@@ -33,6 +33,10 @@ struct ww_ip {
 int ww_ip_judge(const struct ww_address_rules *rules, const uint8_t *bytes, size_t size,
                 struct ww_ip *ip, const char **rule);
 
+/* The same without ports and addresses being judged, for what comes back: 0 (*rule "whole"),
+ * WW_EMALFORMED or WW_EUNSUPPORTED. */
+int ww_ip_read(const uint8_t *bytes, size_t size, struct ww_ip *ip, const char **rule);
+
 /* Datagrams whose first fragment has passed. Begins zeroed; one for each client, so that nobody can
  * push out another's. */
 struct ww_ip_fragments {

@@ -41,6 +41,13 @@ int ww_loop_post(struct ww_loop *loop, ww_loop_fn fn, void *arg);
 /* Libevent's base, borrowed; for http and net only. */
 struct event_base *ww_loop_base(struct ww_loop *loop);
 
+/* The mark (SO_MARK) that the node's own sockets get, by which the host's routes tell them from
+ * everybody else's: 0, the default, for none. Before sockets and threads are made. */
+void ww_loop_set_mark(struct ww_loop *loop, uint32_t mark);
+/* Marks a socket, before it connects. Without the right to (CAP_NET_ADMIN) it stays as it is. From
+ * any thread. */
+void ww_loop_mark_socket(const struct ww_loop *loop, int fd);
+
 /* --- timers --------------------------------------------------------------------------------- */
 struct ww_timer;
 int ww_timer_create(struct ww_loop *loop, ww_loop_fn fn, void *arg, struct ww_timer **timer);

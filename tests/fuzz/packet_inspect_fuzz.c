@@ -57,11 +57,17 @@ static void one_packet(struct ww_flows *flows, const uint8_t *bytes, size_t size
 {
     uint8_t answer[WW_FLOW_REJECT_BYTES];
     struct ww_flow *flow = NULL;
-    struct ww_ip ip;
+    struct ww_ip ip, quoted;
 
+    ww_flow_read_reject(bytes, size, &quoted);
     if (ww_ip_judge(NULL, bytes, size, &ip, NULL))
         return;
-    check(ww_flow_reject(&ip, bytes, size, answer) <= sizeof(answer));
+    size_t answer_size = ww_flow_reject(&ip, bytes, size, answer);
+    check(answer_size <= sizeof(answer));
+    if (answer_size > 0 && ip.protocol != IPPROTO_TCP) { /* it is read as what it is */
+        check(ww_flow_read_reject(answer, answer_size, &quoted));
+        check(memcmp(quoted.destination, ip.destination, 16) == 0 || ip.is_fragment);
+    }
     if (is_incoming)
         swap_ends(&ip);
     struct ww_flow_packet packet = {&ip, bytes, size, !is_incoming};

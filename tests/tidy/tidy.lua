@@ -13,6 +13,7 @@ local LIBRARIES = {
     ["^event2/"] = { "loop", "http", "net" }, -- net: one event that runs last in a turn
     ["^nice/"] = { "net" },
     ["^agent%.h"] = { "net" },
+    ["^interfaces%.h"] = { "net" },
     ["^glib"] = { "net" },
     ["^usrsctp"] = { "net" },
     ["^lua"] = { "policy", "ops" },
@@ -22,6 +23,7 @@ local LIBRARIES = {
     ["^histedit"] = { "line" },
     ["^maxminddb"] = { "packet" },
     ["^ndpi"] = { "packet" },
+    ["^libmnl/"] = { "packet" },
 }
 
 -- Functions that nobody may call, and why.
