@@ -76,47 +76,74 @@ static int list_one(struct arbiter *arbiter, struct ww_call *call, const struct 
     return 0;
 }
 
+struct page {
+    struct ww_call *call;
+    uint64_t left;
+    struct ww_hash node; /* whose open contracts come first; zero: nobody's */
+    bool operator;
+};
+
+static bool is_first(const struct page *page, const struct ww_contract *terms)
+{
+    return terms->state != WW_CONTRACT_DISPUTED && (ww_hash_equal(&terms->client, &page->node) ||
+                                                    ww_hash_equal(&terms->provider, &page->node));
+}
+
+/* Those of a holder: the node's that are open, or all but these. */
+static void put_held(struct page *page, const struct arbiter_holder *holder, bool first)
+{
+    struct arbiter_link *link = holder ? LIST_FIRST(&holder->links) : NULL;
+
+    for (; link && page->left > 0; link = arbiter_next_link(link)) {
+        if (is_first(page, &link->contract->terms) != first)
+            continue;
+        put_listed(page->call, link->contract, page->operator);
+        page->left--;
+    }
+}
+
+static void put_all(struct page *page, const struct arbiter *arbiter)
+{
+    const struct arbiter_contract *contract, *next;
+
+    HASH_ITER(hh, arbiter->contracts, contract, next)
+    {
+        if (page->left-- == 0)
+            break;
+        put_listed(page->call, contract, page->operator);
+    }
+}
+
 /* {network=, node=, limit=} -> contracts of the network, or of all, that are open or disputed; at
- * most `limit` (ARBITER_LIST_MAX), and first those that the node has open: it looks for what it has
- * missed. */
+ * most `limit` (ARBITER_LIST_MAX), and first those that the node, one of the network, has open: it
+ * looks for what it has missed. Others' contracts aren't looked at. */
 int arbiter_list(void *context, struct ww_call *call)
 {
+    struct page page = {.call = call, .left = ARBITER_LIST_MAX};
     struct arbiter *arbiter = context;
-    struct arbiter_contract *contract, *next;
-    struct ww_hash node = {{0}};
     struct ww_id network;
-    uint64_t count = 0, limit = ARBITER_LIST_MAX;
 
     int rc = ww_call_id(call, "contract", &network);
     if (rc != WW_ENOTFOUND)
         return rc ? rc : list_one(arbiter, call, &network);
-    rc = ww_call_u64(call, "limit", &limit);
+    rc = ww_call_u64(call, "limit", &page.left);
     if (rc && rc != WW_ENOTFOUND)
         return rc;
     rc = ww_call_id(call, "network", &network);
-    bool all = rc == WW_ENOTFOUND;
-    if (rc && !all)
+    page.operator= rc == WW_ENOTFOUND;
+    if (rc && !page.operator)
         return rc;
-    rc = ww_call_hash(call, "node", &node);
+    rc = ww_call_hash(call, "node", &page.node);
     if (rc && rc != WW_ENOTFOUND)
         return rc;
     ww_call_begin(call, "contracts", true);
-    for (int pass = 0; pass < 2; pass++) {
-        HASH_ITER(hh, arbiter->contracts, contract, next)
-        {
-            const struct ww_contract *terms = &contract->terms;
-            bool is_first =
-                terms->state != WW_CONTRACT_DISPUTED &&
-                (ww_hash_equal(&terms->client, &node) || ww_hash_equal(&terms->provider, &node));
-            if (count >= limit)
-                break;
-            if (is_first != (pass == 0) ||
-                (!all && !ww_id_equal(&terms->client_network, &network) &&
-                 !ww_id_equal(&terms->provider_network, &network)))
-                continue;
-            put_listed(call, contract, all);
-            count++;
-        }
+    if (page.operator) {
+        put_all(&page, arbiter);
+    } else {
+        struct ww_hash key = arbiter_network_key(&network);
+
+        put_held(&page, arbiter_holder_of(arbiter, &page.node), true);
+        put_held(&page, arbiter_holder_of(arbiter, &key), false);
     }
     ww_call_end(call);
     return 0;

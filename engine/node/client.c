@@ -3,7 +3,7 @@
  * Relies on packet's proxy and on transfer. A request that comes before there is a connection with
  * a contract waits, bounded in number and time.
  */
-#include "client.h"
+#include "client_dns.h"
 
 #include <arpa/inet.h>
 #include <string.h>
@@ -242,8 +242,8 @@ static void proxy_request(void *arg, struct ww_proxy_connection *connection,
     stream->connection = connection;
     stream->target = *target;
     stream->verdict = verdict;
-    stream->pipe.flow = flow_stream_open(&client->edge, &dest);
     stream->number = ++client->stream_numbers;
+    stream->pipe.flow = flow_stream_open(&client->edge, &dest);
     stream->since_us = ww_loop_now_us(client->edge.loop);
     LIST_INSERT_HEAD(&client->streams, stream, link);
     ww_proxy_set_context(connection, stream);
@@ -346,6 +346,8 @@ void client_stream_accepted(void *arg, uint64_t stream_id, const struct ww_dest 
 void client_stream_data(void *arg, uint64_t stream_id, const uint8_t *data, size_t size, bool fin)
 {
     struct client_stream *stream = client_stream_find(arg, stream_id);
+    if (!stream)
+        client_dns_data(arg, stream_id, data, size, fin);
     if (!stream || stream->association)
         return;
     pipe_deliver(&stream->pipe, data, size, fin);
@@ -359,6 +361,8 @@ void client_stream_writable(void *arg, uint64_t stream_id)
 
     if (client_tunnel_writable(arg, stream_id))
         return;
+    if (!stream)
+        client_dns_writable(arg, stream_id);
     if (stream && stream->accepted && !stream->association)
         pipe_pump(&stream->pipe, ww_loop_now_us(stream->client->edge.loop));
 }
@@ -367,8 +371,12 @@ void client_stream_reset(void *arg, uint64_t stream_id, int code)
 {
     struct client_stream *stream = client_stream_find(arg, stream_id);
 
-    if (client_tunnel_reset(arg, stream_id, code) || !stream)
+    if (client_tunnel_reset(arg, stream_id, code))
         return;
+    if (!stream) {
+        client_dns_reset(arg, stream_id, code);
+        return;
+    }
     if (stream->association) {
         client_flow_free(stream);
         return;
@@ -415,6 +423,7 @@ void client_detach(struct conn *conn)
     struct client_stream *table = conn->streams, *stream, *next;
 
     client_declare_stop(conn);
+    client_dns_detach(conn);
     /* Transfer has told the end of its streams; what is left had ended on both sides. */
     HASH_ITER(hh, table, stream, next)
     {

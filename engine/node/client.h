@@ -9,6 +9,7 @@
 
 struct client_association;
 struct client_tunnel;
+struct client_dns;
 
 /* One destination of the application: a TCP connection, or a UDP flow of an association. */
 struct client_stream {
@@ -41,6 +42,7 @@ struct client {
     struct ww_proxy *proxy;
     struct client_tunnel *tunnel; /* NULL: none is open */
     struct ww_address_rules *rules;
+    struct client_dns *dns;
     struct conn *active;                /* where new streams go */
     LIST_HEAD(, client_stream) streams; /* all: those too whose connection has gone */
     LIST_HEAD(, client_association) associations;

@@ -322,14 +322,29 @@ bool client_tunnel_reset(struct conn *conn, uint64_t stream_id, int code)
 
 /* --- back ------------------------------------------------------------------------------------- */
 
+/* A word of a router about a packet of ours, wherever the router is. */
+static bool is_our_error(struct client_tunnel *tunnel, const uint8_t *packet, size_t size,
+                         uint64_t now_us)
+{
+    struct ww_ip ip, about;
+
+    return ww_ip_read_error(packet, size, &ip, &about) == 0 &&
+           memcmp(ip.destination, tunnel->inner[ip.is_v4], 16) == 0 &&
+           memcmp(about.source, tunnel->inner[ip.is_v4], 16) == 0 &&
+           packet_table_find(&tunnel->table, &about, now_us);
+}
+
 /* To us, from the public internet, and of a flow that began here. */
 static bool may_come_in(struct client_tunnel *tunnel, const uint8_t *packet, size_t size,
-                        struct ww_ip *ip)
+                        struct ww_ip *ip, bool *is_error)
 {
     uint64_t now_us = ww_loop_now_us(tunnel->client->edge.loop);
+    int rc = ww_ip_read(packet, size, ip, NULL);
 
-    if (ww_ip_read(packet, size, ip, NULL) ||
-        memcmp(ip->destination, tunnel->inner[ip->is_v4], 16) != 0 ||
+    *is_error = rc == WW_EUNSUPPORTED;
+    if (*is_error)
+        return is_our_error(tunnel, packet, size, now_us);
+    if (rc || memcmp(ip->destination, tunnel->inner[ip->is_v4], 16) != 0 ||
         ww_address_judge(tunnel->client->rules, ip->source, ip->is_v4, NULL))
         return false;
     if (ip->offset > 0)
@@ -341,19 +356,6 @@ static bool may_come_in(struct client_tunnel *tunnel, const uint8_t *packet, siz
     return true;
 }
 
-/* The provider's policy says no to a packet that went out: the application is told. */
-static bool is_rejection(struct client_tunnel *tunnel, const uint8_t *packet, size_t size)
-{
-    struct ww_ip quoted;
-
-    return ww_flow_read_reject(packet, size, &quoted) &&
-           memcmp(quoted.source, tunnel->inner[quoted.is_v4], 16) == 0 &&
-           memcmp(packet + (quoted.is_v4 ? 16 : 24),
-                  tunnel->inner[quoted.is_v4] + (quoted.is_v4 ? 12 : 0),
-                  quoted.is_v4 ? 4 : 16) == 0 &&
-           ww_flows_knows(tunnel->flows->flows, &quoted);
-}
-
 void client_tunnel_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,
                           bool is_partial)
 {
@@ -361,15 +363,13 @@ void client_tunnel_packet(void *arg, uint64_t stream_id, const uint8_t *packet, 
     const struct client *client = conn->owner;
     struct client_tunnel *tunnel = client->tunnel;
     struct ww_ip ip;
+    bool is_error;
 
     (void)stream_id;
     if (!tunnel)
         return;
-    if (is_rejection(tunnel, packet, size)) {
-        ww_tun_write(tunnel->tun, packet, size, false);
-        return;
-    }
-    if (!may_come_in(tunnel, packet, size, &ip) || !follow(tunnel, &ip, packet, size, false)) {
+    if (!may_come_in(tunnel, packet, size, &ip, &is_error) ||
+        (!is_error && !follow(tunnel, &ip, packet, size, false))) {
         tunnel->counts.in_refused++;
         return;
     }

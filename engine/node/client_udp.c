@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "client.h"
+#include "client_dns.h"
 
 void client_flow_free(struct client_stream *flow)
 {
@@ -145,10 +145,12 @@ void client_dissociated(void *arg, struct ww_proxy_association *proxy)
 void client_datagram(void *arg, uint64_t stream_id, const uint8_t *data, size_t size)
 {
     struct client_stream *flow = client_stream_find(arg, stream_id);
+    if (!flow)
+        client_dns_datagram(arg, stream_id, data, size);
     if (!flow || !flow->association)
         return;
+    flow->pipe.bytes_out += size;
     if (flow->pipe.flow)
         ww_flows_count(flow->pipe.flow, false, size, ww_loop_now_us(flow->client->edge.loop));
-    flow->pipe.bytes_out += size;
     ww_proxy_association_send(flow->association->proxy, &flow->target, data, size);
 }

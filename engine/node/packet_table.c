@@ -78,18 +78,29 @@ struct packet_route *packet_table_open(struct packet_table *table, const struct 
     return find_or_make(table, &key, now_us);
 }
 
-struct packet_route *packet_table_find_back(struct packet_table *table, const struct ww_ip *ip,
-                                            uint64_t now_us)
+struct packet_route *packet_table_find(struct packet_table *table, const struct ww_ip *ip,
+                                       uint64_t now_us)
 {
     struct packet_route key = {
-        .here_port = ip->destination_port, .there_port = ip->source_port, .protocol = ip->protocol};
+        .here_port = ip->source_port, .there_port = ip->destination_port, .protocol = ip->protocol};
     struct packet_route *route;
 
-    memcpy(key.there, ip->source, 16);
+    memcpy(key.there, ip->destination, 16);
     route = find(set_of(table, &key), &key);
     if (route)
         route->used_us = now_us;
     return route;
+}
+
+struct packet_route *packet_table_find_back(struct packet_table *table, const struct ww_ip *ip,
+                                            uint64_t now_us)
+{
+    struct ww_ip sent = {.source_port = ip->destination_port,
+                         .destination_port = ip->source_port,
+                         .protocol = ip->protocol};
+
+    memcpy(sent.destination, ip->source, 16);
+    return packet_table_find(table, &sent, now_us);
 }
 
 struct packet_route *packet_table_datagram(struct packet_table *table, const struct ww_ip *ip,

@@ -31,6 +31,9 @@ void packet_table_deinit(struct packet_table *table);
  * and used_us is 0. Never NULL; like all of these valid until the next call. */
 struct packet_route *packet_table_open(struct packet_table *table, const struct ww_ip *ip,
                                        uint64_t now_us);
+/* The entry of a packet that went out, or NULL. */
+struct packet_route *packet_table_find(struct packet_table *table, const struct ww_ip *ip,
+                                       uint64_t now_us);
 /* The entry of a packet that comes back, or NULL. */
 struct packet_route *packet_table_find_back(struct packet_table *table, const struct ww_ip *ip,
                                             uint64_t now_us);

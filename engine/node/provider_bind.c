@@ -1,7 +1,7 @@
 /* ww.provider: the provider's core for lua/node/provider.lua.
  *
- * start{key=, state=, stun=, loopback=, bypass=, policies=, allow_private={…}, max_contracts=,
- * denied_flows=, egress_device=}; limits{max_contracts=, denied_flows=};
+ * start{key=, state=, stun=, loopback=, bypass=, fast_lane=, policies=, allow_private={…},
+ * max_contracts=, denied_flows=, egress_device=}; limits{max_contracts=, denied_flows=};
  * secret{key_id=, secret=}; accept{contract=, bytes=, …} asks the policy; signal{peer=, contract=,
  * text=} makes the connection at the first one; confirmed{peer=, contract=}; never_opened{…};
  * end_contracts{}; disconnect{peer=}; signals_again, close_done, outcome, status, flows. Events:

@@ -117,15 +117,24 @@ void provider_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_
 
 /* --- back ------------------------------------------------------------------------------------- */
 
+/* A word of a router is of no flow; the client looks at what it is about. */
+static bool may_go_back(struct provider_packets *packets, const uint8_t *packet, size_t size)
+{
+    struct ww_ip ip, about;
+    int rc = ww_ip_read(packet, size, &ip, NULL);
+
+    if (rc == WW_EUNSUPPORTED)
+        return ww_ip_read_error(packet, size, &ip, &about) == 0;
+    return rc == 0 && follow(packets, &ip, packet, size, false);
+}
+
 static int exit_packet(void *arg, const uint8_t *packet, size_t size, bool is_partial)
 {
     struct provider_packets *packets = arg;
     struct conn *conn = packets->conn;
     struct provider *provider = conn->owner;
-    struct ww_ip ip;
 
-    if (!packets->is_again &&
-        (ww_ip_read(packet, size, &ip, NULL) || !follow(packets, &ip, packet, size, false))) {
+    if (!packets->is_again && !may_go_back(packets, packet, size)) {
         provider->packets.in_refused++;
         return WW_EDENIED;
     }

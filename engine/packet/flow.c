@@ -377,13 +377,3 @@ enum ww_flow_pass ww_flows_packet(struct ww_flows *flows, const struct ww_flow_p
     flow->packets[packet->is_outgoing]++;
     return WW_FLOW_PASS;
 }
-
-bool ww_flows_knows(struct ww_flows *flows, const struct ww_ip *ip)
-{
-    const struct ww_flow_packet packet = {.ip = ip, .is_outgoing = true};
-    uint64_t key[5];
-    uint32_t hash;
-
-    key_of(&packet, key);
-    return find(flows, key, &hash) != NULL;
-}

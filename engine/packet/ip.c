@@ -218,6 +218,61 @@ int ww_ip_judge(const struct ww_address_rules *rules, const uint8_t *bytes, size
     return rc ? rc : ww_address_judge(rules, ip->destination, ip->is_v4, rule);
 }
 
+/* --- errors ----------------------------------------------------------------------------------- */
+
+static bool is_error_type(bool is_v4, uint8_t type)
+{
+    /* Unreachable, time exceeded, parameter problem; of ICMPv6 too big besides. */
+    return is_v4 ? type == 3 || type == 11 || type == 12 : type >= 1 && type <= 4;
+}
+
+/* As much of the packet inside as says whose it is: the head, and 8 bytes of the transport's. */
+static bool read_about(const uint8_t *bytes, size_t size, struct ww_ip *about)
+{
+    size_t header = about->is_v4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES;
+    const uint8_t *head = bytes + header;
+
+    if (size < header + 8 || (about->is_v4 ? bytes[0] != 0x45 : bytes[0] >> 4 != 6) ||
+        (about->is_v4 && read_u16(bytes + 6) & 0x1fff))
+        return false;
+    about->protocol = bytes[about->is_v4 ? 9 : 6];
+    about->header_size = (uint16_t)header;
+    if (about->is_v4) {
+        ww_address_map(bytes + 12, about->source);
+        ww_address_map(bytes + 16, about->destination);
+    } else {
+        memcpy(about->source, bytes + 8, 16);
+        memcpy(about->destination, bytes + 24, 16);
+    }
+    if (about->protocol == IPPROTO_TCP || about->protocol == IPPROTO_UDP) {
+        about->source_port = read_u16(head);
+        about->destination_port = read_u16(head + 2);
+        return true;
+    }
+    about->source_port = about->destination_port = read_u16(head + 4);
+    return about->protocol == (about->is_v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6) &&
+           head[0] == (about->is_v4 ? 8 : 128);
+}
+
+int ww_ip_read_error(const uint8_t *bytes, size_t size, struct ww_ip *ip, struct ww_ip *about)
+{
+    const char *ignored;
+    int rc;
+
+    memset(ip, 0, sizeof(*ip));
+    memset(about, 0, sizeof(*about));
+    rc = size > 0 && bytes[0] >> 4 == 4 ? read_ipv4(bytes, size, ip, &ignored)
+                                        : read_ipv6(bytes, size, ip, &ignored);
+    if (rc)
+        return rc;
+    about->is_v4 = ip->is_v4;
+    if (ip->is_fragment || ip->protocol != (ip->is_v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6) ||
+        ip->payload_size < 8 || !is_error_type(ip->is_v4, bytes[ip->header_size]))
+        return WW_EUNSUPPORTED;
+    return read_about(bytes + ip->header_size + 8, ip->payload_size - 8U, about) ? 0
+                                                                                 : WW_EUNSUPPORTED;
+}
+
 /* --- fragments -------------------------------------------------------------------------------- */
 
 /* FNV-1a over what names a datagram; a collision only costs a datagram of the same client. */

@@ -142,9 +142,3 @@ void ww_flows_stats(const struct ww_flows *flows, struct ww_flows_stats *stats);
  * going. 0: none may be sent (to a reset, to a later fragment). */
 size_t ww_flow_reject(const struct ww_ip *ip, const uint8_t *bytes, size_t size,
                       uint8_t answer[WW_FLOW_REJECT_BYTES]);
-/* The other way round: whether `bytes` are such an ICMP answer, whole and with the right checksums;
- * *quoted is the packet that it is about, as far as a flow needs it. Nothing else of ICMP's errors
- * is carried. */
-bool ww_flow_read_reject(const uint8_t *bytes, size_t size, struct ww_ip *quoted);
-/* Whether a packet that went out is of an open flow. Counts nothing. */
-bool ww_flows_knows(struct ww_flows *flows, const struct ww_ip *ip);

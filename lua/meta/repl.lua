@@ -120,6 +120,23 @@ function flows.counts() end
 ---@return any
 function flows.list(peer, after, limit) end
 
+--- Names that are looked up through the tunnel.
+dns = {}
+
+--- Where applications may ask, the resolvers, and what was counted.
+---@return any
+function dns.status() end
+
+--- Looks a name up as an application would.
+---@param name string such as "example.org"
+---@param type string? of record, "A" by default
+---@return any
+function dns.query(name, type) end
+
+--- Forgets all answers. Level: operate.
+---@return any
+function dns.flush() end
+
 --- The arbiter's books.
 ledger = {}
 

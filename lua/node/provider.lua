@@ -23,6 +23,7 @@ local function core_options(config)
         stun = config.stun,
         loopback = config.loopback,
         bypass = config.bypass,
+        fast_lane = config.fast_lane,
         port_min = config.ports and config.ports.min,
         port_max = config.ports and config.ports.max,
         policies = config.policies,

@@ -57,15 +57,14 @@ static void one_packet(struct ww_flows *flows, const uint8_t *bytes, size_t size
 {
     uint8_t answer[WW_FLOW_REJECT_BYTES];
     struct ww_flow *flow = NULL;
-    struct ww_ip ip, quoted;
+    struct ww_ip ip, error, quoted;
 
-    ww_flow_read_reject(bytes, size, &quoted);
     if (ww_ip_judge(NULL, bytes, size, &ip, NULL))
         return;
     size_t answer_size = ww_flow_reject(&ip, bytes, size, answer);
     check(answer_size <= sizeof(answer));
     if (answer_size > 0 && ip.protocol != IPPROTO_TCP) { /* it is read as what it is */
-        check(ww_flow_read_reject(answer, answer_size, &quoted));
+        check(ww_ip_read_error(answer, answer_size, &error, &quoted) == 0);
         check(memcmp(quoted.destination, ip.destination, 16) == 0 || ip.is_fragment);
     }
     if (is_incoming)

@@ -1,7 +1,7 @@
 /* The arbiter's routes on real books, without a network: node_arbiter_test.lua plays the nodes.
  *
  * Everything is as in the program (main.c) except the sockets, which the script stands in for, and
- * ww.test, which signs closes as an edge does (edge_state.c) and lets memory run out. */
+ * ww.test, which signs closes as an edge does (edge_close.c) and lets memory run out. */
 #include <arpa/inet.h>
 #include <signal.h>
 #include <stdio.h>
@@ -261,9 +261,12 @@ static int fail_allocations(void *context, struct ww_call *call)
 /* Contracts of whoever is banned are looked for while there is no memory. */
 static int cut_starved(void *context, struct ww_call *call)
 {
+    struct arbiter *arbiter = *(struct arbiter **)context;
+
     (void)call;
     ww_alloc_fail_after(1);
-    arbiter_cut_banned(*(struct arbiter **)context);
+    arbiter_find_banned(arbiter);
+    arbiter_cut_banned(arbiter);
     ww_alloc_fail_after(0);
     return 0;
 }

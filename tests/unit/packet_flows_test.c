@@ -417,48 +417,6 @@ static void other_packets_are_prohibited(void **state)
     assert_int_equal(reject(&shape, answer), 0);
 }
 
-/* What one end has built, the other end takes; one wrong byte, and it does not. */
-static void an_answer_is_read(void **state)
-{
-    static const struct shape shapes[] = {
-        {.protocol = IPPROTO_UDP, .here = 4660, .there = 53, .payload = 20},
-        {.protocol = IPPROTO_UDP, .here = 4660, .there = 53, .payload = 2000},
-        {.protocol = IPPROTO_UDP, .here = 4660, .there = 53, .payload = 20, .is_v6 = true},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < WW_ARRAY_COUNT(shapes); i++) {
-        uint8_t bytes[2100], answer[WW_FLOW_REJECT_BYTES];
-        struct watcher watcher = {0};
-        struct ww_flows *flows = make(&watcher, 10);
-        struct ww_ip ip, quoted;
-        size_t size = build(&shapes[i], bytes, &ip), head = ip.is_v4 ? 20 : 40;
-
-        bytes[ip.is_v4 ? 9 : 6] = IPPROTO_UDP;
-        memcpy(bytes + (ip.is_v4 ? 12 : 8), ip.source + (ip.is_v4 ? 12 : 0), ip.is_v4 ? 4 : 16);
-        memcpy(bytes + (ip.is_v4 ? 16 : 24), ip.destination + (ip.is_v4 ? 12 : 0),
-               ip.is_v4 ? 4 : 16);
-        memcpy(bytes + head, (uint8_t[]){4660 >> 8, 4660 & 255, 0, 53}, 4);
-        size = ww_flow_reject(&ip, bytes, size, answer);
-        assert_true(ww_flow_read_reject(answer, size, &quoted));
-        assert_int_equal(quoted.source_port, 4660);
-        assert_int_equal(quoted.destination_port, 53);
-        assert_memory_equal(quoted.destination, ip.destination, 16);
-        assert_false(ww_flows_knows(flows, &quoted));
-        go(flows, &shapes[i], SECOND, NULL);
-        assert_true(ww_flows_knows(flows, &quoted));
-        for (size_t at = 0; at < size; at++) {
-            bool is_free = !ip.is_v4 && (at < 4 || at == 7); /* traffic class, label, hop limit */
-            answer[at] ^= 1;
-            if (!is_free)
-                assert_false(ww_flow_read_reject(answer, size, &quoted));
-            assert_false(ww_flow_read_reject(answer, at, &quoted));
-            answer[at] ^= 1;
-        }
-        ww_flows_destroy(flows);
-    }
-}
-
 /* --- against a model -------------------------------------------------------------------------- */
 
 #define MODEL_PORTS 3000
@@ -559,7 +517,6 @@ int main(void)
         cmocka_unit_test(a_rate_holds),
         cmocka_unit_test(a_reset_is_one_that_is_taken),
         cmocka_unit_test(other_packets_are_prohibited),
-        cmocka_unit_test(an_answer_is_read),
         cmocka_unit_test(the_table_is_what_the_model_says),
         cmocka_unit_test(each_failing_allocation),
         cmocka_unit_test(a_known_flow_allocates_nothing),

@@ -12,6 +12,7 @@ local M = {}
 M.LEVELS = { "read", "operate", "admin" }
 
 local EDGE = { "provider", "client" }
+local CLIENT = { "client" }
 local ARBITER = { "arbiter" }
 
 local CONTRACT = { name = "id", type = "contract", doc = "the contract's id: 32 hex digits" }
@@ -122,6 +123,20 @@ M.spaces = {
             gives = { "number", "state", "protocol", "destination", "peer", "contract", "verdict",
                 "bytes_up", "bytes_down", "age_s" },
             example = "flows.list{limit = 10}" },
+    } },
+    { name = "dns", doc = "Names that are looked up through the tunnel.", calls = {
+        { name = "status", roles = CLIENT, doc = "Where applications may ask, the resolvers, and "
+            .. "what was counted.",
+            gives = { "listen", "upstreams", "asks", "hits", "blocked", "denied", "cached" },
+            example = "dns.status().hits" },
+        { name = "query", roles = CLIENT, doc = "Looks a name up as an application would.",
+            args = { { name = "name", type = "text", doc = "such as \"example.org\"" },
+                { name = "type", type = "text", optional = true,
+                    doc = "of record, \"A\" by default" } },
+            gives = { "code", "records", "bytes", "took_ms" },
+            example = "dns.query(\"example.org\", \"AAAA\").records" },
+        { name = "flush", level = "operate", roles = CLIENT, doc = "Forgets all answers.",
+            example = "dns.flush()" },
     } },
     { name = "ledger", doc = "The arbiter's books.", calls = {
         { name = "verify", level = "operate", roles = ARBITER,

@@ -255,6 +255,12 @@ M["flows.list"] = function(host, args, session)
     return result.flows
 end
 
+for _, name in ipairs({ "dns.status", "dns.query", "dns.flush" }) do
+    M[name] = function(host, args)
+        return host.node.methods[name](args)
+    end
+end
+
 -- --- wallets, market -----------------------------------------------------------------------------
 
 M["wallets.mine"] = function(host)
