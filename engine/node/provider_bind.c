@@ -4,8 +4,8 @@
  * max_contracts=, denied_flows=, egress_device=}; limits{max_contracts=, denied_flows=};
  * secret{key_id=, secret=}; accept{contract=, bytes=, …} asks the policy; signal{peer=, contract=,
  * text=} makes the connection at the first one; confirmed{peer=, contract=}; never_opened{…};
- * end_contracts{}; disconnect{peer=}; signals_again, close_done, outcome, status, flows. Events: see
- * edge.h.
+ * end_contracts{}; disconnect{peer=}; signals_again, close_done, outcome, status, flows. Events:
+ * see edge.h.
  */
 #include <string.h>
 
