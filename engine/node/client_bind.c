@@ -439,8 +439,6 @@ int client_bind(struct ww_ops *ops, struct client **out)
         {"signals_again", shared_signals_again},
         {"close_done", shared_close_done},
         {"outcome", shared_outcome},
-        {"dns_listen", client_dns_bound_listen},
-        {"dns_unlisten", client_dns_bound_unlisten},
         {"dns_query", client_dns_bound_query},
         {"dns_flush", client_dns_bound_flush},
     };

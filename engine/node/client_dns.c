@@ -364,6 +364,7 @@ void client_dns_destroy(struct client_dns *dns)
         return;
     dns->stopping = true;
     client_dns_forget_queries(dns);
+    client_dns_inner_close(dns->client);
     for (size_t index = 0; index < dns->listener_count; index++)
         ww_dns_listener_destroy(dns->listeners[index]);
     ww_dns_destroy(dns->dns);
