@@ -399,6 +399,16 @@ local function methods_of(self)
                 hook = params.hook, count = params.count, since_s = params.since_s,
             })
         end,
+        ["policy.context"] = function()
+            local shown, err = self.core.policy_thresholds_shown({})
+            local memory = shown and self.core.policy_memory({})
+            local by_hook = {}
+            for _, one in ipairs(memory and memory.values or {}) do
+                by_hook[one.hook] = by_hook[one.hook] or {}
+                by_hook[one.hook][one.key] = one.value
+            end
+            return shown and { thresholds = shown.thresholds, memory = by_hook }, err
+        end,
         ["policy.memory"] = function(params)
             return self.core.policy_memory({ hook = params.hook })
         end,
@@ -524,7 +534,8 @@ function M.attach(node, core, config)
     ww.on("policy", function(event)
         on_gave_up(self, event)
     end)
-    local is_folder = self.folder ~= nil and ww.fs.is_dir(self.folder) -- not a built-in set's name
+    local is_folder = self.folder ~= nil and not ww.policy.is_built_in({ set = self.folder }).yes
+        and ww.fs.is_dir(self.folder)
     if is_folder and config.policy and config.policy.watch then
         local ok, err = watch(self)
         if not ok then

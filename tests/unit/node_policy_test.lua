@@ -166,6 +166,32 @@ test("a round of a shadow ends after a second, and says what it left", function(
     assert(node.methods["policy.drop"]({}))
 end)
 
+test("a hypothetical decision sees the node's thresholds and memory", function()
+    assert(reload(offering([[
+    if ctx.thresholds.most < 5 then
+        return { decision = "refuse", reason = "few" }
+    end
+    return { decision = "accept", reason = "seen " .. tostring(ctx.memory.seen) }]])
+        :gsub("offer%(request%)", "offer(request, ctx)")))
+    local function reason()
+        local trace = assert(node.methods["policy.trace"]({ kind = "contract" }))
+        for _, step in ipairs(trace.steps) do
+            if step.hook == "contract.offer" then
+                return step.reason
+            end
+        end
+    end
+    assert(ww.arbiter.policy_thresholds({ thresholds = { "most 4" } }))
+    assert(reason() == "few")
+    assert(ww.arbiter.policy_thresholds({ thresholds = { "most 5" } }))
+    assert(reason() == "seen nil")
+    assert(node.methods["policy.remember"]({ hook = "contract.offer", key = "seen", value = 17,
+        seconds = 60 }))
+    assert(reason() == "seen 17")
+    local around = assert(node.methods["policy.context"]())
+    assert(around.thresholds.most == 5 and around.memory["contract.offer"].seen == 17)
+end)
+
 -- --- rules ---------------------------------------------------------------------------------------
 
 local function rule_at(at)
