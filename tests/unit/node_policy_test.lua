@@ -192,6 +192,27 @@ test("a hypothetical decision sees the node's thresholds and memory", function()
     assert(around.thresholds.most == 5 and around.memory["contract.offer"].seen == 17)
 end)
 
+test("one decision in a thousand is asked again, beside the loop", function()
+    local client = rig.new_member(true)
+    rig.new_provider()
+    local function ranks()
+        for _, hook in ipairs(ww.arbiter.status({}).policy_hooks) do
+            if hook.hook == "match.rank" then
+                return hook
+            end
+        end
+    end
+    assert(reload(quick(31))) -- its VM was made before: nothing but the decision takes time
+    local before = ranks()
+    for _ = 1, 1001 do
+        assert(client:call("GET", "/v1/providers"))
+    end
+    wait_for("the repetition", 10, function() return ranks().repeated > before.repeated end)
+    local after = ranks()
+    assert(after.calls == before.calls + 1001 and after.repeated == before.repeated + 1)
+    assert(after.faults == before.faults)
+end)
+
 -- --- rules ---------------------------------------------------------------------------------------
 
 local function rule_at(at)
