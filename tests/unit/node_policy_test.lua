@@ -280,6 +280,24 @@ test("what a rule has decided outlives reloads that leave it as it is", function
     assert(metric == 3)
 end)
 
+test("a rule of a built-in file counts as that file's", function()
+    assert(reload('return builtin("contract")'))
+    decide_often(2)
+    local found
+    for _, rule in ipairs(node.methods["policy.rules"]({}).rules) do
+        found = found or rule.file == "default/contract.lua" and rule
+    end
+    assert(found and found.hook == "contract.offer" and found.looks == 2, json.encode(found))
+    assert(found.at == ("default/contract.lua:%d"):format(found.line))
+    assert(not unused_at(found.at, 0)) -- it has decided in this very second
+    assert(reload('-- the same\nreturn builtin("contract")'))
+    decide_often(1)
+    for _, rule in ipairs(node.methods["policy.rules"]({}).rules) do
+        found = rule.at == found.at and rule or found
+    end
+    assert(found.looks == 3)
+end)
+
 test("what a rule has decided outlives a restart", function()
     assert(reload(offering(RULES, "-- restart")))
     decide_often(2)
