@@ -62,6 +62,13 @@ mount --bind "$scratch/resolv.conf" /etc/resolv.conf
 [[ $(getent ahostsv4 plain.example | awk '/STREAM/ { print $1 }') == 93.184.216.34 ]] || fail "getent"
 step "names are found, by UDP and TCP, IPv4 and IPv6, and by the C library"
 
+# What goes to that address from now on has the name; nobody answers here, and nobody has to.
+ip route add 93.184.216.34 dev ww0 src 192.0.0.2
+ping -c 1 -W 1 93.184.216.34 > "$scratch/ping.out" 2>&1 || true
+call client flows.list | jq -e '.flows[] | select(.address == "93.184.216.34") |
+    .name == "plain.example" and .name_from == "answer"' > /dev/null || fail "$(call client flows.list)"
+step "a flow has the name that was asked for"
+
 asks=$(call client dns.status | jq .asks)
 for how in +notcp +tcp; do
     ip netns exec other dig @$inner4 +time=1 +tries=1 $how plain.example +short > "$scratch/other.out" 2>&1 &&
