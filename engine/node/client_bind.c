@@ -449,8 +449,10 @@ int client_bind(struct ww_ops *ops, struct client **out)
     client->edge.loop = ww_ops_loop(ops);
     client->edge.role = WW_TRANSFER_CLIENT;
     TAILQ_INIT(&client->waiting);
-    int rc =
-        ww_timer_create(client->edge.loop, client_waiting_expired, client, &client->waiting_timer);
+    int rc = pipe_pace_init(&client->pace, client->edge.loop, client_pipe_touched);
+    if (!rc)
+        rc = ww_timer_create(client->edge.loop, client_waiting_expired, client,
+                             &client->waiting_timer);
     if (!rc)
         rc = ww_ops_bind(ops, "client", functions, WW_ARRAY_COUNT(functions), client);
     if (!rc)
@@ -459,6 +461,7 @@ int client_bind(struct ww_ops *ops, struct client **out)
         rc = flows_bind(&client->edge, ops, "client");
     if (rc) {
         ww_timer_destroy(client->waiting_timer);
+        pipe_pace_deinit(&client->pace);
         ww_free(client);
         return rc;
     }
@@ -499,5 +502,6 @@ void client_destroy(struct client *client)
     edge_stop(&client->edge);
     ww_address_rules_destroy(client->rules);
     ww_timer_destroy(client->waiting_timer);
+    pipe_pace_deinit(&client->pace);
     ww_free(client);
 }
