@@ -447,6 +447,9 @@ local CLIENT = {
         doc = "Where SOCKS5 and HTTP CONNECT are served." },
     { key = "proxy_remote", type = "boolean", default = false,
         doc = "Allow `proxy` to be an address that other machines reach. There is no password." },
+    { key = "providers", type = "integer", min = 1, max = 8, default = 1,
+        doc = "How many providers to be connected to at once, each under a contract of its own. What "
+            .. "begins is spread over them, and packets move on when one is lost." },
     { key = "provider", type = "node_id", from = "the best by rank",
         doc = "Use this provider only." },
 }
