@@ -436,9 +436,28 @@ local PROVIDER = {
     { key = "denied_flows", type = "integer", min = 1, max = 1000, default = 1,
         doc = "How many destinations that the fixed list denies a client may sign before its "
             .. "contract is closed for it." },
-    { key = "egress.device", type = "text", max = 15, default = "",
-        doc = "TUN device through which a client's whole packets go out: whatever routes and "
-            .. "translates addresses is behind it. Without it, streams only." },
+    { key = "egress.mode", type = "choice", default = "auto",
+        choices = { "auto", "kernel", "user", "none" },
+        doc = "How clients' whole packets go out: by the kernel (a TUN device and nftables, with "
+            .. "the right to administer networks), in user space, none, or the first that works." },
+    { key = "egress.device", type = "text", max = 12, default = "wwexit0",
+        doc = "The TUN device's name, one for each provider on a host." },
+    { key = "egress.pool_v4", type = "cidr", default = "10.119.0.0/16",
+        doc = "Clients' addresses on that device; nobody else sees them. 16 bits." },
+    { key = "egress.pool_v6", type = "cidr", default = "fd77:7700:119::/64",
+        doc = "The same for IPv6. 64 bits." },
+    { key = "egress.clients", type = "integer", min = 1, max = 1024, default = 256,
+        doc = "Clients whose packets go out at once." },
+    { key = "egress.flows", type = "integer", min = 1, max = 65536, default = 2048,
+        doc = "Flows of packets of one client." },
+    { key = "egress.opens_per_s", type = "integer", min = 1, max = 100000, default = 256,
+        doc = "New flows of packets of one client in a second; twice as many at once." },
+    { key = "egress.destinations", type = "integer", min = 1, max = 65536, default = 1024,
+        doc = "Distinct addresses that one client's flows of packets go to." },
+    { key = "egress.client_mbit", type = "integer", min = 0, max = 100000, default = 0,
+        doc = "Mbit/s of packets of one client, each way. 0: no limit." },
+    { key = "egress.total_mbit", type = "integer", min = 0, max = 100000, default = 0,
+        doc = "Mbit/s of packets of all clients, each way, shared fairly. 0: no limit." },
     { key = "name", type = "text", max = 64, doc = "A name for this node in `ww status`." },
 }
 
