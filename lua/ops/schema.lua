@@ -7,6 +7,7 @@ local text = require("ops.text")
 local M = {}
 
 local UNITS_MAX = 2 ^ 53
+local USERS_MAX = 2 ^ 32 - 1 -- means nobody
 local RATE_MAX = 2 ^ 53 - 1 -- policies see rates as numbers (WW_HOOK_NUMBER_MAX)
 
 --- A type has `check(value, key)` for values of a file and `parse(text, key)` for flags and the
@@ -356,9 +357,36 @@ local function list_of(item)
     }
 end
 
+--- Whose traffic: a name, a number, or a range of numbers.
+TYPES.user = of_text("user", function(value)
+    local first, last = value:match("^(%d+)%-(%d+)$")
+    if #value > 32 or not (first or value:find("^[%w_][%w_.-]*$")) then
+        return nil, "must be users: names, numbers such as 1000, or ranges such as 1000-1999"
+    end
+    for _, number in ipairs({ first or value:match("^%d+$"), last }) do
+        if tonumber(number) >= USERS_MAX then
+            return nil, ("must have numbers below %d"):format(USERS_MAX)
+        end
+    end
+    if first and tonumber(first) > tonumber(last) then
+        return nil, "must have ranges from low to high"
+    end
+    return value
+end)
+
+--- A network device, as the kernel takes it and nft(8) reads it.
+TYPES.device = of_text("name", function(value)
+    if #value > 15 or not value:find("^[%w_-][%w_.-]*$") or value == "lo" then
+        return nil, "must be 1 to 15 of letters, digits, - and _"
+    end
+    return value
+end)
+
+TYPES.users = list_of(TYPES.user)
 TYPES.listens = list_of(TYPES.listen)
 TYPES.hosts = list_of(TYPES.host)
 TYPES.cidrs = list_of(TYPES.cidr)
+TYPES.paths = list_of(TYPES.path)
 
 -- key, type, default (a value, or `from` that says where it comes from), doc; range where it has
 -- one.
@@ -426,8 +454,15 @@ local NETWORK = {
         doc = "Use loopback addresses only: for trying it out on one machine." },
     { key = "bypass", type = "boolean", default = true,
         doc = "Move data past libnice on the selected socket, which is faster." },
+    { key = "fast_lane", type = "boolean", default = true,
+        doc = "Move data past SCTP, which is faster, where the other side does so, too." },
     { key = "allow_private", type = "cidrs", default = {},
         doc = "Networks to be reached although they are not on the public internet. For tests." },
+    { key = "geo", type = "paths", default = {},
+        doc = "Files of MaxMind's format (.mmdb) that say where addresses are: countries, "
+            .. "networks. `ww flows` shows it, and the flow policy is told." },
+    { key = "inspect", type = "boolean", default = true,
+        doc = "Read host names and applications from the first packets of each flow." },
 }
 
 local PROVIDER = {
@@ -469,8 +504,44 @@ local CLIENT = {
     { key = "providers", type = "integer", min = 1, max = 8, default = 1,
         doc = "How many providers to be connected to at once, each under a contract of its own. What "
             .. "begins is spread over them, and packets move on when one is lost." },
+    { key = "footprint", type = "boolean", default = true,
+        doc = "Keep how much went where in the state, for `ww footprint` and nobody else." },
+    { key = "dns.listen", type = "listens", default = {},
+        doc = "Where applications on this host may look names up through the tunnel, by UDP and "
+            .. "TCP, such as 127.0.0.1:5353. Other hosts get no answer." },
+    { key = "dns.upstreams", type = "listens", filled = true,
+        default = { "9.9.9.9:53", "1.1.1.1:53", "8.8.8.8:53" },
+        doc = "Resolvers that are asked, through the provider: the first, and the next one when it "
+            .. "does not answer. At most 8." },
+    { key = "dns.block_files", type = "paths", default = {},
+        doc = "Block lists: files of names, or hosts files. The policy dns.query decides what "
+            .. "being on one means; the list's name is the file's, without its ending." },
+    { key = "dns.private_answers", type = "choice", default = "empty",
+        choices = { "empty", "nxdomain", "refused" },
+        doc = "How an answer is replaced that points where no provider carries traffic: private "
+            .. "ranges, this host." },
+    { key = "dns.private_names", type = "hosts", default = {},
+        doc = "Names whose answers, and those of names below them, may point there." },
     { key = "provider", type = "node_id", from = "the best by rank",
         doc = "Use this provider only." },
+    { key = "tunnel.device", type = "device", default = "ww0",
+        doc = "The network device that `ww up` makes." },
+    { key = "tunnel.mtu", type = "integer", min = 1280, max = 1500, default = 1400,
+        doc = "Its largest packet, in bytes." },
+    { key = "tunnel.kill_switch", type = "boolean", default = true,
+        doc = "From `ww up` to `ww down`, what belongs into the tunnel never leaves by another "
+            .. "way, also while no client runs." },
+    { key = "tunnel.dns", type = "boolean", default = true,
+        doc = "Names are asked of the tunnel's resolver, and of nobody else." },
+    { key = "tunnel.include", type = "cidrs", default = {},
+        doc = "Only these networks go into the tunnel (and tunnel.include_users). Empty: all." },
+    { key = "tunnel.exclude", type = "cidrs", default = {},
+        doc = "Networks that are reached outside of the tunnel, such as the local one." },
+    { key = "tunnel.include_users", type = "users", default = {},
+        doc = "Only what these users of the machine send goes into the tunnel (and "
+            .. "tunnel.include)." },
+    { key = "tunnel.exclude_users", type = "users", default = {},
+        doc = "Users of the machine whose traffic stays outside of the tunnel." },
 }
 
 local function join(...)
