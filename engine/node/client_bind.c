@@ -100,9 +100,12 @@ static void conn_closed(struct conn *conn, int code)
     note.code = code;
     edge_tell(&note);
     client_detach(conn);
-    if (client->active == conn)
-        client->active = NULL;
     edge_drop(&client->edge, conn);
+    if (client->active == conn) {
+        client->active = NULL;
+        client_next_conn(client);
+    }
+    client_retry(client);
 }
 
 static void conn_ready(struct conn *conn)

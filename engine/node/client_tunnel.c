@@ -29,6 +29,7 @@ struct client_tunnel {
     uint64_t demand_us;
     unsigned mtu;
     bool is_paused;
+    int blocked_by; /* WW_EAGAIN, WW_ENOCONTRACT: why the first of the queue waits */
     struct {
         uint64_t out_packets, out_bytes, in_packets, in_bytes; /* that went through */
         uint64_t out_denied;   /* by the address rules, or of a form that is not carried */
@@ -78,6 +79,24 @@ static int open_flow(struct conn *conn)
     return rc;
 }
 
+/* The next connection that takes packets. *rc is why there is none. */
+static struct conn *next_conn(struct client_tunnel *tunnel, int *rc)
+{
+    struct client *client = tunnel->client;
+
+    *rc = WW_ENOCONTRACT;
+    for (unsigned i = HASH_COUNT(client->edge.conns); i > 0; i--) {
+        struct conn *conn = client_next_conn(client);
+
+        if (!conn)
+            break;
+        *rc = open_flow(conn);
+        if (*rc == 0)
+            return conn;
+    }
+    return NULL;
+}
+
 /* Binds the flow to a connection and declares where it goes. WW_ENOCONTRACT: it has to wait. */
 static int bind_route(struct client_tunnel *tunnel, const struct ww_ip *ip,
                       struct packet_route *route, struct conn **out)
@@ -86,15 +105,12 @@ static int bind_route(struct client_tunnel *tunnel, const struct ww_ip *ip,
     struct ww_dest dest;
     int rc;
 
-    if (!is_usable(conn) || conn->packets.refused) {
-        conn = tunnel->client->active;
-        if (!is_usable(conn))
-            return WW_ENOCONTRACT;
+    if (!is_usable(conn) || (rc = open_flow(conn)) != 0) {
+        conn = next_conn(tunnel, &rc);
+        if (!conn)
+            return rc;
         route->until = 0;
     }
-    rc = open_flow(conn);
-    if (rc)
-        return rc;
     *out = conn;
     if (ip->offset == 0 && (!route->until || route->until < client_declared_count(conn))) {
         packet_dest(ip, &dest);
@@ -174,6 +190,7 @@ static void put_off(struct client_tunnel *tunnel, int why, const uint8_t *packet
     if ((why != WW_EAGAIN && why != WW_ENOCONTRACT) ||
         !packet_queue_put(&tunnel->queue, packet, size, is_partial))
         tunnel->counts.out_dropped++;
+    tunnel->blocked_by = why;
     if (why == WW_ENOCONTRACT)
         demand(tunnel);
     else if (why == WW_EAGAIN && tunnel->queue.count >= WW_NODE_PACKETS_MAX / 2)
@@ -191,12 +208,14 @@ static void run_queue(struct client_tunnel *tunnel)
 
         if (!rc)
             rc = send_packet(tunnel, &ip, slot->bytes, slot->size, slot->is_partial);
-        if (rc == WW_EAGAIN || rc == WW_ENOCONTRACT)
+        if (rc == WW_EAGAIN || rc == WW_ENOCONTRACT) {
+            tunnel->blocked_by = rc;
             break;
+        }
         packet_queue_drop_first(&tunnel->queue);
         tunnel->counts.out_dropped += rc != 0;
     }
-    if (tunnel->queue.count < WW_NODE_PACKETS_MAX / 4)
+    if (tunnel->queue.count < WW_NODE_PACKETS_MAX / 4 || tunnel->blocked_by == WW_ENOCONTRACT)
         set_pause(tunnel, false);
 }
 
@@ -261,10 +280,10 @@ static void on_packet(void *arg, uint8_t *packet, size_t size, bool is_partial)
         tunnel->counts.out_rejected++;
         return;
     }
-    rc = tunnel->queue.count ? WW_EAGAIN : send_packet(tunnel, &ip, packet, size, is_partial);
+    rc = tunnel->queue.count ? tunnel->blocked_by
+                             : send_packet(tunnel, &ip, packet, size, is_partial);
     if (rc)
-        put_off(tunnel, is_usable(tunnel->client->active) ? rc : WW_ENOCONTRACT, packet, size,
-                is_partial);
+        put_off(tunnel, rc, packet, size, is_partial);
 }
 
 static void on_batch_end(void *arg)
