@@ -2,6 +2,7 @@
 -- closes. Bytes, keys and checks are the core's (ww.provider).
 local async = require("ops.async")
 local edge = require("node.edge")
+local flows = require("node.flows")
 local member = require("ops.member")
 local policies = require("node.policies")
 local session = require("node.session")
@@ -25,12 +26,13 @@ end
 
 local function core_options(config)
     local egress = config.egress
-    return {
+    return flows.options({
         key = config.key,
         state = config.state,
         stun = config.stun,
         loopback = config.loopback,
         bypass = config.bypass,
+        fast_lane = config.fast_lane,
         port_min = config.ports and config.ports.min,
         port_max = config.ports and config.ports.max,
         policies = config.policies,
@@ -50,7 +52,7 @@ local function core_options(config)
         egress_destinations = egress.destinations,
         egress_client_mbit = egress.client_mbit,
         egress_total_mbit = egress.total_mbit,
-    }
+    }, config)
 end
 
 local function on_offer(node, offer)
@@ -290,6 +292,7 @@ function M.start(config)
             return node.status()
         end,
     }
+    flows.attach(node.methods, ww.provider)
     node.policies = policies.attach(node, ww.provider, config)
     node.live = {
         ["policy.thresholds"] = policies.thresholds_setter(ww.provider),
@@ -303,6 +306,7 @@ function M.start(config)
     prune_unopened(node)
     node.stop = function()
         node.stopping = true
+        node.policies.stop()
         give_back_unopened(node)
         edge.end_contracts(ww.provider, node.reporter, STOP_S)
         node.session:close()

@@ -359,6 +359,7 @@ end
 TYPES.listens = list_of(TYPES.listen)
 TYPES.hosts = list_of(TYPES.host)
 TYPES.cidrs = list_of(TYPES.cidr)
+TYPES.paths = list_of(TYPES.path)
 
 -- key, type, default (a value, or `from` that says where it comes from), doc; range where it has
 -- one.
@@ -426,8 +427,15 @@ local NETWORK = {
         doc = "Use loopback addresses only: for trying it out on one machine." },
     { key = "bypass", type = "boolean", default = true,
         doc = "Move data past libnice on the selected socket, which is faster." },
+    { key = "fast_lane", type = "boolean", default = true,
+        doc = "Move data past SCTP, which is faster, where the other side does so, too." },
     { key = "allow_private", type = "cidrs", default = {},
         doc = "Networks to be reached although they are not on the public internet. For tests." },
+    { key = "geo", type = "paths", default = {},
+        doc = "Files of MaxMind's format (.mmdb) that say where addresses are: countries, "
+            .. "networks. `ww flows` shows it, and the flow policy is told." },
+    { key = "inspect", type = "boolean", default = true,
+        doc = "Read host names and applications from the first packets of each flow." },
 }
 
 local PROVIDER = {
@@ -466,6 +474,24 @@ local CLIENT = {
         doc = "Where SOCKS5 and HTTP CONNECT are served." },
     { key = "proxy_remote", type = "boolean", default = false,
         doc = "Allow `proxy` to be an address that other machines reach. There is no password." },
+    { key = "footprint", type = "boolean", default = true,
+        doc = "Keep how much went where in the state, for `ww footprint` and nobody else." },
+    { key = "dns.listen", type = "listens", default = {},
+        doc = "Where applications on this host may look names up through the tunnel, by UDP and "
+            .. "TCP, such as 127.0.0.1:5353. Other hosts get no answer." },
+    { key = "dns.upstreams", type = "listens", filled = true,
+        default = { "9.9.9.9:53", "1.1.1.1:53", "8.8.8.8:53" },
+        doc = "Resolvers that are asked, through the provider: the first, and the next one when it "
+            .. "does not answer. At most 8." },
+    { key = "dns.block_files", type = "paths", default = {},
+        doc = "Block lists: files of names, or hosts files. The policy dns.query decides what "
+            .. "being on one means; the list's name is the file's, without its ending." },
+    { key = "dns.private_answers", type = "choice", default = "empty",
+        choices = { "empty", "nxdomain", "refused" },
+        doc = "How an answer is replaced that points where no provider carries traffic: private "
+            .. "ranges, this host." },
+    { key = "dns.private_names", type = "hosts", default = {},
+        doc = "Names whose answers, and those of names below them, may point there." },
     { key = "provider", type = "node_id", from = "the best by rank",
         doc = "Use this provider only." },
 }

@@ -79,6 +79,8 @@ local function fields_of(status)
         { "network", status.network },
         { "proxy", status.proxy and ("%s (%d connections)")
             :format(status.proxy, status.proxy_connections or 0) },
+        { "names", status.dns and #status.dns.listen > 0 and ("%s (%d questions)"):format(
+            table.concat(status.dns.listen, ", "), status.dns.asks) or nil },
         { "provider", status.provider },
         { "streams", status.streams_opened and ("%d opened, %d refused, %d to denied destinations")
             :format(
