@@ -221,6 +221,35 @@ int ww_address_rules_refresh(struct ww_address_rules *rules)
     return rules->with_local ? ww_address_host_read(&rules->host) : 0;
 }
 
+const struct ww_prefix *ww_address_rules_exceptions(const struct ww_address_rules *rules,
+                                                    size_t *count)
+{
+    *count = rules->exception_count;
+    return rules->exceptions;
+}
+
+size_t ww_address_fixed_prefixes(struct ww_prefix *prefixes, size_t max)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < WW_ARRAY_COUNT(fixed_ipv4); i++, count++) {
+        uint32_t first = htonl(fixed_ipv4[i].first);
+        uint8_t bytes[4];
+
+        if (count >= max)
+            continue;
+        memcpy(bytes, &first, 4);
+        ww_address_map(bytes, prefixes[count].address);
+        prefixes[count].bits =
+            (uint8_t)(128 - __builtin_popcount(fixed_ipv4[i].last - fixed_ipv4[i].first));
+    }
+    for (size_t i = 0; i < WW_ARRAY_COUNT(fixed_ipv6); i++, count++) {
+        if (count < max)
+            prefixes[count] = fixed_ipv6[i].prefix;
+    }
+    return count;
+}
+
 int ww_address_rules_allow(struct ww_address_rules *rules, const struct ww_prefix *prefix)
 {
     if (rules->exception_count == WW_ADDRESS_EXCEPTIONS_MAX)

@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "ww/base.h"
+#include "log_room.h"
 
 #define QUOTE_SLOTS 8
 
@@ -31,14 +31,24 @@ void ww_log_set_level(enum ww_log_level level)
     atomic_store(&level_max, (int)level);
 }
 
-bool ww_log_enabled(enum ww_log_level level)
+static bool is_written(enum ww_log_level level)
 {
     return (int)level <= atomic_load_explicit(&level_max, memory_order_relaxed);
+}
+
+bool ww_log_enabled(enum ww_log_level level)
+{
+    return is_written(level) || ww_log_is_kept(level);
 }
 
 void ww_log_set_json(bool json)
 {
     atomic_store(&is_json, json);
+}
+
+const char *ww_log_level_name(enum ww_log_level level)
+{
+    return level_names[level];
 }
 
 int ww_log_level_parse(const char *text, enum ww_log_level *level)
@@ -228,15 +238,31 @@ static void add_head(struct line *line, enum ww_log_level level, const char *roo
     add_quoted(line, message, strlen(message));
 }
 
+static void write_line(enum ww_log_level level, const char *room, const char *message,
+                       const char *pairs)
+{
+    bool json = atomic_load_explicit(&is_json, memory_order_relaxed);
+    struct line line;
+    ssize_t written;
+
+    line.size = 0;
+    line.full = false;
+    add_head(&line, level, room, message, json);
+    add_pairs(&line, pairs, json);
+    if (json)
+        line.text[line.size++] = '}';
+    line.text[line.size++] = '\n';
+    do {
+        written = write(STDERR_FILENO, line.text, line.size);
+    } while (written < 0 && errno == EINTR);
+}
+
 void ww_log_write(enum ww_log_level level, const char *room, const char *message,
                   const char *format, ...)
 {
-    bool json = atomic_load_explicit(&is_json, memory_order_relaxed);
     int errno_before = errno;
-    struct line line;
     char pairs[WW_LOG_LINE_BYTES];
     va_list arguments;
-    ssize_t written;
 
     if (!ww_log_enabled(level))
         return;
@@ -249,17 +275,9 @@ void ww_log_write(enum ww_log_level level, const char *room, const char *message
         if ((unsigned char)*c < 0x20 || *c == 0x7f)
             *c = '?';
     }
-
-    line.size = 0;
-    line.full = false;
-    add_head(&line, level, room, message, json);
-    add_pairs(&line, pairs, json);
-    if (json)
-        line.text[line.size++] = '}';
-    line.text[line.size++] = '\n';
-    do {
-        written = write(STDERR_FILENO, line.text, line.size);
-    } while (written < 0 && errno == EINTR);
+    if (is_written(level))
+        write_line(level, room, message, pairs);
+    ww_log_keep(level, room, message, pairs);
     errno = errno_before;
 }
 

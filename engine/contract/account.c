@@ -73,6 +73,7 @@ static int settle_one(struct ww_ledger *ledger, const struct ww_contract *terms,
                       const struct ww_contract_outcome *outcome, uint64_t day)
 {
     const struct ww_id *network = as_client ? &terms->client_network : &terms->provider_network;
+    int side = as_client ? WW_CONTRACT_CLIENT : WW_CONTRACT_PROVIDER;
     struct ww_account account;
 
     ww_account_get(ledger, network, &account);
@@ -84,7 +85,7 @@ static int settle_one(struct ww_ledger *ledger, const struct ww_contract *terms,
     }
     account.paid_bytes = sum(account.paid_bytes, outcome->used);
     account.forgiven_bytes = sum(account.forgiven_bytes, outcome->forgiven);
-    if (account.halvings > 0 && !outcome->differed)
+    if (account.halvings > 0 && !outcome->differed[side])
         account.calm_bytes = sum(account.calm_bytes, outcome->used);
     while (account.halvings > 0 && account.calm_bytes >= WW_GIB) {
         account.halvings--;
@@ -198,13 +199,14 @@ static int book_side(struct ww_ledger *ledger, const struct ww_contract *after, 
                      const struct ww_contract_outcome *outcome, uint64_t now_s)
 {
     const struct ww_id *network = as_client ? &after->client_network : &after->provider_network;
+    int side = as_client ? WW_CONTRACT_CLIENT : WW_CONTRACT_PROVIDER;
     bool is_one = ww_id_equal(&after->client_network, &after->provider_network);
     int rc = 0, other = 0;
 
     /* In the family nobody pays: two closes that nobody used anything for would buy a standing. */
     if (outcome->action == WW_CONTRACT_SETTLE && !is_one)
         rc = settle_one(ledger, after, as_client, outcome, now_s / DAY_S);
-    if (outcome->differed)
+    if (outcome->differed[side] || (is_one && outcome->differed[!side]))
         other = differ_one(ledger, network);
     rc = rc ? rc : other;
     if (outcome->action == WW_CONTRACT_DISPUTE || outcome->action == WW_CONTRACT_SPLIT)

@@ -104,6 +104,18 @@ static bool is_above(const struct ww_contract *contract, const struct ww_contrac
     return sum < close->bytes_up || sum > contract->bytes || sum > provider_limit(contract);
 }
 
+void contract_blame_difference(const struct ww_contract *contract, bool differed[2])
+{
+    const struct ww_contract_close *client = &contract->closes[WW_CONTRACT_CLIENT];
+    uint64_t proven = WW_MIN(contract->proven[WW_CONTRACT_CLIENT], contract->bytes);
+    uint64_t sum = client->bytes_up + client->bytes_down;
+    bool client_is_out = sum < client->bytes_up || sum > contract->bytes || sum < proven;
+    bool provider_is_out = is_above(contract, &contract->closes[WW_CONTRACT_PROVIDER]);
+
+    differed[WW_CONTRACT_CLIENT] = client_is_out || !provider_is_out;
+    differed[WW_CONTRACT_PROVIDER] = provider_is_out || !client_is_out;
+}
+
 bool contract_is_accused(const struct ww_contract *contract, enum ww_contract_party signer)
 {
     const struct ww_contract_close *close = &contract->closes[!signer];

@@ -10,6 +10,10 @@ uint64_t contract_reported(const struct ww_contract *contract, enum ww_contract_
 bool contract_read_receipt(const struct ww_contract *contract,
                            const struct ww_contract_receipt *from, struct ww_receipt *receipt,
                            size_t *signed_size);
+/* Two closes differ: whose windows shrink. That of a side which said what can't be (the client less
+ * than it has signed, the provider more than its receipts and a window, either more than the
+ * contract) if only one did; else both. */
+void contract_blame_difference(const struct ww_contract *contract, bool differed[2]);
 /* The other side has handed in two receipts of the signer's that contradict each other, and it is
  * not known whether both are signed. */
 bool contract_is_accused(const struct ww_contract *contract, enum ww_contract_party signer);

@@ -193,7 +193,7 @@ static struct ww_contract_outcome weigh_both(struct ww_contract *contract,
         outcome =
             contract_dispute(contract, event->now_ms, "the two sides report different counts");
     }
-    outcome.differed = true;
+    contract_blame_difference(contract, outcome.differed);
     return outcome;
 }
 
@@ -260,7 +260,8 @@ static void verified_in_dispute(struct ww_contract *contract, struct ww_contract
     if (claims.difference == 0 && !(contract->proofs & (proofs_of_malice | proofs_of_closes)))
         *outcome = contract_settle(contract, claims.client, "the late close agrees");
     /* From here on it is a dispute like any other. */
-    outcome->differed = contract->silent;
+    if (contract->silent)
+        contract_blame_difference(contract, outcome->differed);
     contract->silent = false;
 }
 

@@ -89,7 +89,8 @@ static int take(struct playing *playing, const struct ww_contract_event *event)
 
     if (rc)
         return rc;
-    end->differed |= outcome.differed;
+    end->differed[WW_CONTRACT_CLIENT] |= outcome.differed[WW_CONTRACT_CLIENT];
+    end->differed[WW_CONTRACT_PROVIDER] |= outcome.differed[WW_CONTRACT_PROVIDER];
     playing->look = outcome.action == WW_CONTRACT_VERIFY;
     if (!is_word(outcome.action))
         return 0;

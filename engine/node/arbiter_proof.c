@@ -97,6 +97,7 @@ static bool is_denied(void *arg, const struct ww_dest *dest)
     case WW_DEST_IPV6:
         return ww_address_judge(NULL, dest->address, false, NULL) != 0;
     case WW_DEST_NAME:
+    case WW_DEST_NONE:
         break;
     }
     return false;

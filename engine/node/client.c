@@ -186,6 +186,7 @@ void client_retry(struct client *client)
 {
     struct client_stream *stream, *next;
 
+    client_tunnel_retry(client);
     for (stream = TAILQ_FIRST(&client->waiting); stream; stream = next) {
         next = TAILQ_NEXT(stream, waiting);
         int rc = stream_open(stream);
@@ -239,6 +240,7 @@ static void proxy_request(void *arg, struct ww_proxy_connection *connection,
     stream->connection = connection;
     stream->target = *target;
     stream->verdict = verdict;
+    stream->number = ++client->stream_numbers;
     stream->since_us = ww_loop_now_us(client->edge.loop);
     LIST_INSERT_HEAD(&client->streams, stream, link);
     ww_proxy_set_context(connection, stream);
@@ -351,6 +353,9 @@ void client_stream_data(void *arg, uint64_t stream_id, const uint8_t *data, size
 void client_stream_writable(void *arg, uint64_t stream_id)
 {
     struct client_stream *stream = client_stream_find(arg, stream_id);
+
+    if (client_tunnel_writable(arg, stream_id))
+        return;
     if (stream && stream->accepted && !stream->association)
         pipe_pump(&stream->pipe, ww_loop_now_us(stream->client->edge.loop));
 }
@@ -358,7 +363,8 @@ void client_stream_writable(void *arg, uint64_t stream_id)
 void client_stream_reset(void *arg, uint64_t stream_id, int code)
 {
     struct client_stream *stream = client_stream_find(arg, stream_id);
-    if (!stream)
+
+    if (client_tunnel_reset(arg, stream_id, code) || !stream)
         return;
     if (stream->association) {
         client_flow_free(stream);

@@ -8,6 +8,7 @@
 #include "pipe.h"
 
 struct client_association;
+struct client_tunnel;
 
 /* One destination of the application: a TCP connection, or a UDP flow of an association. */
 struct client_stream {
@@ -23,6 +24,7 @@ struct client_stream {
     struct ww_target target;
     char target_text[WW_TARGET_TEXT_BYTES];
     struct verdict *verdict; /* of the flow policy */
+    uint64_t number;         /* of this client's streams and flows */
     uint64_t since_us;
     bool accepted, is_waiting;
 };
@@ -37,6 +39,7 @@ struct client_association {
 struct client {
     struct edge edge; /* first: conn->owner points at it */
     struct ww_proxy *proxy;
+    struct client_tunnel *tunnel; /* NULL: none is open */
     struct ww_address_rules *rules;
     struct conn *active;                /* where new streams go */
     LIST_HEAD(, client_stream) streams; /* all: those too whose connection has gone */
@@ -45,7 +48,8 @@ struct client {
     size_t waiting_count;
     struct ww_timer *waiting_timer;
     uint64_t denied_count, refused_count, opened_count;
-    bool stopping; /* contracts are being ended: nothing new is taken */
+    uint64_t stream_numbers; /* the last one given */
+    bool stopping;           /* contracts are being ended: nothing new is taken */
 };
 
 /* client.c */
@@ -69,7 +73,26 @@ struct client_stream *client_stream_find(struct conn *conn, uint64_t stream_id);
 /* The destination will be declared on this connection, if it was not before. WW_ENOMEM, WW_ELIMIT:
  * no stream may be opened to it now. */
 int client_declare(struct conn *conn, const struct ww_dest *dest);
+/* What was declared on this connection so far, and up to which such number the destination counts
+ * as declared; 0: it does not. */
+uint64_t client_declared_count(const struct conn *conn);
+uint64_t client_declared_until(struct conn *conn, const struct ww_dest *dest);
 void client_declare_stop(struct conn *conn);
+
+/* client_tunnel.c: whole packets of this machine. */
+/* {device=, mtu=}: opens the device, which is neither up nor has addresses; answers {device, mtu}.
+ * Open already with that name: nothing happens. WW_EEXIST: with another one. */
+int client_tunnel_open(struct client *client, struct ww_call *call);
+int client_tunnel_close(struct client *client, struct ww_call *call);
+void client_tunnel_destroy(struct client *client);
+void client_tunnel_put(const struct client *client, struct ww_call *call);
+void client_tunnel_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,
+                          bool is_partial);
+/* What waits tries again. */
+void client_tunnel_retry(struct client *client);
+/* Whether the stream is a connection's flow of packets, which is then told. */
+bool client_tunnel_writable(struct conn *conn, uint64_t stream_id);
+bool client_tunnel_reset(struct conn *conn, uint64_t stream_id, int code);
 
 /* client_udp.c */
 void client_associated(void *arg, struct ww_proxy_association *association);

@@ -3,13 +3,14 @@
  * start{key=, state=, proxy="127.0.0.1:1080", proxy_remote=, stun=, loopback=, bypass=, policies=,
  * allow_private={…}} -> {proxy}; connect{peer=, contract=}; signal{peer=, text=}; offer{peer=,
  * token=}; disconnect{peer=}; never_opened{peer=, contract=}; renew{…} and choose_path{failures=}
- * ask the policies; end_contracts{}; signals_again, close_done, outcome, status. Events: see
- * edge.h.
+ * ask the policies; end_contracts{}; tunnel_open{device=, mtu=} -> {device, mtu}; tunnel_close{};
+ * signals_again, close_done, outcome, status, flows. Events: see edge.h.
  */
 #include <arpa/inet.h>
 #include <string.h>
 
 #include "client.h"
+#include "flow_list.h"
 #include "node.h"
 
 /* --- contracts on the connection -------------------------------------------------------------- */
@@ -122,6 +123,7 @@ static const struct conn_callbacks CONN_CALLBACKS = {
             .stream_writable = client_stream_writable,
             .stream_reset = client_stream_reset,
             .datagram = client_datagram,
+            .packet = client_tunnel_packet,
             .contract_opened = contract_opened,
             .contract_refused = contract_refused,
             .contract_wanted = contract_wanted,
@@ -296,6 +298,7 @@ static int bound_status(void *context, struct ww_call *call)
     ww_call_put_u64(call, "streams_refused", client->refused_count);
     ww_call_put_u64(call, "destinations_denied", client->denied_count);
     ww_call_put_u64(call, "waiting", client->waiting_count);
+    client_tunnel_put(client, call);
     edge_put_status(&client->edge, call);
     return 0;
 }
@@ -322,6 +325,36 @@ static int start_proxy(struct client *client, struct ww_call *call)
     return rc;
 }
 
+/* {after=, limit=, peer=} -> flows, the newest first. */
+static int bound_flows(void *context, struct ww_call *call)
+{
+    struct client *client = context;
+    struct client_stream *stream;
+    struct flow_page page;
+
+    if (!client->edge.started)
+        return WW_ESTATE;
+    int rc = flow_page_begin(&page, call, client->edge.loop);
+    if (rc)
+        return rc;
+    LIST_FOREACH (stream, &client->streams, link) {
+        struct flow_view view = {.number = stream->number,
+                                 .since_us = stream->since_us,
+                                 .state = stream->is_waiting ? "waiting"
+                                          : !stream->conn    ? "draining"
+                                          : stream->accepted ? "open"
+                                                             : "opening",
+                                 .conn = stream->conn,
+                                 .verdict = stream->verdict,
+                                 .bytes_up = stream->pipe.bytes_in,
+                                 .bytes_down = stream->pipe.bytes_out};
+        if (!flow_page_put(&page, &view))
+            break;
+    }
+    flow_page_end(&page);
+    return 0;
+}
+
 static int bound_start(void *context, struct ww_call *call)
 {
     struct client *client = context;
@@ -335,6 +368,16 @@ static int bound_start(void *context, struct ww_call *call)
     if (!rc)
         rc = start_proxy(client, call);
     return rc ? rc : bound_status(client, call);
+}
+
+static int bound_tunnel_open(void *context, struct ww_call *call)
+{
+    return client_tunnel_open(context, call);
+}
+
+static int bound_tunnel_close(void *context, struct ww_call *call)
+{
+    return client_tunnel_close(context, call);
 }
 
 static int shared_disconnect(void *context, struct ww_call *call)
@@ -373,6 +416,9 @@ int client_bind(struct ww_ops *ops, struct client **out)
         {"choose_path", bound_choose_path},
         {"end_contracts", bound_end_contracts},
         {"status", bound_status},
+        {"tunnel_open", bound_tunnel_open},
+        {"tunnel_close", bound_tunnel_close},
+        {"flows", bound_flows},
         {"disconnect", shared_disconnect},
         {"never_opened", bound_never_opened},
         {"signals_again", shared_signals_again},
@@ -428,6 +474,7 @@ void client_destroy(struct client *client)
         ww_free(stream);
     }
     ww_proxy_destroy(client->proxy);
+    client_tunnel_destroy(client);
     edge_stop(&client->edge);
     ww_address_rules_destroy(client->rules);
     ww_timer_destroy(client->waiting_timer);

@@ -196,6 +196,22 @@ int client_declare(struct conn *conn, const struct ww_dest *dest)
     return 0;
 }
 
+uint64_t client_declared_until(struct conn *conn, const struct ww_dest *dest)
+{
+    const struct client_declaring *declaring = conn->declaring;
+    uint8_t digest[DECLARED_DIGEST];
+
+    declared_digest(dest, digest);
+    return declaring ? declared_until(&declaring->set, digest) : 0;
+}
+
+uint64_t client_declared_count(const struct conn *conn)
+{
+    const struct client_declaring *declaring = conn->declaring;
+
+    return declaring ? declaring->set.count : 0;
+}
+
 void client_declare_stop(struct conn *conn)
 {
     struct client_declaring *declaring = conn->declaring;

@@ -59,6 +59,8 @@ static struct client_stream *flow_open(struct client_association *association,
     flow->client = client;
     flow->association = association;
     flow->target = *target;
+    flow->number = ++client->stream_numbers;
+    flow->since_us = ww_loop_now_us(client->edge.loop);
     flow->conn = conn;
     snprintf(flow->target_text, sizeof(flow->target_text), "%s", text);
     int rc = ww_transfer_stream_open(conn->transfer, &dest, &flow->pipe.stream_id);
@@ -110,8 +112,9 @@ void client_proxy_datagram(void *arg, struct ww_proxy_association *proxy,
     if (!flow)
         return;
     struct conn *conn = flow->conn;
-    ww_transfer_datagram_send(conn->transfer, flow->pipe.stream_id, data, size,
-                              ww_loop_now_us(conn->loop));
+    if (!ww_transfer_datagram_send(conn->transfer, flow->pipe.stream_id, data, size,
+                                   ww_loop_now_us(conn->loop)))
+        flow->pipe.bytes_in += size;
     conn_touch(conn);
 }
 
@@ -137,6 +140,8 @@ void client_dissociated(void *arg, struct ww_proxy_association *proxy)
 void client_datagram(void *arg, uint64_t stream_id, const uint8_t *data, size_t size)
 {
     struct client_stream *flow = client_stream_find(arg, stream_id);
-    if (flow && flow->association)
-        ww_proxy_association_send(flow->association->proxy, &flow->target, data, size);
+    if (!flow || !flow->association)
+        return;
+    flow->pipe.bytes_out += size;
+    ww_proxy_association_send(flow->association->proxy, &flow->target, data, size);
 }

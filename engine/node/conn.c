@@ -108,7 +108,7 @@ static void datagram_message(void *arg, enum ww_channel_kind kind, const void *d
     receive(arg, WW_LANE_DATAGRAM, kind, data, size);
 }
 
-static void reliable_writable(void *arg)
+static void lane_writable(void *arg)
 {
     struct conn *conn = arg;
     if (conn->closing_code)
@@ -132,9 +132,9 @@ static void datagram_closed(void *arg, int code)
 }
 
 static const struct ww_channel_callbacks RELIABLE_CALLBACKS = {
-    .message = reliable_message, .writable = reliable_writable, .closed = reliable_closed};
-static const struct ww_channel_callbacks DATAGRAM_CALLBACKS = {.message = datagram_message,
-                                                               .closed = datagram_closed};
+    .message = reliable_message, .writable = lane_writable, .closed = reliable_closed};
+static const struct ww_channel_callbacks DATAGRAM_CALLBACKS = {
+    .message = datagram_message, .writable = lane_writable, .closed = datagram_closed};
 
 /* --- peer ------------------------------------------------------------------------------------- */
 

@@ -37,7 +37,13 @@ struct conn {
     int closing_code;              /* set: closed will be told by the timer */
     uint64_t opens_left, opens_us; /* provider: streams that may be opened now, and since when */
     uint64_t bare_since_us; /* provider: without a contract, as its clock saw it; 0: it has one */
-    struct ww_id contract;  /* the newest contract between the two: signalling goes under it */
+    struct {                /* the flow of packets */
+        bool is_open, is_touched;
+        int refused; /* a client: the provider takes none, and why */
+        uint64_t stream_id;
+        void *state; /* the owner's */
+    } packets;
+    struct ww_id contract; /* the newest contract between the two: signalling goes under it */
     bool has_contract;
 };
 

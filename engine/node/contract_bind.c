@@ -4,7 +4,7 @@
  * play{bytes=, window_bytes=, proven_bytes=, price_nano_usd_per_gib=, price_ppm=, client=,
  * provider= (what each says; nil: it is silent), client_twice=, provider_twice=, other_life=,
  * forgive=, verdict=} -> {state = "settled" or "disputed", why, used, paid, back, held (1e-9
- * dollars, text), differed, silent, may_forgive, waited_s, strikes = {…}, bans = {…}, close,
+ * dollars, text), halved = {…}, silent, may_forgive, waited_s, strikes = {…}, bans = {…}, close,
  * judge}; the last two are what the hooks would be asked, as Lua text. EREFUSED: the verdict lacks
  * its proof. cases{bytes=, window_bytes=, proven_bytes=, carried_bytes=} -> {cases = {{name, liar,
  * client, provider, client_twice, provider_twice, other_life}, …}}
@@ -136,7 +136,7 @@ static void put_end(struct ww_call *call, const struct ww_whatif *end)
     ww_call_put_amount(call, "paid", end->paid[0]);
     ww_call_put_amount(call, "back", end->back[0]);
     ww_call_put_amount(call, "held", end->held[0]);
-    ww_call_put_bool(call, "differed", end->differed);
+    put_sides(call, "halved", end->differed);
     ww_call_put_bool(call, "silent", end->contract.silent);
     ww_call_put_bool(call, "may_forgive", end->may_forgive);
     ww_call_put_u64(call, "waited_s", end->waited_ms / 1000);

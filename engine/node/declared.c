@@ -37,6 +37,17 @@ bool declared_has(const struct declared *set, const uint8_t digest[DECLARED_DIGE
     return false;
 }
 
+uint64_t declared_until(const struct declared *set, const uint8_t digest[DECLARED_DIGEST])
+{
+    for (uint16_t at = set->heads[head_of(digest)]; at; at = set->slots[at - 1].next) {
+        uint64_t newest = set->count - 1;
+
+        if (memcmp(set->slots[at - 1].digest, digest, DECLARED_DIGEST) == 0)
+            return newest - (newest - (uint64_t)(at - 1)) % WW_DECLARED_MAX + WW_DECLARED_MAX;
+    }
+    return 0;
+}
+
 static void unlink_slot(struct declared *set, uint16_t name)
 {
     uint16_t *at = &set->heads[head_of(set->slots[name - 1].digest)];

@@ -18,5 +18,7 @@ struct declared {
 /* Of protocol, kind, port and address or name. */
 void declared_digest(const struct ww_dest *dest, uint8_t digest[DECLARED_DIGEST]);
 bool declared_has(const struct declared *set, const uint8_t digest[DECLARED_DIGEST]);
+/* Until the set's count is above this, the digest stays in it; 0: it is not there. */
+uint64_t declared_until(const struct declared *set, const uint8_t digest[DECLARED_DIGEST]);
 /* One that is there already stays where it is. */
 void declared_add(struct declared *set, const uint8_t digest[DECLARED_DIGEST]);

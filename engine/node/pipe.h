@@ -24,7 +24,7 @@ struct pipe {
     bool paused;          /* the connection's reader waits for room in the stream */
     bool read_eof;        /* the connection has nothing more to give */
     bool fin_sent, fin_received;
-    uint64_t bytes_in, bytes_out; /* from and to the connection */
+    uint64_t bytes_in, bytes_out; /* from and to the connection; of a flow, its datagrams' */
 };
 
 /* From the connection into the stream, as much as fits. */

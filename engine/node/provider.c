@@ -103,6 +103,7 @@ static void accept_stream(struct provider_stream *stream, const struct sockaddr 
     struct ww_dest dest;
     if (!stream->conn)
         return;
+    stream->accepted = true;
     local_dest(local, protocol, &dest);
     ww_transfer_stream_accept(stream->conn->transfer, stream->pipe.stream_id, &dest);
     touch(stream);
@@ -160,8 +161,9 @@ static void flow_datagram(void *arg, const uint8_t *data, size_t size)
     struct provider_stream *stream = arg;
     if (!stream->conn || size > WW_DATAGRAM_BYTES_MAX)
         return;
-    ww_transfer_datagram_send(stream->conn->transfer, stream->pipe.stream_id, data, size,
-                              now_of(stream));
+    if (!ww_transfer_datagram_send(stream->conn->transfer, stream->pipe.stream_id, data, size,
+                                   now_of(stream)))
+        stream->pipe.bytes_in += size;
     touch(stream);
 }
 
@@ -190,6 +192,8 @@ static int to_target(const struct ww_dest *dest, struct ww_target *target)
     case WW_DEST_IPV6:
         target->kind = WW_TARGET_IPV6;
         break;
+    case WW_DEST_NONE:
+        return WW_EDESTINATION;
     case WW_DEST_NAME:
         /* Through the parser, so that a name which is really an address is judged as one. */
         return ww_target_parse(dest->name, strlen(dest->name), dest->port, target);
@@ -218,7 +222,7 @@ static int open_egress(struct provider *provider, struct provider_stream *stream
 }
 
 /* Opening costs the client nothing and us a lookup and a connection, which somebody else gets. */
-static bool may_open(struct conn *conn)
+bool provider_may_open(struct conn *conn)
 {
     uint64_t now_us = ww_loop_now_us(conn->loop);
     uint64_t earned = (now_us - conn->opens_us) * WW_NODE_OPENS_PER_S / 1000000;
@@ -238,8 +242,14 @@ void provider_stream_opened(void *arg, uint64_t stream_id, const struct ww_dest 
     struct conn *conn = arg;
     struct provider *provider = conn->owner;
     struct provider_stream *table = conn->streams;
-    bool allowed = may_open(conn);
-    struct provider_stream *stream = allowed ? ww_alloc(1, sizeof(*stream)) : NULL;
+    bool allowed = provider_may_open(conn);
+    struct provider_stream *stream;
+
+    if (allowed && dest->protocol == WW_DEST_IP) {
+        provider_packets_opened(conn, stream_id);
+        return;
+    }
+    stream = allowed ? ww_alloc(1, sizeof(*stream)) : NULL;
 
     if (!stream) {
         provider->refused_count++;
@@ -251,6 +261,8 @@ void provider_stream_opened(void *arg, uint64_t stream_id, const struct ww_dest 
     stream->pipe.transfer = conn->transfer;
     stream->pipe.stream_id = stream_id;
     stream->pipe.ops = &END_OPS;
+    stream->number = ++provider->stream_numbers;
+    stream->since_us = ww_loop_now_us(conn->loop);
     HASH_ADD(hh, table, pipe.stream_id, sizeof(stream->pipe.stream_id), stream);
     int rc = stream->hh.tbl ? 0 : WW_ENOMEM;
     if (rc) {
@@ -286,6 +298,9 @@ void provider_stream_data(void *arg, uint64_t stream_id, const uint8_t *data, si
 void provider_stream_writable(void *arg, uint64_t stream_id)
 {
     struct provider_stream *stream = find(arg, stream_id);
+
+    if (provider_packets_writable(arg, stream_id))
+        return;
     if (stream && !stream->is_flow)
         pipe_pump(&stream->pipe, now_of(stream));
 }
@@ -294,7 +309,7 @@ void provider_stream_reset(void *arg, uint64_t stream_id, int code)
 {
     struct provider_stream *stream = find(arg, stream_id);
     (void)code;
-    if (!stream)
+    if (provider_packets_reset(arg, stream_id) || !stream)
         return;
     if (stream->is_flow)
         ww_egress_flow_close(stream->flow);
@@ -306,8 +321,10 @@ void provider_stream_reset(void *arg, uint64_t stream_id, int code)
 void provider_datagram(void *arg, uint64_t stream_id, const uint8_t *data, size_t size)
 {
     struct provider_stream *stream = find(arg, stream_id);
-    if (stream && stream->is_flow)
-        ww_egress_flow_send(stream->flow, data, size);
+    if (!stream || !stream->is_flow)
+        return;
+    stream->pipe.bytes_out += size;
+    ww_egress_flow_send(stream->flow, data, size);
 }
 
 void provider_reset_overdue(struct conn *conn)
@@ -333,6 +350,7 @@ void provider_detach(struct conn *conn)
 {
     struct provider_stream *table = conn->streams, *stream, *next;
 
+    provider_packets_detach(conn);
     provider_declare_stop(conn);
     /* What is left had ended on both sides and only empties its queue. */
     HASH_ITER(hh, table, stream, next)

@@ -14,7 +14,9 @@ struct provider_stream {
     struct pipe pipe;                 /* TCP; pipe.stream_id for both */
     struct ww_egress_flow *flow;      /* UDP; NULL for TCP */
     struct verdict *verdict;          /* of the flow policy */
-    bool is_flow;
+    bool is_flow, accepted;
+    uint64_t number; /* of this provider's streams and flows */
+    uint64_t since_us;
     uint8_t digest[DECLARED_DIGEST]; /* of its destination */
 };
 
@@ -38,6 +40,8 @@ struct provider_open {
     size_t proof_size;
 };
 
+struct provider_exit;
+
 struct provider {
     struct edge edge; /* first: conn->owner points at it */
     struct provider_open *open;
@@ -46,12 +50,21 @@ struct provider {
     uint64_t refusal_logged_us;
     struct ww_address_rules *rules;
     struct ww_egress *egress;
+    struct provider_exit *exit;           /* where packets go out; NULL: nowhere */
     LIST_HEAD(, provider_stream) streams; /* all: those too whose connection has gone */
     struct provider_secret *secrets;
     uint8_t seal_key[NODE_STORE_KEY_SIZE];
     uint64_t max_contracts;
     uint64_t denied_flows; /* signed destinations of the fixed list until the contract is closed */
+    uint64_t stream_numbers; /* the last one given */
     uint64_t opened_count, refused_count, denied_count, contracts_refused, denied_contracts;
+    uint8_t inner[2][16]; /* the source of every client's packets: IPv6, IPv4 */
+    struct {
+        uint64_t out_packets, out_bytes, in_packets, in_bytes; /* that went through */
+        uint64_t out_denied;                                   /* by the address rules */
+        uint64_t out_refused; /* malformed, another source, undeclared, too many destinations */
+        uint64_t in_refused;  /* too large for the tunnel */
+    } packets;
     bool stopping;
 };
 
@@ -63,13 +76,31 @@ void provider_stream_writable(void *arg, uint64_t stream_id);
 void provider_stream_reset(void *arg, uint64_t stream_id, int code);
 void provider_datagram(void *arg, uint64_t stream_id, const uint8_t *data, size_t size);
 void provider_detach(struct conn *conn);
+/* Whether a client may open something now: opening costs it nothing. */
+bool provider_may_open(struct conn *conn);
 /* Resets the streams to destinations that should have been declared long ago. */
 void provider_reset_overdue(struct conn *conn);
+
+/* provider_tunnel.c: whole packets of clients. */
+/* The client's flow of packets: it is accepted, or reset with the reason. */
+void provider_packets_opened(struct conn *conn, uint64_t stream_id);
+void provider_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,
+                     bool is_partial);
+/* Whether the stream is a client's flow of packets, which is then told. */
+bool provider_packets_writable(struct conn *conn, uint64_t stream_id);
+bool provider_packets_reset(struct conn *conn, uint64_t stream_id);
+void provider_packets_detach(struct conn *conn);
+/* {egress_device=}: none, and no packets are taken. */
+int provider_packets_start(struct provider *provider, struct ww_call *call);
+void provider_packets_stop(struct provider *provider);
+void provider_packets_put(const struct provider *provider, struct ww_call *call);
 
 /* provider_declare.c */
 /* The client owes a declaration of it, unless it was declared. WW_EUNDECLARED: it owes too much, or
  * for too long; WW_ENOMEM. Fills the digest. */
 int provider_owe(struct conn *conn, const struct ww_dest *dest, uint8_t digest[DECLARED_DIGEST]);
+/* It was not paid yet. */
+bool provider_owes(struct conn *conn, const uint8_t digest[DECLARED_DIGEST]);
 bool provider_is_overdue(struct conn *conn, const uint8_t digest[DECLARED_DIGEST]);
 void provider_declaration(void *arg, const struct ww_declaration *declaration, const uint8_t *bytes,
                           size_t size);

@@ -1,14 +1,15 @@
 /* ww.provider: the provider's core for lua/node/provider.lua.
  *
  * start{key=, state=, stun=, loopback=, bypass=, policies=, allow_private={…}, max_contracts=,
- * denied_flows=}; limits{max_contracts=, denied_flows=};
+ * denied_flows=, egress_device=}; limits{max_contracts=, denied_flows=};
  * secret{key_id=, secret=}; accept{contract=, bytes=, …} asks the policy; signal{peer=, contract=,
  * text=} makes the connection at the first one; confirmed{peer=, contract=}; never_opened{…};
- * end_contracts{}; disconnect{peer=}; signals_again, close_done, outcome, status. Events: see
- * edge.h.
+ * end_contracts{}; disconnect{peer=}; signals_again, close_done, outcome, status, flows. Events:
+ * see edge.h.
  */
 #include <string.h>
 
+#include "flow_list.h"
 #include "node.h"
 #include "provider.h"
 
@@ -34,6 +35,7 @@ static const struct conn_callbacks CONN_CALLBACKS = {
             .stream_writable = provider_stream_writable,
             .stream_reset = provider_stream_reset,
             .datagram = provider_datagram,
+            .packet = provider_packet,
             .contract_open = provider_contract_open,
             .contract_ended = provider_contract_ended,
             .declaration = provider_declaration,
@@ -167,7 +169,37 @@ static int bound_status(void *context, struct ww_call *call)
     ww_call_put_u64(call, "contracts_denied", provider->denied_contracts);
     ww_call_put_u64(call, "contracts_max", provider->max_contracts);
     ww_call_put_u64(call, "egress", ww_egress_count(provider->egress));
+    provider_packets_put(provider, call);
     edge_put_status(&provider->edge, call);
+    return 0;
+}
+
+/* {after=, limit=, peer=} -> flows, the newest first. */
+static int bound_flows(void *context, struct ww_call *call)
+{
+    struct provider *provider = context;
+    struct provider_stream *stream;
+    struct flow_page page;
+
+    if (!provider->edge.started)
+        return WW_ESTATE;
+    int rc = flow_page_begin(&page, call, provider->edge.loop);
+    if (rc)
+        return rc;
+    LIST_FOREACH (stream, &provider->streams, link) {
+        struct flow_view view = {.number = stream->number,
+                                 .since_us = stream->since_us,
+                                 .state = !stream->conn      ? "draining"
+                                          : stream->accepted ? "open"
+                                                             : "opening",
+                                 .conn = stream->conn,
+                                 .verdict = stream->verdict,
+                                 .bytes_up = stream->pipe.bytes_out,
+                                 .bytes_down = stream->pipe.bytes_in};
+        if (!flow_page_put(&page, &view))
+            break;
+    }
+    flow_page_end(&page);
     return 0;
 }
 
@@ -189,6 +221,8 @@ static int bound_start(void *context, struct ww_call *call)
         rc = node_address_rules(call, true, &provider->rules);
     if (!rc)
         rc = ww_egress_create(provider->edge.loop, provider->rules, &provider->egress);
+    if (!rc)
+        rc = provider_packets_start(provider, call);
     if (!rc)
         provider_check_times(provider);
     return rc ? rc : bound_status(provider, call);
@@ -246,6 +280,7 @@ int provider_bind(struct ww_ops *ops, struct provider **out)
         {"disconnect", shared_disconnect},
         {"end_contracts", bound_end_contracts},
         {"status", bound_status},
+        {"flows", bound_flows},
         {"signals_again", shared_signals_again},
         {"close_done", shared_close_done},
         {"outcome", shared_outcome},
@@ -284,8 +319,10 @@ void provider_destroy(struct provider *provider)
         table = conn->streams;
         HASH_CLEAR(hh, table);
         conn->streams = NULL;
+        provider_packets_detach(conn);
         provider_declare_stop(conn);
     }
+    provider_packets_stop(provider);
     while ((stream = LIST_FIRST(&provider->streams))) {
         LIST_REMOVE(stream, link);
         ww_free(stream);

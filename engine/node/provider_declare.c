@@ -109,6 +109,13 @@ int provider_owe(struct conn *conn, const struct ww_dest *dest, uint8_t digest[D
     return WW_ENOMEM;
 }
 
+bool provider_owes(struct conn *conn, const uint8_t digest[DECLARED_DIGEST])
+{
+    const struct provider_declaring *declaring = conn->declaring;
+
+    return declaring && find_debt(declaring, digest);
+}
+
 bool provider_is_overdue(struct conn *conn, const uint8_t digest[DECLARED_DIGEST])
 {
     const struct provider_declaring *declaring = conn->declaring;

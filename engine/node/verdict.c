@@ -27,11 +27,15 @@ void verdicts_clear(struct verdicts *verdicts)
 }
 
 /* What the policy is told, but for what only this moment knows. */
-static void describe(const struct edge *edge, const struct ww_dest *dest,
+static void describe(const struct edge *edge, const struct verdict_about *about,
                      struct ww_hook_flow_request *request)
 {
+    const struct ww_dest *dest = about->dest;
+
     request->side = edge->role == WW_TRANSFER_PROVIDER ? WW_HOOK_AT_PROVIDER : WW_HOOK_AT_CLIENT;
-    request->protocol = dest->protocol == WW_DEST_UDP ? WW_HOOK_UDP : WW_HOOK_TCP;
+    request->protocol = about->is_echo                  ? WW_HOOK_ICMP
+                        : dest->protocol == WW_DEST_UDP ? WW_HOOK_UDP
+                                                        : WW_HOOK_TCP;
     request->port = dest->port;
     switch (dest->kind) {
     case WW_DEST_IPV4:
@@ -46,8 +50,18 @@ static void describe(const struct edge *edge, const struct ww_dest *dest,
         request->kind = WW_HOOK_NAME;
         for (size_t index = 0; dest->name[index]; index++)
             request->host[index] = (char)tolower((unsigned char)dest->name[index]);
+        snprintf(request->name, sizeof(request->name), "%s", request->host);
+        break;
+    case WW_DEST_NONE: /* packets: each of their flows has a destination of its own */
         break;
     }
+    if (about->name)
+        snprintf(request->name, sizeof(request->name), "%s", about->name);
+    if (about->application)
+        snprintf(request->application, sizeof(request->application), "%s", about->application);
+    if (about->country)
+        snprintf(request->country, sizeof(request->country), "%s", about->country);
+    request->network = about->network;
 }
 
 static void drop(struct verdicts *verdicts, struct verdict *verdict)
@@ -100,6 +114,7 @@ static void decide(struct edge *edge, struct ww_hook_flow_request *request, stru
     node_decide(&edge->policies, WW_HOOK_FLOW_VERDICT, request, &context, &decision, NULL);
     verdict->decision = decision.decision;
     verdict->max_flows = decision.max_flows;
+    verdict->bucket.bytes_s = decision.decision == WW_HOOK_LIMIT ? decision.bytes_s : 0;
     verdict->until_us = ww_loop_now_us(edge->loop) + decision.seconds * 1000000;
     verdict->epoch = edge->verdicts.epoch;
     if (decision.decision == WW_HOOK_DENY)
@@ -120,6 +135,13 @@ static void notice_generation(struct edge *edge)
 
 int verdict_ask(struct edge *edge, const struct ww_dest *dest, struct verdict **out)
 {
+    struct verdict_about about = {.dest = dest};
+
+    return verdict_ask_about(edge, &about, out);
+}
+
+int verdict_ask_about(struct edge *edge, const struct verdict_about *about, struct verdict **out)
+{
     struct verdicts *verdicts = &edge->verdicts;
     struct ww_hook_flow_request request = {.port = 0};
     struct verdict *verdict = NULL;
@@ -127,9 +149,9 @@ int verdict_ask(struct edge *edge, const struct ww_dest *dest, struct verdict **
 
     *out = NULL;
     notice_generation(edge);
-    describe(edge, dest, &request);
-    snprintf(key, sizeof(key), "%c %u %s", dest->protocol == WW_DEST_UDP ? 'u' : 't', dest->port,
-             request.host);
+    describe(edge, about, &request);
+    snprintf(key, sizeof(key), "%d %u %s %s %s", (int)request.protocol, (unsigned)about->dest->port,
+             request.host, about->name ? about->name : "", request.application);
     HASH_FIND_STR(verdicts->table, key, verdict);
     if (!verdict && !(verdict = add(verdicts, key)))
         return WW_ENOMEM;
@@ -148,6 +170,18 @@ int verdict_ask(struct edge *edge, const struct ww_dest *dest, struct verdict **
     verdicts->flows++;
     *out = verdict;
     return 0;
+}
+
+const char *verdict_destination(const struct verdict *verdict, char out[VERDICT_KEY_SIZE])
+{
+    unsigned port = 0;
+    int host_at = 0;
+
+    /* As verdict_ask has made it. */
+    WW_REQUIRE(sscanf(verdict->key, "%*c %u %n", &port, &host_at) == 1 && host_at > 0);
+    const char *host = verdict->key + host_at;
+    snprintf(out, VERDICT_KEY_SIZE, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
+    return verdict->key[0] == 'u' ? "udp" : "tcp";
 }
 
 void verdict_end(struct verdict **out)

@@ -6,10 +6,11 @@
 #include <sys/queue.h>
 #include <uthash.h>
 
+#include "ww/flow.h"
 #include "ww/policy.h"
 #include "ww/wire.h"
 
-#define VERDICT_KEY_SIZE (WW_NAME_BYTES_MAX + 16)
+#define VERDICT_KEY_SIZE (2 * WW_NAME_BYTES_MAX + WW_HOOK_APPLICATION_SIZE + 16)
 
 struct verdict {
     UT_hash_handle hh;
@@ -17,7 +18,8 @@ struct verdict {
     TAILQ_ENTRY(verdict) idle; /* while it has no flows: the oldest goes first */
     char key[VERDICT_KEY_SIZE];
     enum ww_hook_flow decision;
-    uint64_t max_flows; /* with WW_HOOK_LIMIT */
+    uint64_t max_flows;           /* with WW_HOOK_LIMIT */
+    struct ww_flow_bucket bucket; /* likewise: of all flows to the destination */
     uint64_t until_us;
     uint64_t epoch; /* of the table, when it was given */
     uint64_t flows; /* open now */
@@ -34,11 +36,25 @@ struct verdicts {
 };
 
 struct edge;
+/* What is known of a flow. */
+struct verdict_about {
+    const struct ww_dest *dest;
+    bool is_echo;            /* ICMP, whatever the destination's protocol */
+    const char *name;        /* NULL: unknown, or the destination's own */
+    const char *application; /* NULL: unknown */
+    const char *country;     /* "" or NULL: unknown */
+    uint32_t network;        /* 0: unknown */
+};
 /* Frees all of them; no flow may be open, or its verdict be touched again. */
 void verdicts_clear(struct verdicts *verdicts);
 /* A flow to `dest` may be opened: 0, and *verdict is to be given back with verdict_end. Otherwise
  * WW_EDENIED, WW_ELIMIT (as many are open as the policy wants) or WW_ENOMEM, and *verdict is NULL.
  */
 int verdict_ask(struct edge *edge, const struct ww_dest *dest, struct verdict **verdict);
+/* Where its flows go, as they were asked for: "example.org:443", "[2001:db8::1]:53". Returns the
+ * protocol, "tcp" or "udp". */
+const char *verdict_destination(const struct verdict *verdict, char out[VERDICT_KEY_SIZE]);
+int verdict_ask_about(struct edge *edge, const struct verdict_about *about,
+                      struct verdict **verdict);
 /* The flow has ended. NULL is fine; *verdict becomes NULL. */
 void verdict_end(struct verdict **verdict);

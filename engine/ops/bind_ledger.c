@@ -1,6 +1,6 @@
 /* ww.ledger: the arbiter's books, for routes and for the operator.
  *
- * Facts: put(key, text or nil), get(key) -> text, facts(prefix) -> list of {key, value};
+ * Facts: put(key, text or nil), get(key) -> text, facts(prefix[, most]) -> list of {key, value};
  * commit(fn(ok, error)) calls back when all changes so far are durable.
  * Money: grant{id, network, asset, amount}, wallets(network or nil, limit or nil) -> list of
  * {network, asset, transfer, market, earned, escrow, dispute}, contracts() -> count.
@@ -60,6 +60,8 @@ struct listing {
 static void add_fact(void *arg, const char *key, const void *value, size_t value_size)
 {
     struct listing *listing = arg;
+    if (listing->limit && listing->count == listing->limit)
+        return;
     lua_createtable(listing->lua, 0, 2);
     lua_pushstring(listing->lua, key);
     lua_setfield(listing->lua, -2, "key");
@@ -70,7 +72,7 @@ static void add_fact(void *arg, const char *key, const void *value, size_t value
 
 static int lua_facts(lua_State *lua)
 {
-    struct listing listing = {.lua = lua};
+    struct listing listing = {.lua = lua, .limit = (int)luaL_optinteger(lua, 2, 0)};
     const char *prefix = luaL_checkstring(lua, 1);
     struct ww_ledger *ledger = check_ledger(lua);
     lua_newtable(lua);

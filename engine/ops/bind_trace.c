@@ -2,7 +2,8 @@
  *
  * ww.trace.hooks({"contract.offer", …} or nil, fn): fn is called in a later turn of the loop with
  * each decision of these hooks: {hook, input, result, instructions, time_us, fallback, generation,
- * fault}; input and result are Lua texts. nil: no more. One fn at a time.
+ * fault}, and a second table of what of these differs when private texts are hidden: {input,
+ * result, fault}. Inputs and results are Lua texts. nil: no more. One fn at a time.
  */
 #include <string.h>
 
@@ -12,17 +13,21 @@
 
 #include "vm.h"
 
+#define HIDDEN "\xe2\x80\xa6" /* … */
+
 struct decision {
     struct ww_ops *ops;
     enum ww_hook hook;
     struct ww_policy_report report;
-    struct ww_buf input, result;
+    struct ww_buf input, result, input_hidden, result_hidden;
 };
 
 static void free_decision(struct decision *decision)
 {
     ww_buf_deinit(&decision->input);
     ww_buf_deinit(&decision->result);
+    ww_buf_deinit(&decision->input_hidden);
+    ww_buf_deinit(&decision->result_hidden);
     ww_free(decision);
 }
 
@@ -36,6 +41,15 @@ static void set_number(lua_State *lua, const char *name, uint64_t value)
 {
     lua_pushnumber(lua, (lua_Number)value);
     lua_setfield(lua, -2, name);
+}
+
+static void set_fault(lua_State *lua, const struct ww_policy_fault *fault, const char *message)
+{
+    if (!fault->kind)
+        return;
+    lua_pushfstring(lua, "%s %s:%d: %s", ww_error_name(fault->kind), fault->file, (int)fault->line,
+                    message);
+    lua_setfield(lua, -2, "fault");
 }
 
 static void push_decision(lua_State *lua, const struct decision *decision)
@@ -53,12 +67,17 @@ static void push_decision(lua_State *lua, const struct decision *decision)
     set_number(lua, "time_us", decision->report.time_ns / 1000);
     lua_pushboolean(lua, decision->report.fallback);
     lua_setfield(lua, -2, "fallback");
-    if (decision->report.fault.kind) {
-        lua_pushfstring(lua, "%s %s:%d: %s", ww_error_name(decision->report.fault.kind),
-                        decision->report.fault.file, (int)decision->report.fault.line,
-                        decision->report.fault.message);
-        lua_setfield(lua, -2, "fault");
-    }
+    set_fault(lua, &decision->report.fault, decision->report.fault.message);
+}
+
+static void push_hidden(lua_State *lua, const struct decision *decision)
+{
+    const char *message = decision->report.fault.message;
+
+    lua_createtable(lua, 0, 3);
+    set_text(lua, "input", &decision->input_hidden);
+    set_text(lua, "result", &decision->result_hidden);
+    set_fault(lua, &decision->report.fault, ww_hook_is_private(decision->hook) ? HIDDEN : message);
 }
 
 static void tell(void *arg)
@@ -69,7 +88,8 @@ static void tell(void *arg)
     if (!ops->closing && ops->trace != LUA_NOREF) {
         ww_ops_push_ref(ops, ops->trace);
         push_decision(ops->lua, decision);
-        ww_ops_protected(ops, 1, 0);
+        push_hidden(ops->lua, decision);
+        ww_ops_protected(ops, 2, 0);
     }
     free_decision(decision);
 }
@@ -87,8 +107,11 @@ static void decided(void *arg, enum ww_hook hook, const void *input, const void 
     *decision = (struct decision){.ops = ops, .hook = hook, .report = *report};
     ww_buf_init(&decision->input, WW_TRACE_TEXT_BYTES_MAX);
     ww_buf_init(&decision->result, WW_TRACE_TEXT_BYTES_MAX);
+    ww_buf_init(&decision->input_hidden, WW_TRACE_TEXT_BYTES_MAX);
+    ww_buf_init(&decision->result_hidden, WW_TRACE_TEXT_BYTES_MAX);
     ww_hook_print_input(hook, input, &decision->input);
     ww_hook_print_result(hook, input, result, &decision->result);
+    ww_hook_print_hidden(hook, input, result, &decision->input_hidden, &decision->result_hidden);
     if (ww_loop_post(ops->loop, tell, decision))
         free_decision(decision);
 }

@@ -359,6 +359,7 @@ static int open_all(lua_State *lua)
     ww_ops_open_slice(lua);
     ww_ops_open_line(lua);
     ww_ops_open_trace(lua);
+    ww_ops_open_log(lua);
     return 0;
 }
 

@@ -102,3 +102,4 @@ void ww_ops_open_process(lua_State *lua);
 void ww_ops_open_slice(lua_State *lua);
 void ww_ops_open_line(lua_State *lua);
 void ww_ops_open_trace(lua_State *lua);
+void ww_ops_open_log(lua_State *lua);

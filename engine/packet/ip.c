@@ -121,13 +121,13 @@ static int read_ipv6(const uint8_t *bytes, size_t size, struct ww_ip *ip, const 
 
 /* --- transports ------------------------------------------------------------------------------- */
 
-static int judge_ports(const uint8_t *head, size_t least, struct ww_ip *ip, const char **rule)
+static int read_ports(const uint8_t *head, size_t least, struct ww_ip *ip, const char **rule)
 {
     if (ip->payload_size < least)
         return refuse(WW_EMALFORMED, ip->is_fragment ? "tiny fragment" : "short packet", rule);
     ip->source_port = read_u16(head);
     ip->destination_port = read_u16(head + 2);
-    return ww_address_judge_port(ip->protocol, ip->destination_port, rule);
+    return 0;
 }
 
 static int judge_echo(const uint8_t *head, struct ww_ip *ip, const char **rule)
@@ -151,7 +151,7 @@ static int judge_transport(const uint8_t *head, struct ww_ip *ip, const char **r
 
     switch (ip->protocol) {
     case IPPROTO_TCP: {
-        rc = judge_ports(head, TCP_HEADER_BYTES, ip, rule);
+        rc = read_ports(head, TCP_HEADER_BYTES, ip, rule);
         if (rc)
             return rc;
         size_t size = (size_t)(head[12] >> 4) * 4;
@@ -160,7 +160,7 @@ static int judge_transport(const uint8_t *head, struct ww_ip *ip, const char **r
         return 0;
     }
     case IPPROTO_UDP: {
-        rc = judge_ports(head, UDP_HEADER_BYTES, ip, rule);
+        rc = read_ports(head, UDP_HEADER_BYTES, ip, rule);
         if (rc)
             return rc;
         uint16_t size = read_u16(head + 4);
@@ -182,8 +182,7 @@ static bool is_carried(uint8_t protocol)
            protocol == IPPROTO_ICMPV6;
 }
 
-int ww_ip_judge(const struct ww_address_rules *rules, const uint8_t *bytes, size_t size,
-                struct ww_ip *ip, const char **rule)
+int ww_ip_read(const uint8_t *bytes, size_t size, struct ww_ip *ip, const char **rule)
 {
     const char *ignored;
     int rc;
@@ -203,7 +202,75 @@ int ww_ip_judge(const struct ww_address_rules *rules, const uint8_t *bytes, size
         rc = judge_transport(bytes + ip->header_size, ip, rule);
     else if (!is_carried(ip->protocol))
         rc = refuse(WW_EUNSUPPORTED, "neither TCP, UDP nor ICMP echo", rule);
+    if (rc == 0)
+        *rule = "whole";
+    return rc;
+}
+
+int ww_ip_judge(const struct ww_address_rules *rules, const uint8_t *bytes, size_t size,
+                struct ww_ip *ip, const char **rule)
+{
+    const char *ignored;
+    int rc = ww_ip_read(bytes, size, ip, rule ? rule : &ignored);
+
+    if (rc == 0 && ip->offset == 0 && (ip->protocol == IPPROTO_TCP || ip->protocol == IPPROTO_UDP))
+        rc = ww_address_judge_port(ip->protocol, ip->destination_port, rule);
     return rc ? rc : ww_address_judge(rules, ip->destination, ip->is_v4, rule);
+}
+
+/* --- errors ----------------------------------------------------------------------------------- */
+
+static bool is_error_type(bool is_v4, uint8_t type)
+{
+    /* Unreachable, time exceeded, parameter problem; of ICMPv6 too big besides. */
+    return is_v4 ? type == 3 || type == 11 || type == 12 : type >= 1 && type <= 4;
+}
+
+/* As much of the packet inside as says whose it is: the head, and 8 bytes of the transport's. */
+static bool read_about(const uint8_t *bytes, size_t size, struct ww_ip *about)
+{
+    size_t header = about->is_v4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES;
+    const uint8_t *head = bytes + header;
+
+    if (size < header + 8 || (about->is_v4 ? bytes[0] != 0x45 : bytes[0] >> 4 != 6) ||
+        (about->is_v4 && read_u16(bytes + 6) & 0x1fff))
+        return false;
+    about->protocol = bytes[about->is_v4 ? 9 : 6];
+    about->header_size = (uint16_t)header;
+    if (about->is_v4) {
+        ww_address_map(bytes + 12, about->source);
+        ww_address_map(bytes + 16, about->destination);
+    } else {
+        memcpy(about->source, bytes + 8, 16);
+        memcpy(about->destination, bytes + 24, 16);
+    }
+    if (about->protocol == IPPROTO_TCP || about->protocol == IPPROTO_UDP) {
+        about->source_port = read_u16(head);
+        about->destination_port = read_u16(head + 2);
+        return true;
+    }
+    about->source_port = about->destination_port = read_u16(head + 4);
+    return about->protocol == (about->is_v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6) &&
+           head[0] == (about->is_v4 ? 8 : 128);
+}
+
+int ww_ip_read_error(const uint8_t *bytes, size_t size, struct ww_ip *ip, struct ww_ip *about)
+{
+    const char *ignored;
+    int rc;
+
+    memset(ip, 0, sizeof(*ip));
+    memset(about, 0, sizeof(*about));
+    rc = size > 0 && bytes[0] >> 4 == 4 ? read_ipv4(bytes, size, ip, &ignored)
+                                        : read_ipv6(bytes, size, ip, &ignored);
+    if (rc)
+        return rc;
+    about->is_v4 = ip->is_v4;
+    if (ip->is_fragment || ip->protocol != (ip->is_v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6) ||
+        ip->payload_size < 8 || !is_error_type(ip->is_v4, bytes[ip->header_size]))
+        return WW_EUNSUPPORTED;
+    return read_about(bytes + ip->header_size + 8, ip->payload_size - 8U, about) ? 0
+                                                                                 : WW_EUNSUPPORTED;
 }
 
 /* --- fragments -------------------------------------------------------------------------------- */

@@ -48,6 +48,12 @@ const size_t ww_policy_choices_all_count = WW_ARRAY_COUNT(ww_policy_choices_all)
 #define WW_BOOL(id, example, text) {.kind = WW_FIELD_BOOL, PLACE(id, text), .sample = (example)},
 #define WW_TEXT(id, bytes, example, text)                                                          \
     {.kind = WW_FIELD_TEXT, PLACE(id, text), .size = (bytes), .sample_text = (example)},
+#define WW_WORDS(id, bytes, example, text)                                                         \
+    {.kind = WW_FIELD_TEXT,                                                                        \
+     PLACE(id, text),                                                                              \
+     .size = (bytes),                                                                              \
+     .sample_text = (example),                                                                     \
+     .is_for_anybody = true},
 #define WW_ENUM(id, set, example, text)                                                            \
     {.kind = WW_FIELD_ENUM,                                                                        \
      PLACE(id, text),                                                                              \

@@ -35,6 +35,7 @@ struct ww_policy_field {
     uint64_t max;        /* u64: largest value; list, order: most items */
     uint64_t sample;     /* u64, bool, enum */
     const char *sample_text;
+    bool is_for_anybody; /* text: WW_WORDS */
     const struct ww_policy_choices *choices;
     const struct ww_policy_struct *(*type)(void); /* inner, list */
     const char *list;                             /* order: name of the input's list … */

@@ -2,7 +2,7 @@
  *
  * A chunk is only ever appended to, and never moves, so that a view can be read on another thread
  * while the journal goes on: the view holds its chunks and knows how far each was filled. Records
- * are cut behind their last byte that is not zero: lists and reasons come last in the structs.
+ * hold no room that a struct's lists don't use: see compact.h.
  */
 #include "ww/policy_journal.h"
 
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fields.h"
+#include "compact.h"
 #include "pseudonym.h"
 
 #define AGE_CHUNKS  8 /* a chunk spans an eighth of the age at most: so late may it be freed */
@@ -23,7 +23,7 @@ struct entry {
     const struct ww_policy_threshold *thresholds; /* borrowed */
     uint64_t threshold_count;
     int32_t kind;
-    uint32_t input_size, result_size; /* as kept, without zeros at their ends */
+    uint32_t input_size, result_size; /* as kept */
     uint16_t hook;
     uint8_t fallback;
     uint8_t memory_count;
@@ -45,12 +45,18 @@ _Static_assert(sizeof(struct entry) + 2 * sizeof(union ww_hook_any) +
                    WW_POLICY_CHUNK_BYTES,
                "WW_POLICY_CHUNK_BYTES");
 
+/* Of a hook. */
+struct shapes {
+    struct ww_policy_shape input, result;
+};
+
 struct ww_policy_journal {
     struct ww_policy_journal_options options;
     struct ww_policy_pseudonyms *pseudonyms; /* NULL: none */
     size_t chunks_max;
     size_t first, count;
     uint64_t lost;
+    struct shapes shapes[WW_HOOK_COUNT];
     struct chunk *chunks[]; /* a ring of chunks_max */
 };
 
@@ -60,6 +66,7 @@ struct ww_policy_view {
     size_t count;
     size_t before_count; /* where records of this chunk are that come before `at`; 0: not known */
     uint32_t before[WW_POLICY_CHUNK_BYTES / sizeof(struct entry)];
+    struct shapes shapes[WW_HOOK_COUNT];
     union ww_hook_any input, result;
     struct ww_policy_memory_entry memory[WW_POLICY_MEMORY_MAX];
     struct {
@@ -86,6 +93,10 @@ int ww_policy_journal_create(const struct ww_policy_journal_options *options,
         return WW_ENOMEM;
     made->options = *options;
     made->chunks_max = chunks;
+    for (size_t hook = 0; hook < WW_HOOK_COUNT; hook++) {
+        ww_policy_shape_of(ww_policy_hooks[hook].input(), &made->shapes[hook].input);
+        ww_policy_shape_of(ww_policy_hooks[hook].result(), &made->shapes[hook].result);
+    }
     if (options->pseudonyms && ww_policy_pseudonyms_create(&made->pseudonyms)) {
         ww_free(made);
         return WW_ENOMEM;
@@ -117,27 +128,6 @@ void ww_policy_journal_destroy(struct ww_policy_journal *journal)
 }
 
 /* --- adding ------------------------------------------------------------------------------- */
-
-/* Bytes up to the last that is not zero, and a few more; what is behind the items of a list that
- * comes last is not looked at. Blocks first: most of what is left is empty. */
-static size_t used_size(const struct ww_policy_struct *type, const void *data)
-{
-    static const char zeros[128];
-    const struct ww_policy_field *last = &type->fields[type->field_count - 1];
-    const char *bytes = data;
-    size_t size = type->size;
-    uint32_t count;
-
-    if (last->kind == WW_FIELD_LIST) {
-        memcpy(&count, bytes + last->count_offset, sizeof(count));
-        size = last->offset + count * last->type()->size;
-    }
-    while (size >= sizeof(zeros) && memcmp(bytes + size - sizeof(zeros), zeros, sizeof(zeros)) == 0)
-        size -= sizeof(zeros);
-    while (size >= 8 && memcmp(bytes + size - 8, zeros, 8) == 0)
-        size -= 8;
-    return size;
-}
 
 /* The chunk that has room, at the ring's end; NULL without memory. */
 static struct chunk *room_for(struct ww_policy_journal *journal, size_t size, uint64_t now_s)
@@ -173,18 +163,25 @@ static size_t entry_size(const struct entry *entry)
 
 static void rename_all(struct ww_policy_journal *journal, const struct entry *entry, char *at)
 {
-    const struct ww_policy_hook *hook = &ww_policy_hooks[entry->hook];
     char *input = at + sizeof(*entry), *result = input + entry->input_size;
+    const struct ww_policy_kept_decision kept = {
+        .hook = &ww_policy_hooks[entry->hook],
+        .result_shape = &journal->shapes[entry->hook].result,
+        .input = input,
+        .input_size = entry->input_size,
+        .result = result,
+        .result_size = entry->result_size,
+    };
 
-    ww_policy_pseudonyms_apply(journal->pseudonyms, hook, input, entry->input_size, result,
-                               entry->result_size);
+    ww_policy_pseudonyms_apply(journal->pseudonyms, &kept);
     ww_policy_pseudonyms_memory(journal->pseudonyms, result + entry->result_size,
                                 entry->memory_count);
 }
 
 void ww_policy_journal_add(struct ww_policy_journal *journal, const struct ww_policy_record *record)
 {
-    const struct ww_policy_hook *hook = &ww_policy_hooks[record->hook];
+    const struct shapes *shapes = &journal->shapes[record->hook];
+    struct ww_policy_pieces input, result;
     struct entry entry = {
         .id = record->id,
         .number = record->number,
@@ -194,18 +191,21 @@ void ww_policy_journal_add(struct ww_policy_journal *journal, const struct ww_po
         .thresholds = record->thresholds,
         .threshold_count = record->threshold_count,
         .kind = record->kind,
-        .input_size = (uint32_t)used_size(hook->input(), record->input),
-        .result_size = (uint32_t)used_size(hook->result(), record->result),
         .hook = (uint16_t)record->hook,
         .fallback = record->fallback,
         .memory_count = (uint8_t)record->memory_count,
     };
-    size_t size = entry_size(&entry);
     struct chunk *chunk;
+    size_t size;
     char *at;
 
     if (journal->options.leave_out >> record->hook & 1)
         return;
+    ww_policy_compact(&shapes->input, record->input, &input);
+    ww_policy_compact(&shapes->result, record->result, &result);
+    entry.input_size = (uint32_t)input.size;
+    entry.result_size = (uint32_t)result.size;
+    size = entry_size(&entry);
     chunk = room_for(journal, size, record->now_s);
     if (!chunk) {
         journal->lost++;
@@ -213,8 +213,8 @@ void ww_policy_journal_add(struct ww_policy_journal *journal, const struct ww_po
     }
     at = chunk->bytes + chunk->used;
     memcpy(at, &entry, sizeof(entry));
-    memcpy(at + sizeof(entry), record->input, entry.input_size);
-    memcpy(at + sizeof(entry) + entry.input_size, record->result, entry.result_size);
+    ww_policy_compact_copy(&input, record->input, at + sizeof(entry));
+    ww_policy_compact_copy(&result, record->result, at + sizeof(entry) + entry.input_size);
     if (entry.memory_count > 0)
         memcpy(at + size - memory_size(&entry), record->memory, memory_size(&entry));
     if (journal->pseudonyms)
@@ -257,6 +257,7 @@ int ww_policy_view_create(struct ww_policy_journal *journal, uint64_t now_s, uin
     if (!made)
         return WW_ENOMEM;
     made->since_s = WW_MAX(since_s, oldest_s(journal, now_s));
+    memcpy(made->shapes, journal->shapes, sizeof(made->shapes));
     for (size_t index = 0; index < journal->count; index++) {
         struct chunk *chunk = chunk_at(journal, index);
 
@@ -294,20 +295,13 @@ void ww_policy_view_end(struct ww_policy_view *view)
     view->before_count = 0;
 }
 
-/* Puts back the zeros that were cut off. */
-static void restore(void *out, const char *kept, size_t kept_size, size_t size)
-{
-    memcpy(out, kept, kept_size);
-    memset((char *)out + kept_size, 0, size - kept_size);
-}
-
 static void fill(struct ww_policy_view *view, const struct entry *entry, const char *kept,
                  struct ww_policy_record *record)
 {
-    const struct ww_policy_hook *hook = &ww_policy_hooks[entry->hook];
+    const struct shapes *shapes = &view->shapes[entry->hook];
 
-    restore(&view->input, kept, entry->input_size, hook->input()->size);
-    restore(&view->result, kept + entry->input_size, entry->result_size, hook->result()->size);
+    ww_policy_expand(&shapes->input, kept, entry->input_size, &view->input);
+    ww_policy_expand(&shapes->result, kept + entry->input_size, entry->result_size, &view->result);
     memcpy(view->memory, kept + entry->input_size + entry->result_size, memory_size(entry));
     *record = (struct ww_policy_record){
         .id = entry->id,

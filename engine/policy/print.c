@@ -5,10 +5,17 @@
 #include "ww/buf.h"
 #include "ww/policy.h"
 
+struct view {
+    const struct ww_policy_hook *hook;
+    const void *input; /* the hook's */
+    bool hides;        /* private texts are "…" … */
+    bool hides_words;  /* … and what a policy that was told some has written */
+};
+
 /* --- values ------------------------------------------------------------------------------- */
 
 static void print_struct(const struct ww_policy_struct *type, const char *data,
-                         const struct ww_policy_hook *hook, const void *input, struct ww_buf *out);
+                         const struct view *view, struct ww_buf *out);
 
 static void print_text(const char *text, struct ww_buf *out)
 {
@@ -26,16 +33,41 @@ static void print_text(const char *text, struct ww_buf *out)
     ww_buf_put_u8(out, '"');
 }
 
-static void print_value(const struct ww_hook_value *value, struct ww_buf *out)
+#define HIDDEN "\xe2\x80\xa6" /* … */
+
+static void print_value(const struct ww_hook_value *value, bool hides, struct ww_buf *out)
 {
     if (value->is_text)
-        print_text(value->text, out);
+        print_text(hides ? HIDDEN : value->text, out);
     else
         ww_buf_printf(out, "%llu", (unsigned long long)value->number);
 }
 
+static bool has_private(const struct ww_policy_struct *type)
+{
+    for (size_t index = 0; index < type->field_count; index++) {
+        const struct ww_policy_field *field = &type->fields[index];
+
+        if (field->kind == WW_FIELD_TEXT && !field->is_for_anybody)
+            return true;
+        if (field->type && has_private(field->type()))
+            return true;
+    }
+    return false;
+}
+
+bool ww_hook_is_private(enum ww_hook hook)
+{
+    return has_private(ww_policy_hooks[hook].input());
+}
+
+static bool is_hidden(const struct ww_policy_field *field, const struct view *view)
+{
+    return view->hides_words || (view->hides && !field->is_for_anybody);
+}
+
 static void print_items(const struct ww_policy_field *field, const char *data,
-                        const struct ww_policy_hook *hook, const void *input, struct ww_buf *out)
+                        const struct view *view, struct ww_buf *out)
 {
     uint32_t count;
 
@@ -47,20 +79,22 @@ static void print_items(const struct ww_policy_field *field, const char *data,
         if (field->kind == WW_FIELD_LIST) {
             const struct ww_policy_struct *item = field->type();
 
-            print_struct(item, data + field->offset + index * item->size, NULL, NULL, out);
+            print_struct(item, data + field->offset + index * item->size, view, out);
         } else {
-            const struct ww_policy_field *list = ww_policy_order_list(hook->input(), field);
+            const struct ww_policy_field *list = ww_policy_order_list(view->hook->input(), field);
+            const struct ww_policy_field *key = ww_policy_field_find(list->type(), field->key);
             uint32_t place;
 
             memcpy(&place, data + field->offset + index * sizeof(place), sizeof(place));
-            print_text(ww_policy_order_key(list, field, input, place), out);
+            const char *text = ww_policy_order_key(list, field, view->input, place);
+            print_text(is_hidden(key, view) ? HIDDEN : text, out);
         }
     }
     ww_buf_put_text(out, "}");
 }
 
 static void print_field(const struct ww_policy_field *field, const char *data,
-                        const struct ww_policy_hook *hook, const void *input, struct ww_buf *out)
+                        const struct view *view, struct ww_buf *out)
 {
     const char *at = data + field->offset;
     uint64_t number;
@@ -75,7 +109,7 @@ static void print_field(const struct ww_policy_field *field, const char *data,
         ww_buf_put_text(out, *(const bool *)at ? "true" : "false");
         break;
     case WW_FIELD_TEXT:
-        print_text(at, out);
+        print_text(*at && is_hidden(field, view) ? HIDDEN : at, out);
         break;
     case WW_FIELD_ENUM:
         memcpy(&word, at, sizeof(word));
@@ -83,40 +117,65 @@ static void print_field(const struct ww_policy_field *field, const char *data,
         print_text(field->choices->words[word], out);
         break;
     case WW_FIELD_VALUE:
-        print_value((const void *)at, out);
+        print_value((const void *)at, view->hides, out);
         break;
     case WW_FIELD_INNER:
-        print_struct(field->type(), at, NULL, NULL, out);
+        print_struct(field->type(), at, view, out);
         break;
     case WW_FIELD_LIST:
     case WW_FIELD_ORDER:
-        print_items(field, data, hook, input, out);
+        print_items(field, data, view, out);
         break;
     }
 }
 
 static void print_struct(const struct ww_policy_struct *type, const char *data,
-                         const struct ww_policy_hook *hook, const void *input, struct ww_buf *out)
+                         const struct view *view, struct ww_buf *out)
 {
     ww_buf_put_text(out, "{ ");
     for (size_t index = 0; index < type->field_count; index++) {
         if (ww_policy_field_is_silent(&type->fields[index], data))
             continue;
         ww_buf_printf(out, "%s%s = ", index ? ", " : "", type->fields[index].name);
-        print_field(&type->fields[index], data, hook, input, out);
+        print_field(&type->fields[index], data, view, out);
     }
     ww_buf_put_text(out, " }");
 }
 
+static void print_input(enum ww_hook hook, const void *input, bool hides, struct ww_buf *out)
+{
+    const struct view view = {.hook = &ww_policy_hooks[hook], .input = input, .hides = hides};
+
+    print_struct(view.hook->input(), input, &view, out);
+}
+
+static void print_result(enum ww_hook hook, const void *input, const void *result, bool hides,
+                         struct ww_buf *out)
+{
+    const struct view view = {.hook = &ww_policy_hooks[hook],
+                              .input = input,
+                              .hides = hides,
+                              .hides_words = hides && ww_hook_is_private(hook)};
+
+    print_struct(view.hook->result(), result, &view, out);
+}
+
 void ww_hook_print_input(enum ww_hook hook, const void *input, struct ww_buf *out)
 {
-    print_struct(ww_policy_hooks[hook].input(), input, NULL, NULL, out);
+    print_input(hook, input, false, out);
 }
 
 void ww_hook_print_result(enum ww_hook hook, const void *input, const void *result,
                           struct ww_buf *out)
 {
-    print_struct(ww_policy_hooks[hook].result(), result, &ww_policy_hooks[hook], input, out);
+    print_result(hook, input, result, false, out);
+}
+
+void ww_hook_print_hidden(enum ww_hook hook, const void *input, const void *result,
+                          struct ww_buf *input_out, struct ww_buf *result_out)
+{
+    print_input(hook, input, true, input_out);
+    print_result(hook, input, result, true, result_out);
 }
 
 void ww_policy_print_memory(const struct ww_policy_memory_entry *memory, size_t count,
@@ -127,7 +186,7 @@ void ww_policy_print_memory(const struct ww_policy_memory_entry *memory, size_t 
         ww_buf_put_text(out, index ? ", [" : " [");
         print_text(memory[index].key, out);
         ww_buf_put_text(out, "] = ");
-        print_value(&memory[index].value, out);
+        print_value(&memory[index].value, false, out);
     }
     ww_buf_put_text(out, count ? " }" : "}");
 }

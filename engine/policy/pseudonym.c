@@ -47,7 +47,9 @@ void ww_policy_pseudonyms_destroy(struct ww_policy_pseudonyms *pseudonyms)
 
 struct applying {
     struct ww_policy_pseudonyms *pseudonyms;
-    const char *end;    /* of the input, as it is kept */
+    char *base; /* the input, as it is kept … */
+    const char *end;
+    size_t cut;         /* … without so much that comes before */
     char *reason;       /* the result's text for people, in which a policy may name somebody … */
     size_t reason_size; /* … and its length; 0 when it is too short for that */
 };
@@ -103,37 +105,45 @@ static void rename_text(const struct applying *applying, char *text)
     memcpy(text, other, WW_MIN(size, (size_t)TEXT_SIZE));
 }
 
-static void rename_fields(const struct applying *applying, const struct ww_policy_struct *type,
-                          char *data);
-
-static void rename_items(const struct applying *applying, const struct ww_policy_field *field,
-                         char *data)
+/* Where the byte at `place` of the whole input is. */
+static char *kept_at(const struct applying *applying, size_t place)
 {
-    const struct ww_policy_struct *item = field->type();
-    uint32_t count = 0;
-
-    if (data + field->count_offset + sizeof(count) > applying->end)
-        return; /* cut off: the list is empty */
-    memcpy(&count, data + field->count_offset, sizeof(count));
-    for (uint32_t index = 0; index < count && index < field->max; index++)
-        rename_fields(applying, item, data + field->offset + index * item->size);
+    return applying->base + place - applying->cut;
 }
 
-static void rename_fields(const struct applying *applying, const struct ww_policy_struct *type,
-                          char *data)
+static void rename_fields(struct applying *applying, const struct ww_policy_struct *type,
+                          size_t place);
+
+static void rename_items(struct applying *applying, const struct ww_policy_field *field,
+                         size_t place)
+{
+    const struct ww_policy_struct *item = field->type();
+    const char *at = kept_at(applying, place + field->count_offset);
+    uint32_t count = 0;
+
+    if (at < applying->end) /* else cut off: the list is empty */
+        memcpy(&count, at, WW_MIN((size_t)(applying->end - at), sizeof(count)));
+    count = WW_MIN(count, (uint32_t)field->max);
+    for (uint32_t index = 0; index < count; index++)
+        rename_fields(applying, item, place + field->offset + index * item->size);
+    applying->cut += (field->max - count) * item->size;
+}
+
+/* In the order of their places. */
+static void rename_fields(struct applying *applying, const struct ww_policy_struct *type,
+                          size_t place)
 {
     for (size_t index = 0; index < type->field_count; index++) {
         const struct ww_policy_field *field = &type->fields[index];
-        char *at = data + field->offset;
 
-        if (at >= applying->end)
-            continue;
+        if (kept_at(applying, place + field->offset) >= applying->end)
+            break; /* as is all that comes after it */
         if (field->kind == WW_FIELD_TEXT && field->size == WW_HASH_TEXT_SIZE)
-            rename_text(applying, at);
+            rename_text(applying, kept_at(applying, place + field->offset));
         else if (field->kind == WW_FIELD_INNER)
-            rename_fields(applying, field->type(), at);
+            rename_fields(applying, field->type(), place + field->offset);
         else if (field->kind == WW_FIELD_LIST)
-            rename_items(applying, field, data);
+            rename_items(applying, field, place);
     }
 }
 
@@ -168,37 +178,36 @@ void ww_policy_pseudonyms_memory(struct ww_policy_pseudonyms *pseudonyms, char *
                    WW_HOOK_KEY_SIZE);
 }
 
-/* The items are the last of what is kept, and may be cut behind the zeros of their keys. */
+/* The items are the last of what is kept, and may be cut behind the zeros of their keys. `at`:
+ * where they begin. */
 static void rename_writes(struct ww_policy_pseudonyms *pseudonyms,
-                          const struct ww_policy_struct *type, char *result, size_t result_size)
+                          const struct ww_policy_kept_decision *kept, size_t at)
 {
-    const struct ww_policy_field *remember = &type->fields[type->field_count - 1];
-    uint32_t count;
+    size_t size = sizeof(struct ww_hook_memory_write);
 
-    if (remember->offset > result_size)
-        return; /* cut off: the list is empty */
-    memcpy(&count, result + remember->count_offset, sizeof(count));
-    for (uint32_t index = 0; index < count; index++) {
-        size_t at = remember->offset + index * sizeof(struct ww_hook_memory_write) +
-                    offsetof(struct ww_hook_memory_write, key);
+    for (at += offsetof(struct ww_hook_memory_write, key); at < kept->result_size; at += size)
+        rename_key(pseudonyms, kept->result + at, kept->result_size - at);
+}
 
-        if (at < result_size)
-            rename_key(pseudonyms, result + at, result_size - at);
-    }
+static size_t result_at(const struct ww_policy_kept_decision *kept, size_t place)
+{
+    return ww_policy_kept_at(kept->result_shape, kept->result, kept->result_size, place);
 }
 
 void ww_policy_pseudonyms_apply(struct ww_policy_pseudonyms *pseudonyms,
-                                const struct ww_policy_hook *hook, char *input, size_t input_size,
-                                char *result, size_t result_size)
+                                const struct ww_policy_kept_decision *kept)
 {
-    struct applying applying = {.pseudonyms = pseudonyms, .end = input + input_size};
-    const struct ww_policy_field *reason = ww_policy_field_find(hook->result(), "reason");
+    const struct ww_policy_struct *type = kept->hook->result();
+    const struct ww_policy_field *reason = ww_policy_field_find(type, "reason");
+    struct applying applying = {
+        .pseudonyms = pseudonyms, .base = kept->input, .end = kept->input + kept->input_size};
+    size_t at = reason ? result_at(kept, reason->offset) : kept->result_size;
 
-    if (reason && reason->offset + TEXT_SIZE <= result_size) {
-        applying.reason = result + reason->offset;
+    if (at + TEXT_SIZE <= kept->result_size) {
+        applying.reason = kept->result + at;
         applying.reason_size =
-            strnlen(applying.reason, WW_MIN(reason->size, result_size - reason->offset));
+            strnlen(applying.reason, WW_MIN(reason->size, kept->result_size - at));
     }
-    rename_fields(&applying, hook->input(), input);
-    rename_writes(pseudonyms, hook->result(), result, result_size);
+    rename_fields(&applying, kept->hook->input(), 0);
+    rename_writes(pseudonyms, kept, result_at(kept, type->fields[type->field_count - 1].offset));
 }

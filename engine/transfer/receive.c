@@ -26,7 +26,8 @@ static void measure_bandwidth(struct ww_transfer *t, uint64_t cost)
     t->rate_us = t->now_us;
 }
 
-/* --- DATA and DATAGRAM ------------------------------------------------------------------------ */
+/* --- DATA, DATAGRAM and PACKET
+ * -------------------------------------------------------------------- */
 
 static void drop_datagram(struct ww_transfer *t)
 {
@@ -92,7 +93,7 @@ static void count_received(struct ww_transfer *t, struct transfer_contract *cont
 
     contract->bytes_received += cost;
     contract->messages_received++;
-    if (frame->type == WW_FRAME_DATAGRAM)
+    if (frame->type != WW_FRAME_DATA)
         contract->datagram_bytes_received += cost;
     ww_transfer_contract_touch(t, contract);
     t->stats.messages_received++;
@@ -177,18 +178,19 @@ static void receive_datagram(struct ww_transfer *t, enum ww_lane lane, const str
 {
     uint64_t id = frame->data.stream_id;
     uint64_t cost = transfer_cost(frame->data.payload_size);
+    bool is_packet = frame->type == WW_FRAME_PACKET;
     struct transfer_contract *contract;
     const struct transfer_stream *stream;
 
-    if (frame->data.payload_size > WW_DATAGRAM_BYTES_MAX) {
+    if (frame->data.payload_size > (is_packet ? WW_PACKET_BYTES_MAX : WW_DATAGRAM_BYTES_MAX)) {
         fail(t, "A datagram is too large");
         return;
     }
     if (!is_index_good(t, lane, frame->data.index) || !is_stream_good(t, lane, id))
         return;
     stream = ww_transfer_stream_find(t, id);
-    if (stream && !stream->is_flow) {
-        fail(t, "A datagram came for a stream");
+    if (stream && (!stream->is_flow || stream->is_packets != is_packet)) {
+        fail(t, "A datagram came for a stream of another kind");
         return;
     }
     contract = ww_transfer_contract_of(t, frame->data.index);
@@ -198,6 +200,7 @@ static void receive_datagram(struct ww_transfer *t, enum ww_lane lane, const str
     }
     /* A client acknowledges nothing that belongs to no flow of its own, so it is never charged. */
     if (!contract || is_metered_out(t, contract, cost) ||
+        (is_packet && frame->data.flags & (uint8_t)~WW_WIRE_PACKET_PARTIAL) ||
         (t->is_client && (!stream || stream->is_zombie))) {
         drop_datagram(t);
         return;
@@ -205,8 +208,13 @@ static void receive_datagram(struct ww_transfer *t, enum ww_lane lane, const str
     if (!is_within_budget(t, contract, cost))
         return;
     count_received(t, contract, frame);
-    if (stream && !stream->is_zombie)
+    if (!stream || stream->is_zombie)
+        return;
+    if (!is_packet)
         t->callbacks.datagram(t->arg, id, frame->data.payload, frame->data.payload_size);
+    else if (t->callbacks.packet)
+        t->callbacks.packet(t->arg, id, frame->data.payload, frame->data.payload_size,
+                            frame->data.flags & WW_WIRE_PACKET_PARTIAL);
 }
 
 /* --- the rest --------------------------------------------------------------------------------- */
@@ -233,6 +241,7 @@ static void receive_frame(struct ww_transfer *t, enum ww_lane lane, const struct
         receive_data(t, lane, frame);
         break;
     case WW_FRAME_DATAGRAM:
+    case WW_FRAME_PACKET:
         receive_datagram(t, lane, frame);
         break;
     case WW_FRAME_ACK:
@@ -286,8 +295,8 @@ static void receive_frame(struct ww_transfer *t, enum ww_lane lane, const struct
 /* The rules of ending rest on the order of the reliable lane. */
 static bool is_allowed_on(enum ww_lane lane, enum ww_frame_type type)
 {
-    return lane == WW_LANE_RELIABLE || type == WW_FRAME_DATAGRAM || type == WW_FRAME_DATA ||
-           type == WW_FRAME_END;
+    return lane == WW_LANE_RELIABLE || type == WW_FRAME_PACKET || type == WW_FRAME_DATAGRAM ||
+           type == WW_FRAME_DATA || type == WW_FRAME_END;
 }
 
 void ww_transfer_receive(struct ww_transfer *t, enum ww_lane lane, const uint8_t *data, size_t size,

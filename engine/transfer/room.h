@@ -98,12 +98,14 @@ struct transfer_stream {
     TAILQ_ENTRY(transfer_stream) waiting;
     uint64_t id;
     struct ww_dest dest; /* destination (client, until sent), then the local address (provider) */
-    bool is_flow, is_accepted;
+    bool is_flow, is_accepted; /* datagrams or packets; both */
+    bool is_packets;
     bool is_zombie; /* reset by us; only the RESET has still to be sent */
     bool is_in_control, is_waiting;
     bool open_due, opened_due, credit_due, reset_due;
     int32_t reset_code;
     bool wants_write; /* the owner was told "short": it hears of stream_writable */
+    size_t wanted;    /* … of packets: once one of this size can go */
     bool fin_wanted, fin_sent, fin_received;
     uint64_t send_offset, send_credit;
     uint64_t receive_offset, consumed, receive_credit;
@@ -123,8 +125,9 @@ struct ww_transfer {
     void *arg;
     struct ww_transfer_config config;
     bool is_client;
-    bool is_dead;      /* failed, aborted or lost */
-    bool is_lane_full; /* send said WW_EAGAIN; ww_transfer_writable clears it */
+    bool is_dead;               /* failed, aborted or lost */
+    bool is_lane_full;          /* send said WW_EAGAIN; ww_transfer_writable clears it */
+    bool is_datagram_lane_full; /* likewise, while packets wait */
     bool is_control_due;
     bool is_again; /* a callback made work: pump once more */
     unsigned depth;
@@ -185,6 +188,7 @@ struct ww_transfer {
     struct transfer_queue waiting;      /* streams that could send, but for lane or budget */
     const struct transfer_stream *turn; /* the stream whose turn it is; compared only */
     size_t turn_bytes;                  /* what it may still send while others wait */
+    struct transfer_stream *packets;    /* the packets' flow, or NULL */
     uint64_t next_stream_id;
     size_t stream_count;
     uint64_t metered_credit; /* given while no contract was confirmed */

@@ -30,7 +30,10 @@ static struct transfer_stream *add_stream(struct ww_transfer *t, uint64_t id,
         return NULL;
     stream->id = id;
     stream->dest = *dest;
-    stream->is_flow = dest->protocol == WW_DEST_UDP;
+    stream->is_packets = dest->protocol == WW_DEST_IP;
+    stream->is_flow = stream->is_packets || dest->protocol == WW_DEST_UDP;
+    if (stream->is_packets)
+        t->packets = stream;
     LIST_INSERT_HEAD(&t->buckets[bucket_of(t, id)], stream, bucket);
     t->stream_count++;
     return stream;
@@ -42,6 +45,8 @@ void ww_transfer_stream_free(struct ww_transfer *t, struct transfer_stream *stre
         TAILQ_REMOVE(&t->control, stream, control);
     if (stream->is_waiting)
         TAILQ_REMOVE(&t->waiting, stream, waiting);
+    if (t->packets == stream)
+        t->packets = NULL;
     LIST_REMOVE(stream, bucket);
     t->stream_count--;
     t->credit_bytes -= stream->receive_credit - stream->consumed;
@@ -174,6 +179,8 @@ int ww_transfer_stream_open(struct ww_transfer *t, const struct ww_dest *dest, u
         return WW_ENOCONTRACT;
     if (t->stream_count >= WW_STREAMS_MAX)
         return WW_ELIMIT;
+    if (dest->protocol == WW_DEST_IP && t->packets && !t->packets->is_zombie)
+        return WW_EEXIST;
     stream = add_stream(t, t->next_stream_id, dest);
     if (!stream)
         return WW_ENOMEM;
@@ -199,6 +206,10 @@ void ww_transfer_stream_on_open(struct ww_transfer *t, const struct ww_frame *fr
         return;
     if (t->stream_count >= WW_STREAMS_MAX) {
         ww_transfer_fail(t, WW_ELIMIT, "The client opened too many streams");
+        return;
+    }
+    if (frame->stream.dest.protocol == WW_DEST_IP && t->packets && !t->packets->is_zombie) {
+        ww_transfer_fail(t, WW_EPROTOCOL, "The client opened a second flow of packets");
         return;
     }
     stream = add_stream(t, id, &frame->stream.dest);

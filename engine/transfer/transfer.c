@@ -103,6 +103,11 @@ void ww_transfer_writable(struct ww_transfer *t, uint64_t now_us)
 {
     ww_transfer_enter(t, now_us);
     t->is_lane_full = false;
+    if (t->is_datagram_lane_full) {
+        t->is_datagram_lane_full = false;
+        if (t->packets && t->packets->wants_write)
+            ww_transfer_waiting_add(t, t->packets);
+    }
     ww_transfer_leave(t, true);
 }
 

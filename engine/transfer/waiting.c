@@ -157,11 +157,29 @@ int ww_transfer_stream_write(struct ww_transfer *t, uint64_t stream_id, const ui
     return rc;
 }
 
+/* Packets that wait hold up nobody else: a packet goes whole or not at all. */
+static bool can_run(struct ww_transfer *t, const struct transfer_stream *stream)
+{
+    uint64_t want = stream->is_packets ? transfer_cost(stream->wanted) : 1, room;
+
+    return !t->is_dead && !t->is_lane_full && next_contract(t, want, &room) && room >= want;
+}
+
+static struct transfer_stream *next_to_run(struct ww_transfer *t)
+{
+    struct transfer_stream *stream = TAILQ_FIRST(&t->waiting);
+
+    if (!stream || can_run(t, stream))
+        return stream;
+    if (!stream->is_packets || t->is_dead)
+        return NULL;
+    stream = TAILQ_NEXT(stream, waiting);
+    return stream && can_run(t, stream) ? stream : NULL;
+}
+
 bool ww_transfer_waiting_can_run(struct ww_transfer *t)
 {
-    uint64_t room;
-
-    return !t->is_dead && !t->is_lane_full && next_contract(t, 1, &room);
+    return next_to_run(t) != NULL;
 }
 
 static void take_turn(struct ww_transfer *t, struct transfer_stream *stream)
@@ -184,9 +202,9 @@ static void take_turn(struct ww_transfer *t, struct transfer_stream *stream)
 void ww_transfer_waiting_run(struct ww_transfer *t)
 {
     for (int turn = 0; turn < TURNS_MAX; turn++) {
-        struct transfer_stream *stream = TAILQ_FIRST(&t->waiting);
+        struct transfer_stream *stream = next_to_run(t);
 
-        if (!stream || !ww_transfer_waiting_can_run(t))
+        if (!stream)
             return;
         TAILQ_REMOVE(&t->waiting, stream, waiting);
         stream->is_waiting = false;
@@ -200,7 +218,7 @@ void ww_transfer_waiting_run(struct ww_transfer *t)
 /* --- flows ------------------------------------------------------------------------------------ */
 
 static int send_datagram(struct ww_transfer *t, const struct transfer_stream *stream,
-                         const uint8_t *data, size_t size)
+                         const uint8_t *data, size_t size, uint8_t flags)
 {
     /* The provider may not know the flow yet: the ordered lane brings the datagram after it. */
     enum ww_lane lane = stream->is_accepted ? WW_LANE_DATAGRAM : WW_LANE_RELIABLE;
@@ -221,10 +239,11 @@ static int send_datagram(struct ww_transfer *t, const struct transfer_stream *st
         return WW_EAGAIN;
     if (lane == WW_LANE_RELIABLE && !ww_transfer_control_flush(t))
         return WW_EAGAIN;
-    frame.type = WW_FRAME_DATAGRAM;
+    frame.type = stream->is_packets ? WW_FRAME_PACKET : WW_FRAME_DATAGRAM;
     frame.data.index = t->send_next;
     frame.data.stream_id = stream->id;
     frame.data.fin = false;
+    frame.data.flags = flags;
     frame.data.payload = data;
     frame.data.payload_size = size;
     head_size = ww_wire_data_head(&frame, head);
@@ -252,12 +271,47 @@ int ww_transfer_datagram_send(struct ww_transfer *t, uint64_t stream_id, const u
     stream = ww_transfer_stream_find(t, stream_id);
     if (!stream || stream->is_zombie)
         return WW_ENOTFOUND;
-    if (!stream->is_flow)
+    if (!stream->is_flow || stream->is_packets)
         return WW_EINVAL;
     ww_transfer_enter(t, now_us);
-    rc = send_datagram(t, stream, data, size);
+    rc = send_datagram(t, stream, data, size, 0);
     if (rc == WW_EAGAIN)
         t->stats.datagrams_dropped++;
+    ww_transfer_leave(t, false);
+    return t->is_dead ? WW_ECLOSED : rc;
+}
+
+/* The owner keeps the packet: it hears when there is room, from the queue of those that wait for
+ * budget and window, or when the lane says so. */
+static void defer(struct ww_transfer *t, struct transfer_stream *stream, size_t size)
+{
+    uint64_t room;
+
+    t->stats.packets_deferred++;
+    stream->wants_write = true;
+    stream->wanted = size;
+    if (next_contract(t, transfer_cost(size), &room) && room >= transfer_cost(size))
+        t->is_datagram_lane_full = true;
+    else
+        ww_transfer_waiting_add(t, stream);
+}
+
+int ww_transfer_packet_send(struct ww_transfer *t, uint64_t stream_id, const uint8_t *packet,
+                            size_t size, bool is_partial, uint64_t now_us)
+{
+    struct transfer_stream *stream = t->packets;
+    int rc;
+
+    if (t->is_dead)
+        return WW_ECLOSED;
+    if (size > WW_PACKET_BYTES_MAX)
+        return WW_ETOOBIG;
+    if (!stream || stream->id != stream_id || stream->is_zombie)
+        return WW_ENOTFOUND;
+    ww_transfer_enter(t, now_us);
+    rc = send_datagram(t, stream, packet, size, is_partial ? WW_WIRE_PACKET_PARTIAL : 0);
+    if (rc == WW_EAGAIN)
+        defer(t, stream, size);
     ww_transfer_leave(t, false);
     return t->is_dead ? WW_ECLOSED : rc;
 }

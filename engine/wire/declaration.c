@@ -12,7 +12,8 @@ static bool declaration_valid(const struct ww_declaration *declaration)
     if (declaration->dest_count == 0 || declaration->dest_count > WW_DECLARATION_DESTS_MAX)
         return false;
     for (size_t index = 0; index < declaration->dest_count; index++) {
-        if (!ww_wire_dest_valid(&declaration->dests[index]))
+        if (!ww_wire_dest_valid(&declaration->dests[index]) ||
+            declaration->dests[index].protocol == WW_DEST_IP)
             return false;
     }
     return true;

@@ -1,7 +1,7 @@
 /* Destinations: protocol, kind, port, then an address or a name.
  *
- * Relies on nothing. Judges form only: whether an address may be reached is the packet room's
- * decision.
+ * Relies on nothing. The flow of packets has a protocol and nothing else. Judges form only: whether
+ * an address may be reached is the packet room's decision.
  */
 #include "internal.h"
 
@@ -13,20 +13,32 @@ static size_t address_size(enum ww_dest_kind kind)
     case WW_DEST_IPV6:
         return 16;
     case WW_DEST_NAME:
+    case WW_DEST_NONE:
         return 0;
     }
     return 0;
 }
 
-static bool form_valid(uint64_t protocol, uint64_t kind)
+static bool form_valid(uint64_t protocol, uint64_t kind, uint16_t port)
 {
-    return (protocol == WW_DEST_TCP || protocol == WW_DEST_UDP) &&
-           (kind == WW_DEST_IPV4 || kind == WW_DEST_IPV6 || kind == WW_DEST_NAME);
+    bool has_address = kind == WW_DEST_IPV4 || kind == WW_DEST_IPV6;
+
+    switch (protocol) {
+    case WW_DEST_ICMP:
+        return has_address && port == 0;
+    case WW_DEST_IP:
+        return kind == WW_DEST_NONE && port == 0;
+    case WW_DEST_TCP:
+    case WW_DEST_UDP:
+        return has_address || kind == WW_DEST_NAME;
+    default:
+        return false;
+    }
 }
 
 bool ww_wire_dest_valid(const struct ww_dest *dest)
 {
-    if (!form_valid((uint64_t)dest->protocol, (uint64_t)dest->kind))
+    if (!form_valid((uint64_t)dest->protocol, (uint64_t)dest->kind, dest->port))
         return false;
     if (dest->kind != WW_DEST_NAME)
         return true;
@@ -36,6 +48,8 @@ bool ww_wire_dest_valid(const struct ww_dest *dest)
 void ww_wire_dest_encode(const struct ww_dest *dest, struct ww_buf *out)
 {
     ww_buf_put_varint(out, (uint64_t)dest->protocol);
+    if (dest->protocol == WW_DEST_IP)
+        return;
     ww_buf_put_varint(out, (uint64_t)dest->kind);
     ww_buf_put_u16(out, dest->port);
     if (dest->kind == WW_DEST_NAME) {
@@ -51,12 +65,12 @@ void ww_wire_dest_encode(const struct ww_dest *dest, struct ww_buf *out)
 bool ww_wire_dest_decode(struct ww_cursor *cursor, struct ww_dest *dest)
 {
     uint64_t protocol = ww_cursor_varint(cursor);
-    uint64_t kind = ww_cursor_varint(cursor);
-    uint16_t port = ww_cursor_u16(cursor);
+    uint64_t kind = protocol == WW_DEST_IP ? WW_DEST_NONE : ww_cursor_varint(cursor);
+    uint16_t port = protocol == WW_DEST_IP ? 0 : ww_cursor_u16(cursor);
     const uint8_t *name;
     uint64_t size;
 
-    if (cursor->failed || !form_valid(protocol, kind))
+    if (cursor->failed || !form_valid(protocol, kind, port))
         return false;
     memset(dest, 0, sizeof(*dest));
     dest->protocol = (enum ww_dest_protocol)protocol;

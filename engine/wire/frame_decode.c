@@ -9,16 +9,19 @@
 static bool decode_data(struct ww_cursor *body, struct ww_frame *frame)
 {
     bool stream = frame->type == WW_FRAME_DATA;
-    uint8_t flags = 0;
+    uint8_t flags = 0, packet_flags = 0;
 
     frame->data.index = ww_cursor_varint(body);
     frame->data.stream_id = ww_cursor_varint(body);
     if (stream)
         flags = ww_cursor_u8(body);
+    else if (frame->type == WW_FRAME_PACKET)
+        packet_flags = ww_cursor_u8(body);
     if (body->failed || (flags & ~WW_WIRE_FIN) != 0 ||
         body->size > (stream ? WW_MESSAGE_BYTES_MAX : WW_FRAME_DATAGRAM_BYTES_MAX))
         return false;
     frame->data.fin = (flags & WW_WIRE_FIN) != 0;
+    frame->data.flags = packet_flags;
     frame->data.payload_size = body->size;
     frame->data.payload = ww_cursor_bytes(body, body->size);
     return true;
@@ -49,7 +52,8 @@ static bool decode_ack(struct ww_cursor *body, struct ww_frame *frame)
 static bool decode_stream(struct ww_cursor *body, struct ww_frame *frame)
 {
     frame->stream.stream_id = ww_cursor_varint(body);
-    if (!ww_wire_dest_decode(body, &frame->stream.dest))
+    if (!ww_wire_dest_decode(body, &frame->stream.dest) ||
+        frame->stream.dest.protocol == WW_DEST_ICMP)
         return false;
     return frame->type == WW_FRAME_STREAM_OPEN || frame->stream.dest.kind != WW_DEST_NAME;
 }
@@ -116,6 +120,7 @@ static bool decode_body(struct ww_cursor *body, struct ww_frame *frame, bool *kn
     switch (frame->type) {
     case WW_FRAME_DATA:
     case WW_FRAME_DATAGRAM:
+    case WW_FRAME_PACKET:
         return decode_data(body, frame);
     case WW_FRAME_ACK:
         return decode_ack(body, frame);

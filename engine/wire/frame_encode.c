@@ -27,9 +27,9 @@ size_t ww_wire_data_head(const struct ww_frame *frame, uint8_t out[WW_WIRE_DATA_
 {
     uint8_t body[WW_WIRE_DATA_HEAD_MAX], *body_end = body, *end;
     size_t body_size;
-    bool stream = frame->type == WW_FRAME_DATA;
+    bool stream = frame->type == WW_FRAME_DATA, packet = frame->type == WW_FRAME_PACKET;
 
-    if ((!stream && frame->type != WW_FRAME_DATAGRAM) || (!stream && frame->data.fin) ||
+    if ((!stream && !packet && frame->type != WW_FRAME_DATAGRAM) || (!stream && frame->data.fin) ||
         frame->data.index > WW_WIRE_VARINT_MAX || frame->data.stream_id > WW_WIRE_VARINT_MAX ||
         frame->data.payload_size > (stream ? WW_MESSAGE_BYTES_MAX : WW_FRAME_DATAGRAM_BYTES_MAX))
         return 0;
@@ -37,6 +37,8 @@ size_t ww_wire_data_head(const struct ww_frame *frame, uint8_t out[WW_WIRE_DATA_
     body_end = put_varint(body_end, frame->data.stream_id);
     if (stream)
         *body_end++ = frame->data.fin ? WW_WIRE_FIN : 0;
+    else if (packet)
+        *body_end++ = frame->data.flags;
     body_size = (size_t)(body_end - body);
     end = put_varint(out, (uint64_t)frame->type);
     end = put_varint(end, body_size + frame->data.payload_size);
@@ -81,7 +83,7 @@ static int encode_ack(const struct ww_frame *frame, struct ww_buf *out)
 
 static int encode_stream(const struct ww_frame *frame, struct ww_buf *out)
 {
-    if (!ww_wire_dest_valid(&frame->stream.dest))
+    if (!ww_wire_dest_valid(&frame->stream.dest) || frame->stream.dest.protocol == WW_DEST_ICMP)
         return WW_EINVAL;
     if (frame->type == WW_FRAME_STREAM_OPENED && frame->stream.dest.kind == WW_DEST_NAME)
         return WW_EINVAL;
@@ -137,7 +139,7 @@ static void encode_count(const struct ww_id *contract_id, uint64_t count, struct
     ww_buf_put_varint(out, count);
 }
 
-/* The body of every frame but DATA and DATAGRAM. */
+/* The body of every frame but those with payload. */
 static int encode_body(const struct ww_frame *frame, struct ww_buf *out)
 {
     switch (frame->type) {
@@ -180,6 +182,7 @@ static int encode_body(const struct ww_frame *frame, struct ww_buf *out)
         return encode_proof(frame, out);
     case WW_FRAME_DATA:
     case WW_FRAME_DATAGRAM:
+    case WW_FRAME_PACKET:
         break;
     }
     return WW_EINVAL;
@@ -206,7 +209,8 @@ int ww_wire_frame_encode(const struct ww_frame *frame, struct ww_buf *out)
 
     if (out->error)
         return out->error;
-    if (frame->type == WW_FRAME_DATA || frame->type == WW_FRAME_DATAGRAM)
+    if (frame->type == WW_FRAME_DATA || frame->type == WW_FRAME_DATAGRAM ||
+        frame->type == WW_FRAME_PACKET)
         return ww_wire_finish(out, start, encode_data(frame, out));
     ww_buf_put_varint(out, (uint64_t)frame->type);
     rc = encode_body(frame, out);

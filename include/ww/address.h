@@ -35,6 +35,13 @@ int ww_address_rules_refresh(struct ww_address_rules *rules);
 /* --allow-private: an exception to every address rule below but the one for mapped addresses.
  * WW_ELIMIT after WW_ADDRESS_EXCEPTIONS_MAX. */
 int ww_address_rules_allow(struct ww_address_rules *rules, const struct ww_prefix *prefix);
+/* The exceptions, borrowed: until the next is allowed. */
+const struct ww_prefix *ww_address_rules_exceptions(const struct ww_address_rules *rules,
+                                                    size_t *count);
+/* The prefixes of the fixed list, for who writes it down for another judge (a firewall); beside
+ * them, IPv6 is allowed inside 2000::/3 only. At most `max` are written; how many there are is
+ * returned. */
+size_t ww_address_fixed_prefixes(struct ww_prefix *prefixes, size_t max);
 /* "10.0.0.0/8", "fd00::/8", "127.0.0.1"; no bit may be set behind the prefix. WW_EINVAL. */
 int ww_prefix_parse(const char *text, struct ww_prefix *prefix);
 bool ww_prefix_contains(const struct ww_prefix *prefix, const uint8_t address[16]);

@@ -88,8 +88,29 @@ void ww_log_write(enum ww_log_level level, const char *room, const char *message
 const char *ww_log_quote(const char *text);
 /* Lines above this level are not written (default INFO). */
 void ww_log_set_level(enum ww_log_level level);
+/* Whether a line of this level goes anywhere: it is written, or kept. */
 bool ww_log_enabled(enum ww_log_level level);
 /* JSON objects instead of logfmt, one a line. */
 void ww_log_set_json(bool json);
 /* Parses "error|warn|info|debug"; WW_EINVAL otherwise. */
 int ww_log_level_parse(const char *text, enum ww_log_level *level);
+/* "error", "warn", "info" or "debug"; static. */
+const char *ww_log_level_name(enum ww_log_level level);
+
+/* The last lines are kept in memory, cut where they don't fit, for the REPL's `log.tail`: 256 of
+ * them, a few minutes of a busy node, in 256 KiB. */
+#define WW_LOG_KEPT_LINES 256
+struct ww_log_line {
+    uint64_t number;  /* counts up from 1 in this process */
+    uint64_t time_ms; /* since 1970 */
+    enum ww_log_level level;
+    char room[16];
+    char message[192];
+    char pairs[792]; /* as in the line, however that is written */
+};
+/* Copies the oldest line that is kept and has this number or a higher one; false: there is none (or
+ * the ring is held up by others: it is there at the next call). Any thread. */
+bool ww_log_line(uint64_t number, struct ww_log_line *line);
+/* Lines up to this level are kept even if they are not written, while somebody follows the log;
+ * WW_LOG_ERROR: only what is written. */
+void ww_log_keep_level(enum ww_log_level level);

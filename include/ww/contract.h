@@ -176,10 +176,10 @@ enum ww_contract_action {
 
 struct ww_contract_outcome {
     enum ww_contract_action action;
-    uint64_t used;           /* SETTLE, SPLIT: bytes paid for in all, 0..contract->bytes */
-    uint64_t part, whole;    /* SETTLE: of what is still held */
-    uint64_t forgiven;       /* SETTLE: bytes of an honest difference */
-    bool differed;           /* two closes that differ have been weighed: windows shrink */
+    uint64_t used;        /* SETTLE, SPLIT: bytes paid for in all, 0..contract->bytes */
+    uint64_t part, whole; /* SETTLE: of what is still held */
+    uint64_t forgiven;    /* SETTLE: bytes of an honest difference */
+    bool differed[2]; /* two closes that differ have been weighed: this party's windows shrink */
     enum ww_verdict verdict; /* VERDICT: what counts, once C has judged the judge */
     bool strike[2], ban[2];  /* VERDICT, by party */
     const char *why;         /* one sentence, static; NULL for NOTHING, STORE and VERIFY */

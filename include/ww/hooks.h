@@ -15,6 +15,7 @@
 /* clang-format off */
 #define WW_HOOK_NUMBER_MAX    9007199254740991ULL  /* 2^53 - 1: what a Lua number holds exactly */
 #define WW_HOOK_PRICE_MAX     1000000000000000ULL  /* a million dollars a GiB: surely a mistake above */
+#define WW_HOOK_APPLICATION_SIZE 32 /* nDPI's longest name has 20 bytes */
 #define WW_HOOK_ASSET_SIZE    16                   /* an asset's name, with its NUL */
 #define WW_HOOK_ASSETS_MAX    8                    /* assets of one market */
 #define WW_HOOK_PROVIDERS_MAX 256                  /* candidates that one ranking compares */

@@ -33,6 +33,16 @@ struct ww_ip {
 int ww_ip_judge(const struct ww_address_rules *rules, const uint8_t *bytes, size_t size,
                 struct ww_ip *ip, const char **rule);
 
+/* The same without ports and addresses being judged, for what comes back: 0 (*rule "whole"),
+ * WW_EMALFORMED or WW_EUNSUPPORTED. */
+int ww_ip_read(const uint8_t *bytes, size_t size, struct ww_ip *ip, const char **rule);
+
+/* An ICMP error that comes back (unreachable, too big, time exceeded, parameter problem), which the
+ * two above don't let pass: *ip is the error itself, *about the packet that it is about, as far as
+ * its first bytes say: addresses, protocol and ports. 0; WW_EMALFORMED; WW_EUNSUPPORTED: something
+ * else, or about what could not have been sent. */
+int ww_ip_read_error(const uint8_t *bytes, size_t size, struct ww_ip *ip, struct ww_ip *about);
+
 /* Datagrams whose first fragment has passed. Begins zeroed; one for each client, so that nobody can
  * push out another's. */
 struct ww_ip_fragments {

@@ -128,6 +128,18 @@
 #define WW_CHANNEL_LABEL_BYTES_MAX 127     /* a channel's label, and its protocol: as the DCEP codec has it */
 #define WW_SCTP_SEND_BYTES (4 << 20)       /* one peer's send buffer: 4 MiB carries 640 Mbit/s at 50 ms */
 #define WW_SCTP_RECEIVE_BYTES (4 << 20)    /* one peer's receive window */
+#define WW_FAST_WINDOW_BYTES (4 << 20)     /* reliable bytes that a side of the fast lane holds in each direction: as SCTP's */
+#define WW_FAST_WINDOW_LEAST_BYTES 262144  /* … of those, what may wait to be sent while the path's window is small */
+#define WW_FAST_MESSAGE_BYTES_MAX 32768    /* one message of it: twice a full one of transfer */
+#define WW_FAST_DATAGRAM_BYTES_MAX 16384   /* one datagram, in parts if need be: ten times what Ethernet carries */
+#define WW_FAST_RECORD_BYTES_MIN 512       /* plaintext of a record: no path of ours is narrower than 1,195 */
+#define WW_FAST_RECORD_BYTES_MAX 16384     /* DTLS's largest */
+#define WW_FAST_ACK_RANGES_MAX 64          /* in one acknowledgement: 300 packets at 30 % loss; fits any record */
+#define WW_FAST_PACKETS_MAX 16384          /* on their way, or not yet known to be lost: four windows */
+#define WW_FAST_RANGES_MAX 4096            /* gaps that either side remembers: a window's packets, every one lost */
+#define WW_FAST_PARTS_MAX 32               /* parts of one datagram: 16 KiB at the smallest record */
+#define WW_FAST_PARTS_TABLE 8              /* datagrams whose parts are missing; then the oldest is dropped */
+#define WW_FAST_QUEUE_BYTES_MAX (1 << 20)  /* datagrams that came in one turn: what a socket is read in it */
 #define WW_PEER_CONNECT_MS 30000           /* from creation to a verified association */
 #define WW_PEER_EARLY_DATAGRAMS_MAX 16     /* DTLS datagrams held until there is a path: two flights */
 #define WW_PATH_GIVE_UP_MS 120000          /* a peer without a path: protocol, so long peers try for another */
@@ -155,10 +167,38 @@
 #define WW_EGRESS_FLOW_IDLE_MS 120000      /* RFC 4787 REQ-5: a UDP mapping lives two minutes */
 #define WW_EGRESS_FLOW_EARLY_BYTES 16384   /* sent while the name resolves */
 #define WW_EGRESS_FLOW_TURN 64             /* datagrams read of one socket in a turn: others want theirs */
+#define WW_DNS_UPSTREAMS_MAX 8             /* resolvers tried in turn */
+#define WW_DNS_LOOKUPS_MAX 256             /* questions under way upstream: a browser's start has some 100 */
+#define WW_DNS_ASKS_MAX 1024               /* that wait for them: 0.6 KiB each */
+#define WW_DNS_TRY_MS 2000                 /* one upstream's time: a full round of satellites */
+#define WW_DNS_TRIES_MAX 4                 /* of one question: all within the 8 s below … */
+#define WW_DNS_DEADLINE_MS 8000            /* … as stub resolvers have given up by then (glibc: 5 s, twice) */
+#define WW_DNS_CACHE_MAX 16384             /* answers kept … */
+#define WW_DNS_CACHE_BYTES (8 << 20)       /* … and their bytes */
+#define WW_DNS_KEPT_BYTES_MAX 16384        /* of one answer: larger ones are not kept */
+#define WW_DNS_RECORDS_MAX 512              /* of one message: each name in it may be a chain of 32,767 pointers */
+#define WW_DNS_CHAIN_MAX 16                /* names that one answer leads to: unbound follows 11 */
+#define WW_DNS_TTL_S_MAX 86400             /* RFC 8767 section 4: a week at most; a day is enough for names that change */
+#define WW_DNS_NEGATIVE_S_MAX 3600         /* RFC 2308 section 5: one to three hours */
+#define WW_DNS_FAILED_S 5                  /* RFC 2308 section 7: a failure at most 5 minutes; long enough against storms */
+#define WW_DNS_UPSTREAM_BYTES 1232         /* a datagram that is never fragmented (DNS flag day 2020) */
+#define WW_DNS_REPLY_BYTES_MAX 4096        /* a datagram to an application on this host */
+#define WW_DNS_NAMES_MAX 8192              /* addresses whose name is known: 0.2 KiB each */
+#define WW_DNS_LISTS_MAX 32                /* block lists … */
+#define WW_DNS_LIST_NAME_SIZE 32           /* … the name of one, with its NUL … */
+#define WW_DNS_LISTED_MAX 2000000          /* … names of all: the largest public lists have a million */
+#define WW_DNS_LIST_BYTES_MAX (64 << 20)   /* … and the bytes of one file */
+#define WW_DNS_PRIVATE_MAX 64              /* names whose answers may point anywhere */
+#define WW_DNS_CONNECTIONS_MAX 64          /* TCP connections of applications to one listener … */
+#define WW_DNS_CONNECTION_MS 10000         /* … that say nothing for so long are closed (RFC 7766: seconds) */
+#define WW_DNS_PIPELINE_MAX 16             /* questions of one connection that wait (RFC 7766 section 6.2.1.1) */
+#define WW_DNS_TURN 64                     /* datagrams read in a turn: others want theirs */
 #define WW_RESOLVER_THREADS 4              /* lookups at once; each mostly waits for the network */
 #define WW_RESOLVER_QUEUE_MAX 1024         /* lookups waiting: 13 s at 50 ms each, within the connect deadline */
 #define WW_ADDRESS_EXCEPTIONS_MAX 64       /* --allow-private and exposed subnets */
 #define WW_ADDRESS_ECHO_BYTES_MAX 255      /* of a text that is no address, in a line of `ww address` */
+#define WW_TUN_READS_TURN 64               /* of one TUN device in a turn of the loop, and … */
+#define WW_TUN_BYTES_TURN 524288           /* … so many bytes: 4 ms at 1 Gbit/s, as others want their turn */
 #define WW_TUNNEL_V4 "192.0.0.2"           /* a client's address in its tunnel (RFC 7335), always the same … */
 #define WW_TUNNEL_V6 "fd77:7700:77::2"     /* … so that another provider needs no other one */
 #define WW_TUNNEL_PEER_V4 "192.0.0.1"      /* the other end: names are asked for here */
@@ -166,14 +206,38 @@
 #define WW_HOST_MARK 0x7777                /* SO_MARK of the client's own sockets: past the tunnel */
 #define WW_HOST_MARK_BACK 0x7778           /* of what comes out of the tunnel, for the kernel's check of senders */
 #define WW_HOST_TABLE 30583                /* 0x7777, too: the routing table with the way into the tunnel */
-#define WW_HOST_RULES_FROM 20530           /* priority of the first rule: behind those of others (wg-quick: below 32766) */
+#define WW_HOST_RULES_FROM 20530           /* priority of the first rule: before wg-quick's, which are below 32766, after Tailscale's at 5210 */
 #define WW_HOST_PROTOCOL 119               /* 'w': who made a route or rule, as `ip rule show` tells; unassigned in rt_protos */
 #define WW_HOST_PREFIXES_MAX 64            /* of each list of split tunnelling: what a list of the configuration holds */
 #define WW_HOST_USERS_MAX 64
 #define WW_HOST_FILTER_BYTES_MAX 32768     /* the kill switch as text: four full lists take 12 KiB */
 #define WW_IP_FRAGMENTS_MAX 256            /* datagrams of one client whose fragments are passing */
 #define WW_IP_FRAGMENT_MS 15000            /* for all fragments of one, as reassembly has it elsewhere */
+#define WW_EXIT_CLIENTS_MAX 1024           /* that one provider lets packets out for: each has an address of the pool */
+#define WW_EXIT_PACKET_BYTES_MAX 2032      /* one packet that waits: above any MTU of a tunnel */
+#define WW_EXIT_CELLS 4096                 /* packets that wait in one direction: 8 MiB, touched only when used */
+#define WW_EXIT_QUEUE_PACKETS 256          /* … of one client: 0.3 s at 10 Mbit/s */
+#define WW_EXIT_FLOWS_MAX 262144           /* of all clients: 128 full ones; 40 MiB, touched only when used */
+#define WW_EXIT_EVICT_IDLE_MS 30000        /* a full client's flow gives way to a new one after so long */
+#define WW_EXIT_TCP_IDLE_MS 7440000        /* RFC 5382 REQ-5: an idle connection lives 2 hours and 4 minutes */
+#define WW_EXIT_OVER_MS 30000              /* … and after both ends or a reset so long: what is late still finds it */
 #define WW_ADDRESS_LOCAL_MAX 4096          /* addresses, on-link prefixes and gateways of this host */
+#define WW_FLOWS_MAX 65536                 /* flows of one table; 0.3 KiB each, taken as they come */
+#define WW_FLOWS_TURN 256                  /* flows closed in one call for being idle: some 50 µs */
+#define WW_FLOWS_FRAGMENTS 64              /* datagrams of one table whose later fragments are on their way */
+#define WW_FLOW_BURST_BYTES 65536          /* a rate lets so much pass at once: TCP's first windows, one super-packet */
+#define WW_FLOW_REJECTS_PER_S 256          /* answers to denied packets of one table: RFC 4443 section 2.4 (f) asks for a limit */
+#define WW_FLOW_REJECT_BYTES 576           /* the largest of them: RFC 1812 section 4.3.2.3 */
+#define WW_INSPECTIONS_MAX 256             /* flows whose first packets are looked at at once; 10 KiB each and what nDPI keeps */
+#define WW_INSPECT_PACKETS 8               /* with payload, of a flow: a greeting, a hello in three segments, the answer */
+#define WW_INSPECT_BYTES 8192              /* that a client has sent: hellos with post-quantum keys and tickets take 3 KiB */
+#define WW_GEO_FILES_MAX 4                 /* countries, networks, and of each a second one for IPv6 */
+#define WW_FLOW_CLOSING_S 10               /* idle so long a flow is gone; answers to the last FIN still belong to it */
+#define WW_FLOW_ICMP_S 60                  /* RFC 5508 REQ-1 */
+#define WW_FLOW_UDP_S 120                  /* RFC 4787 REQ-5: not below two minutes … */
+#define WW_FLOW_UDP_BOTH_S 300             /* … and five by default */
+#define WW_FLOW_OPENING_S 240              /* RFC 5382 REQ-5: four minutes … */
+#define WW_FLOW_ESTABLISHED_S 7440         /* … and two hours and four minutes */
 
 /* --- policy --- */
 #define WW_POLICY_MEMORY_BYTES (4 << 20)     /* one VM; a ranking of 256 providers takes 0.3 MiB */
@@ -239,6 +303,7 @@
 
 /* --- transfer, continued --- */
 #define WW_DATAGRAM_BYTES_MAX 1472         /* a UDP payload in the datagram class: what Ethernet carries (1,500 less IPv4 and UDP); two SCTP fragments */
+#define WW_PACKET_BYTES_MAX 1500           /* an IP packet in the tunnel: what Ethernet carries; no super-packet crosses */
 #define WW_UNCONFIRMED_BYTES 65536         /* protocol: served before the arbiter confirmed the opening */
 #define WW_SENT_RECORDS_MAX 16384          /* messages awaiting acknowledgement per direction: 256 KiB of records, 256 MiB in flight */
 #define WW_DRAIN_MIN_US 200000             /* protocol: datagrams unseen max(2 RTT, 200 ms) after END are lost */
@@ -251,10 +316,15 @@
 #define WW_PIPE_QUEUE_BYTES 262144         /* waiting for a slow application or destination before credit is held back */
 #define WW_NODE_WAITING_MAX 256            /* proxy requests that wait for a provider */
 #define WW_NODE_WAITING_MS 15000           /* … and how long */
-#define WW_NODE_VERDICTS_MAX 4096           /* destinations of which a node remembers what the flow policy said; 0.4 KiB each */
+#define WW_NODE_VERDICTS_MAX 4096           /* destinations of which a node remembers what the flow policy said; 0.7 KiB each */
 #define WW_NODE_OPENS_PER_S 256             /* streams that a client may open at a provider: opening is not paid for … */
 #define WW_NODE_OPENS_BURST 1024           /* … and at once: as many as may be open */
 #define WW_NODE_FLOWS_MAX 256              /* UDP destinations of one association */
+#define WW_TUNNEL_MTU 1400                 /* of a client's device by default: fits one record where the path takes 1,500 */
+#define WW_TUNNEL_MTU_LEAST 1280           /* of IPv6, RFC 8200 section 5 */
+#define WW_NODE_PACKETS_MAX 256            /* that wait for a contract, window or lane: 384 KiB, 30 ms at 100 Mbit/s */
+#define WW_NODE_ROUTES_CLIENT 4096         /* sets of four flows that a client's tunnel remembers: a machine's browsers and a few servers … */
+#define WW_NODE_ROUTES_PROVIDER 1024       /* … and so many of each client at a provider: 256 KiB */
 #define WW_DECLARED_MAX 1024                /* destinations that count as declared on a connection: as many as may be open */
 #define WW_NODE_UNDECLARED_MOST_US 60000000 /* … and so long while the reliable lane is silent: a path is lost and found in half of it */
 #define WW_NODE_UNDECLARED_US 5000000       /* a flow is served undeclared so long: batches take 10 ms and half a round trip */

@@ -242,7 +242,14 @@ void ww_hook_sample(enum ww_hook hook, void *input);
 void ww_hook_print_input(enum ww_hook hook, const void *input, struct ww_buf *out);
 void ww_hook_print_result(enum ww_hook hook, const void *input, const void *result,
                           struct ww_buf *out);
-/* ctx.memory, likewise. */
+/* Both for eyes that may not see everything: a text is "…" unless hooks.def says that it is for
+ * anybody (WW_WORDS), and so is a text that is remembered. What the policy of a private hook has
+ * written is hidden whatever it is: it may repeat what it was told. */
+void ww_hook_print_hidden(enum ww_hook hook, const void *input, const void *result,
+                          struct ww_buf *input_out, struct ww_buf *result_out);
+/* Whether the hook's input has texts that are not for anybody. */
+bool ww_hook_is_private(enum ww_hook hook);
+/* ctx.memory as a Lua table. */
 void ww_policy_print_memory(const struct ww_policy_memory_entry *memory, size_t count,
                             struct ww_buf *out);
 /* docs/policies/hooks.md, from hooks.def. */

@@ -5,8 +5,8 @@
  * (per DTLS association); roles differ: the client opens streams and contracts, and owns the
  * budget. The sibling of nothing: it uses wire only.
  *
- * Every message (DATA, DATAGRAM) has an index, consecutive per direction, and belongs to exactly
- * one contract; bytes of a contract = payload bytes that their receiver acknowledged, per
+ * Every message (DATA, DATAGRAM, PACKET) has an index, consecutive per direction, and belongs to
+ * exactly one contract; bytes of a contract = payload bytes that their receiver acknowledged, per
  * direction; a message costs at least 1. Control frames cost nothing.
  *
  * Glossary: lane - where a frame travels: reliable (SCTP, ordered) or datagram (unordered, lossy);
@@ -53,13 +53,19 @@ struct ww_transfer_callbacks {
     /* Bytes in order, borrowed. Take all of them (at most the stream's window waits for _consumed);
      * give credit back with ww_transfer_stream_consumed. fin: the last ones; size may then be 0. */
     void (*stream_data)(void *arg, uint64_t stream_id, const uint8_t *data, size_t size, bool fin);
-    /* The stream can take more after a short write. */
+    /* The stream can take more after a short write; or the packets' flow the packet that was put
+     * off, or one of its size. */
     void (*stream_writable)(void *arg, uint64_t stream_id);
     /* Gone: reset by the peer or refused (code, 0 = cancelled), never after both sides have
      * finished, never for one's own reset. */
     void (*stream_reset)(void *arg, uint64_t stream_id, int code);
     /* One datagram of a UDP flow. */
     void (*datagram)(void *arg, uint64_t stream_id, const uint8_t *data, size_t size);
+    /* One IP packet of the packets' flow: any bytes, not judged. Borrowed. is_partial: its
+     * transport checksum is still to be completed, as ww/tun.h says. NULL: packets are not for this
+     * owner, who then refuses their flow. */
+    void (*packet)(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,
+                   bool is_partial);
 
     /* Provider: an OPEN came. Check the token, then ww_transfer_contract_accept or _refuse, now
      * or later; until then any further OPEN is refused with WW_ETOOMANY by transfer itself. */
@@ -112,7 +118,7 @@ void ww_transfer_destroy(struct ww_transfer *transfer);
 /* One channel message from the peer. now_us is monotonic. */
 void ww_transfer_receive(struct ww_transfer *transfer, enum ww_lane lane, const uint8_t *data,
                          size_t size, uint64_t now_us);
-/* The reliable lane can take more: sends what waits, then calls stream_writable in turn (fair:
+/* A lane can take more: sends what waits, then calls stream_writable in turn (fair:
  * round robin among blocked streams). */
 void ww_transfer_writable(struct ww_transfer *transfer, uint64_t now_us);
 /* Timers: acknowledgements, repeats, draining. Returns when it wants to be called next
@@ -128,8 +134,9 @@ void ww_transfer_abort(struct ww_transfer *transfer, int code);
 /* --- streams and flows (client opens; ids increase from 0) ------------------------------------ */
 
 /* Client: asks the provider to connect; the request waits for a contract that is only offered.
- * dest->protocol TCP makes a stream, UDP a flow of datagrams. WW_ELIMIT, WW_ENOMEM, WW_ESTATE (a
- * provider), WW_ENOCONTRACT (none open or offered), WW_ECLOSED. */
+ * dest->protocol TCP makes a stream, UDP a flow of datagrams, IP the flow of packets, of which
+ * there is one (WW_EEXIST). WW_ELIMIT, WW_ENOMEM, WW_ESTATE (a provider), WW_ENOCONTRACT (none open
+ * or offered), WW_ECLOSED. */
 int ww_transfer_stream_open(struct ww_transfer *transfer, const struct ww_dest *dest,
                             uint64_t *stream_id);
 /* Provider: connected; `local` is the address used. WW_ENOTFOUND, WW_ESTATE (accepted already). */
@@ -150,6 +157,11 @@ void ww_transfer_stream_reset(struct ww_transfer *transfer, uint64_t stream_id, 
  * WW_ENOTFOUND, WW_EINVAL (a stream), WW_ETOOBIG, WW_ECLOSED. */
 int ww_transfer_datagram_send(struct ww_transfer *transfer, uint64_t stream_id, const uint8_t *data,
                               size_t size, uint64_t now_us);
+/* One IP packet, at most WW_PACKET_BYTES_MAX, as datagrams are sent. WW_EAGAIN: not sent, for lack
+ * of room or budget; it is the owner's to drop or to keep until stream_writable. Other errors as
+ * for datagrams. */
+int ww_transfer_packet_send(struct ww_transfer *transfer, uint64_t stream_id, const uint8_t *packet,
+                            size_t size, bool is_partial, uint64_t now_us);
 size_t ww_transfer_stream_count(const struct ww_transfer *transfer);
 
 /* --- contracts -------------------------------------------------------------------------------- */
@@ -209,7 +221,8 @@ size_t ww_transfer_contracts(const struct ww_transfer *transfer,
                              struct ww_transfer_contract_info *out, size_t capacity);
 struct ww_transfer_stats {
     uint64_t messages_sent, messages_received, bytes_sent, bytes_received;
-    uint64_t datagrams_lost, datagrams_dropped, beyond_allowance;
+    uint64_t datagrams_lost, datagrams_dropped, beyond_allowance; /* packets are datagrams */
+    uint64_t packets_deferred;                                    /* WW_EAGAIN was said of them */
     uint64_t rtt_us;
     size_t streams;
     uint64_t foreign_messages; /* client: of streams that it never opened; never acknowledged */

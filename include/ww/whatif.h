@@ -30,9 +30,9 @@ struct ww_whatif {
     struct ww_contract contract;
     struct ww_contract_outcome outcome; /* of the step that ended it, or made it a dispute */
     const char *why;                    /* of the end or of the dispute; static */
-    bool differed;                      /* closes that differ were weighed: windows shrink */
-    bool may_forgive;                   /* the arbiter's policy was, or would be, asked */
-    struct ww_contract_claims claims;   /* as weighed then */
+    bool differed[2]; /* closes that differ were weighed: this party's windows shrink */
+    bool may_forgive; /* the arbiter's policy was, or would be, asked */
+    struct ww_contract_claims claims; /* as weighed then */
     uint64_t now_ms, waited_ms; /* the second: since the last close, or the last sign of life */
     struct ww_amount paid[WW_CONTRACT_PARTS_MAX]; /* to the provider, by part */
     struct ww_amount back[WW_CONTRACT_PARTS_MAX]; /* to the client */

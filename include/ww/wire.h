@@ -86,6 +86,7 @@ enum ww_frame_type {
     WW_FRAME_DATAGRAM = 0x02, /* datagram class: one datagram of a flow */
     WW_FRAME_ACK = 0x04,
     WW_FRAME_PING = 0x05,          /* skippable */
+    WW_FRAME_PACKET = 0x06,        /* datagram class: one IP packet of the packets' flow */
     WW_FRAME_PONG = 0x07,          /* skippable */
     WW_FRAME_STREAM_OPEN = 0x10,   /* client → provider: destination of a stream or a UDP flow */
     WW_FRAME_STREAM_OPENED = 0x12, /* provider → client: connected; its local address */
@@ -101,8 +102,14 @@ enum ww_frame_type {
     WW_FRAME_DECLARATION = 0x32,   /* client → provider: signed, destinations of its flows */
 };
 
-enum ww_dest_kind { WW_DEST_IPV4 = 4, WW_DEST_IPV6 = 6, WW_DEST_NAME = 1 };
-enum ww_dest_protocol { WW_DEST_TCP = 6, WW_DEST_UDP = 17 }; /* IANA protocol numbers */
+enum ww_dest_kind { WW_DEST_NONE = 0, WW_DEST_NAME = 1, WW_DEST_IPV4 = 4, WW_DEST_IPV6 = 6 };
+/* IANA protocol numbers. */
+enum ww_dest_protocol {
+    WW_DEST_ICMP = 1, /* echo, of either family: declared only, with an address and port 0 */
+    WW_DEST_IP = 4,   /* whole packets: opened only, with kind WW_DEST_NONE and nothing else */
+    WW_DEST_TCP = 6,
+    WW_DEST_UDP = 17,
+};
 
 struct ww_dest {
     enum ww_dest_protocol protocol;
@@ -119,13 +126,13 @@ struct ww_ack_range {
 struct ww_frame {
     enum ww_frame_type type;
     union {
-        struct {                /* DATA, DATAGRAM */
+        struct {                /* DATA, DATAGRAM, PACKET */
             uint64_t index;     /* consecutive per direction, from 0, both classes */
             uint64_t stream_id; /* stream or flow */
             bool fin;           /* DATA: the last bytes of this direction */
+            uint8_t flags;      /* PACKET: WW_WIRE_PACKET_…; a bit that is not known may come */
             const uint8_t *payload;
-            size_t
-                payload_size; /* 0..WW_MESSAGE_BYTES_MAX; DATAGRAM: WW_FRAME_DATAGRAM_BYTES_MAX */
+            size_t payload_size; /* 0..WW_MESSAGE_BYTES_MAX; others: WW_FRAME_DATAGRAM_BYTES_MAX */
         } data;
         struct {
             uint64_t cumulative;     /* every index below it is received or forgotten */
@@ -184,9 +191,11 @@ struct ww_frame {
     };
 };
 
+/* The packet's transport checksum is the sum of the pseudo header only: see ww/tun.h. */
+#define WW_WIRE_PACKET_PARTIAL 0x01
 /* Appends one frame (what it points to is copied). */
 int ww_wire_frame_encode(const struct ww_frame *frame, struct ww_buf *out);
-/* Bytes that a DATA or DATAGRAM frame adds before its payload: writes them to out (at most
+/* Bytes that a DATA, DATAGRAM or PACKET frame adds before its payload: writes them to out (at most
  * WW_WIRE_DATA_HEAD_MAX bytes), so that the payload need not be copied. Returns the size, or 0
  * for a frame that can't be sent: another type, or a value out of range. */
 #define WW_WIRE_DATA_HEAD_MAX 32

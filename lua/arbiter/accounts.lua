@@ -114,6 +114,26 @@ function M.find(name)
     return ww.ledger.get("name/" .. name)
 end
 
+--- A network and how much it has, for the operator.
+---@param given string its name or id
+---@return table? network {network, name, root, created_s, nodes, invitations}; nil: there is none
+function M.about(given)
+    local network = M.find(given) or given
+    local entry = get("network/" .. network)
+    if not entry then
+        return nil
+    end
+    load_counts()
+    local open = 0
+    for _, expires_s in pairs(invitations[network] or {}) do
+        open = open + (expires_s >= now_s() and 1 or 0)
+    end
+    return {
+        network = network, name = entry.name, root = entry.root, created_s = entry.created_s,
+        nodes = node_counts[network] or 0, invitations = open,
+    }
+end
+
 --- All networks, for the operator.
 ---@return table[] list of {id, name, root, created_s}
 function M.list()

@@ -311,19 +311,24 @@
 ---@field reason? string a sentence for people
 ---@field remember? MemoryWrite[] for `ctx.memory`; default: nothing
 
---- a flow that is about to be opened; the fixed rules hold whatever is answered
+--- a flow that is about to be opened, or whose name or application has become known; the fixed rules hold whatever is answered
 ---@class FlowRequest
 ---@field side "provider"|"client" where it is asked
----@field protocol "tcp"|"udp" `tcp` or `udp`
+---@field protocol "tcp"|"udp"|"icmp" `tcp`, `udp`, or `icmp` (echo; its port is 0)
 ---@field kind "name"|"ipv4"|"ipv6" what `host` is
 ---@field host string name or address, as it was asked for; names in small letters
 ---@field port integer port
+---@field name string host name in small letters: the one that was asked for, or that the flow's first packets say (TLS, QUIC, HTTP, DNS), once they have; else empty
+---@field application string what the first packets look like, in nDPI's words (`TLS`, `DNS`, `YouTube`); else empty
+---@field country string two capital letters: where the address is, by the files of `geo`; else empty
+---@field network integer number of the autonomous system that the address is in, likewise; else 0
 ---@field flows integer flows that this node has open now
 
 --- what becomes of flows to this destination
 ---@class FlowDecision
----@field decision "deny"|"allow"|"limit" `allow`, `deny`, or `limit` to `max_flows`
+---@field decision "deny"|"allow"|"limit" `allow`, `deny`, or `limit` to `max_flows` and `bytes_s`
 ---@field max_flows? integer with `limit`: flows of this node to the destination at once; default: 16
+---@field bytes_s? integer with `limit`: bytes a second of all flows to the destination together, both ways; default: 0, any number
 ---@field seconds? integer how long the answer holds for the destination without asking again; default: 60
 ---@field reason? string a sentence for people
 ---@field remember? MemoryWrite[] for `ctx.memory`; default: nothing
@@ -371,7 +376,7 @@
 
 --- What flow.lua returns.
 ---@class FlowPolicy
----@field verdict fun(request: FlowRequest, ctx: Context): FlowDecision whether a new flow is opened; 20000 instructions
+---@field verdict fun(request: FlowRequest, ctx: Context): FlowDecision whether a new flow is opened, and how much it may carry; 20000 instructions
 
 KiB = 1024
 MiB = 1048576

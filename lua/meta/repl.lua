@@ -55,6 +55,22 @@ function contracts.history(limit) end
 ---@return any
 function contracts.disputes(limit) end
 
+--- One dispute: what each side says and proves, and what every verdict would bring.
+---@param id string the contract's id: 32 hex digits
+---@return any
+function contracts.dispute(id) end
+
+--- Gives the verdict on a dispute; money moves at once. Level: admin.
+---@param id string the contract's id: 32 hex digits
+---@param verdict string no_fault, client_fault, provider_fault, client_malicious, provider_malicious or both_malicious
+---@return any
+function contracts.decide(id, verdict) end
+
+--- Has dispute.judge look at what is ripe now, not at the next run. Level: admin.
+---@param dry boolean? true: says what it would decide, and changes nothing
+---@return any
+function contracts.judge(dry) end
+
 --- Ends every open contract and waits until the arbiter has each close. Level: operate.
 ---@return any
 function contracts.finish() end
@@ -97,6 +113,13 @@ flows = {}
 ---@return any
 function flows.counts() end
 
+--- Those that are open, the newest first: bytes each way, for how long, with whom, the contract that pays now, what flow.verdict said. Where they go (`destination`) after \write REASON only.
+---@param peer string? only with this node
+---@param after number? the next page: the `number` of the last flow of the one before
+---@param limit number? at most so many, 100 by default, 500 at most
+---@return any
+function flows.list(peer, after, limit) end
+
 --- The arbiter's books.
 ledger = {}
 
@@ -107,6 +130,43 @@ function ledger.verify() end
 --- Rolls the epoch key now: contracts that have ended can't be read any more. Level: admin.
 ---@return any
 function ledger.forget() end
+
+--- Writes a backup of the books while the node goes on. Level: operate.
+---@param path string absolute path of a file to be made
+---@return any
+function ledger.backup(path) end
+
+--- Networks of the market.
+networks = {}
+
+--- Networks by name.
+---@param prefix string? the beginning of a name
+---@param limit number? at most so many, 100 by default, 500 at most
+---@return any
+function networks.list(prefix, limit) end
+
+--- One network; nil when there is none such.
+---@param network string a network's name or id
+---@return any
+function networks.get(network) end
+
+--- Nodes and networks that the market refuses.
+bans = {}
+
+--- Who is banned, since when and why; at most 128 are listed.
+---@return any
+function bans.list() end
+
+--- Bans a node or a network: its contracts end as receipts prove, its connections are cut, and its money stays its own. Level: admin.
+---@param target string a node's id, or a network's name or id
+---@param reason string? kept with the ban; by default the session's own
+---@return any
+function bans.add(target, reason) end
+
+--- Takes a ban back. Level: admin.
+---@param target string a node's id, or a network's name or id
+---@return any
+function bans.lift(target) end
 
 --- Money.
 wallets = {}
@@ -295,6 +355,19 @@ log = {}
 --- The level in force.
 ---@return any
 function log.level() end
+
+--- The last lines, the newest last: of the 256 that the node keeps in memory.
+---@param count number? how many, 20 by default
+---@param level string? error, warn, info or debug: only lines that are at least so grave
+---@param word string? only of this room, or with this in them
+---@return any
+function log.tail(count, level, word) end
+
+--- Sends this session each line as it is logged, until trace.stop() or its end: info and graver ones, or as grave as the level given. With debug, those too that the node does not write.
+---@param level string? error, warn, info or debug: only lines that are at least so grave
+---@param word string? only of this room, or with this in them
+---@return any
+function log.follow(level, word) end
 
 --- What is logged from now on. Level: operate.
 ---@param level string error, warn, info or debug

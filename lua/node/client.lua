@@ -469,6 +469,12 @@ function M.start(config)
         ["wallet.show"] = function()
             return node.session:call("GET", "/v1/wallet")
         end,
+        ["tunnel.open"] = function(params)
+            return ww.client.tunnel_open({ device = params.device, mtu = params.mtu })
+        end,
+        ["tunnel.close"] = function()
+            return ww.client.tunnel_close({})
+        end,
         ["contracts.end"] = function()
             node.stopping = true
             edge.end_contracts(ww.client, node.reporter, STOP_S, true)

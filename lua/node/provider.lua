@@ -31,6 +31,7 @@ local function core_options(config)
         allow_private = config.allow_private,
         max_contracts = config.max_contracts,
         denied_flows = config.denied_flows,
+        egress_device = config.egress.device,
     }
 end
 

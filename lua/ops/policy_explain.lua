@@ -136,8 +136,9 @@ local function follows(row, case)
     if case.close and case.close.decision == "settle" then
         words[#words + 1] = "forgiven, if the day's cap allows it"
     end
-    if case.differed then
-        words[#words + 1] = "windows halve"
+    if #case.halved > 0 then
+        words[#words + 1] = #case.halved == 1 and case.halved[1] .. "'s windows halve"
+            or "windows halve"
     end
     return #words > 0 and table.concat(words, ", ") or "-"
 end

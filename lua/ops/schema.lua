@@ -463,6 +463,9 @@ local PROVIDER = {
     { key = "denied_flows", type = "integer", min = 1, max = 1000, default = 1,
         doc = "How many destinations that the fixed list denies a client may sign before its "
             .. "contract is closed for it." },
+    { key = "egress.device", type = "text", max = 15, default = "",
+        doc = "TUN device through which a client's whole packets go out: whatever routes and "
+            .. "translates addresses is behind it. Without it, streams only." },
     { key = "name", type = "text", max = 64, doc = "A name for this node in `ww status`." },
 }
 

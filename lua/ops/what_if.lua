@@ -103,7 +103,7 @@ local function play_case(terms, case, ask)
     end
     local result = {
         name = case.name, liar = case.liar, client = case.client, provider = case.provider,
-        state = ended.state, why = ended.why, differed = ended.differed, silent = ended.silent,
+        state = ended.state, why = ended.why, halved = ended.halved, silent = ended.silent,
         close = close, used = ended.used, paid = ended.paid, back = ended.back,
         waited_s = ended.waited_s, strikes = ended.strikes, bans = ended.bans,
     }

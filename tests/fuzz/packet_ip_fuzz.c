@@ -17,8 +17,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct ww_ip_fragments fragments;
     const char *rule = NULL;
-    struct ww_ip ip;
+    struct ww_ip ip, about;
+    int error = ww_ip_read_error(data, size, &ip, &about);
+
+    check(error == 0 || error == WW_EMALFORMED || error == WW_EUNSUPPORTED);
+    check(error != 0 || (about.is_v4 == ip.is_v4 && ip.payload_size >= 16));
     int rc = ww_ip_judge(NULL, data, size, &ip, &rule);
+
+    check(error != 0 || rc != 0); /* never both */
 
     check(rule != NULL);
     check(rc == 0 || rc == WW_EMALFORMED || rc == WW_EUNSUPPORTED || rc == WW_EDESTINATION);

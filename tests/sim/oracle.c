@@ -141,6 +141,23 @@ static void add_paid(struct world *world, struct deal *deal,
         deal->paid[i] += (uint64_t)booked->paid[i].amount.units;
 }
 
+/* A window halves alone only of a side that said what its signatures rule out. */
+static void check_halved(const struct world *world, const struct deal *deal,
+                         const struct ww_contract *after, const struct ww_contract_outcome *outcome)
+{
+    const struct ww_contract_close *client = &after->closes[WW_CONTRACT_CLIENT];
+    size_t number = (size_t)(deal - world->deals);
+
+    if (outcome->differed[WW_CONTRACT_CLIENT] && !outcome->differed[WW_CONTRACT_PROVIDER])
+        CHECK(world,
+              client->bytes_up + client->bytes_down < deal->signed_bytes[WW_CONTRACT_CLIENT] ||
+                  client->bytes_up + client->bytes_down > after->bytes,
+              "deal %zu: a client that said what it signed is halved alone", number);
+    if (outcome->differed[WW_CONTRACT_PROVIDER] && !outcome->differed[WW_CONTRACT_CLIENT])
+        CHECK(world, !is_honest(world, deal, WW_CONTRACT_PROVIDER),
+              "deal %zu: an honest provider is halved alone", number);
+}
+
 void oracle_step(struct world *world, struct deal *deal, const struct ww_contract *after,
                  const struct ww_contract_outcome *outcome, const struct ww_contract_booked *booked)
 {
@@ -155,6 +172,7 @@ void oracle_step(struct world *world, struct deal *deal, const struct ww_contrac
     if (after->state >= WW_CONTRACT_OPEN)
         deal->was_opened = true;
     add_paid(world, deal, booked);
+    check_halved(world, deal, after, outcome);
     standing_step(world, deal, outcome);
     switch (outcome->action) {
     case WW_CONTRACT_VOID:

@@ -73,7 +73,7 @@ static void check_forgiven(const struct world *world, const struct deal *deal, u
 }
 
 static void settled(struct world *world, struct standing *standing,
-                    const struct ww_contract_outcome *outcome)
+                    const struct ww_contract_outcome *outcome, int side)
 {
     uint64_t day = world_wall_s(world) / DAY_S;
 
@@ -82,7 +82,7 @@ static void settled(struct world *world, struct standing *standing,
     standing->day = day;
     standing->paid += outcome->used;
     standing->forgiven += outcome->forgiven;
-    if (!outcome->differed && standing->halvings)
+    if (!outcome->differed[side] && standing->halvings)
         standing->calm += outcome->used;
     if (standing->calm >= WW_GIB) { /* no contract is so large that it were twice */
         standing->calm -= WW_GIB;
@@ -135,8 +135,8 @@ void standing_step(struct world *world, const struct deal *deal,
         if (side == 1 && is_home)
             continue; /* once is enough */
         if (outcome->action == WW_CONTRACT_SETTLE && !is_home)
-            settled(world, standing, outcome);
-        if (outcome->differed) {
+            settled(world, standing, outcome, side);
+        if (outcome->differed[side] || (is_home && outcome->differed[!side])) {
             standing->halvings = WW_MIN(standing->halvings + 1, 10);
             standing->calm = 0;
         }

@@ -21,6 +21,8 @@ local LIBRARIES = {
     ["^wslay/"] = { "http" },
     ["^http_parser"] = { "http" },
     ["^histedit"] = { "line" },
+    ["^maxminddb"] = { "packet" },
+    ["^ndpi"] = { "packet" },
     ["^libmnl/"] = { "packet" },
 }
 

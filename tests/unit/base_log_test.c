@@ -1,5 +1,6 @@
 /* The log's lines, read back from a pipe that stands in for stderr; and the built-in scripts. */
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,6 +132,92 @@ static void test_levels_and_journal(void **state)
     assert_int_equal(strncmp(line(), "<7>ts=", 6), 0);
 }
 
+/* The newest line that is kept. */
+static struct ww_log_line newest(void)
+{
+    struct ww_log_line last = {.number = 0}, next;
+
+    while (ww_log_line(last.number + 1, &next))
+        last = next;
+    return last;
+}
+
+static void test_kept_lines(void **state)
+{
+    char big[3000];
+    struct ww_log_line line = newest();
+    uint64_t before = line.number;
+
+    (void)state;
+    assert_false(ww_log_line(before + 1, &line));
+    ww_log(WW_LOG_WARN, "net", "It \"said\"", "peer=%s bytes=%d", WW_Q("a b"), 12);
+    ww_log(WW_LOG_DEBUG, "net", "Hidden", "");
+    assert_true(ww_log_line(before + 1, &line));
+    assert_int_equal(line.number, before + 1);
+    assert_int_equal(line.level, WW_LOG_WARN);
+    assert_string_equal(line.room, "net");
+    assert_string_equal(line.message, "It \"said\"");
+    assert_string_equal(line.pairs, "peer=\"a b\" bytes=12");
+    assert_true(line.time_ms > 1000000);
+    assert_false(ww_log_line(before + 2, &line));
+
+    /* Kept without being written, and no longer. */
+    ww_log_set_level(WW_LOG_ERROR);
+    ww_log_keep_level(WW_LOG_DEBUG);
+    assert_true(ww_log_enabled(WW_LOG_DEBUG));
+    ww_log(WW_LOG_DEBUG, "net", "Seen by one", "");
+    ww_log_keep_level(WW_LOG_ERROR);
+    assert_false(ww_log_enabled(WW_LOG_DEBUG));
+    ww_log(WW_LOG_ERROR, "net", "Written", "");
+    assert_true(ww_log_line(before + 2, &line));
+    assert_string_equal(line.message, "Seen by one");
+
+    /* Long ones are cut between characters; of many the last are there. */
+    memset(big, 'x', sizeof(big) - 1);
+    big[sizeof(big) - 1] = '\0';
+    memcpy(big + sizeof(line.message) - 2, "\xe2\x82\xac", 3);
+    ww_log(WW_LOG_ERROR, "net", big, "");
+    assert_int_equal(strlen(newest().message), sizeof(line.message) - 2);
+    before = newest().number;
+    ww_log_set_level(WW_LOG_ERROR);
+    ww_log_keep_level(WW_LOG_DEBUG);
+    for (int i = 0; i < WW_LOG_KEPT_LINES + 5; i++)
+        ww_log(WW_LOG_DEBUG, "net", "One of many", "");
+    ww_log_keep_level(WW_LOG_ERROR);
+    assert_true(ww_log_line(1, &line));
+    assert_int_equal(line.number, before + 6);
+}
+
+static void *log_many(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 2000; i++)
+        ww_log(WW_LOG_DEBUG, "net", "One of many", "n=%d", i);
+    return NULL;
+}
+
+static void test_kept_by_threads(void **state)
+{
+    pthread_t threads[2];
+    struct ww_log_line line;
+    uint64_t last = 0;
+
+    (void)state;
+    ww_log_keep_level(WW_LOG_DEBUG);
+    for (size_t i = 0; i < WW_ARRAY_COUNT(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, log_many, NULL), 0);
+    for (int i = 0; i < 20000; i++) {
+        if (!ww_log_line(last + 1, &line))
+            continue;
+        assert_true(line.number > last);
+        last = line.number;
+    }
+    for (size_t i = 0; i < WW_ARRAY_COUNT(threads); i++)
+        pthread_join(threads[i], NULL);
+    ww_log_keep_level(WW_LOG_ERROR);
+    assert_string_equal(newest().message, "One of many");
+}
+
 static void test_scripts(void **state)
 {
     const char *data;
@@ -166,6 +253,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_json, capture, release),
         cmocka_unit_test_setup_teardown(test_long_lines, capture, release),
         cmocka_unit_test_setup_teardown(test_levels_and_journal, capture, release),
+        cmocka_unit_test_setup_teardown(test_kept_lines, capture, release),
+        cmocka_unit_test_setup_teardown(test_kept_by_threads, capture, release),
         cmocka_unit_test(test_scripts),
     };
 

@@ -17,7 +17,7 @@ static void settle(struct rig *rig, uint64_t client, uint64_t provider, uint64_t
 {
     const struct ww_contract terms = between(client, provider);
     const struct ww_contract_outcome outcome = {
-        .action = WW_CONTRACT_SETTLE, .used = used, .differed = differed};
+        .action = WW_CONTRACT_SETTLE, .used = used, .differed = {differed, differed}};
 
     assert_int_equal(ww_account_book(rig->ledger, &terms, &outcome, NOW_S), 0);
 }
@@ -51,6 +51,25 @@ static void test_a_network_gains_nothing_by_itself(void **state)
     assert_int_equal(account_of(&rig, 1).paid_bytes, 2000);
     assert_int_equal(account_of(&rig, 1).halvings, 2);
     assert_int_equal(account_of(&rig, 2).halvings, 2);
+    rig_deinit(&rig);
+}
+
+/* A difference that only one side made halves that side's window, and the other goes on calmly. */
+static void test_only_one_side_halves(void **state)
+{
+    const struct ww_contract terms = between(1, 2);
+    const struct ww_contract_outcome outcome = {
+        .action = WW_CONTRACT_SETTLE, .used = 1000, .differed = {[WW_CONTRACT_CLIENT] = true}};
+    struct rig rig;
+
+    (void)state;
+    rig_init(&rig);
+    settle(&rig, 1, 2, 1000, true);
+    assert_int_equal(ww_account_book(rig.ledger, &terms, &outcome, NOW_S), 0);
+    assert_int_equal(account_of(&rig, 1).halvings, 2);
+    assert_int_equal(account_of(&rig, 1).calm_bytes, 0);
+    assert_int_equal(account_of(&rig, 2).halvings, 1);
+    assert_int_equal(account_of(&rig, 2).calm_bytes, 1000);
     rig_deinit(&rig);
 }
 
@@ -125,6 +144,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_network_gains_nothing_by_itself),
+        cmocka_unit_test(test_only_one_side_halves),
         cmocka_unit_test(test_windows_halve_and_recover),
         cmocka_unit_test(test_little_is_forgiven),
         cmocka_unit_test(test_strikes_pass),

@@ -119,7 +119,38 @@ static void test_claims_that_meet_settle(void **state)
     struct ww_contract_outcome outcome = ended(&contract, &evidence, false);
     assert_int_equal(outcome.action, WW_CONTRACT_SETTLE);
     assert_int_equal(outcome.used, 480000);
-    assert_true(outcome.differed);
+    assert_true(outcome.differed[WW_CONTRACT_CLIENT]);
+    assert_false(outcome.differed[WW_CONTRACT_PROVIDER]);
+}
+
+/* Of two closes that differ, a side that says what can't be pays alone with its window. */
+static void test_whose_window_halves(void **state)
+{
+    static const struct {
+        uint64_t client, provider, receipt;
+        bool client_halves, provider_halves;
+    } cases[] = {
+        {0, 500000, 480000, true, false}, /* below what it has signed */
+        {480000, 500000, 480000, true, true},
+        {500000, 400000, 480000, true, true}, /* a cut line may do that */
+        {490000, 480001 + WINDOW, 480000, false, true},
+        {490000, 480000 + WINDOW, 480000, true, true},
+        {0, 600000, 480000, true, true},        /* both */
+        {2000000, 480000, 480000, true, false}, /* more than the contract */
+    };
+
+    (void)state;
+    for (size_t index = 0; index < WW_ARRAY_COUNT(cases); index++) {
+        struct ww_contract contract = open_contract();
+        struct ww_contract_evidence evidence = {0};
+
+        contract.closes[0] = close_of(0, cases[index].client);
+        contract.closes[1] = close_of(0, cases[index].provider);
+        evidence.sights[WW_CONTRACT_CLIENT][0] = sight(1, 1, cases[index].receipt, 0);
+        struct ww_contract_outcome outcome = ended(&contract, &evidence, false);
+        assert_int_equal(outcome.differed[WW_CONTRACT_CLIENT], cases[index].client_halves);
+        assert_int_equal(outcome.differed[WW_CONTRACT_PROVIDER], cases[index].provider_halves);
+    }
 }
 
 static void test_forgiving(void **state)
@@ -149,7 +180,8 @@ static void test_forgiving(void **state)
         assert_int_equal(outcome.action,
                          cases[index].used ? WW_CONTRACT_SETTLE : WW_CONTRACT_DISPUTE);
         assert_int_equal(outcome.used, cases[index].used);
-        assert_true(outcome.differed);
+        assert_true(outcome.differed[WW_CONTRACT_CLIENT]);
+        assert_true(outcome.differed[WW_CONTRACT_PROVIDER]);
         assert_int_equal(outcome.forgiven > 0, cases[index].used > 0);
     }
     /* Never more than the window. */
@@ -491,6 +523,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_claims_are_bounded),
         cmocka_unit_test(test_claims_that_meet_settle),
+        cmocka_unit_test(test_whose_window_halves),
         cmocka_unit_test(test_forgiving),
         cmocka_unit_test(test_below_a_receipt_of_another_life),
         cmocka_unit_test(test_contradicting_receipts),

@@ -344,12 +344,14 @@ static void test_late_close_that_differs(void **state)
     event.evidence = &no_evidence;
     assert_int_equal(ww_contract_step(&contract, &event, &outcome), 0);
     assert_int_equal(outcome.action, WW_CONTRACT_STORE);
-    assert_true(outcome.differed); /* once */
+    assert_true(outcome.differed[WW_CONTRACT_CLIENT]); /* once */
+    assert_true(outcome.differed[WW_CONTRACT_PROVIDER]);
     assert_false(contract.silent); /* and now the networks are locked */
     assert_true(ww_contract_is_ripe(&contract, &event));
     assert_int_equal(tick(&contract, 0, 0), WW_CONTRACT_NOTHING);
     assert_int_equal(ww_contract_step(&contract, &event, &outcome), 0);
-    assert_false(outcome.differed);
+    assert_false(outcome.differed[WW_CONTRACT_CLIENT]);
+    assert_false(outcome.differed[WW_CONTRACT_PROVIDER]);
 }
 
 static void test_expired_ends(void **state)

@@ -1,5 +1,5 @@
 /* Peers over a path that loses datagrams: a relay between the two, whose address is put in the
- * place of their candidates. STUN always passes unless the relay is cut.
+ * place of their candidates. STUN always passes unless the relay is cut. unit_net_loss [TEST]
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "net_pair.h"
@@ -537,22 +538,64 @@ static void consent_is_lost(void **state)
     stop(&relay, &pair);
 }
 
-int main(void)
+/* --- all at once -------------------------------------------------------------------------------
+ */
+
+/* The longest first: they mostly wait, so that four at a time take as long as the longest. */
+static const struct CMUnitTest TESTS[] = {
+    cmocka_unit_test(long_path_is_given_time),
+    cmocka_unit_test(data_keeps_a_path),
+    cmocka_unit_test(consent_is_lost),
+    cmocka_unit_test(slow_handshake_keeps_its_path),
+    cmocka_unit_test(lost_path_is_replaced),
+    cmocka_unit_test(silent_path_is_replaced),
+    cmocka_unit_test(slow_start_is_forgotten),
+    cmocka_unit_test(lost_first_flights),
+    cmocka_unit_test(transfer_under_loss),
+    cmocka_unit_test(unreliable_channel_gives_up),
+    cmocka_unit_test(much_loss_is_no_standstill),
+    cmocka_unit_test(failed_handshake_is_told),
+    cmocka_unit_test(flipped_bits_are_losses),
+};
+#define AT_ONCE 4 /* what they do besides waiting must not hold up the others' timeouts */
+
+static int run_one(const char *name)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lost_first_flights),
-        cmocka_unit_test(transfer_under_loss),
-        cmocka_unit_test(much_loss_is_no_standstill),
-        cmocka_unit_test(long_path_is_given_time),
-        cmocka_unit_test(slow_handshake_keeps_its_path),
-        cmocka_unit_test(failed_handshake_is_told),
-        cmocka_unit_test(flipped_bits_are_losses),
-        cmocka_unit_test(slow_start_is_forgotten),
-        cmocka_unit_test(unreliable_channel_gives_up),
-        cmocka_unit_test(lost_path_is_replaced),
-        cmocka_unit_test(silent_path_is_replaced),
-        cmocka_unit_test(data_keeps_a_path),
-        cmocka_unit_test(consent_is_lost),
-    };
-    return cmocka_run_group_tests_name("net_loss", tests, NULL, NULL);
+    cmocka_set_test_filter(name);
+    return cmocka_run_group_tests_name("net_loss", TESTS, NULL, NULL);
+}
+
+static void reap(int *failed)
+{
+    int status = 0;
+
+    if (wait(&status) < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        ++*failed;
+}
+
+/* Each test is a process, as usrsctp is one stack of a process. With a name: only that test. */
+int main(int argc, char **argv)
+{
+    size_t running = 0;
+    int failed = 0;
+
+    if (argc == 2)
+        return run_one(argv[1]);
+    for (size_t i = 0; i < WW_ARRAY_COUNT(TESTS); i++) {
+        if (running == AT_ONCE) {
+            reap(&failed);
+            running--;
+        }
+        fflush(NULL);
+        pid_t pid = fork();
+        if (pid == 0)
+            exit(run_one(TESTS[i].name));
+        if (pid < 0)
+            return 1;
+        running++;
+    }
+    for (; running > 0; running--)
+        reap(&failed);
+    print_message("%d of %zu tests failed\n", failed, WW_ARRAY_COUNT(TESTS));
+    return failed;
 }

@@ -170,6 +170,37 @@ static void test_limit(void **state)
     assert_int_equal(edge.verdicts.limited, 1);
 }
 
+/* What a flow's first packets say is another question, with its own answer. */
+static void test_what_is_known(void **state)
+{
+    struct ww_dest dest = {.protocol = WW_DEST_TCP, .kind = WW_DEST_IPV4, .port = 443};
+    struct verdict_about about = {.dest = &dest, .country = "IS", .network = 64500};
+    struct verdict *verdict = NULL;
+
+    (void)state;
+    use("assert(request.country == 'IS' and request.network == 64500 and request.kind == 'ipv4') "
+        "if request.name == '' then assert(request.application == '') "
+        "return { decision = 'allow', seconds = 3600 } end "
+        "return { decision = request.application == 'TLS' and 'limit' or 'deny', bytes_s = 5, "
+        "seconds = 3600 }");
+    assert_int_equal(verdict_ask_about(&edge, &about, &verdict), 0);
+    assert_int_equal(verdict->bucket.bytes_s, 0);
+    verdict_end(&verdict);
+    about.name = "a.example";
+    assert_int_equal(verdict_ask_about(&edge, &about, &verdict), WW_EDENIED);
+    about.application = "TLS";
+    assert_int_equal(verdict_ask_about(&edge, &about, &verdict), 0);
+    assert_int_equal(verdict->bucket.bytes_s, 5);
+    verdict_end(&verdict);
+    assert_int_equal(calls(), 3);
+    use("return { decision = request.protocol == 'icmp' and request.port == 0 and 'allow' or "
+        "'deny' }");
+    about.is_echo = true;
+    dest.port = 0;
+    assert_int_equal(verdict_ask_about(&edge, &about, &verdict), 0);
+    verdict_end(&verdict);
+}
+
 /* Without a policy, or with one that fails, each side has its own fallback. */
 static void test_fallback(void **state)
 {
@@ -249,6 +280,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_an_answer_ends, setup, teardown),
         cmocka_unit_test_setup_teardown(test_addresses, setup, teardown),
         cmocka_unit_test_setup_teardown(test_limit, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_is_known, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fallback, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(test_says_so_once_a_second, setup, teardown),

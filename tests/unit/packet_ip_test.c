@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -254,12 +255,70 @@ static void test_fragments(void **state)
     assert_int_equal(pass(&fragments, 9999, 16, true, 1), 0);
 }
 
+/* An ICMP error about `good`, 8 bytes of whose transport came back, from 9.9.9.9 or 2620:fe::fe. */
+static size_t make_error(const struct packet *good, uint8_t type, uint8_t *error)
+{
+    bool is_v4 = good->bytes[0] >> 4 == 4;
+    size_t head = is_v4 ? 20 : 40, size = 2 * head + 16;
+
+    memset(error, 0, size);
+    memcpy(error, good->bytes, head);
+    memcpy(error + head + 8, good->bytes, head + 8);
+    error[head] = type;
+    if (is_v4) {
+        error[3] = (uint8_t)size;
+        error[9] = IPPROTO_ICMP;
+        memcpy(error + 12, "\x09\x09\x09\x09\x0a\x09\x00\x02", 8);
+    } else {
+        error[5] = (uint8_t)(size - 40);
+        error[6] = IPPROTO_ICMPV6;
+        memcpy(error + 8, "\x26\x20\x00\xfe\0\0\0\0\0\0\0\0\0\0\0\xfe", 16);
+        memcpy(error + 24, good->bytes + 8, 16);
+    }
+    return size;
+}
+
+static void test_errors(void **state)
+{
+    uint8_t error[200];
+    struct ww_ip ip, about, sent;
+
+    (void)state;
+    for (size_t i = 0; i < PART6; i++) {
+        bool is_v4 = goods[i].bytes[0] >> 4 == 4;
+        size_t head = is_v4 ? 20 : 40, size = make_error(&goods[i], is_v4 ? 3 : 2, error);
+
+        assert_int_equal(ww_ip_read_error(error, size, &ip, &about), 0);
+        assert_int_equal(ww_ip_judge(NULL, goods[i].bytes, goods[i].size, &sent, NULL), 0);
+        assert_memory_equal(about.source, sent.source, 16);
+        assert_memory_equal(about.destination, sent.destination, 16);
+        assert_int_equal(about.protocol, sent.protocol);
+        assert_int_equal(about.source_port, sent.source_port);
+        assert_int_equal(about.destination_port, sent.destination_port);
+        assert_memory_equal(ip.destination, sent.source, 16);
+        for (size_t cut = 0; cut < size; cut++) {
+            uint8_t *copy = malloc(cut ? cut : 1);
+
+            memcpy(copy, error, cut);
+            assert_int_not_equal(ww_ip_read_error(copy, cut, &ip, &about), 0);
+            free(copy);
+        }
+        error[head] = is_v4 ? 5 : 137; /* a redirect */
+        assert_int_equal(ww_ip_read_error(error, size, &ip, &about), WW_EUNSUPPORTED);
+        make_error(&goods[i], is_v4 ? 11 : 3, error);
+        error[head + 8] ^= 0x20; /* inside is something else */
+        assert_int_equal(ww_ip_read_error(error, size, &ip, &about), WW_EUNSUPPORTED);
+        make_error(&goods[i], is_v4 ? 11 : 3, error);
+        error[head + 8 + (is_v4 ? 9 : 6)] = 47; /* of a protocol that nobody sent */
+        assert_int_equal(ww_ip_read_error(error, size, &ip, &about), WW_EUNSUPPORTED);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),
-        cmocka_unit_test(test_tricks),
-        cmocka_unit_test(test_tiny),
+        cmocka_unit_test(test_good),      cmocka_unit_test(test_tricks),
+        cmocka_unit_test(test_tiny),      cmocka_unit_test(test_errors),
         cmocka_unit_test(test_fragments),
     };
 

@@ -243,6 +243,65 @@ static void add_rank(struct ww_policy_journal *journal, uint64_t id)
     assert_string_equal(request.providers[0].node_id, NODE_A); /* the caller's is not touched */
 }
 
+/* Room that a list doesn't use takes none in the journal, wherever the list is in its struct. */
+static void test_records_are_as_large_as_what_they_hold(void **state)
+{
+    struct ww_policy_journal *journal = make(&SMALL);
+    struct ww_policy_journal_counters counters;
+
+    (void)state;
+    for (uint64_t id = 1; id <= 100; id++)
+        add_rank(journal, id); /* 2 providers of 256, in input and result */
+    ww_policy_journal_counters(journal, &counters);
+    assert_true(counters.records == 100);
+    assert_true(counters.bytes < 2 * WW_POLICY_CHUNK_BYTES); /* one chunk */
+    ww_policy_journal_destroy(journal);
+}
+
+/* Lists inside of other structs, before other fields, of every length; and a last field of zeros.
+ */
+static void test_lists_come_back(void **state)
+{
+    static struct ww_hook_stat_request request;
+    static struct ww_hook_stat_decision result;
+    struct ww_policy_journal *journal = make(&SMALL);
+    struct ww_policy_record record = {
+        .now_s = 1000, .hook = WW_HOOK_MARKET_STAT, .input = &request, .result = &result};
+    struct ww_policy_view *view;
+
+    (void)state;
+    for (uint32_t id = 1; id <= 81; id++) {
+        memset(&request, 0, sizeof(request));
+        memset(&result, 0, sizeof(result));
+        request.current.rates_count = id % 9;
+        request.configured.rates_count = id / 9;
+        result.rates_count = id % 7;
+        result.remember_count = id % 3;
+        for (uint32_t index = 0; index < WW_HOOK_ASSETS_MAX; index++) {
+            if (index < id % 9)
+                request.current.rates[index].units_per_usd = id + index;
+            if (index < id / 9)
+                snprintf(request.configured.rates[index].name, WW_HOOK_ASSET_SIZE, "a%u", index);
+            if (index < id % 7 && id % 2)
+                result.rates[index].units_per_usd = 7 * index;
+        }
+        request.age_s = id % 4 ? id : 0;
+        request.contracts_open = id % 5;
+        snprintf(result.reason, sizeof(result.reason), "%.*s", (int)(id % 5), "abcd");
+        result.remember[0].seconds = id % 3 ? id : 0;
+        record.id = id;
+        ww_policy_journal_add(journal, &record);
+        view = look(journal, 1000);
+        assert_true(ww_policy_view_find(view, id, &record));
+        assert_memory_equal(record.input, &request, sizeof(request));
+        assert_memory_equal(record.result, &result, sizeof(result));
+        ww_policy_view_destroy(view);
+        record.input = &request;
+        record.result = &result;
+    }
+    ww_policy_journal_destroy(journal);
+}
+
 static void test_what_is_left_out(void **state)
 {
     struct ww_policy_journal_options options = SMALL;
@@ -375,6 +434,8 @@ int main(void)
         cmocka_unit_test(test_bounded_in_size),
         cmocka_unit_test(test_bounded_in_age),
         cmocka_unit_test(test_views_stay),
+        cmocka_unit_test(test_records_are_as_large_as_what_they_hold),
+        cmocka_unit_test(test_lists_come_back),
         cmocka_unit_test(test_what_is_left_out),
         cmocka_unit_test(test_without_memory),
         cmocka_unit_test(test_pseudonyms),

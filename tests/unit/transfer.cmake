@@ -1,5 +1,5 @@
 set(transfer_sim transfer_sim.c transfer_sim_time.c transfer_sim_receipt.c)
-foreach(part stream contract end hostile charge receipt declaration)
+foreach(part stream packet contract end hostile charge receipt declaration)
   ww_unit_test(transfer_${part} SOURCES transfer_${part}_test.c ${transfer_sim} ROOMS transfer)
 endforeach()
 # 2,500 seeds: some 3 s, several times that under sanitizers on a busy machine.

@@ -77,7 +77,9 @@ static void send_more(struct sim *sim, enum sim_side side, uint64_t id)
     if (!half->is_known || half->was_reset || !half->is_accepted)
         return;
     if (half->is_flow)
-        (void)sim_datagram(sim, side, id, sim_random(sim, 0, WW_DATAGRAM_BYTES_MAX));
+        (void)sim_datagram(
+            sim, side, id,
+            sim_random(sim, 0, half->is_packets ? WW_PACKET_BYTES_MAX : WW_DATAGRAM_BYTES_MAX));
     else if (!half->with_fin)
         sim_send(sim, side, id, sim_random(sim, 0, 100000), sim_random(sim, 0, 3) == 0);
 }
@@ -150,6 +152,7 @@ static void run_scenario(uint64_t seed)
 
     seed_running = seed;
     shake(sim);
+    sim->is_with_packets = seed % 2;
     assert_int_equal(sim_offer(sim), 0);
     for (int i = 0; i < 120; i++) {
         do_something(sim, &opened);

@@ -196,7 +196,8 @@ static void on_stream_opened(void *arg, uint64_t id, const struct ww_dest *dest)
 
     assert_int_equal(end->side, SIM_PROVIDER);
     half->is_known = true;
-    half->is_flow = dest->protocol == WW_DEST_UDP;
+    half->is_packets = dest->protocol == WW_DEST_IP;
+    half->is_flow = half->is_packets || dest->protocol == WW_DEST_UDP;
     add_action(end->sim, end->sim->connect_us,
                (struct sim_action){.kind = SIM_CONNECT, .stream_id = id});
 }
@@ -262,8 +263,20 @@ static void on_datagram(void *arg, uint64_t id, const uint8_t *data, size_t size
     struct sim_end *end = arg;
     struct sim_half *half = half_of(end, id);
 
-    assert_true(half->is_flow);
+    assert_true(half->is_flow && !half->is_packets);
     check_bytes(end, id, 0, data, size);
+    half->datagrams_received++;
+    end->bytes_delivered += size ? size : 1;
+}
+
+static void on_packet(void *arg, uint64_t id, const uint8_t *packet, size_t size, bool is_partial)
+{
+    struct sim_end *end = arg;
+    struct sim_half *half = half_of(end, id);
+
+    assert_true(half->is_packets);
+    assert_true(is_partial == (size % 2 == 1) || end->sim->is_unchecked);
+    check_bytes(end, id, 0, packet, size);
     half->datagrams_received++;
     end->bytes_delivered += size ? size : 1;
 }
@@ -359,6 +372,7 @@ static const struct ww_transfer_callbacks callbacks = {
     .stream_writable = on_stream_writable,
     .stream_reset = on_stream_reset,
     .datagram = on_datagram,
+    .packet = on_packet,
     .contract_open = on_contract_open,
     .contract_opened = on_contract_opened,
     .contract_refused = on_contract_refused,
@@ -522,11 +536,21 @@ int sim_open(struct sim *sim, bool is_flow, uint64_t bytes_up, bool fin, uint64_
 {
     struct sim_end *end = &sim->ends[SIM_CLIENT];
     struct ww_dest dest = sim_dest(is_flow);
-    int rc = ww_transfer_stream_open(end->transfer, &dest, id);
+    bool is_packets = is_flow && sim->is_with_packets;
+    int rc;
 
+    if (is_packets)
+        dest = (struct ww_dest){.protocol = WW_DEST_IP};
+    rc = ww_transfer_stream_open(end->transfer, &dest, id);
+    if (rc == WW_EEXIST) {
+        is_packets = false;
+        dest = sim_dest(true);
+        rc = ww_transfer_stream_open(end->transfer, &dest, id);
+    }
     if (rc != 0)
         return rc;
     half_of(end, *id)->is_known = true;
+    half_of(end, *id)->is_packets = is_packets;
     half_of(end, *id)->is_flow = is_flow;
     if (!is_flow)
         sim_send(sim, SIM_CLIENT, *id, bytes_up, fin);
@@ -544,8 +568,15 @@ void sim_send(struct sim *sim, enum sim_side side, uint64_t id, uint64_t bytes, 
 
 int sim_datagram(struct sim *sim, enum sim_side side, uint64_t id, size_t size)
 {
-    return ww_transfer_datagram_send(sim->ends[side].transfer, id, pattern(side, id, 0), size,
-                                     sim->now_us);
+    struct sim_half *half = half_of(&sim->ends[side], id);
+    struct ww_transfer *transfer = sim->ends[side].transfer;
+    int rc;
+
+    if (!half->is_packets)
+        return ww_transfer_datagram_send(transfer, id, pattern(side, id, 0), size, sim->now_us);
+    rc = ww_transfer_packet_send(transfer, id, pattern(side, id, 0), size, size % 2, sim->now_us);
+    half->packets_later += rc == WW_EAGAIN;
+    return rc;
 }
 
 void sim_resume(struct sim *sim, enum sim_side side, uint64_t id)

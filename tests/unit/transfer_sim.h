@@ -32,7 +32,9 @@ struct sim_contract {
 /* One side's half of one stream or flow. */
 struct sim_half {
     bool is_known, is_flow, is_accepted;
-    bool is_paused; /* a reader that gives no credit */
+    bool is_packets;        /* a flow, of IP packets */
+    uint64_t packets_later; /* that had to wait, and were dropped for it */
+    bool is_paused;         /* a reader that gives no credit */
     bool was_reset;
     int reset_code;
     uint64_t to_send, sent;
@@ -118,6 +120,7 @@ struct sim {
     bool is_bad_signature;   /* the client finds OPENED wrong */
     uint64_t provider_bytes; /* what the provider sends on each stream that is opened */
     bool provider_fin;
+    bool is_with_packets; /* a flow is the packets' flow, while there is none */
 };
 
 /* Sensible settings; both ends exist. Asserts on failure unless may_fail. */

@@ -194,6 +194,11 @@ static bool is_known(unsigned type)
     return false;
 }
 
+static bool has_payload(enum ww_frame_type type)
+{
+    return type <= WW_FRAME_DATAGRAM || type == WW_FRAME_PACKET;
+}
+
 static void test_unknown_types(void **state)
 {
     struct ww_frame frame;
@@ -232,7 +237,7 @@ static void test_truncation_and_excess(void **state)
 
         do
             random_frame(&prng, frame_types[round % frame_type_count], &memory, &frame);
-        while (frame.type <= WW_FRAME_DATAGRAM && frame.data.payload_size > 200);
+        while (has_payload(frame.type) && frame.data.payload_size > 200);
         encode(&frame);
         for (size = 1; size < buf.size; size++) {
             uint8_t *copy = malloc(size);
@@ -242,7 +247,7 @@ static void test_truncation_and_excess(void **state)
             free(copy);
         }
         /* A body with a byte too many or too few, its length adapted. */
-        if (frame.type <= WW_FRAME_DATAGRAM || frame.type >= WW_FRAME_RECEIPT)
+        if (has_payload(frame.type) || frame.type >= WW_FRAME_RECEIPT)
             continue; /* it would just be payload, or a proof, which has a decoder of its own */
         head_size = (buf.data[1] >> 6) == 0 ? 2 : 3;
         for (size = buf.size - head_size - 1; size <= buf.size - head_size + 1; size += 2) {
@@ -406,6 +411,13 @@ static void test_bad_structs(void **state)
             memset(frame.stream.dest.name, 'a', sizeof(frame.stream.dest.name)));
     INVALID(WW_FRAME_STREAM_OPENED, frame.stream.dest.protocol = WW_DEST_TCP,
             frame.stream.dest.kind = WW_DEST_NAME, frame.stream.dest.name[0] = 'a');
+    INVALID(WW_FRAME_STREAM_OPEN, frame.stream.dest.protocol = WW_DEST_ICMP,
+            frame.stream.dest.kind = WW_DEST_IPV4);
+    INVALID(WW_FRAME_STREAM_OPEN, frame.stream.dest.protocol = WW_DEST_IP,
+            frame.stream.dest.kind = WW_DEST_IPV4);
+    INVALID(WW_FRAME_STREAM_OPEN, frame.stream.dest.protocol = WW_DEST_IP,
+            frame.stream.dest.port = 1);
+    INVALID(WW_FRAME_PACKET, frame.data.fin = true);
     INVALID(WW_FRAME_STREAM_RESET, frame.reset.code = 1);
     INVALID(WW_FRAME_STREAM_RESET, frame.reset.code = INT32_MIN);
     INVALID(WW_FRAME_STREAM_CREDIT, frame.credit.offset = 1ULL << 62);

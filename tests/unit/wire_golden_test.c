@@ -138,6 +138,10 @@ static void check_frame(const char *name, const char *comment, const struct ww_f
     assert_int_equal(ww_wire_frame_decode(&cursor, &decoded), WW_ENOTFOUND);
 }
 
+/* UDP from the tunnel's inner address to 9.9.9.9 port 53, one byte of payload. */
+static const uint8_t PACKET[] = {0x45, 0, 0, 29, 0, 1,    0x40, 0, 64, 17, 0x68, 0xbb, 192,  0, 0,
+                                 2,    9, 9, 9,  9, 0x9c, 0x40, 0, 53, 0,  9,    0xd2, 0x2e, 7};
+
 static void test_data_frames(void **state)
 {
     struct ww_frame frame = {.type = WW_FRAME_DATA};
@@ -158,6 +162,13 @@ static void test_data_frames(void **state)
     frame.data.fin = false;
     frame.data.payload_size = 5;
     check_frame("datagram", "DATAGRAM: \"hello\" at index 302 of flow 3", &frame);
+    frame.type = WW_FRAME_PACKET;
+    frame.data.index = 303;
+    frame.data.stream_id = 5;
+    frame.data.flags = WW_WIRE_PACKET_PARTIAL;
+    frame.data.payload = (const uint8_t *)PACKET;
+    frame.data.payload_size = sizeof(PACKET);
+    check_frame("packet", "PACKET: 29 bytes of IP at index 303 of flow 5, partial", &frame);
 }
 
 static void test_ack_and_ping(void **state)
@@ -197,7 +208,11 @@ static void test_stream_frames(void **state)
     *dest = (struct ww_dest){.protocol = WW_DEST_TCP, .kind = WW_DEST_IPV6, .port = 80};
     memcpy(dest->address, "\x26\x20\x00\xfe\0\0\0\0\0\0\0\0\0\0\0\xfe", 16);
     check_frame("stream_open_ipv6", "STREAM_OPEN: stream 4 to 2620:fe::fe, TCP port 80", &frame);
+    frame.stream.stream_id = 5;
+    *dest = (struct ww_dest){.protocol = WW_DEST_IP};
+    check_frame("stream_open_packets", "STREAM_OPEN: flow 5, whole packets", &frame);
     frame.type = WW_FRAME_STREAM_OPENED;
+    check_frame("stream_opened_packets", "STREAM_OPENED: flow 5", &frame);
     frame.stream.stream_id = 2;
     *dest = (struct ww_dest){.protocol = WW_DEST_TCP, .kind = WW_DEST_IPV4, .port = 40000};
     memcpy(dest->address, "\xcb\x00\x71\x05", 4);

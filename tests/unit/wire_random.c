@@ -2,11 +2,11 @@
 #include "wire_random.h"
 
 const enum ww_frame_type frame_types[] = {
-    WW_FRAME_DATA,          WW_FRAME_DATAGRAM,    WW_FRAME_ACK,           WW_FRAME_PING,
-    WW_FRAME_PONG,          WW_FRAME_STREAM_OPEN, WW_FRAME_STREAM_OPENED, WW_FRAME_STREAM_RESET,
-    WW_FRAME_STREAM_CREDIT, WW_FRAME_OPEN,        WW_FRAME_OPENED,        WW_FRAME_REFUSED,
-    WW_FRAME_ALLOWANCE,     WW_FRAME_END,         WW_FRAME_ENDED,         WW_FRAME_RECEIPT,
-    WW_FRAME_DECLARATION,
+    WW_FRAME_DATA,         WW_FRAME_DATAGRAM,      WW_FRAME_PACKET,      WW_FRAME_ACK,
+    WW_FRAME_PING,         WW_FRAME_PONG,          WW_FRAME_STREAM_OPEN, WW_FRAME_STREAM_OPENED,
+    WW_FRAME_STREAM_RESET, WW_FRAME_STREAM_CREDIT, WW_FRAME_OPEN,        WW_FRAME_OPENED,
+    WW_FRAME_REFUSED,      WW_FRAME_ALLOWANCE,     WW_FRAME_END,         WW_FRAME_ENDED,
+    WW_FRAME_RECEIPT,      WW_FRAME_DECLARATION,
 };
 const size_t frame_type_count = WW_ARRAY_COUNT(frame_types);
 
@@ -154,6 +154,7 @@ static void random_control(struct ww_prng *prng, struct frame_memory *memory,
         break;
     case WW_FRAME_DATA:
     case WW_FRAME_DATAGRAM:
+    case WW_FRAME_PACKET:
     case WW_FRAME_ACK:
     case WW_FRAME_PING:
     case WW_FRAME_PONG:
@@ -173,6 +174,7 @@ void random_frame(struct ww_prng *prng, enum ww_frame_type type, struct frame_me
     switch (type) {
     case WW_FRAME_DATA:
     case WW_FRAME_DATAGRAM:
+    case WW_FRAME_PACKET:
         random_payload(prng, memory, frame);
         break;
     case WW_FRAME_ACK:
@@ -307,8 +309,9 @@ bool frames_equal(const struct ww_frame *a, const struct ww_frame *b)
     switch (a->type) {
     case WW_FRAME_DATA:
     case WW_FRAME_DATAGRAM:
+    case WW_FRAME_PACKET:
         return a->data.index == b->data.index && a->data.stream_id == b->data.stream_id &&
-               a->data.fin == b->data.fin &&
+               a->data.fin == b->data.fin && a->data.flags == b->data.flags &&
                views_equal(a->data.payload, a->data.payload_size, b->data.payload,
                            b->data.payload_size);
     case WW_FRAME_ACK:

@@ -4,8 +4,8 @@
 -- A call: {name, level, roles, args, gives, doc, example}. `level` is read unless it is said;
 -- `roles` nil is every kind of node; `here` calls run in the process of `ww repl`.
 -- An argument: {name, type, doc, optional}; types that are ids
--- (contract, peer, network, hook, key, metric) are completed from what the node has. `gives` names
--- the result's fields, for completion.
+-- (contract, peer, network, hook, key, metric, …) are completed from what the node has. `gives`
+-- names the result's fields, for completion.
 local M = {}
 
 --- What each level may do; each holds the ones before it.
@@ -16,8 +16,13 @@ local ARBITER = { "arbiter" }
 
 local CONTRACT = { name = "id", type = "contract", doc = "the contract's id: 32 hex digits" }
 local PEER = { name = "key", type = "peer", doc = "a node's id: 52 letters and digits" }
+local DISPUTE = { name = "id", type = "dispute", doc = "the contract's id: 32 hex digits" }
 local LIMIT = { name = "limit", type = "number", optional = true,
     doc = "at most so many, 100 by default, 500 at most" }
+local LEVEL = { name = "level", type = "level", optional = true,
+    doc = "error, warn, info or debug: only lines that are at least so grave" }
+local WORD = { name = "word", type = "text", optional = true,
+    doc = "only of this room, or with this in them" }
 
 M.spaces = {
     { name = "node", doc = "The node itself.", calls = {
@@ -57,6 +62,23 @@ M.spaces = {
             example = "contracts.history(3)" },
         { name = "disputes", roles = ARBITER, doc = "Disputes that wait for a verdict.",
             args = { LIMIT }, example = "contracts.disputes()" },
+        { name = "dispute", roles = ARBITER, doc = "One dispute: what each side says and "
+                .. "proves, and what every verdict would bring.",
+            args = { DISPUTE }, gives = { "contract", "state", "client", "provider", "bytes",
+                "proven_bytes", "disputed_bytes", "proofs", "verdicts" },
+            example = "contracts.dispute(contracts.disputes()[1].contract)" },
+        { name = "decide", level = "admin", roles = ARBITER,
+            doc = "Gives the verdict on a dispute; money moves at once.",
+            args = { DISPUTE, { name = "verdict", type = "verdict",
+                doc = "no_fault, client_fault, provider_fault, client_malicious, "
+                    .. "provider_malicious or both_malicious" } },
+            gives = { "contract", "state", "verdict" },
+            example = "contracts.decide(contracts.disputes()[1].contract, \"no_fault\")" },
+        { name = "judge", level = "admin", roles = ARBITER,
+            doc = "Has dispute.judge look at what is ripe now, not at the next run.",
+            args = { { name = "dry", type = "flag", optional = true,
+                doc = "true: says what it would decide, and changes nothing" } },
+            gives = { "verdicts" }, example = "contracts.judge(true).verdicts" },
         { name = "finish", level = "operate", roles = EDGE,
             doc = "Ends every open contract and waits until the arbiter has each close.",
             gives = { "open" }, example = "contracts.finish()" },
@@ -90,6 +112,16 @@ M.spaces = {
             .. "many each peer has open.",
             gives = { "opened", "refused", "denied", "open", "peers" },
             example = "flows.counts().open" },
+        { name = "list", roles = EDGE, doc = "Those that are open, the newest first: bytes each "
+                .. "way, for how long, with whom, the contract that pays now, what flow.verdict "
+                .. "said. Where they go (`destination`) after \\write REASON only.",
+            args = { { name = "peer", type = "peer", optional = true, doc = "only with this node" },
+                { name = "after", type = "number", optional = true,
+                    doc = "the next page: the `number` of the last flow of the one before" },
+                LIMIT },
+            gives = { "number", "state", "protocol", "destination", "peer", "contract", "verdict",
+                "bytes_up", "bytes_down", "age_s" },
+            example = "flows.list{limit = 10}" },
     } },
     { name = "ledger", doc = "The arbiter's books.", calls = {
         { name = "verify", level = "operate", roles = ARBITER,
@@ -100,6 +132,39 @@ M.spaces = {
         { name = "forget", level = "admin", roles = ARBITER,
             doc = "Rolls the epoch key now: contracts that have ended can't be read any more.",
             example = "ledger.forget()" },
+        { name = "backup", level = "operate", roles = ARBITER,
+            doc = "Writes a backup of the books while the node goes on.",
+            args = { { name = "path", type = "text", doc = "absolute path of a file to be made" } },
+            example = "ledger.backup(\"/var/backups/ww\")" },
+    } },
+    { name = "networks", doc = "Networks of the market.", calls = {
+        { name = "list", roles = ARBITER, doc = "Networks by name.",
+            args = { { name = "prefix", type = "network", optional = true,
+                doc = "the beginning of a name" }, LIMIT },
+            gives = { "name", "network" }, example = "networks.list(\"alice\")" },
+        { name = "get", roles = ARBITER, doc = "One network; nil when there is none such.",
+            args = { { name = "network", type = "network", doc = "a network's name or id" } },
+            gives = { "network", "name", "root", "created_s", "nodes", "invitations" },
+            example = "networks.get(\"alicenet\").nodes" },
+    } },
+    { name = "bans", doc = "Nodes and networks that the market refuses.", calls = {
+        { name = "list", roles = ARBITER, doc = "Who is banned, since when and why; at most 128 "
+                .. "are listed.",
+            gives = { "node", "network", "name", "time_s", "reason" },
+            example = "bans.list()[1].reason" },
+        { name = "add", level = "admin", roles = ARBITER,
+            doc = "Bans a node or a network: its contracts end as receipts prove, its connections "
+                .. "are cut, and its money stays its own.",
+            args = { { name = "target", type = "party",
+                doc = "a node's id, or a network's name or id" },
+                { name = "reason", type = "text", optional = true,
+                    doc = "kept with the ban; by default the session's own" } },
+            gives = { "node", "network", "name" },
+            example = "bans.add(\"evil-net\", \"resells stolen keys\")" },
+        { name = "lift", level = "admin", roles = ARBITER, doc = "Takes a ban back.",
+            args = { { name = "target", type = "banned",
+                doc = "a node's id, or a network's name or id" } },
+            gives = { "node", "network", "name" }, example = "bans.lift(\"evil-net\")" },
     } },
     { name = "wallets", doc = "Money.", calls = {
         { name = "list", roles = ARBITER, doc = "Wallets, with their networks' names.",
@@ -257,8 +322,19 @@ M.spaces = {
     } },
     { name = "log", doc = "The node's log.", calls = {
         { name = "level", doc = "The level in force.", example = "log.level()" },
+        { name = "tail", doc = "The last lines, the newest last: of the 256 that the node keeps in "
+                .. "memory.",
+            args = { { name = "count", type = "number", optional = true,
+                doc = "how many, 20 by default" }, LEVEL, WORD },
+            gives = { "at", "level", "room", "message", "pairs" },
+            example = "log.tail(5, \"warn\")" },
+        { name = "follow", doc = "Sends this session each line as it is logged, until trace.stop() "
+                .. "or its end: info and graver ones, or as grave as the level given. With debug, "
+                .. "those too that the node does not write.",
+            args = { LEVEL, WORD }, gives = { "kind", "id", "word" },
+            example = "log.follow(\"debug\", \"net\")" },
         { name = "set", level = "operate", doc = "What is logged from now on.",
-            args = { { name = "level", type = "text", doc = "error, warn, info or debug" } },
+            args = { { name = "level", type = "level", doc = "error, warn, info or debug" } },
             gives = { "name", "before", "now" }, example = "log.set(\"debug\")" },
         { name = "note", level = "operate", doc = "Writes a line into the node's log.",
             args = { { name = "text", type = "text", doc = "at most 512 bytes" } },

@@ -2,12 +2,17 @@
 -- fn(host, args, session) -> value, or nil and an error; its arguments have the types that the API
 -- says. What others can make grow is cut to a limit.
 local live = require("ops.repl.live")
+local log_tail = require("ops.repl.log_tail")
 local trace = require("ops.repl.trace")
 
 local LIMIT, LIMIT_MAX = 100, 500
 local IDS_MAX = 200 -- for a completion: more can't be looked through
 
 local M = {}
+
+for name, call in pairs(require("ops.repl.calls_arbiter")) do
+    M[name] = call
+end
 
 local function limit_of(args)
     return math.max(1, math.min(math.floor(args.limit or LIMIT), LIMIT_MAX))
@@ -125,14 +130,6 @@ M["contracts.history"] = function(host, args)
     return take(newest, args)
 end
 
-M["contracts.disputes"] = function(host, args)
-    local list, err = host.node.methods["dispute.list"]({})
-    if not list then
-        return nil, err
-    end
-    return take(list.disputes, args)
-end
-
 M["contracts.finish"] = function(host)
     local status, err = host.node.methods["contracts.end"]({})
     if not status then
@@ -244,38 +241,24 @@ M["flows.counts"] = function(host)
     return result
 end
 
--- --- ledger, wallets, market ---------------------------------------------------------------------
-
-M["ledger.verify"] = function(host)
-    return host.node.methods["ledger.verify"]({})
-end
-
-M["ledger.forget"] = function(host)
-    return host.node.methods["ledger.forget"]({})
-end
-
-M["wallets.list"] = function(_, args)
-    local accounts = require("arbiter.accounts")
-    local network
-    if args.network then
-        network = accounts.find(args.network) or args.network
-    end
-    local wallets, err = ww.ledger.wallets(network, limit_of(args))
-    if not wallets then
+--- Where they go is for those only who have said why they ask.
+M["flows.list"] = function(host, args, session)
+    local result, err = core(host).flows({
+        peer = args.peer, after = args.after, limit = limit_of(args),
+    })
+    if not result then
         return nil, err
     end
-    for _, wallet in ipairs(wallets) do
-        wallet.name = accounts.name_of(wallet.network)
+    for _, flow in ipairs(session.level == "read" and result.flows or {}) do
+        flow.destination = nil
     end
-    return wallets
+    return result.flows
 end
+
+-- --- wallets, market -----------------------------------------------------------------------------
 
 M["wallets.mine"] = function(host)
     return host.node.session:call("GET", "/v1/wallet")
-end
-
-M["wallets.credit"] = function(host, args)
-    return host.node.methods["wallet.credit"](args)
 end
 
 M["market.stat"] = function()
@@ -437,6 +420,19 @@ M["log.set"] = function(host, args)
     return live.set(host, "log_level", args.level)
 end
 
+M["log.tail"] = function(_, args)
+    return log_tail.tail(math.max(1, math.min(math.floor(args.count or 20), LIMIT_MAX)),
+        args.level, args.word)
+end
+
+M["log.follow"] = function(host, args, session)
+    local new, err = log_tail.trace(args.level, args.word)
+    if not new then
+        return nil, err
+    end
+    return trace.start(host, session, new)
+end
+
 M["log.note"] = function(_, args, session)
     local text = args.text:sub(1, 512):gsub("[%z\1-\31\127]", " ")
     ww.log("info", "repl", "a note", ("session=%d text=%s"):format(session.number, ww.quote(text)))
@@ -446,19 +442,19 @@ end
 -- --- trace ---------------------------------------------------------------------------------------
 
 M["trace.contract"] = function(host, args, session)
-    return trace.start(host, session, "contract", args.id)
+    return trace.start(host, session, { kind = "contract", id = args.id })
 end
 
 M["trace.peer"] = function(host, args, session)
-    return trace.start(host, session, "peer", args.key)
+    return trace.start(host, session, { kind = "peer", id = args.key })
 end
 
 M["trace.hook"] = function(host, args, session)
-    return trace.start(host, session, "hook", args.name)
+    return trace.start(host, session, { kind = "hook", id = args.name })
 end
 
 M["trace.list"] = function(_, _, session)
-    return session.traces or new_list()
+    return trace.list(session)
 end
 
 M["trace.stop"] = function(host, _, session)
@@ -467,6 +463,9 @@ M["trace.stop"] = function(host, _, session)
 end
 
 -- --- completion ----------------------------------------------------------------------------------
+
+local VERDICTS = { "no_fault", "client_fault", "provider_fault", "client_malicious",
+    "provider_malicious", "both_malicious" }
 
 local IDS = {
     contract = function(host, add)
@@ -484,9 +483,34 @@ local IDS = {
     end,
     network = function(host, add, prefix)
         if is_arbiter(host) then
-            for _, fact in ipairs(ww.ledger.facts("name/" .. prefix)) do
+            for _, fact in ipairs(ww.ledger.facts("name/" .. prefix, IDS_MAX)) do
                 add(fact.key:sub(#"name/" + 1))
             end
+        end
+    end,
+    dispute = function(host, add)
+        local list = is_arbiter(host) and host.node.methods["dispute.list"]({})
+        for _, case in ipairs(list and list.disputes or {}) do
+            add(case.contract)
+        end
+    end,
+    verdict = function(_, add)
+        for _, verdict in ipairs(VERDICTS) do
+            add(verdict)
+        end
+    end,
+    banned = function(host, add)
+        local list = is_arbiter(host) and host.node.methods["ban.list"]({})
+        for _, ban in ipairs(list and list.bans or {}) do
+            add(ban.node or ban.name)
+        end
+    end,
+    party = function(host, add)
+        for _, name in ipairs(peer_names(host)) do
+            add(name)
+        end
+        for _, fact in ipairs(is_arbiter(host) and ww.ledger.facts("name/", IDS_MAX) or {}) do
+            add(fact.key:sub(#"name/" + 1))
         end
     end,
     hook = function(host, add)
@@ -503,6 +527,11 @@ local IDS = {
     metric = function(host, add)
         for _, metric in ipairs(host.all_metrics()) do
             add(metric.name)
+        end
+    end,
+    level = function(_, add)
+        for _, level in ipairs({ "error", "warn", "info", "debug" }) do
+            add(level)
         end
     end,
     key = function(host, add)

@@ -66,7 +66,7 @@ function M.reference()
     return (table.concat(out, "\n"):gsub("\n\n\n+", "\n\n"):gsub("\n+$", "")) .. "\n"
 end
 
-local STUB_TYPES = { number = "number", any = "any" }
+local STUB_TYPES = { number = "number", any = "any", flag = "boolean" }
 
 local function stub(out, space, call)
     out[#out + 1] = ""

@@ -90,6 +90,18 @@ local function inputs_of(work)
     return inputs
 end
 
+--- A line of the node's log, as the log has it but for the time.
+local function log_line(event)
+    local values = event.values
+    return ("%s %s: %s %s"):format(values.level, event.name, values.message, values.pairs)
+end
+
+--- Anything else that happened.
+local function event_line(event)
+    return ("%s %s %s%s"):format(event.kind, event.name, shell.format(event.values),
+        event.outcome ~= nil and " -> " .. shell.format(event.outcome) or "")
+end
+
 --- What a trace has sent: one line, or JSON.
 local function show_event(state, event)
     local line
@@ -99,9 +111,8 @@ local function show_event(state, event)
     else
         local ms = event.time_ms % 1000
         local clock = os.date("!%H:%M:%S", (event.time_ms - ms) / 1000)
-        line = ("%s.%03d %s %s %s%s%s"):format(clock, ms, event.kind, event.name,
-            shell.format(event.values),
-            event.outcome ~= nil and " -> " .. shell.format(event.outcome) or "",
+        line = ("%s.%03d %s%s"):format(clock, ms,
+            event.kind == "log" and log_line(event) or event_line(event),
             event.dropped and (" (%d before it were dropped)"):format(event.dropped) or "")
     end
     if state.line then

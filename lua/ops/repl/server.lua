@@ -11,6 +11,9 @@ local M = {}
 local REASON_BYTES_MAX = 256
 local LOGGED_BYTES_MAX = 256
 
+--- Types of arguments that are no text.
+local WANTED = { number = "number", flag = "boolean" }
+
 local function clean(text)
     return (text:gsub("[%z\1-\31\127]", " "))
 end
@@ -74,7 +77,7 @@ local function call(host, params, session)
         if value == nil and not argument.optional then
             return nil, ww.error("EINVAL", argument.name .. " is missing: " .. argument.doc)
         end
-        local wanted = argument.type == "number" and "number" or "string"
+        local wanted = WANTED[argument.type] or "string"
         if value ~= nil and argument.type ~= "any" and type(value) ~= wanted then
             return nil, ww.error("EINVAL", ("%s must be a %s: %s"):format(argument.name, wanted,
                 argument.doc))

@@ -1,55 +1,14 @@
 --- Live trace: what a session wants to see of a node, sent to that session only as it happens.
 local json = require("ops.json")
+local log_tail = require("ops.repl.log_tail")
+local redact = require("ops.repl.redact")
 local tap = require("ops.repl.tap")
 
 local M = {}
 
 local TRACES_MAX = 16 -- of one session
 local QUEUED_BYTES_MAX = 262144 -- unread by a session: what comes then is counted, not sent
-local TEXT_BYTES_MAX = 512 -- of one value
-
-local SECRET = { secret = true, token = true }
-local DEPTH_MAX = 6
-
---- Tokens, secrets, and the code of an invitation, which lets somebody in.
-local function is_secret(name, value)
-    return SECRET[name] or (name == "code" and tostring(value):find("^%x+$") ~= nil)
-end
-
---- A copy without what nobody may read over a shoulder.
-local function without_secrets(values, depth)
-    local copy = setmetatable({}, getmetatable(values))
-    for name, value in pairs(values) do
-        if type(value) == "table" then
-            copy[name] = depth < DEPTH_MAX and without_secrets(value, depth + 1) or nil
-        else
-            copy[name] = is_secret(name, value) and "…" or value
-        end
-    end
-    return copy
-end
-
---- What is short enough to be seen; tables become JSON.
-local function short(value)
-    if type(value) == "table" then
-        local fine, text = pcall(json.encode, value)
-        value = fine and text or "?"
-    elseif type(value) ~= "string" then
-        return type(value) ~= "function" and value or nil
-    end
-    return #value > TEXT_BYTES_MAX and value:sub(1, TEXT_BYTES_MAX) .. "…" or value
-end
-
-local function shorten(values)
-    if type(values) ~= "table" then
-        return short(values)
-    end
-    local result = {}
-    for name, value in pairs(without_secrets(values, 1)) do
-        result[tostring(name)] = short(value)
-    end
-    return result
-end
+local TAPPED = { contract = true, peer = true } -- kinds that listen to all that happens
 
 --- Whether a value stands in one of the tables, not deeper than one level in.
 local function mentions(id, ...)
@@ -78,7 +37,7 @@ local function send(host, session, event)
         session.dropped = (session.dropped or 0) + 1
         return
     end
-    event.event, event.time_ms = "trace", ww.loop.wall_ms()
+    event.event, event.time_ms = "trace", event.time_ms or ww.loop.wall_ms()
     event.dropped, session.dropped = session.dropped, nil
     host.control:send(session.number, json.encode(event))
 end
@@ -87,20 +46,29 @@ end
 local function on_tap(host, kind, name, values, outcome)
     for _, session in pairs(host.repl) do
         for _, trace in ipairs(session.traces or {}) do
-            if trace.kind ~= "hook" and mentions(trace.id, values, outcome) then
-                send(host, session, { kind = kind, name = name, values = shorten(values),
-                    outcome = shorten(outcome) })
+            if TAPPED[trace.kind] and mentions(trace.id, values, outcome) then
+                local level, id = session.level, trace.id
+                send(host, session, {
+                    kind = kind, name = redact.name(level, id, name),
+                    values = redact.values(level, id, values),
+                    outcome = redact.values(level, id, outcome),
+                })
                 break
             end
         end
     end
 end
 
-local function on_decision(host, decision)
+--- `hidden`: what of the decision differs for who only reads.
+local function on_decision(host, decision, hidden)
+    for name, value in pairs(decision) do
+        hidden[name] = hidden[name] or value
+    end
     for _, session in pairs(host.repl) do
         for _, trace in ipairs(session.traces or {}) do
             if trace.kind == "hook" and trace.id == decision.hook then
-                send(host, session, { kind = "hook", name = decision.hook, values = decision })
+                send(host, session, { kind = "hook", name = decision.hook,
+                    values = session.level == "read" and hidden or decision })
                 break
             end
         end
@@ -112,9 +80,9 @@ local function update(host)
     local hooks, seen, wants_tap = {}, {}, false
     for _, session in pairs(host.repl) do
         for _, trace in ipairs(session.traces or {}) do
-            if trace.kind ~= "hook" then
+            if TAPPED[trace.kind] then
                 wants_tap = true
-            elseif not seen[trace.id] then
+            elseif trace.kind == "hook" and not seen[trace.id] then
                 seen[trace.id] = true
                 hooks[#hooks + 1] = trace.id
             end
@@ -123,31 +91,42 @@ local function update(host)
     tap.listen(host, wants_tap and function(kind, name, values, outcome)
         on_tap(host, kind, name, values, outcome)
     end or nil)
-    return ww.trace.hooks(#hooks > 0 and hooks or nil, function(decision)
-        on_decision(host, decision)
+    log_tail.update(host, send)
+    return ww.trace.hooks(#hooks > 0 and hooks or nil, function(decision, hidden)
+        on_decision(host, decision, hidden)
     end)
 end
 
 --- Begins a trace for a session.
 ---@param host table
 ---@param session table
----@param kind "contract"|"peer"|"hook"
----@param id string
+---@param new table {kind = "contract"|"peer"|"hook"|"log", id, …}
 ---@return table? traces of the session
 ---@return table? err
-function M.start(host, session, kind, id)
+function M.start(host, session, new)
     session.traces = session.traces or setmetatable({}, ww.list)
     if #session.traces >= TRACES_MAX then
         return nil, ww.error("ELIMIT", ("a session has at most %d traces"):format(TRACES_MAX))
     end
-    session.traces[#session.traces + 1] = { kind = kind, id = id }
+    session.traces[#session.traces + 1] = new
     local ok, err = update(host)
     if not ok then
         session.traces[#session.traces] = nil
         update(host)
         return nil, err
     end
-    return session.traces
+    return M.list(session)
+end
+
+--- What a session traces.
+---@param session table
+---@return table[]
+function M.list(session)
+    local list = setmetatable({}, ww.list)
+    for index, trace in ipairs(session.traces or {}) do
+        list[index] = { kind = trace.kind, id = trace.id, word = trace.word }
+    end
+    return list
 end
 
 --- Ends all traces of a session.

@@ -1,5 +1,6 @@
 -- ops.repl: what it prints, what is an input, that its table of names is complete, what may be set.
 local api = require("ops.repl.api")
+local async = require("ops.async")
 local calls = require("ops.repl.calls")
 local help = require("ops.repl.help")
 local live = require("ops.repl.live")
@@ -185,6 +186,91 @@ return {
         check.is(host.node.session.call == session_call, "the session is still listened to")
         rawset(ww.client, "outcome", before)
         trace.stop(host, { number = 9 })
+    end },
+    { "a trace shows who only reads no text that isn't declared", function(check)
+        local redact = require("ops.repl.redact")
+        local values = {
+            contract = "me", peer = ("b"):rep(52), price = "1000", bytes = 5, clean = true,
+            state = "open", verdict = "192.0.2.1", close = "xyz", address = "192.0.2.7",
+            new_field_of_tomorrow = "leak", key_token = "t", secret = "s", code = "EINVAL",
+            what = "There is no such thing", reason = "connect 192.0.2.1", list = { "leak", 7 },
+            inner = { host = "leak.example", kind = "ipv4", deeper = { { name = "two words" } } },
+            [("c"):rep(32)] = "leak", paid = { { asset = "usd", amount = "12" } },
+        }
+        local read = redact.values("read", "me", values)
+        for name, value in pairs(read) do
+            local text = tostring(name) .. tostring(value)
+            check.is(not text:find("leak", 1, true) and not text:find("192.", 1, true)
+                and not text:find("bbb", 1, true) and not text:find("ccc", 1, true), text)
+        end
+        check.same({ read.contract, read.price, read.bytes, read.clean, read.state, read.code },
+            { "me", "1000", 5, true, "open", "EINVAL" })
+        check.same({ read.peer, read.verdict, read.reason, read.key_token, read.close },
+            { "…", "…", "…", "…", "…" })
+        check.same(read.what, "There is no such thing")
+        check.contains(read.paid, '"amount":"12","asset":"usd"')
+        check.contains(read.inner, '"host":"…","kind":"ipv4"')
+        local all = redact.values("operate", "me", values)
+        check.same({ all.peer, all.address, all.new_field_of_tomorrow, all.reason },
+            { ("b"):rep(52), "192.0.2.7", "leak", "connect 192.0.2.1" })
+        check.same({ all.key_token, all.secret }, { "…", "…" })
+        check.same(redact.values("operate", "me", { code = "0a0b" }).code, "…")
+        check.same(redact.values("read", "me", "192.0.2.1"), "…")
+        check.same(redact.values("read", "me", nil), nil)
+        local path = "POST /v1/contracts/" .. ("0"):rep(32) .. "/opened"
+        check.same(redact.name("read", "me", path), "POST /v1/contracts/…/opened")
+        check.same(redact.name("read", ("0"):rep(32), path), path)
+        check.same(redact.name("operate", "me", path), path)
+    end },
+    { "the log's last lines are listed, and followed by one session only", function(check)
+        local host, methods = host_of("read")
+        local sent, at_start = {}, #ww.logged.since(1, 1000)
+        host.control = {
+            queued = function() return 0 end,
+            send = function(_, session, line)
+                sent[#sent + 1] = { session, require("ops.json").decode(line) }
+            end,
+        }
+        local function do_call(name, args, session)
+            local result, err = methods["repl.call"]({ call = name, args = args }, session or 1)
+            return result and result.value, err
+        end
+        ww.log("warn", "repl", "a line with a mark", "n=1 word=" .. ww.quote("x y"))
+        ww.log("debug", "repl", "nobody sees this mark", "")
+        local lines = do_call("log.tail", { word = "mark" })
+        check.same(#lines, 1)
+        check.same(lines[1].message, "a line with a mark")
+        check.same(lines[1].pairs, 'n=1 word="x y"')
+        check.same(lines[1].level, "warn")
+        check.is(lines[1].at:find("^20%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d%.%d%d%dZ$") ~= nil)
+        check.same(#do_call("log.tail", { word = "mark", level = "error" }), 0)
+        check.same(#do_call("log.tail", { word = "repl", count = 1 }), 1)
+        check.is(at_start <= 256)
+        local _, err = do_call("log.tail", { level = "loud" })
+        check.same(err.code, "EINVAL")
+        _, err = do_call("log.follow", { level = "loud" })
+        check.same(err.code, "EINVAL")
+
+        methods["repl.open"]({}, 2)
+        check.same(do_call("log.follow", { level = "debug", word = "mark" }),
+            { { id = "debug", kind = "log", word = "mark" } })
+        ww.log("debug", "repl", "a second mark", "n=2")
+        ww.log("debug", "repl", "something else", "n=2")
+        async.sleep(0.5)
+        check.same(#sent, 1)
+        check.same(sent[1][1], 1)
+        check.same(sent[1][2].values, { level = "debug", message = "a second mark", pairs = "n=2" })
+        for _ = 1, 300 do
+            ww.log("debug", "repl", "filler", "")
+        end
+        ww.log("debug", "repl", "the last mark", "")
+        async.sleep(0.5)
+        check.same(#sent, 2)
+        check.is(sent[2][2].dropped == 301 - 256, "lines that were missed are not counted")
+        server.closed(host, 1)
+        check.is(host.log_timer == nil, "the log is still looked at")
+        ww.log("debug", "repl", "after the end a mark", "")
+        check.same(#do_call("log.tail", { word = "after the end" }, 2), 0)
     end },
     { "a slice ends what does not end by itself", function(check)
         jit.off()

@@ -1,0 +1,257 @@
+/* The kernel's way out: a TUN device on this host, forwarding, and translation by nftables. Relies
+ * on exit_device.c, exit_forward.c and exit_nft.c. It fails closed: without its table no packet is
+ * written to the device. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "exit_device.h"
+#include "exit_nft.h"
+#include "exit_room.h"
+
+#define FIRST_CLIENT 2 /* of the pool: the network and this end come before */
+#define UPLINK_TICKS 5 /* seconds between two looks at the routes */
+
+struct ww_exit_kernel {
+    struct ww_exit_nft *nft; /* NULL: nothing goes out */
+    unsigned ticks;
+    bool has_v6;
+    bool is_noted; /* there may be something to undo */
+};
+
+/* --- addresses -------------------------------------------------------------------------------- */
+
+static void address_of(const struct ww_exit *exit, bool is_v4, uint32_t number, uint8_t address[16])
+{
+    if (is_v4) {
+        uint8_t v4[4];
+
+        memcpy(v4, exit->options.pool_v4, 2);
+        v4[2] = (uint8_t)(number >> 8);
+        v4[3] = (uint8_t)number;
+        ww_address_map(v4, address);
+        return;
+    }
+    memcpy(address, exit->options.pool_v6, 16);
+    address[14] = (uint8_t)(number >> 8);
+    address[15] = (uint8_t)number;
+}
+
+/* False unless it is the address of a client. */
+static bool client_of(const struct ww_exit *exit, bool is_v4, const uint8_t address[16],
+                      uint32_t *client)
+{
+    uint32_t number = (uint32_t)address[14] << 8 | address[15];
+    uint8_t expected[16];
+
+    if (number < FIRST_CLIENT)
+        return false;
+    address_of(exit, is_v4, number, expected);
+    *client = number - FIRST_CLIENT;
+    return memcmp(address, expected, 16) == 0 && ww_exit_has_client(exit, *client);
+}
+
+/* --- packets ---------------------------------------------------------------------------------- */
+
+void ww_exit_kernel_out(struct ww_exit *exit, uint32_t client, uint8_t *packet, struct ww_ip *ip,
+                        bool is_partial)
+{
+    uint8_t address[16];
+
+    if (!exit->kernel->nft || (!ip->is_v4 && !exit->kernel->has_v6)) {
+        ww_exit_refuse(exit, client);
+        return;
+    }
+    if (ip->offset == 0) {
+        struct ww_exit_key key;
+        uint32_t number;
+
+        ww_exit_key_of(ip, client, &key);
+        if (ww_exit_table_open(exit->table, &key, ww_loop_now_us(exit->loop), &number) != 0)
+            return;
+        if (ip->protocol == IPPROTO_TCP)
+            ww_exit_table_flags(ww_exit_table_at(exit->table, number), packet[ip->header_size + 13],
+                                true);
+    }
+    address_of(exit, ip->is_v4, client + FIRST_CLIENT, address);
+    ww_rewrite(packet, ip, is_partial, WW_REWRITE_SOURCE, address, -1);
+    ww_tun_write(exit->tun, packet, (size_t)ip->header_size + ip->payload_size, is_partial);
+}
+
+/* An ICMP error about a packet of a client, which it needs for its path MTU. */
+static void error_in(struct ww_exit *exit, uint8_t *packet, size_t size)
+{
+    struct ww_rewrite_error error;
+    uint32_t client;
+
+    if (!ww_rewrite_read_error(packet, size, &error) ||
+        !client_of(exit, error.is_v4, error.source, &client))
+        return;
+    ww_rewrite_error_to(packet, size, &error, ww_exit_inner(exit, error.is_v4));
+    ww_exit_in(exit, client, packet, size, false);
+}
+
+void ww_exit_kernel_in(struct ww_exit *exit, uint8_t *packet, size_t size, bool is_partial)
+{
+    struct ww_ip ip;
+    uint32_t client;
+
+    if (ww_ip_read(packet, size, &ip, NULL) != 0) {
+        error_in(exit, packet, size);
+        return;
+    }
+    if (!client_of(exit, ip.is_v4, ip.destination, &client))
+        return; /* the kernel's own, such as router solicitations */
+    if (ip.offset == 0) {
+        struct ww_exit_key key;
+        struct ww_ip back = ip;
+        uint32_t number;
+
+        memcpy(back.destination, ip.source, 16);
+        back.source_port = ip.destination_port;
+        back.destination_port = ip.source_port;
+        ww_exit_key_of(&back, client, &key);
+        number = ww_exit_table_find(exit->table, &key, ww_loop_now_us(exit->loop));
+        if (number == WW_EXIT_NO_FLOW) {
+            ww_exit_refuse(exit, client);
+            return;
+        }
+        if (ip.protocol == IPPROTO_TCP)
+            ww_exit_table_flags(ww_exit_table_at(exit->table, number), packet[ip.header_size + 13],
+                                false);
+    }
+    ww_rewrite(packet, &ip, is_partial, WW_REWRITE_DESTINATION, ww_exit_inner(exit, ip.is_v4), -1);
+    ww_exit_in(exit, client, packet, size, is_partial);
+}
+
+/* --- the host --------------------------------------------------------------------------------- */
+
+static void on_lost(void *arg)
+{
+    struct ww_exit *exit = arg;
+
+    ww_log(WW_LOG_ERROR, "packet", "The nftables table is gone; no packet goes out", "device=%s",
+           exit->options.device);
+    ww_exit_nft_close(exit->kernel->nft);
+    exit->kernel->nft = NULL;
+}
+
+static int forward(struct ww_exit *exit, const char *folder, struct ww_exit_forward *now)
+{
+    struct ww_exit_uplinks uplinks;
+    size_t count;
+    const struct ww_prefix *allowed = ww_address_rules_exceptions(exit->options.rules, &count);
+
+    ww_buf_init(&now->turned_v4, 1024);
+    ww_buf_init(&now->turned_v6, 1024);
+    now->all_v6 = false;
+    ww_exit_uplinks_read(allowed, count, &uplinks);
+    for (size_t i = 0; i < uplinks.count; i++) {
+        if (strcmp(uplinks.list[i].name, exit->options.device) == 0)
+            uplinks.list[i].is_v4 = uplinks.list[i].is_v6 = false;
+    }
+    exit->kernel->is_noted = true;
+    return ww_exit_forward_on(folder, exit->options.device, &uplinks, now);
+}
+
+static int translate(struct ww_exit *exit, struct ww_exit_forward *now, char why[WW_EXIT_WHY_BYTES])
+{
+    struct ww_exit_rules rules = {.device = exit->options.device,
+                                  .pool_v4 = exit->options.pool_v4,
+                                  .pool_v6 = exit->options.pool_v6,
+                                  .turned_v4 = ww_buf_text(&now->turned_v4),
+                                  .turned_v6 = ww_buf_text(&now->turned_v6),
+                                  .all_v6 = now->all_v6};
+
+    rules.allowed = ww_address_rules_exceptions(exit->options.rules, &rules.allowed_count);
+    return ww_exit_nft_open(exit->loop, &rules, on_lost, exit, why, &exit->kernel->nft);
+}
+
+static void forget(struct ww_exit_forward *now)
+{
+    ww_buf_deinit(&now->turned_v4);
+    ww_buf_deinit(&now->turned_v6);
+}
+
+/* The rules know what will be switched on before it is. */
+static int open_host(struct ww_exit *exit, char why[WW_EXIT_WHY_BYTES])
+{
+    struct ww_exit_forward plan, now;
+    int rc;
+
+    ww_exit_forward_undo(exit->options.folder);
+    rc = forward(exit, NULL, &plan);
+    if (rc == 0)
+        rc = translate(exit, &plan, why);
+    forget(&plan);
+    if (rc)
+        return rc;
+    rc = forward(exit, exit->options.folder, &now);
+    forget(&now);
+    if (rc) {
+        ww_exit_explain(why, rc, "forwarding can't be switched on", errno);
+        ww_exit_nft_close(exit->kernel->nft);
+        exit->kernel->nft = NULL;
+    }
+    return rc;
+}
+
+void ww_exit_kernel_tick(struct ww_exit *exit)
+{
+    struct ww_exit_forward now;
+    char why[WW_EXIT_WHY_BYTES];
+
+    if (++exit->kernel->ticks % UPLINK_TICKS != 0)
+        return;
+    if (!exit->kernel->nft) { /* everything anew, so that it knows what was switched on */
+        if (open_host(exit, why) != 0)
+            ww_log(WW_LOG_ERROR, "packet", "No nftables table yet", "why=%s", WW_Q(why));
+        return;
+    }
+    if (forward(exit, exit->options.folder, &now) != 0)
+        ww_log(WW_LOG_WARN, "packet", "Forwarding can't be switched on", "device=%s",
+               exit->options.device);
+    if (now.turned_v4.size)
+        ww_exit_nft_add(exit->kernel->nft, "turned_v4", ww_buf_text(&now.turned_v4));
+    if (now.turned_v6.size)
+        ww_exit_nft_add(exit->kernel->nft, "turned_v6", ww_buf_text(&now.turned_v6));
+    forget(&now);
+}
+
+int ww_exit_kernel_open(struct ww_exit *exit, char why[WW_EXIT_WHY_BYTES])
+{
+    const struct ww_exit_options *options = &exit->options;
+    struct ww_exit_device device = {
+        .name = options->device, .v4_bits = 16, .v6_bits = 64, .mtu = 0};
+    int rc;
+
+    if (!options->device || !options->device[0] || strlen(options->device) > 12 || !options->folder)
+        return ww_exit_explain(why, WW_EINVAL, "there is no name for a device", 0);
+    exit->kernel = ww_alloc(1, sizeof(*exit->kernel));
+    if (!exit->kernel)
+        return ww_exit_explain(why, WW_ENOMEM, "memory ran out", 0);
+    rc = ww_exit_attach(exit, options->device, -1);
+    if (rc)
+        return ww_exit_explain(why, rc, "a TUN device can't be made", errno);
+    memcpy(device.v4, options->pool_v4, 2);
+    device.v4[3] = 1;
+    memcpy(device.v6, options->pool_v6, 16);
+    device.v6[15] = 1;
+    if (ww_exit_device_up(&device, &exit->kernel->has_v6) != 0)
+        return ww_exit_explain(why, WW_ESYSTEM, "the TUN device gets no address", errno);
+    return open_host(exit, why);
+}
+
+void ww_exit_kernel_close(struct ww_exit *exit)
+{
+    if (!exit->kernel)
+        return;
+    ww_tun_destroy(exit->tun);
+    exit->tun = NULL;
+    ww_exit_nft_close(exit->kernel->nft);
+    if (exit->kernel->is_noted)
+        ww_exit_forward_undo(exit->options.folder);
+    ww_free(exit->kernel);
+    exit->kernel = NULL;
+}

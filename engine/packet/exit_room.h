@@ -1,0 +1,68 @@
+/* The insides of the egress for packets, shared by its files. */
+#pragma once
+
+#include "exit_table.h"
+#include "fair.h"
+#include "rewrite.h"
+#include "ww/exit.h"
+#include "ww/tun.h"
+
+struct ww_exit_kernel;
+struct ww_exit_user;
+
+struct ww_exit {
+    struct ww_loop *loop;
+    struct ww_exit_options options;
+    const struct ww_exit_callbacks *callbacks;
+    void *arg;
+    char why[WW_EXIT_WHY_BYTES];
+    struct ww_exit_kernel *kernel; /* one of the two */
+    struct ww_exit_user *user;
+    struct ww_tun *tun;
+    struct ww_fair *out, *in;
+    struct ww_exit_table *table;
+    struct ww_timer *timer;     /* what waits is served */
+    struct ww_timer *tick;      /* once a second */
+    struct ww_exit_counts past; /* of clients that are gone */
+    uint32_t client_count;
+    struct {
+        bool is_open;
+        uint64_t refused_packets;
+    } clients[WW_EXIT_CLIENTS_MAX];
+};
+
+/* --- exit.c --- */
+
+/* A packet on its way to a client, its addresses the inner ones: into its queue and on. Only from
+ * the loop. */
+void ww_exit_in(struct ww_exit *exit, uint32_t client, uint8_t *packet, size_t size,
+                bool is_partial);
+/* The same from inside a call of the owner: told in a later turn. */
+void ww_exit_in_later(struct ww_exit *exit, uint32_t client, const uint8_t *packet, size_t size);
+void ww_exit_refuse(struct ww_exit *exit, uint32_t client);
+bool ww_exit_has_client(const struct ww_exit *exit, uint32_t client);
+const uint8_t *ww_exit_inner(const struct ww_exit *exit, bool is_v4);
+/* Opens exit->tun: a device by name, or one that is open already. As ww_tun_create. */
+int ww_exit_attach(struct ww_exit *exit, const char *name, int fd);
+/* "WHAT: ERROR" as why; returns code. */
+int ww_exit_explain(char why[WW_EXIT_WHY_BYTES], int code, const char *what, int error);
+
+/* --- exit_kernel.c: TUN, forwarding, nftables --- */
+
+int ww_exit_kernel_open(struct ww_exit *exit, char why[WW_EXIT_WHY_BYTES]);
+void ww_exit_kernel_close(struct ww_exit *exit);
+void ww_exit_kernel_out(struct ww_exit *exit, uint32_t client, uint8_t *packet, struct ww_ip *ip,
+                        bool is_partial);
+void ww_exit_kernel_in(struct ww_exit *exit, uint8_t *packet, size_t size, bool is_partial);
+void ww_exit_kernel_tick(struct ww_exit *exit);
+
+/* --- exit_user.c: a namespace of our own, and sockets --- */
+
+int ww_exit_user_open(struct ww_exit *exit, char why[WW_EXIT_WHY_BYTES]);
+void ww_exit_user_close(struct ww_exit *exit);
+void ww_exit_user_out(struct ww_exit *exit, uint32_t client, uint8_t *packet, struct ww_ip *ip,
+                      bool is_partial);
+void ww_exit_user_in(struct ww_exit *exit, uint8_t *packet, size_t size, bool is_partial);
+void ww_exit_user_status(const struct ww_exit *exit, struct ww_exit_status *status);
+/* A flow is closed by the table: what it joins ends. */
+void ww_exit_user_closed(struct ww_exit *exit, struct ww_exit_flow *flow);

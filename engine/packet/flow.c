@@ -1,0 +1,363 @@
+/* The table of flows: see ww/flow.h. Open addressing with SipHash-1-3 and a secret, so that nobody
+ * outside can choose flows that collide. */
+#include "ww/flow.h"
+
+#include <netinet/in.h>
+#include <string.h>
+
+#include "flow_room.h"
+#include "inspect_room.h"
+
+#define TCP_FIN 1
+#define TCP_SYN 2
+#define TCP_RST 4
+#define TCP_ACK 16
+/* In flow->tcp. */
+#define SEEN_FIN_IN  1
+#define SEEN_FIN_OUT 2
+#define SEEN_IN      4
+
+/* --- hash ------------------------------------------------------------------------------------- */
+
+static inline uint64_t turn(uint64_t value, int bits)
+{
+    return value << bits | value >> (64 - bits);
+}
+
+#define SIP_ROUND(v)                                                                               \
+    do {                                                                                           \
+        (v)[0] += (v)[1], (v)[1] = turn((v)[1], 13) ^ (v)[0], (v)[0] = turn((v)[0], 32);           \
+        (v)[2] += (v)[3], (v)[3] = turn((v)[3], 16) ^ (v)[2];                                      \
+        (v)[0] += (v)[3], (v)[3] = turn((v)[3], 21) ^ (v)[0];                                      \
+        (v)[2] += (v)[1], (v)[1] = turn((v)[1], 17) ^ (v)[2], (v)[2] = turn((v)[2], 32);           \
+    } while (0)
+
+static uint64_t hash_of(const uint64_t secret[2], const uint64_t key[5])
+{
+    uint64_t v[4] = {secret[0] ^ 0x736f6d6570736575ULL, secret[1] ^ 0x646f72616e646f6dULL,
+                     secret[0] ^ 0x6c7967656e657261ULL, secret[1] ^ 0x7465646279746573ULL};
+    for (int i = 0; i < 5; i++) {
+        v[3] ^= key[i];
+        SIP_ROUND(v);
+        v[0] ^= key[i];
+    }
+    v[3] ^= 40ULL << 56; /* the length, as SipHash has it */
+    SIP_ROUND(v);
+    v[0] ^= 40ULL << 56;
+    v[2] ^= 0xff;
+    SIP_ROUND(v);
+    SIP_ROUND(v);
+    SIP_ROUND(v);
+    return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+static void key_of(const struct ww_flow_packet *packet, uint64_t key[5])
+{
+    const struct ww_ip *ip = packet->ip;
+    bool is_echo = ip->protocol == IPPROTO_ICMP || ip->protocol == IPPROTO_ICMPV6;
+    uint64_t here_port = packet->is_outgoing ? ip->source_port : ip->destination_port;
+    uint64_t there_port = packet->is_outgoing ? ip->destination_port : ip->source_port;
+
+    memcpy(key, packet->is_outgoing ? ip->source : ip->destination, 16);
+    memcpy(key + 2, packet->is_outgoing ? ip->destination : ip->source, 16);
+    key[4] = (uint64_t)ip->protocol << 32 | here_port << 16 | (is_echo ? 0 : there_port);
+}
+
+/* --- slots ------------------------------------------------------------------------------------ */
+
+static void slot_put(struct ww_flows *flows, uint32_t hash, uint32_t index)
+{
+    uint32_t at = hash & flows->slots_mask;
+
+    while (flows->slots[at].index != FLOW_NONE)
+        at = (at + 1) & flows->slots_mask;
+    flows->slots[at] = (struct flow_slot){hash, index};
+}
+
+/* Twice as many, before more than half are used. */
+static int slots_grow(struct ww_flows *flows)
+{
+    uint32_t old_count = flows->slots_mask + 1, count = old_count * 2;
+    struct flow_slot *old = flows->slots;
+
+    if (flows->slots_used * 2 < old_count)
+        return 0;
+    struct flow_slot *slots = ww_alloc(count, sizeof(*slots));
+    if (!slots)
+        return WW_ENOMEM;
+    memset(slots, 0xff, count * sizeof(*slots));
+    flows->slots = slots;
+    flows->slots_mask = count - 1;
+    for (uint32_t i = 0; i < old_count; i++) {
+        if (old[i].index != FLOW_NONE)
+            slot_put(flows, old[i].hash, old[i].index);
+    }
+    ww_free(old);
+    return 0;
+}
+
+/* Moves what comes behind back, so that there are no marks of what is gone. */
+static void slot_remove(struct ww_flows *flows, const struct ww_flow *flow)
+{
+    uint32_t mask = flows->slots_mask, hole = flow->hash & mask;
+
+    while (flows->slots[hole].index != flow->index)
+        hole = (hole + 1) & mask;
+    for (uint32_t at = (hole + 1) & mask; flows->slots[at].index != FLOW_NONE;
+         at = (at + 1) & mask) {
+        uint32_t home = flows->slots[at].hash & mask;
+        if (((at - home) & mask) >= ((at - hole) & mask)) {
+            flows->slots[hole] = flows->slots[at];
+            hole = at;
+        }
+    }
+    flows->slots[hole].index = FLOW_NONE;
+    flows->slots_used--;
+}
+
+static struct ww_flow *find(struct ww_flows *flows, const uint64_t key[5], uint32_t *hash)
+{
+    struct ww_flow *last = flows->last;
+
+    if (last && memcmp(last->key, key, sizeof(last->key)) == 0)
+        return last;
+    *hash = (uint32_t)hash_of(flows->secret, key);
+    for (uint32_t at = *hash & flows->slots_mask; flows->slots[at].index != FLOW_NONE;
+         at = (at + 1) & flows->slots_mask) {
+        if (flows->slots[at].hash != *hash)
+            continue;
+        struct ww_flow *flow = flow_at(flows, flows->slots[at].index);
+        if (memcmp(flow->key, key, sizeof(flow->key)) == 0)
+            return flow;
+    }
+    return NULL;
+}
+
+/* --- buckets ---------------------------------------------------------------------------------- */
+
+bool ww_flow_bucket_take(struct ww_flow_bucket *bucket, size_t size, uint64_t now_us)
+{
+    uint64_t most = WW_MAX(bucket->bytes_s / 4, (uint64_t)WW_FLOW_BURST_BYTES);
+
+    if (bucket->bytes_s == 0)
+        return true;
+    uint64_t passed_us = now_us > bucket->at_us ? now_us - bucket->at_us : 0;
+    if (bucket->at_us == 0 || passed_us >= 60000000) {
+        bucket->tokens = most;
+        bucket->at_us = now_us;
+    } else if (passed_us > 0) {
+        unsigned __int128 more = (unsigned __int128)bucket->bytes_s * passed_us / 1000000;
+        if (more > 0) { /* else the time is kept until it is worth a byte */
+            bucket->tokens =
+                more > most - WW_MIN(bucket->tokens, most) ? most : bucket->tokens + (uint64_t)more;
+            bucket->at_us = now_us;
+        }
+    }
+    if (bucket->tokens < size)
+        return false;
+    bucket->tokens -= size;
+    return true;
+}
+
+/* --- opening and closing ---------------------------------------------------------------------- */
+
+void flow_close(struct ww_flows *flows, struct ww_flow *flow)
+{
+    if (flows->config.callbacks->closed)
+        flows->config.callbacks->closed(flows->config.arg, flow);
+    if (flow->inspection)
+        inspect_end(flows->config.inspector, flow);
+    if (flow->state != WW_FLOW_STREAM)
+        slot_remove(flows, flow);
+    flow_list_remove(flows, flow);
+    if (flows->last == flow)
+        flows->last = NULL;
+    ww_free(flow->name);
+    flow->name = NULL;
+    flow_give_back(flows, flow);
+}
+
+/* The one that has been idle longest, of the state that matters least. */
+bool flow_push_one_out(struct ww_flows *flows)
+{
+    for (int state = 0; state < WW_FLOW_STREAM; state++) {
+        if (flows->lists[state].oldest != FLOW_NONE) {
+            flow_close(flows, flow_at(flows, flows->lists[state].oldest));
+            flows->stats.pushed_out++;
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum ww_flow_state first_state(uint8_t protocol)
+{
+    return protocol == IPPROTO_TCP   ? WW_FLOW_OPENING
+           : protocol == IPPROTO_UDP ? WW_FLOW_UDP
+                                     : WW_FLOW_ICMP;
+}
+
+static struct ww_flow *open_flow(struct ww_flows *flows, const struct ww_flow_packet *packet,
+                                 const uint64_t key[5], uint64_t now_us)
+{
+    const struct ww_flow_callbacks *callbacks = flows->config.callbacks;
+    const struct ww_ip *ip = packet->ip;
+
+    if (slots_grow(flows) || (flows->count >= flows->config.flows_max && !flow_push_one_out(flows)))
+        return NULL;
+    struct ww_flow *flow = flow_take(flows);
+    if (!flow)
+        return NULL;
+    memcpy(flow->key, key, sizeof(flow->key));
+    flow->hash = (uint32_t)hash_of(flows->secret, key);
+    memcpy(flow->here, ip->source, 16);
+    memcpy(flow->there, ip->destination, 16);
+    flow->here_port = ip->source_port;
+    flow->there_port =
+        ip->protocol == IPPROTO_TCP || ip->protocol == IPPROTO_UDP ? ip->destination_port : 0;
+    flow->protocol = ip->protocol;
+    flow->first_us = flow->last_us = now_us;
+    flow->moved_s = (uint32_t)(now_us / 1000000);
+    slot_put(flows, flow->hash, flow->index);
+    flows->slots_used++;
+    flow_list_add(flows, flow, first_state(ip->protocol));
+    flows->stats.opened++;
+    flow->is_denied = callbacks->opened && callbacks->opened(flows->config.arg, flow) != 0;
+    return flow;
+}
+
+/* --- packets ---------------------------------------------------------------------------------- */
+
+/* A connection's flags move it from state to state; a UDP flow is one of both ways when something
+ * has come back. */
+static enum ww_flow_state next_state(struct ww_flow *flow, const struct ww_flow_packet *packet)
+{
+    if (!packet->is_outgoing)
+        flow->tcp |= SEEN_IN;
+    if (flow->protocol == IPPROTO_UDP)
+        return flow->tcp & SEEN_IN ? WW_FLOW_UDP_BOTH : WW_FLOW_UDP;
+    if (flow->protocol != IPPROTO_TCP || packet->ip->offset > 0)
+        return (enum ww_flow_state)flow->state;
+    uint8_t flags = packet->bytes[packet->ip->header_size + 13];
+    if (flags & TCP_FIN)
+        flow->tcp |= packet->is_outgoing ? SEEN_FIN_OUT : SEEN_FIN_IN;
+    if (flags & TCP_RST ||
+        (flow->tcp & (SEEN_FIN_IN | SEEN_FIN_OUT)) == (SEEN_FIN_IN | SEEN_FIN_OUT))
+        return WW_FLOW_CLOSING;
+    if (flow->state == WW_FLOW_OPENING && packet->is_outgoing && flow->tcp & SEEN_IN &&
+        flags & TCP_ACK)
+        return WW_FLOW_ESTABLISHED;
+    return (enum ww_flow_state)flow->state;
+}
+
+static void touch(struct ww_flows *flows, struct ww_flow *flow, enum ww_flow_state state,
+                  uint64_t now_us)
+{
+    uint32_t now_s = (uint32_t)(now_us / 1000000);
+
+    flow->last_us = now_us;
+    if (state == flow->state && now_s == flow->moved_s)
+        return;
+    flow_list_remove(flows, flow);
+    flow->moved_s = now_s;
+    flow_list_add(flows, flow, state);
+}
+
+/* A port that is used again for a connection: the old one is over. */
+static bool begins_again(const struct ww_flow *flow, const struct ww_flow_packet *packet)
+{
+    return flow->state == WW_FLOW_CLOSING && packet->is_outgoing && packet->ip->offset == 0 &&
+           (packet->bytes[packet->ip->header_size + 13] & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
+static struct flow_fragment *fragment_of(struct ww_flows *flows, const struct ww_ip *ip)
+{
+    uint64_t key[5];
+
+    memcpy(key, ip->source, 16);
+    memcpy(key + 2, ip->destination, 16);
+    key[4] = (uint64_t)ip->protocol << 32 | ip->id;
+    uint64_t hash = hash_of(flows->secret, key);
+    struct flow_fragment *fragment = &flows->fragments[hash % WW_FLOWS_FRAGMENTS];
+    if (ip->offset == 0)
+        fragment->hash = hash;
+    return fragment->hash == hash ? fragment : NULL;
+}
+
+/* Where the first fragment went. */
+static struct ww_flow *flow_of_fragment(struct ww_flows *flows, const struct ww_ip *ip,
+                                        uint64_t now_us)
+{
+    const struct flow_fragment *fragment = fragment_of(flows, ip);
+
+    if (!fragment || fragment->serial == 0 ||
+        now_us - fragment->since_us > WW_IP_FRAGMENT_MS * 1000ULL ||
+        flows->serials[fragment->index] != fragment->serial)
+        return NULL;
+    return flow_at(flows, fragment->index);
+}
+
+static struct ww_flow *flow_of(struct ww_flows *flows, const struct ww_flow_packet *packet,
+                               uint64_t now_us)
+{
+    uint64_t key[5];
+    uint32_t hash;
+
+    if (packet->ip->offset > 0)
+        return flow_of_fragment(flows, packet->ip, now_us);
+    key_of(packet, key);
+    struct ww_flow *flow = find(flows, key, &hash);
+    if (flow && begins_again(flow, packet)) {
+        flow_close(flows, flow);
+        flow = NULL;
+    }
+    if (!flow && packet->is_outgoing)
+        flow = open_flow(flows, packet, key, now_us);
+    if (flow && packet->ip->is_fragment) {
+        struct flow_fragment *fragment = fragment_of(flows, packet->ip);
+        fragment->index = flow->index;
+        fragment->serial = flows->serials[flow->index];
+        fragment->since_us = now_us;
+    }
+    return flow;
+}
+
+/* Known only after a packet, the name may have this packet rejected. */
+static void look_at(struct ww_flows *flows, struct ww_flow *flow,
+                    const struct ww_flow_packet *packet, uint64_t now_us)
+{
+    if (inspect_packet(flows->config.inspector, flow, packet, now_us) &&
+        flows->config.callbacks->named)
+        flow->is_denied = flows->config.callbacks->named(flows->config.arg, flow) != 0;
+}
+
+enum ww_flow_pass ww_flows_packet(struct ww_flows *flows, const struct ww_flow_packet *packet,
+                                  uint64_t now_us, struct ww_flow **out)
+{
+    struct ww_flow *flow = flow_of(flows, packet, now_us);
+
+    if (out)
+        *out = flow;
+    if (!flow) {
+        flows->stats.dropped++;
+        return WW_FLOW_DROP;
+    }
+    flows->last = flow;
+    touch(flows, flow, next_state(flow, packet), now_us);
+    if (flows->config.inspector && !flow->is_denied)
+        look_at(flows, flow, packet, now_us);
+    if (flow->is_denied) {
+        flow->dropped++;
+        flows->stats.rejected++;
+        return ww_flow_bucket_take(&flows->rejects, FLOW_REJECT_COST, now_us) ? WW_FLOW_REJECT
+                                                                              : WW_FLOW_DROP;
+    }
+    if (flow->bucket && !ww_flow_bucket_take(flow->bucket, packet->size, now_us)) {
+        flow->dropped++;
+        flows->stats.dropped++;
+        return WW_FLOW_DROP;
+    }
+    flow->bytes[packet->is_outgoing] += packet->size;
+    flow->packets[packet->is_outgoing]++;
+    return WW_FLOW_PASS;
+}

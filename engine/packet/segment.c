@@ -1,0 +1,226 @@
+/* Cuts super-packets as a network card would (TCP: RFC 9293, with flags as in Linux's
+ * tcp_gso_segment; UDP: each piece a datagram). Relies on checksum.c. Lengths are read from the
+ * packet and compared with the vnet header: neither is trusted alone. */
+#include "segment.h"
+
+#include <string.h>
+
+#include "checksum.h"
+
+#define TCP_FIN        0x01
+#define TCP_PSH        0x08
+#define TCP_CWR        0x80
+#define HEAD_BYTES_MAX (60 + 60) /* IPv4 or IPv6, and TCP, with options */
+
+static uint16_t read_u16(const uint8_t *bytes)
+{
+    return (uint16_t)(bytes[0] << 8 | bytes[1]);
+}
+
+static void write_u16(uint8_t *bytes, size_t value)
+{
+    bytes[0] = (uint8_t)(value >> 8);
+    bytes[1] = (uint8_t)value;
+}
+
+/* --- heads ------------------------------------------------------------------------------------ */
+
+static bool read_network(const uint8_t *packet, size_t size, struct ww_segment_head *head)
+{
+    size_t header;
+
+    if (size < 20)
+        return false;
+    head->is_v4 = packet[0] >> 4 == 4;
+    if (head->is_v4) {
+        header = (size_t)(packet[0] & 15) * 4;
+        head->protocol = packet[9];
+        if (header < 20 || read_u16(packet + 2) != size || read_u16(packet + 6) & 0x3fff)
+            return false;
+    } else {
+        header = 40;
+        if (packet[0] >> 4 != 6 || size < header || read_u16(packet + 4) + header != size)
+            return false;
+        head->protocol = packet[6];
+    }
+    head->transport = (uint16_t)header;
+    return header <= size && size <= WW_SUPER_BYTES_MAX;
+}
+
+bool ww_segment_read(const uint8_t *packet, size_t size, struct ww_segment_head *head)
+{
+    size_t header = 8;
+
+    if (!read_network(packet, size, head))
+        return false;
+    const uint8_t *transport = packet + head->transport;
+    size_t rest = size - head->transport;
+    if (head->protocol == IPPROTO_TCP) {
+        if (rest < 20)
+            return false;
+        header = (size_t)(transport[12] >> 4) * 4;
+        if (header < 20)
+            return false;
+    } else if (head->protocol != IPPROTO_UDP || rest < 8 || read_u16(transport + 4) != rest) {
+        return false;
+    }
+    head->payload = (uint16_t)(head->transport + header);
+    return header <= rest;
+}
+
+/* --- checksums -------------------------------------------------------------------------------- */
+
+static uint64_t pseudo_sum(const uint8_t *packet, size_t size, const struct ww_segment_head *head)
+{
+    return ww_checksum_add_number(ww_checksum_pseudo(packet, head->is_v4, head->protocol),
+                                  (uint32_t)(size - head->transport));
+}
+
+void ww_segment_complete(uint8_t *packet, size_t size, const struct ww_segment_head *head)
+{
+    uint8_t *field = packet + ww_segment_checksum(head);
+    uint64_t sum = ww_checksum_add(0, packet + head->transport, size - head->transport);
+    uint16_t folded = (uint16_t)~ww_checksum_fold(sum);
+
+    if (folded == 0 && head->protocol == IPPROTO_UDP)
+        folded = UINT16_MAX;
+    ww_checksum_store(field, folded);
+}
+
+bool ww_segment_is_right(const uint8_t *packet, size_t size, const struct ww_segment_head *head)
+{
+    uint64_t sum = pseudo_sum(packet, size, head);
+
+    if (head->protocol == IPPROTO_UDP && ww_checksum_load(packet + ww_segment_checksum(head)) == 0)
+        return false;
+    sum = ww_checksum_add(sum, packet + head->transport, size - head->transport);
+    return ww_checksum_fold(sum) == UINT16_MAX;
+}
+
+void ww_segment_set_partial(uint8_t *packet, size_t size, const struct ww_segment_head *head)
+{
+    ww_checksum_store(packet + ww_segment_checksum(head),
+                      ww_checksum_fold(pseudo_sum(packet, size, head)));
+}
+
+/* --- packets that are not cut ----------------------------------------------------------------- */
+
+/* A checksum that the kernel left to us, in something that is not plain TCP or UDP. */
+static int complete_any(const struct virtio_net_hdr *vnet, uint8_t *packet, size_t size)
+{
+    size_t start = vnet->csum_start, field = start + vnet->csum_offset;
+
+    if (start >= size || field + 2 > size)
+        return WW_EMALFORMED;
+    ww_checksum_store(packet + field, (uint16_t)~ww_checksum_fold(
+                                          ww_checksum_add(0, packet + start, size - start)));
+    return 0;
+}
+
+static int pass_whole(const struct virtio_net_hdr *vnet, uint8_t *packet, size_t size,
+                      ww_segment_fn fn, void *arg)
+{
+    struct ww_segment_head head;
+    bool is_partial = vnet->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM;
+
+    if (is_partial &&
+        !(ww_segment_read(packet, size, &head) && vnet->csum_start == head.transport &&
+          (size_t)vnet->csum_start + vnet->csum_offset == ww_segment_checksum(&head))) {
+        int rc = complete_any(vnet, packet, size);
+
+        if (rc)
+            return rc;
+        is_partial = false;
+    }
+    fn(arg, packet, size, is_partial);
+    return 0;
+}
+
+/* --- cutting ---------------------------------------------------------------------------------- */
+
+static int check_super(const struct virtio_net_hdr *vnet, const uint8_t *packet, size_t size,
+                       struct ww_segment_head *head)
+{
+    unsigned type = vnet->gso_type & ~(unsigned)VIRTIO_NET_HDR_GSO_ECN;
+
+    if (type != VIRTIO_NET_HDR_GSO_TCPV4 && type != VIRTIO_NET_HDR_GSO_TCPV6 &&
+        type != VIRTIO_NET_HDR_GSO_UDP_L4)
+        return WW_EUNSUPPORTED;
+    if (!ww_segment_read(packet, size, head) || vnet->gso_size == 0)
+        return WW_EMALFORMED;
+    if (type == VIRTIO_NET_HDR_GSO_UDP_L4)
+        return head->protocol == IPPROTO_UDP ? 0 : WW_EMALFORMED;
+    return head->protocol == IPPROTO_TCP && head->is_v4 == (type == VIRTIO_NET_HDR_GSO_TCPV4)
+               ? 0
+               : WW_EMALFORMED;
+}
+
+struct cut {
+    struct ww_segment_head head;
+    uint8_t bytes[HEAD_BYTES_MAX]; /* the super-packet's heads */
+    uint64_t pseudo;               /* … and the pseudo header's sum without the length */
+    uint32_t sequence;
+    uint16_t id;
+};
+
+/* The heads of one piece, before its payload at `offset` of the super-packet's. */
+static void write_head(const struct cut *cut, uint8_t *packet, size_t size, size_t offset,
+                       bool is_last)
+{
+    const struct ww_segment_head *head = &cut->head;
+    uint8_t *transport = packet + head->transport;
+    size_t rest = size - head->transport;
+
+    memcpy(packet, cut->bytes, head->payload);
+    if (head->protocol == IPPROTO_TCP) {
+        uint32_t sequence = cut->sequence + (uint32_t)offset;
+
+        write_u16(transport + 4, sequence >> 16);
+        write_u16(transport + 6, sequence);
+        if (!is_last)
+            transport[13] &= (uint8_t) ~(TCP_FIN | TCP_PSH);
+        if (offset > 0)
+            transport[13] &= (uint8_t)~TCP_CWR;
+    } else {
+        write_u16(transport + 4, rest);
+    }
+    ww_checksum_store(packet + ww_segment_checksum(head),
+                      ww_checksum_fold(ww_checksum_add_number(cut->pseudo, (uint32_t)rest)));
+    if (head->is_v4) {
+        write_u16(packet + 2, size);
+        write_u16(packet + 4, cut->id);
+        ww_checksum_ipv4(packet, head->transport);
+    } else {
+        write_u16(packet + 4, rest);
+    }
+}
+
+int ww_segment_split(const struct virtio_net_hdr *vnet, uint8_t *packet, size_t size,
+                     ww_segment_fn fn, void *arg)
+{
+    struct cut cut;
+    int rc;
+
+    if (vnet->gso_type == VIRTIO_NET_HDR_GSO_NONE)
+        return pass_whole(vnet, packet, size, fn, arg);
+    rc = check_super(vnet, packet, size, &cut.head);
+    if (rc)
+        return rc;
+    memcpy(cut.bytes, packet, cut.head.payload);
+    cut.pseudo = ww_checksum_pseudo(packet, cut.head.is_v4, cut.head.protocol);
+    cut.sequence = (uint32_t)read_u16(packet + cut.head.transport + 4) << 16 |
+                   read_u16(packet + cut.head.transport + 6);
+    cut.id = read_u16(packet + 4);
+    size_t payload = size - cut.head.payload, offset = 0;
+    do {
+        size_t piece = payload - offset < vnet->gso_size ? payload - offset : vnet->gso_size;
+
+        write_head(&cut, packet + offset, cut.head.payload + piece, offset,
+                   offset + piece == payload);
+        cut.id++;
+        if (!fn(arg, packet + offset, cut.head.payload + piece, true))
+            break;
+        offset += piece;
+    } while (offset < payload);
+    return 0;
+}

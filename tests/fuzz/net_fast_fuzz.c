@@ -1,0 +1,64 @@
+/* The fast lane against a peer that sends anything. The input is a list of deeds: a record that
+ * comes in, a message or datagram to be sent, time that passes. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "fast.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static bool on_record(void *arg, const uint8_t *record, size_t size)
+{
+    unsigned *refuse = arg;
+    WW_REQUIRE(size > 0 && size <= WW_FAST_RECORD_BYTES_MAX && record[0] <= WW_FAST_KIND_MAX);
+    return (*refuse)++ % 16 != 15;
+}
+
+static bool take_all(struct ww_fast *fast)
+{
+    const uint8_t *message;
+    size_t size;
+    int code;
+    while (ww_fast_take(fast, &message, &size, &code))
+        WW_REQUIRE(size > 0 && size <= WW_FAST_MESSAGE_BYTES_MAX);
+    while (ww_fast_take_datagram(fast, &message, &size))
+        WW_REQUIRE(size > 0 && size <= WW_FAST_DATAGRAM_BYTES_MAX);
+    return code == 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const struct ww_fast_callbacks CALLBACKS = {.record = on_record};
+    static const uint8_t BYTES[3000];
+    unsigned refuse = 0;
+    uint64_t now_us = 1;
+    struct ww_fast *fast;
+    if (ww_fast_create(1195, &CALLBACKS, &refuse, &fast))
+        abort();
+    while (size >= 2) {
+        unsigned deed = data[0], value = data[1];
+        data += 2;
+        size -= 2;
+        if (deed < 128) {
+            size_t length = WW_MIN((size_t)value + (deed >= 64 ? 1000 : 0), size);
+            if (ww_fast_input(fast, data, length, now_us) || !take_all(fast))
+                break;
+            data += length;
+            size -= length;
+        } else if (deed < 160) {
+            ww_fast_write(fast, BYTES, 3, BYTES, (size_t)value * 10);
+        } else if (deed < 192) {
+            ww_fast_datagram(fast, BYTES, 3, BYTES, (size_t)value * 10);
+        } else if (deed < 250) {
+            now_us += (uint64_t)value * 1000;
+            WW_REQUIRE(ww_fast_output(fast, now_us) > 0);
+        } else if (deed < 253) {
+            ww_fast_path(fast, 512 + (size_t)value * 60, now_us);
+        } else {
+            ww_fast_resize(fast, 512 + (size_t)value * 60);
+        }
+    }
+    ww_fast_output(fast, now_us + 1000000);
+    ww_fast_destroy(fast);
+    return 0;
+}

@@ -1,0 +1,100 @@
+/* First packets of flows from anybody, through the table, the readers of names and nDPI. The input
+ * is packets, each behind a byte (bit 0: it comes in) and two of its length. */
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "inspect_read.h"
+#include "ww/flow.h"
+#include "ww/inspect.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check(bool holds)
+{
+    if (!holds)
+        abort();
+}
+
+static void check_name(const char *name)
+{
+    check(strlen(name) <= WW_NAME_BYTES_MAX);
+    check(strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") == strlen(name));
+}
+
+/* A whole that was read is read the same with more behind it, and not at all with less. */
+static void check_readers(const uint8_t *bytes, size_t size)
+{
+    char name[WW_NAME_BYTES_MAX + 1], again[WW_NAME_BYTES_MAX + 1];
+
+    size = WW_MIN(size, (size_t)WW_INSPECT_BYTES);
+    if (inspect_read_tls(bytes, size, name) == 0) {
+        check_name(name);
+        check(inspect_read_tls(bytes, size / 2, again) != 0 || strcmp(name, again) == 0);
+    }
+    if (inspect_read_http(bytes, size, name) == 0)
+        check_name(name);
+    if (inspect_read_dns(bytes, size, true, name) == 0)
+        check_name(name);
+    if (inspect_read_dns(bytes, size, false, name) == 0)
+        check_name(name);
+}
+
+static void swap_ends(struct ww_ip *ip)
+{
+    uint8_t address[16];
+    uint16_t port = ip->source_port;
+
+    memcpy(address, ip->source, 16);
+    memcpy(ip->source, ip->destination, 16);
+    memcpy(ip->destination, address, 16);
+    ip->source_port = ip->destination_port;
+    ip->destination_port = port;
+}
+
+static void one_packet(struct ww_flows *flows, const uint8_t *bytes, size_t size, bool is_incoming,
+                       uint64_t now_us)
+{
+    uint8_t answer[WW_FLOW_REJECT_BYTES];
+    struct ww_flow *flow = NULL;
+    struct ww_ip ip;
+
+    if (ww_ip_judge(NULL, bytes, size, &ip, NULL))
+        return;
+    check(ww_flow_reject(&ip, bytes, size, answer) <= sizeof(answer));
+    if (is_incoming)
+        swap_ends(&ip);
+    struct ww_flow_packet packet = {&ip, bytes, size, !is_incoming};
+    ww_flows_packet(flows, &packet, now_us, &flow);
+    if (flow && flow->name)
+        check_name(flow->name);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct ww_inspector *inspector;
+    struct ww_flows_config config = {.flows_max = 4};
+    struct ww_flows *flows = NULL;
+    uint64_t now_us = 1000000;
+
+    if (!inspector)
+        check(ww_inspector_create(&inspector) == 0);
+    config.inspector = inspector;
+    check(ww_flows_create(&config, &flows) == 0);
+    check_readers(data, size);
+    while (size >= 3) {
+        size_t length = WW_MIN((size_t)data[1] << 8 | data[2], size - 3);
+        /* A block of its own, so that a read past its end is seen. */
+        uint8_t *bytes = ww_alloc(1, WW_MAX(length, (size_t)1));
+        check(bytes != NULL);
+        memcpy(bytes, data + 3, length);
+        check_readers(bytes, length);
+        one_packet(flows, bytes, length, data[0] & 1, now_us += 1000);
+        ww_free(bytes);
+        data += 3 + length;
+        size -= 3 + length;
+    }
+    ww_flows_destroy(flows);
+    check(ww_inspector_count(inspector) == 0);
+    return 0;
+}

@@ -1,0 +1,199 @@
+#!/bin/bash
+# Whole IP packets through the tunnel, in network namespaces: a client's device, a provider with
+# masquerading behind its own, and a host on the internet. TCP both ways, UDP, echo and fragments, in
+# IPv4 and IPv6; what may not go out or come in does not; the counts of both sides are equal to the byte,
+# and the contracts settle.
+#
+#   arbiter 11.0.1.2   provider 11.0.2.2   web 11.0.3.2   client 11.0.4.2     (and 2a00:11:0:N::2)
+#        └──────────────────┴──── router ─────┴──────────────┘
+set -euo pipefail
+self=$(realpath "$0")
+
+if [[ -z ${TUNNEL_INSIDE:-} ]]; then
+    user=()
+    (($(id -u) == 0)) || user=(--user --map-root-user)
+    # shellcheck disable=SC2016
+    if ! unshare "${user[@]}" --mount --net bash -c 'mount -t tmpfs none /run && nft add table ip probe &&
+        ip netns add probe && ip tuntap add probe mode tun' 2> /dev/null; then
+        echo "namespaces, nftables or TUN devices are not allowed here"
+        exit 77
+    fi
+    TUNNEL_INSIDE=1 exec unshare "${user[@]}" --mount --net --pid --fork --kill-child --mount-proc \
+        bash "$self" "$@"
+fi
+
+mount -t tmpfs none /run
+. "$(dirname "$self")/lib.sh"
+unset XDG_RUNTIME_DIR
+inner4=192.0.0.2 inner6=fd77:7700:77::2
+web4=11.0.3.2 web6=2a00:11:0:3::2
+
+machine() { # NAME NUMBER
+    ip netns add "$1"
+    ip link add "to-$1" type veth peer name eth0 netns "$1"
+    ip address add "11.0.$2.1/24" dev "to-$1"
+    ip address add "2a00:11:0:$2::1/64" dev "to-$1" nodad
+    ip link set "to-$1" up
+    ip -n "$1" address add "11.0.$2.2/24" dev eth0
+    ip -n "$1" address add "2a00:11:0:$2::2/64" dev eth0 nodad
+    ip -n "$1" link set eth0 up
+    ip -n "$1" link set lo up
+    ip -n "$1" route add default via "11.0.$2.1"
+    ip -n "$1" route add default via "2a00:11:0:$2::1"
+}
+
+on() {
+    local name=$1
+    shift
+    ip netns exec "$name" "$@"
+}
+
+start_on() { # NAME ROLE FLAGS…
+    local name=$1
+    shift
+    ip netns exec "$name" "$program" "$@" --state "$scratch/$name" 2>> "$scratch/$name.log" >&2 &
+    pid[$name]=$!
+}
+
+join_on() { # NAME NETWORK
+    "$program" key new --key "$scratch/keys/$1/key" > "$scratch/key.out" 2>&1 || fail "key new"
+    on "$1" "$program" join "$join_line" "$2" --key "$scratch/keys/$1/key" > "$scratch/join.out" 2>&1 ||
+        fail "join $2: $(cat "$scratch/join.out")"
+}
+
+forward() {
+    echo 1 > /proc/sys/net/ipv4/ip_forward
+    echo 1 > /proc/sys/net/ipv6/conf/all/forwarding
+}
+
+build_machines() {
+    local number=0 name
+    ip link set lo up
+    forward
+    for name in arbiter provider web client; do
+        number=$((number + 1))
+        machine "$name" "$number"
+    done
+    export -f forward
+    on provider bash -c forward
+    on provider nft -f - << 'END'
+table inet out {
+    chain post {
+        type nat hook postrouting priority srcnat;
+        oifname "eth0" masquerade
+    }
+}
+END
+}
+
+start_nodes() {
+    start_on arbiter arbiter --listen 0.0.0.0:8443 --url https://11.0.1.2:8443 --hosts 11.0.1.2
+    wait_for 20 "the arbiter's start" is_ready arbiter
+    join_line=$(call arbiter join.line | jq -r .line)
+    join_on provider bobnet
+    join_on client alicenet
+    credit alicenet 100000000000
+    start_on provider provider --key "$scratch/keys/provider/key" --arbiter "$join_line" --egress-device out0
+    start_on client client --key "$scratch/keys/client/key" --arbiter "$join_line" --proxy 127.0.0.1:1080
+    wait_for 20 "the provider's start" is_ready provider
+    wait_for 30 "the client's start" is_ready client
+    ip -n provider link set out0 up
+    ip -n provider route add $inner4 dev out0
+    ip -n provider route add $inner6 dev out0
+    call client tunnel.open '{"device":"ww0"}' > "$scratch/open.json" || fail "tunnel.open"
+    [[ $(jq -c . "$scratch/open.json") == '{"device":"ww0","mtu":1400}' ]] || fail "$(cat "$scratch/open.json")"
+    ip -n client address add $inner4 dev ww0
+    ip -n client address add $inner6 dev ww0 nodad
+    ip -n client link set ww0 up
+    ip -n client route add $web4 dev ww0 src $inner4
+    ip -n client route add $web6 dev ww0 src $inner6
+    on web iperf3 -s > "$scratch/iperf.log" 2>&1 &
+    sleep 0.3
+}
+
+tunnel() { # FIELD
+    status client | jq ".tunnel.$1"
+}
+
+# iperf NAME FLAGS…: prints what was received; something must have come.
+iperf() {
+    local name=$1 bytes
+    shift
+    on client iperf3 -J --connect-timeout 5000 "$@" > "$scratch/iperf.json" || fail "$name: $(jq -r .error "$scratch/iperf.json")"
+    bytes=$(jq '.end | (.sum_received.bytes // .sum.bytes)' "$scratch/iperf.json")
+    ((bytes > 100000)) || fail "$name: $bytes bytes came"
+    step "$name: $(jq -r '.end | (.sum_received // .sum) |
+        "\(.bytes) bytes, \(.bits_per_second / 1e6 | floor) Mbit/s"' "$scratch/iperf.json")" \
+        "$(jq -r '.end.sum.lost_percent // empty | "\(.) % lost"' "$scratch/iperf.json")"
+}
+
+check_traffic() {
+    local address seconds=${TUNNEL_SECONDS:-1}
+    for address in $web4 $web6; do
+        on client ping -c 3 -i 0.2 -W 2 "$address" > "$scratch/ping.out" || fail "ping $address: $(cat "$scratch/ping.out")"
+        on client ping -c 3 -i 0.2 -W 2 -s 5000 "$address" > "$scratch/ping.out" ||
+            fail "ping $address in fragments: $(cat "$scratch/ping.out")"
+        step "$address: $(tail -n 1 "$scratch/ping.out")"
+        iperf "TCP up to $address" -c "$address" -t "$seconds"
+        iperf "TCP down from $address" -c "$address" -t "$seconds" -R
+        iperf "UDP up to $address" -c "$address" -t 1 -u -b 20M -l 1200
+        iperf "UDP down from $address" -c "$address" -t 1 -u -b 20M -l 1200 -R
+        iperf "UDP in fragments to $address" -c "$address" -t 1 -u -b 5M -l 3000
+        iperf "UDP in fragments from $address" -c "$address" -t 1 -u -b 5M -l 3000 -R
+    done
+}
+
+# What is refused is counted where it happens.
+check_refusals() {
+    local denied foreign refused
+    denied=$(tunnel out_denied) foreign=$(tunnel out_foreign) refused=$(tunnel in_refused)
+    ip -n client route add 10.1.2.3 dev ww0 src $inner4
+    on client ping -c 2 -i 0.2 -W 1 10.1.2.3 > "$scratch/ping.out" && fail "a private address answers"
+    (($(tunnel out_denied) >= denied + 2)) || fail "a private destination is not counted"
+    on client ping -c 2 -i 0.2 -W 1 -I 11.0.4.2 $web4 > "$scratch/ping.out" 2>&1 || true
+    ip -n client route add 11.0.9.9 dev ww0 src 11.0.4.2
+    on client ping -c 2 -i 0.2 -W 1 11.0.9.9 > "$scratch/ping.out" && fail "another source gets answers"
+    (($(tunnel out_foreign) >= foreign + 2)) || fail "another source is not counted"
+    # A provider's host that opens something towards the client.
+    on provider ping -c 2 -i 0.2 -W 1 -I 11.0.2.2 $inner4 > "$scratch/ping.out" && fail "the client answers strangers"
+    (($(tunnel in_refused) >= refused + 2)) || fail "a stranger's packets are not counted"
+    step "refused: a private destination, another source, what nobody asked for"
+}
+
+is_settled() {
+    status "$1" | jq -e '(.history | length) > 0 and all(.history[]; .state == "settled")'
+}
+
+check_contracts() {
+    call client contracts.end > /dev/null || fail "contracts.end"
+    wait_for 15 "the end of the contracts" is_settled client
+    jq -n -e --argjson ours "$(status client)" --argjson theirs "$(status provider)" '
+        ($theirs.history | map({key: .contract, value: .}) | from_entries) as $other
+        | ($ours.history | all(.clean and ($other[.contract] as $peer | $peer.bytes_up == .bytes_up
+                               and $peer.bytes_down == .bytes_down)))
+          and ([$ours.history[].bytes_up] | add) == $theirs.packets.out_bytes
+          and ([$ours.history[].bytes_down] | add) >= $ours.tunnel.in_bytes' > /dev/null ||
+        fail "the counts of client and provider differ: $(status client | jq -c '.history, .tunnel')" \
+            "$(status provider | jq -c '.history, .packets')"
+    step "settled: $(status client | jq -c '[.history[] | {state, clean, bytes_up, bytes_down}]')"
+}
+
+build_machines
+start_nodes
+step "arbiter, provider, client and a host are ready"
+check_traffic
+check_refusals
+step "client $(status client | jq -c .tunnel)"
+step "provider $(status provider | jq -c .packets)"
+if [[ -n ${TUNNEL_HOOK:-} ]]; then
+    eval "$TUNNEL_HOOK"
+fi
+check_contracts
+call client tunnel.close > /dev/null || fail "tunnel.close"
+ip -n client link show ww0 > /dev/null 2>&1 && fail "the device is still there"
+check_books
+for name in client provider arbiter; do
+    node_stop "$name"
+done
+check_books_offline
+step "all held"

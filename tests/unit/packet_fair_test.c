@@ -1,0 +1,245 @@
+/* Fairness in simulated time: who floods gets its share and no more, who is slow holds up nobody,
+ * rates hold, the order of a client's packets stays, and memory is bounded. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "fair.h"
+
+#define CLIENTS 8
+
+static uint64_t got_bytes[CLIENTS], got_packets[CLIENTS], next_number[CLIENTS];
+static bool is_slow[CLIENTS], is_ordered = true;
+
+static int deliver(void *arg, uint32_t client, uint8_t *packet, size_t size, bool is_partial)
+{
+    uint64_t number;
+
+    (void)arg;
+    (void)is_partial;
+    if (is_slow[client])
+        return WW_EAGAIN;
+    memcpy(&number, packet, sizeof(number));
+    is_ordered = is_ordered && number >= next_number[client];
+    next_number[client] = number + 1;
+    got_bytes[client] += size;
+    got_packets[client]++;
+    return 0;
+}
+
+static struct ww_fair *make(uint64_t client_rate, uint64_t total_rate)
+{
+    const struct ww_fair_options options = {.clients = CLIENTS,
+                                            .client_bytes_per_s = client_rate,
+                                            .total_bytes_per_s = total_rate,
+                                            .deliver = deliver};
+    struct ww_fair *fair;
+
+    memset(got_bytes, 0, sizeof(got_bytes));
+    memset(got_packets, 0, sizeof(got_packets));
+    memset(next_number, 0, sizeof(next_number));
+    memset(is_slow, 0, sizeof(is_slow));
+    is_ordered = true;
+    assert_int_equal(ww_fair_create(&options, &fair), 0);
+    return fair;
+}
+
+static void put(struct ww_fair *fair, uint32_t client, uint64_t number, size_t size,
+                uint64_t now_us)
+{
+    static uint8_t packet[4096];
+
+    memcpy(packet, &number, sizeof(number));
+    ww_fair_packet(fair, client, packet, size, false, now_us);
+}
+
+/* `counts[i]` packets of sizes[i] bytes a millisecond from client i, for a second. */
+static void simulate(struct ww_fair *fair, const unsigned *counts, const size_t *sizes)
+{
+    uint64_t number = 0;
+
+    for (uint64_t ms = 1; ms <= 1000; ms++) {
+        uint64_t now_us = ms * 1000;
+
+        ww_fair_run(fair, now_us);
+        for (uint32_t client = 0; client < CLIENTS; client++) {
+            for (unsigned i = 0; i < counts[client]; i++)
+                put(fair, client, number++, sizes[client], now_us);
+        }
+        ww_fair_run(fair, now_us);
+    }
+}
+
+static void without_limits_nothing_waits(void **state)
+{
+    const unsigned counts[CLIENTS] = {100, 1, 1};
+    const size_t sizes[CLIENTS] = {1400, 100, 1400};
+    struct ww_fair *fair = make(0, 0);
+
+    (void)state;
+    simulate(fair, counts, sizes);
+    assert_int_equal(got_packets[0], 100000);
+    assert_int_equal(got_packets[1], 1000);
+    assert_int_equal(got_packets[2], 1000);
+    assert_true(is_ordered);
+    ww_fair_destroy(fair);
+}
+
+/* 10 MB/s for all: the flood and the large packets gain nothing on the others. */
+static void the_total_is_shared_by_bytes(void **state)
+{
+    const unsigned counts[CLIENTS] = {100, 20, 40, 1};
+    const size_t sizes[CLIENTS] = {1400, 1400, 300, 100};
+    struct ww_fair *fair = make(0, 10000000);
+    uint64_t total = 0;
+
+    (void)state;
+    simulate(fair, counts, sizes);
+    for (int i = 0; i < CLIENTS; i++)
+        total += got_bytes[i];
+    assert_in_range(total, 9700000, 10400000);
+    assert_in_range(got_packets[3], 995, 1000); /* asks for less than its share: gets it all */
+    for (int i = 0; i < 3; i++)
+        assert_in_range(got_bytes[i], 3000000, 3600000);
+    assert_true(is_ordered);
+    ww_fair_destroy(fair);
+}
+
+static void each_client_has_its_rate(void **state)
+{
+    const unsigned counts[CLIENTS] = {100, 2, 1};
+    const size_t sizes[CLIENTS] = {1400, 1000, 500};
+    struct ww_fair *fair = make(1000000, 0);
+    struct ww_fair_counts told;
+
+    (void)state;
+    simulate(fair, counts, sizes);
+    assert_in_range(got_bytes[0], 990000, 1040000);
+    assert_in_range(got_bytes[1], 990000, 1040000);
+    assert_int_equal(got_packets[2], 1000);
+    ww_fair_counts(fair, 0, &told);
+    assert_int_equal(told.passed_packets, got_packets[0]);
+    assert_int_equal(told.passed_bytes, got_bytes[0]);
+    assert_int_equal(told.passed_packets + told.dropped_packets + ww_fair_waiting(fair, 0), 100000);
+    assert_true(ww_fair_waiting(fair, 0) * 1400 <= 100000);
+    assert_true(is_ordered);
+    ww_fair_destroy(fair);
+}
+
+static void a_slow_client_holds_up_nobody(void **state)
+{
+    const unsigned counts[CLIENTS] = {10, 10};
+    const size_t sizes[CLIENTS] = {1400, 1400};
+    struct ww_fair *fair = make(0, 0);
+    struct ww_fair_counts told;
+
+    (void)state;
+    is_slow[0] = true;
+    simulate(fair, counts, sizes);
+    assert_int_equal(got_packets[0], 0);
+    assert_int_equal(got_packets[1], 10000);
+    assert_int_equal(ww_fair_waiting(fair, 0), WW_EXIT_QUEUE_PACKETS);
+    is_slow[0] = false;
+    assert_int_equal(ww_fair_run(fair, 2000000), 0);
+    assert_int_equal(got_packets[0], 0); /* nobody said that it is ready */
+    ww_fair_ready(fair, 0);
+    assert_int_equal(ww_fair_run(fair, 2000000), 0);
+    assert_int_equal(got_packets[0], WW_EXIT_QUEUE_PACKETS);
+    ww_fair_counts(fair, 0, &told);
+    assert_int_equal(told.dropped_packets, 10000 - WW_EXIT_QUEUE_PACKETS);
+    put(fair, 0, 99999, 100, 2000001); /* and at once again */
+    assert_int_equal(got_packets[0], WW_EXIT_QUEUE_PACKETS + 1);
+    assert_true(is_ordered);
+    ww_fair_destroy(fair);
+}
+
+static void waiting_is_told_in_time(void **state)
+{
+    struct ww_fair *fair = make(1000000, 0);
+    uint64_t waits_us;
+
+    (void)state;
+    for (uint64_t i = 0; i < 40; i++)
+        put(fair, 0, i, 1000, 5000);
+    assert_int_equal(got_packets[0], 33); /* the burst of 32 KiB */
+    waits_us = ww_fair_run(fair, 5000);
+    assert_in_range(waits_us, 200, 400); /* 232 bytes over, a byte a microsecond */
+    ww_fair_run(fair, 5000 + waits_us);
+    assert_int_equal(got_packets[0], 34);
+    assert_in_range(ww_fair_run(fair, 5000 + waits_us), 900, 1100);
+    ww_fair_forget(fair, 0);
+    assert_int_equal(ww_fair_run(fair, 6000), 0);
+    assert_int_equal(ww_fair_waiting(fair, 0), 0);
+    ww_fair_destroy(fair);
+}
+
+static void what_is_too_large_to_wait_is_dropped(void **state)
+{
+    struct ww_fair *fair = make(0, 0);
+    struct ww_fair_counts told;
+
+    (void)state;
+    put(fair, 0, 0, 4000, 1000);
+    assert_int_equal(got_packets[0], 1);
+    is_slow[0] = true;
+    put(fair, 0, 1, 4000, 1000);
+    ww_fair_counts(fair, 0, &told);
+    assert_int_equal(told.dropped_packets, 1);
+    assert_int_equal(ww_fair_waiting(fair, 0), 0);
+    ww_fair_ready(fair, 0);
+    is_slow[0] = false;
+    put(fair, 0, 2, 100, 1000);
+    assert_int_equal(got_packets[0], 2);
+    ww_fair_destroy(fair);
+}
+
+static int refuse(void *arg, uint32_t client, uint8_t *packet, size_t size, bool is_partial)
+{
+    (void)arg;
+    (void)client;
+    (void)packet;
+    (void)size;
+    (void)is_partial;
+    return WW_EAGAIN;
+}
+
+/* Clients enough to use up the pool: the last still gets a cell, of somebody with more. */
+static void the_pool_is_shared(void **state)
+{
+    const struct ww_fair_options options = {.clients = 64, .deliver = refuse};
+    struct ww_fair *fair;
+    size_t waiting = 0;
+
+    (void)state;
+    assert_int_equal(ww_fair_create(&options, &fair), 0);
+    for (uint32_t client = 0; client < 64; client++) {
+        for (uint64_t i = 0; i < (client < 63 ? WW_EXIT_QUEUE_PACKETS : 4); i++)
+            put(fair, client, i, 100, 1000);
+    }
+    for (uint32_t client = 0; client < 64; client++)
+        waiting += ww_fair_waiting(fair, client);
+    assert_int_equal(waiting, WW_EXIT_CELLS);
+    assert_int_equal(ww_fair_waiting(fair, 63), 4);
+    for (uint32_t client = 0; client < 63; client++)
+        assert_in_range(ww_fair_waiting(fair, client), WW_EXIT_CELLS / 64 - 2,
+                        WW_EXIT_QUEUE_PACKETS);
+    ww_fair_destroy(fair);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_limits_nothing_waits),
+        cmocka_unit_test(the_total_is_shared_by_bytes),
+        cmocka_unit_test(each_client_has_its_rate),
+        cmocka_unit_test(a_slow_client_holds_up_nobody),
+        cmocka_unit_test(waiting_is_told_in_time),
+        cmocka_unit_test(what_is_too_large_to_wait_is_dropped),
+        cmocka_unit_test(the_pool_is_shared),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

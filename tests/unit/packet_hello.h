@@ -1,0 +1,9 @@
+/* First packets as programs send them: OpenSSL's own TLS greeting, and QUIC's as RFC 9001 makes it.
+ */
+#pragma once
+#include "ww/base.h"
+
+/* What OpenSSL sends first for the server `name` (NULL: none). Returns its size. */
+size_t hello_tls(const char *name, uint8_t *out, size_t max);
+/* RFC 9001 appendix A.2, with another name if one is given: a UDP payload of 1200 bytes. */
+size_t hello_quic(const char *name, uint8_t out[1200]);
