@@ -197,6 +197,7 @@ static void move(struct ww_peer *peer)
     count_anew(peer);
     if (peer->sctp)
         ww_sctp_forget_path(peer->sctp, ww_loop_now_us(peer->net->loop));
+    ww_peer_fast_path(peer);
     memset(&change->source, 0, sizeof change->source);
     ww_net_touch(peer);
     ww_address_format(&peer->route->pair.local, local);
@@ -216,6 +217,8 @@ void ww_change_pair(struct ww_peer *peer, struct ww_route *route, const struct w
         move(peer);
     else if (is_first)
         ww_transport_start(peer);
+    else if (route == peer->route)
+        ww_peer_fast_path(peer);
 }
 
 void ww_change_failed(struct ww_peer *peer, struct ww_route *route)

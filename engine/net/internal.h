@@ -116,6 +116,8 @@ struct ww_peer {
     int fail_code;
     struct ww_dtls *dtls;
     struct ww_sctp *sctp;
+    struct ww_fast *fast; /* once DTLS is there; NULL: one side doesn't have it */
+    struct ww_timer *fast_timer;
     struct ww_route *route; /* in use */
     struct ww_route *next;  /* an attempt */
     struct ww_route *left;
@@ -128,6 +130,7 @@ struct ww_peer {
     char *remote_ufrag;
     char *remote_password;
     uint32_t remote_datagram_bytes;
+    bool remote_fast;
     /* path */
     size_t datagram_bytes;
     unsigned early_count;
@@ -202,6 +205,20 @@ void ww_transport_input(struct ww_route *route, const uint8_t *datagram, size_t 
 void ww_transport_start(struct ww_peer *peer);
 void ww_transport_flush(struct ww_peer *peer);
 void ww_transport_close(struct ww_peer *peer);
+
+/* Whether what is sent now would go, without being dropped here. */
+bool ww_transport_has_room(const struct ww_peer *peer);
+
+/* --- fast_peer.c */
+/* With DTLS established; does nothing if one side doesn't want it. */
+int ww_peer_fast_start(struct ww_peer *peer);
+void ww_peer_fast_stop(struct ww_peer *peer);
+void ww_peer_fast_input(struct ww_peer *peer, const uint8_t *record, size_t size);
+/* Another path. */
+void ww_peer_fast_path(struct ww_peer *peer);
+/* Calls the user; look at peer->destroyed afterwards. True when some was left. */
+bool ww_peer_fast_take(struct ww_peer *peer);
+void ww_peer_fast_output(struct ww_peer *peer);
 
 /* --- channel.c: each may call the user; look at peer->destroyed afterwards */
 void ww_channels_start(struct ww_peer *peer);

@@ -186,6 +186,11 @@ static struct batch *find_batch(struct ww_lane *lane, size_t size)
     return batch;
 }
 
+bool ww_lane_has_room(const struct ww_lane *lane)
+{
+    return lane->batch_count < BATCHES_MAX / 2;
+}
+
 bool ww_lane_send(struct ww_lane *lane, const uint8_t *data, size_t size)
 {
     struct batch *batch = find_batch(lane, size);

@@ -27,6 +27,8 @@ int ww_lane_create(struct ww_loop *loop, int nice_fd, const union ww_address *re
 void ww_lane_destroy(struct ww_lane *lane);
 /* Copies the datagram into the batch; false when too much is waiting and it was dropped. */
 bool ww_lane_send(struct ww_lane *lane, const uint8_t *data, size_t size);
+/* Less than half of what may wait does. */
+bool ww_lane_has_room(const struct ww_lane *lane);
 /* Sends what is batched. */
 void ww_lane_flush(struct ww_lane *lane);
 void ww_lane_counters(const struct ww_lane *lane, struct ww_lane_counters *counters);

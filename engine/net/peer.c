@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "fast.h"
 #include "internal.h"
 
 /* Messages and events to one peer in one turn, so that the others get theirs. */
@@ -24,6 +25,8 @@ static void on_dtls_established(void *arg)
     /* In whole words, as chunks are. Before the first plaintext, which may be its INIT. */
     size_t packet_bytes = (datagram_bytes - WW_DTLS_OVERHEAD) & ~(size_t)3;
     int code = ww_sctp_create(peer->id, packet_bytes, &peer->sctp);
+    if (!code)
+        code = ww_peer_fast_start(peer);
     if (code)
         ww_peer_fail(peer, code);
 }
@@ -34,6 +37,10 @@ static void on_dtls_plaintext(void *arg, uint8_t *data, size_t size)
     ww_change_heard(peer);
     if (!peer->sctp || peer->fail_code)
         return;
+    if (size > 0 && data[0] <= WW_FAST_KIND_MAX) {
+        ww_peer_fast_input(peer, data, size);
+        return;
+    }
     ww_sctp_note_in(peer->sctp, data, size, ww_loop_now_us(peer->net->loop));
     ww_sctp_stack_input(peer->id, data, size);
     ww_net_touch(peer);
@@ -168,6 +175,7 @@ static void shut(struct ww_peer *peer)
     peer->dtls_timer = NULL;
     ww_timer_destroy(peer->sctp_timer);
     peer->sctp_timer = NULL;
+    ww_peer_fast_stop(peer);
     /* From the top: each says goodbye through the next, which may find the path silent. */
     ww_sctp_destroy(peer->sctp);
     peer->sctp = NULL;
@@ -200,11 +208,13 @@ static void end(struct ww_peer *peer)
 
 bool ww_peer_turn(struct ww_peer *peer)
 {
-    bool has_more = false;
+    bool has_more = false, fast_has_more = false;
     if (peer->closed)
         return false;
     if (peer->sctp && peer->sctp_ready)
         has_more = receive(peer);
+    if (!peer->destroyed && peer->connected && peer->fast)
+        fast_has_more = ww_peer_fast_take(peer);
     if (!peer->destroyed && peer->connected)
         ww_channels_turn(peer);
     if (!peer->destroyed && peer->connected)
@@ -213,13 +223,14 @@ bool ww_peer_turn(struct ww_peer *peer)
         adapt(peer);
     if (peer->destroyed)
         return false;
+    ww_peer_fast_output(peer);
     ww_transport_flush(peer);
     if (peer->fail_code) {
         end(peer);
         return false;
     }
     peer->sctp_ready |= has_more;
-    return peer->sctp_ready;
+    return peer->sctp_ready || fast_has_more;
 }
 
 /* --- the public functions
@@ -329,6 +340,7 @@ void ww_peer_path(struct ww_peer *peer, struct ww_path *path)
 {
     const struct ww_route *route = peer->route;
     struct ww_lane_counters sum = peer->counters;
+    struct ww_fast_stats fast;
     memset(path, 0, sizeof *path);
     ww_route_add_counters(peer->route, &sum);
     ww_route_add_counters(peer->left, &sum);
@@ -349,6 +361,12 @@ void ww_peer_path(struct ww_peer *peer, struct ww_path *path)
     ww_address_format(&route->pair.remote, path->remote);
     path->direct = route->lane != NULL;
     path->mtu = (uint32_t)peer->datagram_bytes;
+    path->fast = peer->fast != NULL;
     if (peer->sctp)
         path->rtt_us = ww_sctp_rtt_us(peer->sctp);
+    if (peer->fast) {
+        ww_fast_stats(peer->fast, &fast);
+        path->rtt_us = fast.rtt_us ? fast.rtt_us : path->rtt_us;
+        path->packets_lost = fast.packets_lost;
+    }
 }

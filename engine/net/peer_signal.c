@@ -49,6 +49,7 @@ static void send_credentials(struct ww_peer *peer, struct ww_route *route,
         signal.setup = peer->is_dtls_server ? WW_SETUP_PASSIVE : WW_SETUP_ACTIVE;
         if (peer->net->config.allow_jumbo)
             signal.datagram_bytes = WW_JUMBO_DATAGRAM_BYTES;
+        signal.fast = peer->net->config.allow_fast && !peer->config.allow_any_fingerprint;
         if (peer->config.role == WW_PEER_CLIENT)
             memcpy(peer->change.tag, event->local.ufrag, sizeof peer->change.tag);
     }
@@ -171,6 +172,7 @@ static int use_first_credentials(struct ww_peer *peer, const struct ww_signal *s
         return WW_ENOMEM;
     }
     peer->remote_datagram_bytes = signal->datagram_bytes;
+    peer->remote_fast = signal->fast;
     if (peer->config.role == WW_PEER_SERVER)
         memcpy(peer->change.tag, signal->ufrag, sizeof peer->change.tag);
     return use_credentials(peer->route, signal);

@@ -94,6 +94,8 @@ static void on_lane_batch_end(void *arg)
     const struct ww_route *route = arg;
     /* Acknowledgements go before the user is called, who may take his time. */
     ww_transport_flush(route->peer);
+    if (route->peer->fast)
+        ww_net_touch(route->peer); /* it may have waited for room */
 }
 
 bool ww_route_set_pair(struct ww_route *route, const struct ww_ice_pair *pair)

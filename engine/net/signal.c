@@ -117,6 +117,12 @@ static int parse_attribute(struct token line, struct ww_signal *signal)
         signal->datagram_bytes = (uint32_t)number;
         return 0;
     }
+    if (token_skip(&line, "x-ww-fast:")) {
+        if (!token_number(line, 65535, &number))
+            return WW_EMALFORMED;
+        signal->fast = number == WW_FAST_VERSION;
+        return 0;
+    }
     if (token_skip(&line, "x-ww-path:"))
         return parse_change(line, WW_CHANGE_ATTEMPT, signal);
     if (token_skip(&line, "x-ww-path-lost:"))
@@ -210,6 +216,8 @@ void ww_signal_write(const struct ww_signal *signal, struct ww_buf *out)
         ww_buf_printf(out, "a=setup:%s\n", SETUP_NAMES[signal->setup]);
     if (signal->datagram_bytes)
         ww_buf_printf(out, "a=x-ww-datagram:%u\n", signal->datagram_bytes);
+    if (signal->fast)
+        ww_buf_printf(out, "a=x-ww-fast:%u\n", WW_FAST_VERSION);
     write_change(signal, out);
     for (unsigned i = 0; i < signal->candidate_count; i++) {
         ww_buf_put_text(out, "a=candidate:");

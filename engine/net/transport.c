@@ -48,6 +48,13 @@ void ww_transport_output(struct ww_peer *peer, const uint8_t *datagram, size_t s
     }
 }
 
+bool ww_transport_has_room(const struct ww_peer *peer)
+{
+    const struct ww_route *route = peer->route;
+    return route && route->has_pair && !peer->change.lost_us &&
+           (!route->lane || ww_lane_has_room(route->lane));
+}
+
 void ww_transport_flush(struct ww_peer *peer)
 {
     if (peer->route && peer->route->lane)

@@ -363,8 +363,7 @@ static void tick(void *arg)
     if (event.now_ms - arbiter->uptime_put_ms >= WW_UPTIME_EVERY_S * 1000ULL &&
         !arbiter_store_uptime(arbiter))
         arbiter_commit(arbiter, NULL, NULL);
-    if (arbiter->cut_due)
-        arbiter_cut_banned(arbiter);
+    arbiter_cut_banned(arbiter);
     HASH_ITER(hh, arbiter->contracts, contract, next)
     {
         if (!contract->verifying &&
@@ -464,7 +463,7 @@ int arbiter_open(struct arbiter *arbiter, const char *state_folder, char *why, s
         rc = arbiter_commit(arbiter, NULL, NULL);
     if (rc)
         return rc;
-    arbiter->cut_due = true; /* a ban may have come just before the end */
+    arbiter_find_banned(arbiter);
     ww_timer_start(arbiter->tick, TICK_US);
     ww_ops_set_ledger(arbiter->ops, arbiter->ledger, arbiter->store);
     return 0;

@@ -25,6 +25,23 @@
 
 #define FUNCTION_NONE (-2) /* no Lua function waits (LUA_NOREF) */
 
+struct arbiter_holder;
+
+/* A contract among those of one of its holders. */
+struct arbiter_link {
+    LIST_ENTRY(arbiter_link) entry;
+    struct arbiter_contract *contract;
+    struct arbiter_holder *holder;
+};
+
+enum arbiter_link_role {
+    ARBITER_CLIENT,
+    ARBITER_PROVIDER,
+    ARBITER_CLIENT_NETWORK,
+    ARBITER_PROVIDER_NETWORK,
+    ARBITER_LINKS
+};
+
 struct arbiter_contract {
     UT_hash_handle hh;
     struct ww_contract terms; /* key: terms.id */
@@ -33,15 +50,27 @@ struct arbiter_contract {
     uint64_t judged;          /* the last round of judging that it was in, and 1; 0: none */
     bool verifying;           /* signatures are being looked at … */
     bool again;               /* … and something came meanwhile */
+    struct arbiter_link links[ARBITER_LINKS];
 };
 
 /* How many contracts a node key or a network has open: what the policies go by. */
 struct arbiter_count {
-    UT_hash_handle hh;
-    struct ww_hash key; /* node id; a network's id has 16 zero bytes behind it */
     uint64_t as_client, as_provider, disputed;
     uint64_t owed; /* closes that a node owes: disputes in which it said nothing */
 };
+
+/* A node or a network that has contracts. */
+struct arbiter_holder {
+    UT_hash_handle hh;
+    struct ww_hash key; /* node id; a network's id has 16 zero bytes behind it */
+    struct arbiter_count count;
+    /* The newest first; a contract within one network is there twice in a row. */
+    LIST_HEAD(, arbiter_link) links;
+    LIST_ENTRY(arbiter_holder) cut; /* in arbiter->to_cut, if is_to_cut */
+    bool is_to_cut;                 /* a ban came */
+};
+
+LIST_HEAD(arbiter_cut_list, arbiter_holder);
 
 struct arbiter_secret {
     UT_hash_handle hh;
@@ -69,13 +98,13 @@ struct arbiter {
     struct ww_market_stat stat;
     struct ww_market_stat configured;
     struct arbiter_contract *contracts;
-    struct arbiter_count *counts;
+    struct arbiter_holder *holders;
+    struct arbiter_cut_list to_cut; /* whose contracts a ban ends: at the next tick, or before */
     struct arbiter_secret *secrets;
     uint8_t store_key[NODE_STORE_KEY_SIZE]; /* seals secrets at rest */
     uint64_t settled_count, void_count, dispute_count, refused_count, forgiven_count;
     LIST_HEAD(, arbiter_commit_note) commits; /* on their way to the disk */
     LIST_HEAD(, arbiter_commit_note) refused; /* that could not be asked for */
-    bool cut_due;                             /* a ban came: its contracts are to be cut */
     bool failed;                              /* a write failed: nothing is changed any more */
 };
 
@@ -89,6 +118,10 @@ int arbiter_remember(struct arbiter *arbiter, const struct ww_contract *terms,
 void arbiter_forget(struct arbiter *arbiter, struct arbiter_contract *contract);
 void arbiter_update(struct arbiter *arbiter, struct arbiter_contract *contract,
                     const struct ww_contract *terms);
+/* The node, or (network_key) the network, as a holder of contracts; NULL: it has none. */
+struct arbiter_holder *arbiter_holder_of(const struct arbiter *arbiter, const struct ww_hash *key);
+/* The next contract of the same holder after this link, which may go; NULL: none. */
+struct arbiter_link *arbiter_next_link(const struct arbiter_link *link);
 /* Open contracts of a node, or (network_key) of a network; zeros when there are none. */
 struct arbiter_count arbiter_count_of(const struct arbiter *arbiter, const struct ww_hash *key);
 struct ww_hash arbiter_network_key(const struct ww_id *network);
@@ -182,7 +215,11 @@ int arbiter_check_ban(const struct arbiter *arbiter, const struct ww_hash *node,
 int arbiter_ban_node(struct arbiter *arbiter, const struct ww_hash *node,
                      const struct ww_id *network, const char *reason);
 int arbiter_ban_network(struct arbiter *arbiter, const struct ww_id *network, const char *reason);
+/* Ends the contracts of those that were banned; what can't be ended now is left to the next call.
+ */
 void arbiter_cut_banned(struct arbiter *arbiter);
+/* At a start: a ban may have come just before the end. */
+void arbiter_find_banned(struct arbiter *arbiter);
 /* bound */
 int arbiter_ban(void *context, struct ww_call *call);
 int arbiter_ban_lift(void *context, struct ww_call *call);

@@ -80,24 +80,77 @@ int arbiter_check_ban(const struct arbiter *arbiter, const struct ww_hash *node,
     return is_fact(arbiter, key) ? WW_EBANNED : 0;
 }
 
-void arbiter_cut_banned(struct arbiter *arbiter)
+/* Its contracts are cut by the next arbiter_cut_banned. */
+static void will_cut(struct arbiter *arbiter, struct arbiter_holder *holder)
+{
+    if (!holder || holder->is_to_cut)
+        return;
+    holder->is_to_cut = true;
+    LIST_INSERT_HEAD(&arbiter->to_cut, holder, cut);
+}
+
+static int cut_one(struct arbiter *arbiter, struct arbiter_contract *contract,
+                   struct ww_contract_event *event)
+{
+    const struct ww_contract *terms = &contract->terms;
+
+    event->banned[WW_CONTRACT_CLIENT] =
+        arbiter_check_ban(arbiter, &terms->client, &terms->client_network) != 0;
+    event->banned[WW_CONTRACT_PROVIDER] =
+        arbiter_check_ban(arbiter, &terms->provider, &terms->provider_network) != 0;
+    if (!event->banned[WW_CONTRACT_CLIENT] && !event->banned[WW_CONTRACT_PROVIDER])
+        return 0;
+    return arbiter_drive(arbiter, contract, event);
+}
+
+/* False: some can't be cut now, so that the holder is still there. It goes with its last contract.
+ */
+static bool cut_all(struct arbiter *arbiter, const struct arbiter_holder *holder)
 {
     struct ww_contract_event event = {.kind = WW_CONTRACT_EV_CUT};
+    struct arbiter_link *link, *next;
+    bool done = true;
+
+    arbiter_now(arbiter, &event);
+    for (link = LIST_FIRST(&holder->links); link; link = next) {
+        next = arbiter_next_link(link);
+        if (cut_one(arbiter, link->contract, &event))
+            done = false;
+    }
+    return done;
+}
+
+void arbiter_cut_banned(struct arbiter *arbiter)
+{
+    struct arbiter_cut_list again = LIST_HEAD_INITIALIZER(again);
+    struct arbiter_holder *holder;
+
+    while ((holder = LIST_FIRST(&arbiter->to_cut))) {
+        LIST_REMOVE(holder, cut);
+        holder->is_to_cut = false;
+        if (cut_all(arbiter, holder))
+            continue;
+        holder->is_to_cut = true;
+        LIST_INSERT_HEAD(&again, holder, cut);
+    }
+    while ((holder = LIST_FIRST(&again))) {
+        LIST_REMOVE(holder, cut);
+        LIST_INSERT_HEAD(&arbiter->to_cut, holder, cut);
+    }
+}
+
+void arbiter_find_banned(struct arbiter *arbiter)
+{
     struct arbiter_contract *contract, *next;
 
-    arbiter->cut_due = false;
-    arbiter_now(arbiter, &event);
     HASH_ITER(hh, arbiter->contracts, contract, next)
     {
         const struct ww_contract *terms = &contract->terms;
 
-        event.banned[WW_CONTRACT_CLIENT] =
-            arbiter_check_ban(arbiter, &terms->client, &terms->client_network) != 0;
-        event.banned[WW_CONTRACT_PROVIDER] =
-            arbiter_check_ban(arbiter, &terms->provider, &terms->provider_network) != 0;
-        if ((event.banned[WW_CONTRACT_CLIENT] || event.banned[WW_CONTRACT_PROVIDER]) &&
-            arbiter_drive(arbiter, contract, &event))
-            arbiter->cut_due = true; /* the next tick tries again */
+        if (arbiter_check_ban(arbiter, &terms->client, &terms->client_network))
+            will_cut(arbiter, contract->links[ARBITER_CLIENT].holder);
+        if (arbiter_check_ban(arbiter, &terms->provider, &terms->provider_network))
+            will_cut(arbiter, contract->links[ARBITER_PROVIDER].holder);
     }
 }
 
@@ -153,7 +206,8 @@ int arbiter_ban_network(struct arbiter *arbiter, const struct ww_id *network, co
     int rc = put_ban(arbiter, key, network, reason);
     if (rc)
         return rc;
-    arbiter->cut_due = true;
+    struct ww_hash holder = arbiter_network_key(network);
+    will_cut(arbiter, arbiter_holder_of(arbiter, &holder));
     tell_ban(arbiter, NULL, network);
     return 0;
 }
@@ -187,7 +241,7 @@ int arbiter_ban_node(struct arbiter *arbiter, const struct ww_hash *node,
     int rc = put_ban(arbiter, key, network, reason);
     if (rc)
         return rc;
-    arbiter->cut_due = true;
+    will_cut(arbiter, arbiter_holder_of(arbiter, node));
     tell_ban(arbiter, node, network);
     arbiter_now(arbiter, &now);
     struct counting counting = {.network = network, .since_s = now.now_s - BAN_S};

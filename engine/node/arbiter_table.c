@@ -20,75 +20,116 @@ struct arbiter_contract *arbiter_find(struct arbiter *arbiter, const struct ww_i
     return contract;
 }
 
+struct arbiter_holder *arbiter_holder_of(const struct arbiter *arbiter, const struct ww_hash *key)
+{
+    struct arbiter_holder *holder = NULL;
+    HASH_FIND(hh, arbiter->holders, key, sizeof(*key), holder);
+    return holder;
+}
+
+struct arbiter_link *arbiter_next_link(const struct arbiter_link *link)
+{
+    struct arbiter_link *next = LIST_NEXT(link, entry);
+
+    if (next && next->contract == link->contract)
+        next = LIST_NEXT(next, entry);
+    return next;
+}
+
 struct arbiter_count arbiter_count_of(const struct arbiter *arbiter, const struct ww_hash *key)
 {
-    struct arbiter_count *count = NULL;
-    HASH_FIND(hh, arbiter->counts, key, sizeof(*key), count);
-    return count ? *count : (struct arbiter_count){0};
+    const struct arbiter_holder *holder = arbiter_holder_of(arbiter, key);
+    return holder ? holder->count : (struct arbiter_count){0};
 }
 
-static struct arbiter_count *count_for(struct arbiter *arbiter, const struct ww_hash *key)
-{
-    struct arbiter_count *count = NULL;
-    HASH_FIND(hh, arbiter->counts, key, sizeof(*key), count);
-    if (count)
-        return count;
-    count = ww_alloc(1, sizeof(*count));
-    if (!count)
-        return NULL;
-    count->key = *key;
-    HASH_ADD(hh, arbiter->counts, key, sizeof(count->key), count);
-    if (!count->hh.tbl) {
-        ww_free(count);
-        return NULL;
-    }
-    return count;
-}
+/* --- who has which ---------------------------------------------------------------------------- */
 
-/* Counts are advice for policies: one that could not be kept is left out. */
-static void count_one(struct arbiter *arbiter, const struct ww_hash *key, bool as_client,
-                      bool disputed, int step)
+static void leave_one(struct arbiter *arbiter, struct arbiter_link *link)
 {
-    struct arbiter_count *count = count_for(arbiter, key);
-    if (!count)
+    struct arbiter_holder *holder = link->holder;
+
+    if (!holder)
         return;
-    uint64_t *open = as_client ? &count->as_client : &count->as_provider;
-    uint64_t *which = disputed ? &count->disputed : open;
-    if (step > 0 || *which > 0)
-        *which += (uint64_t)step;
-    if (!count->as_client && !count->as_provider && !count->disputed) {
-        HASH_DEL(arbiter->counts, count);
-        ww_free(count);
-    }
-}
-
-/* A provider that said nothing owes its close. */
-static void count_owed(struct arbiter *arbiter, const struct ww_contract *terms, int step)
-{
-    struct arbiter_count *count;
-
-    if (terms->state != WW_CONTRACT_DISPUTED || !terms->silent ||
-        terms->closes[WW_CONTRACT_PROVIDER].present)
+    LIST_REMOVE(link, entry);
+    link->holder = NULL;
+    if (!LIST_EMPTY(&holder->links))
         return;
-    HASH_FIND(hh, arbiter->counts, &terms->provider, sizeof(terms->provider), count);
-    if (count && (step > 0 || count->owed > 0))
-        count->owed += (uint64_t)step;
+    if (holder->is_to_cut)
+        LIST_REMOVE(holder, cut);
+    HASH_DEL(arbiter->holders, holder);
+    ww_free(holder);
 }
 
-static void count_contract(struct arbiter *arbiter, const struct ww_contract *terms, int step)
+static void leave(struct arbiter *arbiter, struct arbiter_contract *contract)
 {
+    for (size_t role = 0; role < ARBITER_LINKS; role++)
+        leave_one(arbiter, &contract->links[role]);
+}
+
+static int enter_one(struct arbiter *arbiter, struct arbiter_contract *contract,
+                     enum arbiter_link_role role, const struct ww_hash *key)
+{
+    struct arbiter_holder *holder = arbiter_holder_of(arbiter, key);
+
+    if (!holder) {
+        holder = ww_alloc(1, sizeof(*holder));
+        if (!holder)
+            return WW_ENOMEM;
+        holder->key = *key;
+        HASH_ADD(hh, arbiter->holders, key, sizeof(holder->key), holder);
+        if (!holder->hh.tbl) {
+            ww_free(holder);
+            return WW_ENOMEM;
+        }
+    }
+    contract->links[role] = (struct arbiter_link){.contract = contract, .holder = holder};
+    LIST_INSERT_HEAD(&holder->links, &contract->links[role], entry);
+    return 0;
+}
+
+static int enter(struct arbiter *arbiter, struct arbiter_contract *contract)
+{
+    const struct ww_contract *terms = &contract->terms;
+    const struct ww_hash keys[ARBITER_LINKS] = {
+        [ARBITER_CLIENT] = terms->client,
+        [ARBITER_PROVIDER] = terms->provider,
+        [ARBITER_CLIENT_NETWORK] = arbiter_network_key(&terms->client_network),
+        [ARBITER_PROVIDER_NETWORK] = arbiter_network_key(&terms->provider_network),
+    };
+    int rc = 0;
+
+    for (size_t role = 0; role < ARBITER_LINKS && !rc; role++)
+        rc = enter_one(arbiter, contract, (enum arbiter_link_role)role, &keys[role]);
+    if (rc)
+        leave(arbiter, contract);
+    return rc;
+}
+
+/* --- how many --------------------------------------------------------------------------------- */
+
+static void step_by(uint64_t *count, int step)
+{
+    if (step > 0 || *count > 0)
+        *count += (uint64_t)step;
+}
+
+static void count_contract(struct arbiter_contract *contract, int step)
+{
+    const struct ww_contract *terms = &contract->terms;
     bool disputed = terms->state == WW_CONTRACT_DISPUTED;
-    struct ww_hash client_network = arbiter_network_key(&terms->client_network);
-    struct ww_hash provider_network = arbiter_network_key(&terms->provider_network);
 
-    if (step < 0)
-        count_owed(arbiter, terms, step);
-    count_one(arbiter, &terms->client, true, disputed, step);
-    count_one(arbiter, &terms->provider, false, disputed, step);
-    count_one(arbiter, &client_network, true, disputed, step);
-    count_one(arbiter, &provider_network, false, disputed, step);
-    if (step > 0)
-        count_owed(arbiter, terms, step);
+    for (size_t role = 0; role < ARBITER_LINKS; role++) {
+        struct arbiter_count *count = &contract->links[role].holder->count;
+        bool as_client = role == ARBITER_CLIENT || role == ARBITER_CLIENT_NETWORK;
+
+        step_by(disputed    ? &count->disputed
+                : as_client ? &count->as_client
+                            : &count->as_provider,
+                step);
+    }
+    /* A provider that said nothing owes its close. */
+    if (disputed && terms->silent && !terms->closes[WW_CONTRACT_PROVIDER].present)
+        step_by(&contract->links[ARBITER_PROVIDER].holder->count.owed, step);
 }
 
 int arbiter_remember(struct arbiter *arbiter, const struct ww_contract *terms,
@@ -99,32 +140,42 @@ int arbiter_remember(struct arbiter *arbiter, const struct ww_contract *terms,
         return WW_ENOMEM;
     contract->terms = *terms;
     contract->done = FUNCTION_NONE;
-    HASH_ADD(hh, arbiter->contracts, terms.id, sizeof(contract->terms.id), contract);
-    if (!contract->hh.tbl) {
+    if (enter(arbiter, contract)) {
         ww_free(contract);
         return WW_ENOMEM;
     }
-    count_contract(arbiter, terms, 1);
+    HASH_ADD(hh, arbiter->contracts, terms.id, sizeof(contract->terms.id), contract);
+    if (!contract->hh.tbl) {
+        leave(arbiter, contract);
+        ww_free(contract);
+        return WW_ENOMEM;
+    }
+    count_contract(contract, 1);
     *out = contract;
     return 0;
 }
 
+/* Its parties stay who they are. */
 void arbiter_update(struct arbiter *arbiter, struct arbiter_contract *contract,
                     const struct ww_contract *terms)
 {
-    count_contract(arbiter, &contract->terms, -1);
+    (void)arbiter;
+    count_contract(contract, -1);
     contract->terms = *terms;
-    count_contract(arbiter, &contract->terms, 1);
+    count_contract(contract, 1);
 }
 
 void arbiter_forget(struct arbiter *arbiter, struct arbiter_contract *contract)
 {
-    count_contract(arbiter, &contract->terms, -1);
+    count_contract(contract, -1);
+    leave(arbiter, contract);
     HASH_DEL(arbiter->contracts, contract);
     if (contract->done != FUNCTION_NONE)
         ww_ops_forget(arbiter->ops, contract->done);
     ww_free(contract);
 }
+
+/* --- disputes that lock ----------------------------------------------------------------------- */
 
 /* Silence may be anybody's cut line: it locks the two nodes. Any other dispute locks the networks.
  */
@@ -140,15 +191,17 @@ static bool is_locked(const struct ww_contract *dispute, const struct ww_contrac
 int arbiter_check_dispute(const struct arbiter *arbiter, const struct ww_contract *terms)
 {
     struct ww_hash client_key = arbiter_network_key(&terms->client_network);
-    const struct arbiter_contract *contract, *next;
+    const struct arbiter_holder *network = arbiter_holder_of(arbiter, &client_key);
+    const struct arbiter_link *link;
 
     if (arbiter_count_of(arbiter, &terms->provider).owed > 0)
         return WW_EOWED;
-    if (arbiter_count_of(arbiter, &client_key).disputed == 0)
+    if (!network || network->count.disputed == 0)
         return 0;
-    HASH_ITER(hh, arbiter->contracts, contract, next)
-    {
-        if (contract->terms.state == WW_CONTRACT_DISPUTED && is_locked(&contract->terms, terms))
+    LIST_FOREACH (link, &network->links, entry) {
+        const struct ww_contract *other = &link->contract->terms;
+
+        if (other->state == WW_CONTRACT_DISPUTED && is_locked(other, terms))
             return WW_EDISPUTED;
     }
     return 0;

@@ -3,7 +3,7 @@
  * Relies on packet's proxy and on transfer. A request that comes before there is a connection with
  * a contract waits, bounded in number and time.
  */
-#include "client.h"
+#include "client_dns.h"
 
 #include <arpa/inet.h>
 #include <string.h>
@@ -76,6 +76,7 @@ static void stream_free(struct client_stream *stream)
     }
     leave_table(stream);
     verdict_end(&stream->verdict);
+    flow_stream_close(&stream->client->edge, &stream->pipe.flow);
     LIST_REMOVE(stream, link);
     ww_free(stream);
 }
@@ -139,6 +140,7 @@ static int stream_open(struct client_stream *stream)
     if (rc)
         return rc;
     stream->conn = conn;
+    flow_set_peer(stream->pipe.flow, &conn->remote);
     stream->pipe.transfer = conn->transfer;
     stream->pipe.ops = &END_OPS;
     stream->pipe.end = stream->connection;
@@ -241,6 +243,7 @@ static void proxy_request(void *arg, struct ww_proxy_connection *connection,
     stream->target = *target;
     stream->verdict = verdict;
     stream->number = ++client->stream_numbers;
+    stream->pipe.flow = flow_stream_open(&client->edge, &dest);
     stream->since_us = ww_loop_now_us(client->edge.loop);
     LIST_INSERT_HEAD(&client->streams, stream, link);
     ww_proxy_set_context(connection, stream);
@@ -343,6 +346,8 @@ void client_stream_accepted(void *arg, uint64_t stream_id, const struct ww_dest 
 void client_stream_data(void *arg, uint64_t stream_id, const uint8_t *data, size_t size, bool fin)
 {
     struct client_stream *stream = client_stream_find(arg, stream_id);
+    if (!stream)
+        client_dns_data(arg, stream_id, data, size, fin);
     if (!stream || stream->association)
         return;
     pipe_deliver(&stream->pipe, data, size, fin);
@@ -356,6 +361,8 @@ void client_stream_writable(void *arg, uint64_t stream_id)
 
     if (client_tunnel_writable(arg, stream_id))
         return;
+    if (!stream)
+        client_dns_writable(arg, stream_id);
     if (stream && stream->accepted && !stream->association)
         pipe_pump(&stream->pipe, ww_loop_now_us(stream->client->edge.loop));
 }
@@ -364,8 +371,12 @@ void client_stream_reset(void *arg, uint64_t stream_id, int code)
 {
     struct client_stream *stream = client_stream_find(arg, stream_id);
 
-    if (client_tunnel_reset(arg, stream_id, code) || !stream)
+    if (client_tunnel_reset(arg, stream_id, code))
         return;
+    if (!stream) {
+        client_dns_reset(arg, stream_id, code);
+        return;
+    }
     if (stream->association) {
         client_flow_free(stream);
         return;
@@ -378,11 +389,41 @@ void client_stream_reset(void *arg, uint64_t stream_id, int code)
     stream_free(stream);
 }
 
+/* What the user has blocked meanwhile. */
+void client_cut_denied(struct client *client)
+{
+    struct client_stream *stream, *next;
+
+    for (stream = LIST_FIRST(&client->streams); stream; stream = next) {
+        next = LIST_NEXT(stream, link);
+        struct ww_proxy_connection *connection = stream->connection;
+        if (!stream->pipe.flow || !stream->pipe.flow->is_denied)
+            continue;
+        if (connection && !stream->accepted && !stream->conn) {
+            refuse(stream, WW_EDENIED);
+            continue;
+        }
+        if (stream->conn) {
+            struct conn *conn = stream->conn;
+            ww_transfer_stream_reset(conn->transfer, stream->pipe.stream_id, 0);
+            conn_touch(conn);
+        }
+        if (stream->association) {
+            client_flow_free(stream);
+            continue;
+        }
+        stream_free(stream);
+        if (connection)
+            ww_proxy_reset(connection);
+    }
+}
+
 void client_detach(struct conn *conn)
 {
     struct client_stream *table = conn->streams, *stream, *next;
 
     client_declare_stop(conn);
+    client_dns_detach(conn);
     /* Transfer has told the end of its streams; what is left had ended on both sides. */
     HASH_ITER(hh, table, stream, next)
     {

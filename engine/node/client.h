@@ -9,6 +9,7 @@
 
 struct client_association;
 struct client_tunnel;
+struct client_dns;
 
 /* One destination of the application: a TCP connection, or a UDP flow of an association. */
 struct client_stream {
@@ -41,6 +42,7 @@ struct client {
     struct ww_proxy *proxy;
     struct client_tunnel *tunnel; /* NULL: none is open */
     struct ww_address_rules *rules;
+    struct client_dns *dns;
     struct conn *active;                /* where new streams go */
     LIST_HEAD(, client_stream) streams; /* all: those too whose connection has gone */
     LIST_HEAD(, client_association) associations;
@@ -62,6 +64,8 @@ void client_stream_reset(void *arg, uint64_t stream_id, int code);
 void client_retry(struct client *client);
 /* The connection is going: its streams let go of it. */
 void client_detach(struct conn *conn);
+/* Ends the streams whose flow is denied. */
+void client_cut_denied(struct client *client);
 void client_waiting_expired(void *arg);
 /* WW_EDESTINATION for a literal address that the fixed list denies. */
 int client_judge(struct client *client, const struct ww_target *target, int protocol);

@@ -1,15 +1,17 @@
 /* ww.client: the client's core for lua/node/client.lua.
  *
- * start{key=, state=, proxy="127.0.0.1:1080", proxy_remote=, stun=, loopback=, bypass=, policies=,
- * allow_private={…}} -> {proxy}; connect{peer=, contract=}; signal{peer=, text=}; offer{peer=,
- * token=}; disconnect{peer=}; never_opened{peer=, contract=}; renew{…} and choose_path{failures=}
- * ask the policies; end_contracts{}; tunnel_open{device=, mtu=} -> {device, mtu}; tunnel_close{};
- * signals_again, close_done, outcome, status, flows. Events: see edge.h.
+ * start{key=, state=, proxy="127.0.0.1:1080", proxy_remote=, stun=, loopback=, bypass=, fast_lane=,
+ * policies=, allow_private={…}} -> {proxy}; connect{peer=, contract=}; signal{peer=, text=};
+ * offer{peer=, token=}; disconnect{peer=}; never_opened{peer=, contract=}; renew{…} and
+ * choose_path{failures=} ask the policies; end_contracts{}; tunnel_open{device=, mtu=} -> {device,
+ * mtu}; tunnel_close{}; signals_again, close_done, outcome, status, flows. Events: see edge.h.
+ * start{dns_…} and dns_…{}: see client_dns.h.
  */
 #include <arpa/inet.h>
 #include <string.h>
 
 #include "client.h"
+#include "client_dns.h"
 #include "flow_list.h"
 #include "node.h"
 
@@ -299,6 +301,8 @@ static int bound_status(void *context, struct ww_call *call)
     ww_call_put_u64(call, "destinations_denied", client->denied_count);
     ww_call_put_u64(call, "waiting", client->waiting_count);
     client_tunnel_put(client, call);
+    if (client->dns)
+        client_dns_put(client->dns, call);
     edge_put_status(&client->edge, call);
     return 0;
 }
@@ -367,6 +371,8 @@ static int bound_start(void *context, struct ww_call *call)
         rc = node_address_rules(call, false, &client->rules);
     if (!rc)
         rc = start_proxy(client, call);
+    if (!rc)
+        rc = client_dns_start(client, call);
     return rc ? rc : bound_status(client, call);
 }
 
@@ -378,6 +384,14 @@ static int bound_tunnel_open(void *context, struct ww_call *call)
 static int bound_tunnel_close(void *context, struct ww_call *call)
 {
     return client_tunnel_close(context, call);
+}
+
+/* {}: after something was blocked. */
+static int bound_flows_cut(void *context, struct ww_call *call)
+{
+    (void)call;
+    client_cut_denied(context);
+    return 0;
 }
 
 static int shared_disconnect(void *context, struct ww_call *call)
@@ -419,11 +433,16 @@ int client_bind(struct ww_ops *ops, struct client **out)
         {"tunnel_open", bound_tunnel_open},
         {"tunnel_close", bound_tunnel_close},
         {"flows", bound_flows},
+        {"flows_cut", bound_flows_cut},
         {"disconnect", shared_disconnect},
         {"never_opened", bound_never_opened},
         {"signals_again", shared_signals_again},
         {"close_done", shared_close_done},
         {"outcome", shared_outcome},
+        {"dns_listen", client_dns_bound_listen},
+        {"dns_unlisten", client_dns_bound_unlisten},
+        {"dns_query", client_dns_bound_query},
+        {"dns_flush", client_dns_bound_flush},
     };
     struct client *client = ww_alloc(1, sizeof(*client));
     if (!client)
@@ -438,6 +457,8 @@ int client_bind(struct ww_ops *ops, struct client **out)
         rc = ww_ops_bind(ops, "client", functions, WW_ARRAY_COUNT(functions), client);
     if (!rc)
         rc = node_policies_bind(&client->edge.policies, ops, "client");
+    if (!rc)
+        rc = flows_bind(&client->edge, ops, "client");
     if (rc) {
         ww_timer_destroy(client->waiting_timer);
         ww_free(client);
@@ -455,6 +476,8 @@ void client_destroy(struct client *client)
 
     if (!client)
         return;
+    client_dns_destroy(client->dns);
+    client->dns = NULL;
     /* The proxy and the connections end without a word: what they have contexts of goes by itself.
      */
     HASH_ITER(hh, client->edge.conns, conn, next)

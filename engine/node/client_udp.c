@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "client.h"
+#include "client_dns.h"
 
 void client_flow_free(struct client_stream *flow)
 {
@@ -15,6 +15,7 @@ void client_flow_free(struct client_stream *flow)
         flow->conn->streams = table;
     }
     verdict_end(&flow->verdict);
+    flow_stream_close(&flow->client->edge, &flow->pipe.flow);
     LIST_REMOVE(flow, link);
     ww_free(flow);
 }
@@ -71,6 +72,8 @@ static struct client_stream *flow_open(struct client_association *association,
         ww_free(flow);
         return NULL;
     }
+    flow->pipe.flow = flow_stream_open(&client->edge, &dest);
+    flow_set_peer(flow->pipe.flow, &conn->remote);
     LIST_INSERT_HEAD(&client->streams, flow, link);
     client->opened_count++;
     return flow;
@@ -112,8 +115,10 @@ void client_proxy_datagram(void *arg, struct ww_proxy_association *proxy,
     if (!flow)
         return;
     struct conn *conn = flow->conn;
-    if (!ww_transfer_datagram_send(conn->transfer, flow->pipe.stream_id, data, size,
-                                   ww_loop_now_us(conn->loop)))
+    uint64_t now_us = ww_loop_now_us(conn->loop);
+    if (flow->pipe.flow)
+        ww_flows_count(flow->pipe.flow, true, size, now_us);
+    if (!ww_transfer_datagram_send(conn->transfer, flow->pipe.stream_id, data, size, now_us))
         flow->pipe.bytes_in += size;
     conn_touch(conn);
 }
@@ -140,8 +145,12 @@ void client_dissociated(void *arg, struct ww_proxy_association *proxy)
 void client_datagram(void *arg, uint64_t stream_id, const uint8_t *data, size_t size)
 {
     struct client_stream *flow = client_stream_find(arg, stream_id);
+    if (!flow)
+        client_dns_datagram(arg, stream_id, data, size);
     if (!flow || !flow->association)
         return;
     flow->pipe.bytes_out += size;
+    if (flow->pipe.flow)
+        ww_flows_count(flow->pipe.flow, false, size, ww_loop_now_us(flow->client->edge.loop));
     ww_proxy_association_send(flow->association->proxy, &flow->target, data, size);
 }

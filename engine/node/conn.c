@@ -1,8 +1,8 @@
-/* A peer, its channels and transfer, joined.
+/* A peer, what carries its two lanes, and transfer, joined.
  *
- * Relies on net and transfer. The client opens two channels: "ww" (ordered, reliable) and
- * "ww-datagram" (unordered, never sent again). Net never calls back from inside a call, so transfer
- * is never entered twice.
+ * Relies on net and transfer. The lanes are the peer's fast lane, where both sides have it; else
+ * two data channels, which the client opens: "ww" (ordered, reliable) and "ww-datagram" (unordered,
+ * never sent again). Net never calls back from inside a call, so transfer is never entered twice.
  */
 #include "conn.h"
 
@@ -54,12 +54,11 @@ static void timer_fired(void *arg)
 
 /* --- lanes ------------------------------------------------------------------------------------ */
 
-/* Transfer's callback. The channel takes one block, so head and payload are joined here: 16 KiB at
- * most, once, into the caller's stack. */
-static int lane_send(void *arg, enum ww_lane lane, const uint8_t *head, size_t head_size,
-                     const uint8_t *payload, size_t payload_size)
+/* A channel takes one block, so head and payload are joined here: 16 KiB at most, once, into the
+ * caller's stack. */
+static int channel_send(struct conn *conn, enum ww_lane lane, const uint8_t *head, size_t head_size,
+                        const uint8_t *payload, size_t payload_size)
 {
-    struct conn *conn = arg;
     struct ww_channel *channel = lane == WW_LANE_RELIABLE ? conn->reliable : conn->datagram;
     uint8_t message[WW_WIRE_DATA_HEAD_MAX + WW_MESSAGE_BYTES_MAX];
 
@@ -74,6 +73,19 @@ static int lane_send(void *arg, enum ww_lane lane, const uint8_t *head, size_t h
     return ww_channel_send(channel, WW_CHANNEL_BINARY, message, head_size + payload_size);
 }
 
+/* Transfer's callback. */
+static int lane_send(void *arg, enum ww_lane lane, const uint8_t *head, size_t head_size,
+                     const uint8_t *payload, size_t payload_size)
+{
+    struct conn *conn = arg;
+
+    if (!conn->is_fast)
+        return channel_send(conn, lane, head, head_size, payload, payload_size);
+    if (lane == WW_LANE_RELIABLE)
+        return ww_peer_send(conn->peer, head, head_size, payload, payload_size);
+    return ww_peer_send_datagram(conn->peer, head, head_size, payload, payload_size);
+}
+
 static void lane_failed(void *arg, int code, const char *why)
 {
     struct conn *conn = arg;
@@ -83,29 +95,43 @@ static void lane_failed(void *arg, int code, const char *why)
     conn_lose(conn, code);
 }
 
-static void receive(struct conn *conn, enum ww_lane lane, enum ww_channel_kind kind,
-                    const void *data, size_t size)
+static void receive(struct conn *conn, enum ww_lane lane, const void *data, size_t size)
 {
     if (conn->closing_code)
         return;
-    if (kind != WW_CHANNEL_BINARY) {
-        conn_lose(conn, WW_EPROTOCOL);
-        return;
-    }
     if (lane == WW_LANE_RELIABLE)
         conn->heard_us = ww_loop_now_us(conn->loop);
     ww_transfer_receive(conn->transfer, lane, data, size, ww_loop_now_us(conn->loop));
     conn_touch(conn);
 }
 
+static void fast_message(void *arg, const uint8_t *data, size_t size)
+{
+    receive(arg, WW_LANE_RELIABLE, data, size);
+}
+
+static void fast_datagram(void *arg, const uint8_t *data, size_t size)
+{
+    receive(arg, WW_LANE_DATAGRAM, data, size);
+}
+
+static void channel_message(struct conn *conn, enum ww_lane lane, enum ww_channel_kind kind,
+                            const void *data, size_t size)
+{
+    if (kind == WW_CHANNEL_BINARY)
+        receive(conn, lane, data, size);
+    else
+        conn_lose(conn, WW_EPROTOCOL);
+}
+
 static void reliable_message(void *arg, enum ww_channel_kind kind, const void *data, size_t size)
 {
-    receive(arg, WW_LANE_RELIABLE, kind, data, size);
+    channel_message(arg, WW_LANE_RELIABLE, kind, data, size);
 }
 
 static void datagram_message(void *arg, enum ww_channel_kind kind, const void *data, size_t size)
 {
-    receive(arg, WW_LANE_DATAGRAM, kind, data, size);
+    channel_message(arg, WW_LANE_DATAGRAM, kind, data, size);
 }
 
 static void lane_writable(void *arg)
@@ -140,7 +166,7 @@ static const struct ww_channel_callbacks DATAGRAM_CALLBACKS = {
 
 static void check_ready(struct conn *conn)
 {
-    if (conn->is_ready || !conn->reliable || !conn->datagram)
+    if (conn->is_ready || (!conn->is_fast && (!conn->reliable || !conn->datagram)))
         return;
     conn->is_ready = true;
     ww_transfer_writable(conn->transfer, ww_loop_now_us(conn->loop));
@@ -169,6 +195,11 @@ static void peer_connected_client(void *arg)
         .label = LABEL_DATAGRAM, .unordered = true, .max_retransmits = 0};
     struct conn *conn = arg;
 
+    conn->is_fast = ww_peer_has_fast(conn->peer);
+    if (conn->is_fast) {
+        check_ready(conn);
+        return;
+    }
     int rc = ww_channel_open(conn->peer, &reliable, &RELIABLE_CALLBACKS, conn, &conn->reliable);
     if (!rc)
         rc = ww_channel_open(conn->peer, &datagram, &DATAGRAM_CALLBACKS, conn, &conn->datagram);
@@ -180,7 +211,9 @@ static void peer_connected_client(void *arg)
 
 static void peer_connected_provider(void *arg)
 {
-    (void)arg; /* the client opens the channels */
+    struct conn *conn = arg;
+    conn->is_fast = ww_peer_has_fast(conn->peer);
+    check_ready(conn); /* else the client opens the channels */
 }
 
 static void peer_channel(void *arg, struct ww_channel *channel)
@@ -214,6 +247,9 @@ int conn_create(const struct conn_config *config, struct conn **out)
         .signal = peer_signal,
         .connected = client ? peer_connected_client : peer_connected_provider,
         .channel = client ? NULL : peer_channel,
+        .message = fast_message,
+        .datagram = fast_datagram,
+        .writable = lane_writable,
         .path = peer_path,
         .closed = peer_closed,
     };

@@ -1,4 +1,4 @@
-/* Inside of the room: a connection between a client and a provider: one peer, its two channels, and
+/* Inside of the room: a connection between a client and a provider: one peer, its two lanes, and
  * transfer over them. Client and provider fill in what differs. */
 #pragma once
 #include <uthash.h>
@@ -25,6 +25,7 @@ struct conn {
     uint64_t heard_us; /* when something last came on the reliable lane */
     struct ww_loop *loop;
     struct ww_peer *peer;
+    bool is_fast; /* its lanes are the peer's fast lane, and there are no channels */
     struct ww_channel *reliable, *datagram;
     struct ww_transfer *transfer;
     struct ww_timer *timer;

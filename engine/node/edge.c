@@ -29,13 +29,14 @@ static void addresses_changed(void *arg)
 
 static int start_net(struct edge *edge, struct ww_call *call)
 {
-    struct ww_net_config config = {.key = edge->key, .allow_bypass = true};
+    struct ww_net_config config = {.key = edge->key, .allow_bypass = true, .allow_fast = true};
     uint64_t port_min = 0, port_max = 0;
 
     ww_call_text(call, "stun", &config.stun_server, NULL);
     ww_call_bool(call, "loopback", &config.loopback_only);
     config.allow_jumbo = config.loopback_only;
     ww_call_bool(call, "bypass", &config.allow_bypass);
+    ww_call_bool(call, "fast_lane", &config.allow_fast);
     ww_call_u64(call, "port_min", &port_min);
     ww_call_u64(call, "port_max", &port_max);
     if (port_min > port_max || port_max > 65535)
@@ -66,6 +67,8 @@ int edge_start(struct edge *edge, struct ww_call *call)
     if (!rc)
         rc = edge_memory_open(edge);
     if (!rc)
+        rc = flows_start(edge, call);
+    if (!rc)
         rc = ww_pool_create(edge->loop, WW_NODE_POOL_THREADS, WW_NODE_POOL_JOBS_MAX, &edge->pool);
     if (!rc)
         rc = start_net(edge, call);
@@ -76,8 +79,9 @@ int edge_start(struct edge *edge, struct ww_call *call)
         return rc;
     }
     edge->started = true;
-    edge_state_repeat(edge);
-    rc = edge_open_close_all(edge);
+    rc = edge_state_repeat(edge);
+    if (!rc)
+        rc = edge_open_close_all(edge);
     if (rc) {
         ww_call_reason(call, "contracts of the last run can't be closed");
         edge_stop(edge);
@@ -100,6 +104,7 @@ void edge_stop(struct edge *edge)
     ww_pool_destroy(edge->pool); /* waits for its jobs, which use the key */
     edge->pool = NULL;
     node_policies_unstore(&edge->policies);
+    flows_stop(edge);
     edge_state_close(edge);
     edge_forget_notes(edge);
     node_policies_stop(&edge->policies);
@@ -259,6 +264,7 @@ static void put_conn(struct ww_call *call, struct conn *conn)
     ww_call_put_text(call, "local", path.local);
     ww_call_put_text(call, "remote", path.remote);
     ww_call_put_text(call, "data", path.direct ? "direct" : "libnice");
+    ww_call_put_text(call, "lane", path.fast ? "records" : "channels");
     ww_call_put_u64(call, "rtt_us", path.rtt_us);
     ww_call_put_u64(call, "mtu", path.mtu);
     ww_call_put_u64(call, "changes", path.changes);

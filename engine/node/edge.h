@@ -12,6 +12,7 @@
 #include "ww/store.h"
 
 #include "conn.h"
+#include "flows.h"
 #include "policies.h"
 #include "verdict.h"
 
@@ -29,6 +30,7 @@ enum edge_event {
 };
 
 struct edge_note;
+struct edge_close;
 
 struct edge_used {
     UT_hash_handle hh;
@@ -57,7 +59,11 @@ struct edge_open {
     struct ww_hash peer;
     bool is_opened; /* a client: OPENED came */
     struct ww_transfer_counts counts;
+    struct edge_close
+        *close; /* room for its close, made with it: no close is lost for lack of it */
 };
+
+STAILQ_HEAD(edge_close_list, edge_close);
 
 struct edge {
     struct ww_ops *ops;
@@ -69,12 +75,16 @@ struct edge {
     struct ww_net *net;
     struct node_policies policies;
     struct verdicts verdicts; /* of the flow policy */
+    struct flows *flows;      /* NULL: not started */
     struct ww_store *store;
     struct ww_committer *committer;
     struct ww_pool *pool; /* for signatures */
     struct edge_used *used;
     struct edge_open *open;
     struct ww_timer *save_timer;
+    struct edge_close_list closes_unstored; /* for which there was no memory: tried again */
+    struct edge_close_list closes_untold;   /* the next event is about these */
+    struct ww_timer *close_timer;
     struct conn *conns; /* by remote */
     uint64_t conn_serial;
     struct edge_history history[WW_NODE_HISTORY_MAX];
@@ -121,7 +131,10 @@ struct edge_note {
 };
 /* Events that are still on their way are forgotten. */
 void edge_forget_notes(struct edge *edge);
-/* Copies the note and its texts; the event comes in one of the loop's next turns. */
+/* The event, now. Its handler may stop the edge. From the loop only. */
+void edge_emit(const struct edge_note *note);
+/* Copies the note and its texts; the event comes in one of the loop's next turns. Lost if there is
+ * no memory: what must not be is told otherwise (edge_close.c). */
 void edge_tell(const struct edge_note *note);
 void edge_conn_signal(struct conn *conn, const char *text);
 void edge_conn_ready(struct conn *conn);
@@ -142,6 +155,8 @@ int edge_open_add(struct edge *edge, const struct ww_hash *peer, const struct ww
                   struct ww_store_batch *batch);
 /* A client: OPENED came. */
 void edge_open_opened(struct edge *edge, const struct ww_id *id);
+/* The room for its close, the caller's from now on; NULL: it isn't open. */
+struct edge_close *edge_open_take_close(struct edge *edge, const struct ww_id *id);
 /* It was not opened after all. */
 void edge_open_forget(struct edge *edge, const struct ww_id *id);
 /* Its close takes its place. */
@@ -165,6 +180,12 @@ void edge_state_close(struct edge *edge);
 /* With `peer`, as open too. */
 int edge_state_use(struct edge *edge, const struct ww_id *id, const struct ww_hash *peer,
                    uint64_t until_s, ww_commit_fn fn, void *arg);
+
+/* edge_close.c */
+/* WW_ENOMEM. */
+int edge_close_open(struct edge *edge);
+void edge_close_stop(struct edge *edge);
+struct edge_close *edge_close_alloc(void); /* ww_free */
 /* Signs and stores a close; event "close" once it is durable. */
 void edge_state_end(struct edge *edge, const struct ww_hash *peer, const struct ww_id *id,
                     const struct ww_transfer_counts *counts, enum ww_close_reason reason,
@@ -174,11 +195,11 @@ void edge_state_fill(struct ww_close *claim, const struct ww_id *id,
                      const struct ww_transfer_counts *counts);
 /* Likewise with all but party, epoch and signature of the claim set. Of counts only the second
  * receipt is looked at, which is stored and told with the close; NULL: there is none. 0, or why it
- * is not stored. */
+ * is not stored; what there is no memory for is tried again, and is 0. */
 int edge_state_claim(struct edge *edge, const struct ww_hash *peer, const struct ww_close *claim,
                      const struct ww_transfer_counts *counts, bool clean);
 /* Whether a close of this contract was made, as far as this node remembers: another one must not
  * take its place. */
 bool edge_state_has_ended(struct edge *edge, const struct ww_id *id);
-/* Tells of every close that is still stored. */
-void edge_state_repeat(struct edge *edge);
+/* Tells of every close that is still stored. WW_ENOMEM. */
+int edge_state_repeat(struct edge *edge);

@@ -52,15 +52,10 @@ void edge_forget_notes(struct edge *edge)
     }
 }
 
-static void deliver(void *arg)
+void edge_emit(const struct edge_note *note)
 {
-    struct edge_note *note = arg;
     struct ww_call call;
 
-    if (!note->edge) {
-        note_free(note);
-        return;
-    }
     ww_ops_begin(note->edge->ops, &call);
     ww_call_put_hash(&call, "peer", &note->peer);
     if (note->has_contract)
@@ -79,9 +74,19 @@ static void deliver(void *arg)
     }
     if (note->code)
         ww_call_put_error(&call, "error", note->code, note->text);
-    enum edge_event event = note->event;
-    note_free(note); /* the handler may stop the edge */
-    ww_ops_emit(&call, event_name(event));
+    ww_ops_emit(&call, event_name(note->event));
+}
+
+static void deliver(void *arg)
+{
+    struct edge_note *note = arg;
+
+    if (note->edge) {
+        LIST_REMOVE(note, entry); /* the handler may stop the edge */
+        edge_emit(note);
+        note->edge = NULL;
+    }
+    note_free(note);
 }
 
 void edge_tell(const struct edge_note *note)

@@ -22,6 +22,7 @@ static struct edge_open *find(struct edge *edge, const struct ww_id *id)
 static void forget(struct edge *edge, struct edge_open *open)
 {
     HASH_DEL(edge->open, open);
+    ww_free(open->close);
     ww_free(open);
 }
 
@@ -71,11 +72,17 @@ int edge_open_add(struct edge *edge, const struct ww_hash *peer, const struct ww
     open = ww_alloc(1, sizeof(*open));
     if (!open)
         return WW_ENOMEM;
+    open->close = edge_close_alloc();
+    if (!open->close) {
+        ww_free(open);
+        return WW_ENOMEM;
+    }
     open->id = *id;
     open->peer = *peer;
     open->is_opened = edge->role == WW_TRANSFER_PROVIDER;
     HASH_ADD(hh, edge->open, id, sizeof(open->id), open);
     if (!open->hh.tbl) {
+        ww_free(open->close);
         ww_free(open);
         return WW_ENOMEM;
     }
@@ -94,6 +101,16 @@ void edge_open_opened(struct edge *edge, const struct ww_id *id)
         return;
     open->is_opened = true;
     save_now(edge, open);
+}
+
+struct edge_close *edge_open_take_close(struct edge *edge, const struct ww_id *id)
+{
+    struct edge_open *open = find(edge, id);
+    struct edge_close *close = open ? open->close : NULL;
+
+    if (open)
+        open->close = NULL;
+    return close;
 }
 
 void edge_open_forget(struct edge *edge, const struct ww_id *id)

@@ -2,6 +2,7 @@
  * application's at a client, the destination's at a provider), in both directions, with bounded
  * queues and half-closes. */
 #pragma once
+#include "ww/flow.h"
 #include "ww/transfer.h"
 
 /* What a TCP connection can do, whichever room it is from. */
@@ -24,6 +25,7 @@ struct pipe {
     bool paused;          /* the connection's reader waits for room in the stream */
     bool read_eof;        /* the connection has nothing more to give */
     bool fin_sent, fin_received;
+    struct ww_flow *flow;         /* counts too; NULL: none */
     uint64_t bytes_in, bytes_out; /* from and to the connection; of a flow, its datagrams' */
 };
 

@@ -1,7 +1,7 @@
 /* ww.provider: the provider's core for lua/node/provider.lua.
  *
- * start{key=, state=, stun=, loopback=, bypass=, policies=, allow_private={…}, max_contracts=,
- * denied_flows=, egress_device=}; limits{max_contracts=, denied_flows=};
+ * start{key=, state=, stun=, loopback=, bypass=, fast_lane=, policies=, allow_private={…},
+ * max_contracts=, denied_flows=, egress_device=}; limits{max_contracts=, denied_flows=};
  * secret{key_id=, secret=}; accept{contract=, bytes=, …} asks the policy; signal{peer=, contract=,
  * text=} makes the connection at the first one; confirmed{peer=, contract=}; never_opened{…};
  * end_contracts{}; disconnect{peer=}; signals_again, close_done, outcome, status, flows. Events:
@@ -296,6 +296,8 @@ int provider_bind(struct ww_ops *ops, struct provider **out)
         rc = ww_ops_bind(ops, "provider", functions, WW_ARRAY_COUNT(functions), provider);
     if (!rc)
         rc = node_policies_bind(&provider->edge.policies, ops, "provider");
+    if (!rc)
+        rc = flows_bind(&provider->edge, ops, "provider");
     if (rc) {
         ww_timer_destroy(provider->clock);
         ww_free(provider);

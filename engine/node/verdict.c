@@ -136,7 +136,11 @@ static void notice_generation(struct edge *edge)
 int verdict_ask(struct edge *edge, const struct ww_dest *dest, struct verdict **out)
 {
     struct verdict_about about = {.dest = dest};
+    struct ww_place place;
 
+    flows_place(edge, dest, &place);
+    about.country = place.country;
+    about.network = place.network;
     return verdict_ask_about(edge, &about, out);
 }
 
@@ -150,6 +154,10 @@ int verdict_ask_about(struct edge *edge, const struct verdict_about *about, stru
     *out = NULL;
     notice_generation(edge);
     describe(edge, about, &request);
+    if (flows_blocked(edge, about, &request)) {
+        verdicts->denied++;
+        return WW_EDENIED;
+    }
     snprintf(key, sizeof(key), "%d %u %s %s %s", (int)request.protocol, (unsigned)about->dest->port,
              request.host, about->name ? about->name : "", request.application);
     HASH_FIND_STR(verdicts->table, key, verdict);

@@ -107,7 +107,8 @@ int dns_question_read(const uint8_t *message, size_t size, struct ww_dns_questio
         return 0;
     }
     question->type = get16(rest);
-    question->error = (uint8_t)refusal_of(question->type, get16(rest + 2));
+    question->class = get16(rest + 2);
+    question->error = (uint8_t)refusal_of(question->type, question->class);
     if (ns_name_ntop(question->name, text, sizeof(text)) < 0 || strlen(text) > WW_NAME_BYTES_MAX)
         question->error = ns_r_refused; /* most of it is no letters: policies could not be asked */
     if (read_options(&parsed, question))
@@ -435,7 +436,7 @@ static uint8_t *put_question(const struct ww_dns_question *question, uint8_t *at
         return at;
     memcpy(at, question->name, question->name_size);
     at = put16(at + question->name_size, question->type);
-    return put16(at, ns_c_in);
+    return put16(at, question->class);
 }
 
 /* Makes every record so much older. */

@@ -58,7 +58,7 @@ const char *ww_dns_code_word(unsigned code)
 int ww_dns_query(const char *name, uint16_t type, uint16_t id, uint8_t out[WW_DNS_QUERY_BYTES],
                  size_t *size)
 {
-    struct ww_dns_question question = {.type = type};
+    struct ww_dns_question question = {.type = type, .class = ns_c_in};
 
     if (!*name || strlen(name) > WW_NAME_BYTES_MAX ||
         ns_name_pton(name, question.name, sizeof(question.name)) < 0)

@@ -135,28 +135,44 @@ static struct ww_flow *find(struct ww_flows *flows, const uint64_t key[5], uint3
 
 /* --- buckets ---------------------------------------------------------------------------------- */
 
-bool ww_flow_bucket_take(struct ww_flow_bucket *bucket, size_t size, uint64_t now_us)
+/* What has come in since it was last looked at. */
+static void fill(struct ww_flow_bucket *bucket, uint64_t now_us)
 {
     uint64_t most = WW_MAX(bucket->bytes_s / 4, (uint64_t)WW_FLOW_BURST_BYTES);
-
-    if (bucket->bytes_s == 0)
-        return true;
     uint64_t passed_us = now_us > bucket->at_us ? now_us - bucket->at_us : 0;
+
     if (bucket->at_us == 0 || passed_us >= 60000000) {
         bucket->tokens = most;
         bucket->at_us = now_us;
-    } else if (passed_us > 0) {
-        unsigned __int128 more = (unsigned __int128)bucket->bytes_s * passed_us / 1000000;
-        if (more > 0) { /* else the time is kept until it is worth a byte */
-            bucket->tokens =
-                more > most - WW_MIN(bucket->tokens, most) ? most : bucket->tokens + (uint64_t)more;
-            bucket->at_us = now_us;
-        }
+        return;
     }
+    unsigned __int128 more = (unsigned __int128)bucket->bytes_s * passed_us / 1000000;
+    if (more == 0)
+        return; /* the time is kept until it is worth a byte */
+    bool is_full = bucket->tokens >= most || more >= most - bucket->tokens;
+    bucket->tokens = is_full ? most : bucket->tokens + (uint64_t)more;
+    bucket->at_us = now_us;
+}
+
+bool ww_flow_bucket_take(struct ww_flow_bucket *bucket, size_t size, uint64_t now_us)
+{
+    if (bucket->bytes_s == 0)
+        return true;
+    fill(bucket, now_us);
     if (bucket->tokens < size)
         return false;
     bucket->tokens -= size;
     return true;
+}
+
+size_t ww_flow_bucket_take_some(struct ww_flow_bucket *bucket, size_t size, uint64_t now_us)
+{
+    if (bucket->bytes_s == 0)
+        return size;
+    fill(bucket, now_us);
+    size = (size_t)WW_MIN((uint64_t)size, bucket->tokens);
+    bucket->tokens -= size;
+    return size;
 }
 
 /* --- opening and closing ---------------------------------------------------------------------- */

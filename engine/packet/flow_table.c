@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "flow_room.h"
+#include "inspect_room.h"
 
 #define SLOTS_FIRST 64
 
@@ -51,6 +52,15 @@ void ww_flows_destroy(struct ww_flows *flows)
     ww_free(flows->serials);
     ww_free(flows->slots);
     ww_free(flows);
+}
+
+void ww_flows_set_inspector(struct ww_flows *flows, struct ww_inspector *inspector)
+{
+    struct ww_flow *flow = NULL;
+
+    while (flows->config.inspector && (flow = ww_flows_next(flows, flow)))
+        inspect_end(flows->config.inspector, flow);
+    flows->config.inspector = inspector;
 }
 
 struct ww_flow *ww_flows_next(struct ww_flows *flows, const struct ww_flow *flow)

@@ -258,6 +258,6 @@ bool inspect_packet(struct ww_inspector *inspector, struct ww_flow *flow,
 
 void inspect_end(struct ww_inspector *inspector, struct ww_flow *flow)
 {
-    if (flow->inspection && flow->inspection != &over)
+    if (inspector && flow->inspection && flow->inspection != &over)
         forget(inspector, flow->inspection);
 }

@@ -334,6 +334,25 @@ static void flow_fallback(const void *input, void *result)
     snprintf(decision->reason, sizeof(decision->reason), "no policy decided");
 }
 
+/* --- dns ----------------------------------------------------------------------------------- */
+
+static void dns_prepare(const void *input, void *result)
+{
+    struct ww_hook_dns_decision *decision = result;
+
+    (void)input;
+    decision->seconds = 60;
+}
+
+static void dns_fallback(const void *input, void *result)
+{
+    const struct ww_hook_dns_request *request = input;
+    struct ww_hook_dns_decision *decision = result;
+
+    dns_prepare(input, result);
+    decision->decision = request->listed[0] ? WW_HOOK_BLOCK : WW_HOOK_LOOK_UP;
+}
+
 /* --- table -------------------------------------------------------------------------------- */
 
 static void prepare_nothing(const void *input, void *result)
@@ -382,6 +401,8 @@ static const struct answers answers[WW_HOOK_COUNT] = {
                                 share_fallback},
     [WW_HOOK_FLOW_VERDICT] = {sizeof(struct ww_hook_flow_decision), flow_prepare, check_nothing,
                               flow_fallback},
+    [WW_HOOK_DNS_QUERY] = {sizeof(struct ww_hook_dns_decision), dns_prepare, check_nothing,
+                           dns_fallback},
 };
 
 void ww_policy_answer_prepare(enum ww_hook hook, const void *input, void *result)

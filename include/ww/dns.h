@@ -75,7 +75,7 @@ typedef void (*ww_dns_reply_fn)(void *arg, struct ww_dns_ask *ask, const uint8_t
                                 size_t size);
 
 struct ww_dns_question {
-    uint16_t id, type;
+    uint16_t id, type, class;
     uint16_t reply_bytes; /* what a datagram may carry back */
     bool wants_recursion, checking_disabled, dnssec_ok, has_edns;
     uint8_t error; /* a question that isn't looked up is answered with this code */

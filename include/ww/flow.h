@@ -44,6 +44,9 @@ struct ww_flow_bucket {
  * WW_FLOW_BURST_BYTES. */
 bool ww_flow_bucket_take(struct ww_flow_bucket *bucket, size_t size, uint64_t now_us);
 
+/* The same, but as much as there is. */
+size_t ww_flow_bucket_take_some(struct ww_flow_bucket *bucket, size_t size, uint64_t now_us);
+
 struct ww_flow {
     uint64_t key[5]; /* the room's: here, there, ports and protocol */
     uint32_t hash, index, older, newer;
@@ -96,6 +99,9 @@ struct ww_flows_config {
 int ww_flows_create(const struct ww_flows_config *config, struct ww_flows **flows);
 /* Closes what is open, with callbacks. NULL is fine. */
 void ww_flows_destroy(struct ww_flows *flows);
+
+/* From now on first packets are looked at; NULL: no longer, and it may be destroyed. */
+void ww_flows_set_inspector(struct ww_flows *flows, struct ww_inspector *inspector);
 
 /* One packet that ww_ip_judge has read. */
 struct ww_flow_packet {

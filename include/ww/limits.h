@@ -213,6 +213,8 @@
 #define WW_HOST_FILTER_BYTES_MAX 32768     /* the kill switch as text: four full lists take 12 KiB */
 #define WW_IP_FRAGMENTS_MAX 256            /* datagrams of one client whose fragments are passing */
 #define WW_IP_FRAGMENT_MS 15000            /* for all fragments of one, as reassembly has it elsewhere */
+#define WW_EXIT_POOL_V4 "10.119.0.0/16"    /* clients' addresses behind a provider that translates, seen by nobody else … */
+#define WW_EXIT_POOL_V6 "fd77:7700:119::/64" /* … and the gateway's, .0.1 and ::1 */
 #define WW_EXIT_CLIENTS_MAX 1024           /* that one provider lets packets out for: each has an address of the pool */
 #define WW_EXIT_PACKET_BYTES_MAX 2032      /* one packet that waits: above any MTU of a tunnel */
 #define WW_EXIT_CELLS 4096                 /* packets that wait in one direction: 8 MiB, touched only when used */
@@ -271,11 +273,12 @@
 #define WW_POLICY_KEY_BYTES_MAX 256        /* a key that it sorts */
 
 #define WW_POLICY_USES_MAX 128             /* rules of one set that are counted: a set that is read in minutes has half as many */
-#define WW_POLICY_USES_FIRST 64            /* decisions of each hook of a set whose rule is noted … */
-#define WW_POLICY_USES_EVERY 8             /* … and later one in so many: 3 % of a decision's time */
-#define WW_POLICY_USES_LONG 1000           /* … or in the square of that, of a hook that takes more instructions */
+#define WW_POLICY_USES_LONG 1000           /* a hook's rules are noted for each decision, unless it takes more instructions: then to know the line takes as long again … */
+#define WW_POLICY_USES_FIRST 64            /* … and is done for the first so many of a set … */
+#define WW_POLICY_USES_EVERY 64            /* … and later for one in so many */
 #define WW_POLICY_COVER_MS_MAX 3000        /* of CPU time for inputs that get to rules: by hand, and for a person who waits */
 #define WW_POLICY_GENERATIONS_MAX 8        /* kept on a node to go back to: 1 MiB of texts at most */
+#define WW_POLICY_GIVEN_UP_MAX 32          /* generations that are known to be bad, after they are not kept any more or over a restart */
 #define WW_POLICY_JOURNAL_MIB_MAX 1024     /* four million decisions */
 #define WW_POLICY_JOURNAL_HOURS_MAX 168    /* a week: longer is history, which nobody keeps */
 #define WW_POLICY_RELOAD_DECISIONS_MAX 20000 /* asked again at a reload: 0.1 s of a fast set, on another thread */
@@ -317,6 +320,11 @@
 #define WW_NODE_WAITING_MAX 256            /* proxy requests that wait for a provider */
 #define WW_NODE_WAITING_MS 15000           /* … and how long */
 #define WW_NODE_VERDICTS_MAX 4096           /* destinations of which a node remembers what the flow policy said; 0.7 KiB each */
+#define WW_FLOW_BLOCKS_MAX 1024            /* hosts, addresses and applications that the user has blocked: looked through for each new flow, in some 10 us */
+#define WW_NODE_TABLE_FLOWS 16384          /* packet flows of a client, and of each client of a provider */
+#define WW_FOOTPRINT_KEYS 256              /* hosts of an hour or a day that are told apart, and so on; the smallest go into one */
+#define WW_FOOTPRINT_HOURS 48              /* kept by the hour … */
+#define WW_FOOTPRINT_DAYS 400              /* … and by the day: a year, and the month to compare it with; 20 KiB each at most */
 #define WW_NODE_OPENS_PER_S 256             /* streams that a client may open at a provider: opening is not paid for … */
 #define WW_NODE_OPENS_BURST 1024           /* … and at once: as many as may be open */
 #define WW_NODE_FLOWS_MAX 256              /* UDP destinations of one association */

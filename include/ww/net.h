@@ -28,6 +28,7 @@ struct ww_net_config {
     const char *stun_server; /* "host:port" or "[v6]:port", copied; NULL: none */
     bool loopback_only;      /* gather 127.0.0.1 and ::1 only, and take remote ones (tests, demo) */
     bool allow_bypass;       /* data past libnice, where the path allows it */
+    bool allow_fast;         /* messages past SCTP, where the other side takes them */
     bool allow_jumbo;  /* with loopback_only: datagrams of 16 KB between loopback addresses, if
                           the other side wants them too (a link of 65,536 carries them) */
     uint16_t port_min; /* UDP ports of host candidates; 0 and 0: any */
@@ -67,6 +68,12 @@ struct ww_peer_callbacks {
     /* The other side opened a channel: give it callbacks with ww_channel_accept before this
      * returns, or it is closed. May be NULL (all are closed). */
     void (*channel)(void *arg, struct ww_channel *channel);
+    /* With a fast lane only, in order and each once; or as they come, if they do. Borrowed until
+     * return. May be NULL. */
+    void (*message)(void *arg, const uint8_t *data, size_t size);
+    void (*datagram)(void *arg, const uint8_t *data, size_t size);
+    /* After a WW_EAGAIN of ww_peer_send: half of the room is free again. May be NULL. */
+    void (*writable)(void *arg);
     /* Its path was lost (peers try for WW_PATH_GIVE_UP_MS), or it has moved to another one. May be
      * NULL. */
     void (*path)(void *arg, enum ww_path_event event);
@@ -101,7 +108,6 @@ int ww_peer_signal(struct ww_peer *peer, const char *text);
  * without a call. NULL is fine. */
 void ww_peer_destroy(struct ww_peer *peer);
 bool ww_peer_is_connected(const struct ww_peer *peer);
-/* The other side's node id; false before its certificate was seen. */
 /* DER SubjectPublicKeyInfo of the other side's key; false before its certificate was seen. */
 bool ww_peer_public_key(const struct ww_peer *peer, uint8_t spki[WW_PUBLIC_KEY_SIZE]);
 bool ww_peer_node_id(const struct ww_peer *peer, struct ww_hash *node_id);
@@ -113,15 +119,17 @@ struct ww_path {
     enum ww_path_kind kind;           /* the less direct one of local and remote */
     char local[WW_ADDRESS_TEXT_SIZE]; /* "1.2.3.4:5" or "[::1]:5"; "" when there is none */
     char remote[WW_ADDRESS_TEXT_SIZE];
-    bool direct;                                 /* data past libnice; else by nice_agent_send */
-    bool changing;                               /* another path is being looked for */
-    uint32_t lost_ms;                            /* without a path for so long; 0: there is one */
-    uint32_t changes;                            /* how often the peer has moved to another path */
-    uint32_t rtt_us;                             /* SCTP's smoothed round trip, in steps of 1 ms */
-    uint32_t mtu;                                /* largest UDP payload that is sent, in bytes */
+    bool direct;      /* data past libnice; else by nice_agent_send */
+    bool fast;        /* messages past SCTP; else in data channels */
+    bool changing;    /* another path is being looked for */
+    uint32_t lost_ms; /* without a path for so long; 0: there is one */
+    uint32_t changes; /* how often the peer has moved to another path */
+    uint32_t rtt_us;  /* the fast lane's smoothed round trip; or SCTP's, in steps of 1 ms */
+    uint32_t mtu;     /* largest UDP payload that is sent, in bytes */
     uint64_t datagrams_sent, datagrams_received; /* UDP payloads, STUN not counted */
     uint64_t bytes_sent, bytes_received;         /* of them */
     uint64_t datagrams_dropped;                  /* not sent: the socket's queue was full */
+    uint64_t packets_lost;                       /* of the fast lane's reliable class */
 };
 void ww_peer_path(struct ww_peer *peer, struct ww_path *path);
 /* Looks for another path while the one in use stays, as a lost one makes it do by itself: a client
@@ -131,6 +139,21 @@ void ww_peer_change_path(struct ww_peer *peer);
 void ww_net_signals_again(struct ww_net *net);
 /* "none", "host", "srflx", "prflx", "relay". */
 const char *ww_path_kind_name(enum ww_path_kind kind);
+
+/* --- the fast lane --------------------------------------------------------------------------- */
+
+/* Messages straight in DTLS records, beside the data channels, between two nodes of ours that both
+ * have allow_fast (docs/internals/fast.md). Known from `connected` on, and then for good. */
+bool ww_peer_has_fast(const struct ww_peer *peer);
+/* Copies the message, `head` followed by `payload` (which may be NULL if its size is 0), 1 to
+ * WW_FAST_MESSAGE_BYTES_MAX together. It comes once and in order. WW_EAGAIN: no room, wait for
+ * `writable`; WW_EUNSUPPORTED: no fast lane, or not connected; WW_ETOOBIG, WW_EINVAL, WW_ENOMEM,
+ * WW_ECLOSED. */
+int ww_peer_send(struct ww_peer *peer, const uint8_t *head, size_t head_size,
+                 const uint8_t *payload, size_t payload_size);
+/* Likewise, up to WW_FAST_DATAGRAM_BYTES_MAX; it may be lost, or overtaken. WW_EAGAIN: dropped. */
+int ww_peer_send_datagram(struct ww_peer *peer, const uint8_t *head, size_t head_size,
+                          const uint8_t *payload, size_t payload_size);
 
 /* --- channels -------------------------------------------------------------------------------- */
 

@@ -15,6 +15,7 @@
 #define WW_PASSWORD_BYTES_MAX   256
 #define WW_FOUNDATION_BYTES_MAX 32    /* RFC 8839 5.1 */
 #define WW_FINGERPRINT_SIZE     32    /* SHA-256 of the DER certificate */
+#define WW_FAST_VERSION         1     /* of the fast lane's records (docs/internals/fast.md) */
 #define WW_SDP_BYTES_MAX        16384 /* a description; browsers send about 700 bytes */
 
 enum ww_candidate_type {
@@ -55,6 +56,7 @@ struct ww_signal {
     uint8_t fingerprint[WW_FINGERPRINT_SIZE];
     enum ww_setup setup;
     uint32_t datagram_bytes; /* a=x-ww-datagram: largest UDP payload that is taken; 0: not given */
+    bool fast; /* a=x-ww-fast: takes transfer in DTLS records, in the version that we have */
     enum ww_signal_change change;
     uint32_t generation; /* of an attempt, 2 or more; of WW_CHANGE_LOST, 1 or more */
     char tag[WW_UFRAG_BYTES_MAX + 1];

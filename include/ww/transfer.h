@@ -9,7 +9,7 @@
  * exactly one contract; bytes of a contract = payload bytes that their receiver acknowledged, per
  * direction; a message costs at least 1. Control frames cost nothing.
  *
- * Glossary: lane - where a frame travels: reliable (SCTP, ordered) or datagram (unordered, lossy);
+ * Glossary: lane - where a frame travels: reliable (ordered) or datagram (unordered, lossy);
  *           current, ready, ending - the at most three contracts of a connection;
  *           allowance - cumulative bytes that the client lets the provider send under a contract;
  *           credit - cumulative bytes of one stream that its receiver has room for.
@@ -38,7 +38,7 @@ struct ww_transfer_counts {
 };
 
 struct ww_transfer_callbacks {
-    /* Sends one channel message (head followed by payload; payload may be NULL). 0, or WW_EAGAIN
+    /* Sends one message (head followed by payload; payload may be NULL). 0, or WW_EAGAIN
      * when the lane is full (then ww_transfer_writable is called later), or another error: the
      * connection is lost (`failed` follows). Datagram lane: WW_EAGAIN drops. All or nothing. Must
      * not call back into transfer. */
@@ -115,7 +115,7 @@ int ww_transfer_create(const struct ww_transfer_config *config,
 /* No callback is called. */
 void ww_transfer_destroy(struct ww_transfer *transfer);
 
-/* One channel message from the peer. now_us is monotonic. */
+/* One message from the peer. now_us is monotonic. */
 void ww_transfer_receive(struct ww_transfer *transfer, enum ww_lane lane, const uint8_t *data,
                          size_t size, uint64_t now_us);
 /* A lane can take more: sends what waits, then calls stream_writable in turn (fair:

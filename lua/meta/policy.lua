@@ -333,6 +333,18 @@
 ---@field reason? string a sentence for people
 ---@field remember? MemoryWrite[] for `ctx.memory`; default: nothing
 
+--- a name that an application asks for, or that an answer leads to; names with a meaning of their own, such as `localhost`, are not asked about
+---@class DnsRequest
+---@field name string in small letters, without the last dot
+---@field listed string the block list of the configuration that has it or a name above it; empty if none has
+
+--- what becomes of questions for this name
+---@class DnsDecision
+---@field decision "block"|"zero"|"allow" `allow`, `block` (answered as if there were no such name), or `zero` (answered with 0.0.0.0 and ::)
+---@field seconds? integer how long the answer holds for the name without asking again; default: 60
+---@field reason? string a sentence for people
+---@field remember? MemoryWrite[] for `ctx.memory`; default: nothing
+
 --- What market.lua returns.
 ---@class MarketPolicy
 ---@field stat fun(request: StatRequest, ctx: Context): StatDecision the next market stat: price, fees, exchange rates; 50000 instructions
@@ -378,6 +390,10 @@
 ---@class FlowPolicy
 ---@field verdict fun(request: FlowRequest, ctx: Context): FlowDecision whether a new flow is opened, and how much it may carry; 20000 instructions
 
+--- What dns.lua returns.
+---@class DnsPolicy
+---@field query fun(request: DnsRequest, ctx: Context): DnsDecision whether a name is looked up; 20000 instructions
+
 KiB = 1024
 MiB = 1048576
 GiB = 1073741824
@@ -395,6 +411,7 @@ TiB = 1099511627776
 ---@overload fun(file: "payout", set?: string): PayoutPolicy
 ---@overload fun(file: "extender", set?: string): ExtenderPolicy
 ---@overload fun(file: "flow", set?: string): FlowPolicy
+---@overload fun(file: "dns", set?: string): DnsPolicy
 function builtin(file, set) end
 
 --- In x.test.lua: adds a test.
@@ -422,4 +439,5 @@ function same(got, wanted) end
 ---@overload fun(hook: "payout.plan", input?: table, ctx?: table): PlanDecision
 ---@overload fun(hook: "extender.share", input?: table, ctx?: table): ShareDecision
 ---@overload fun(hook: "flow.verdict", input?: table, ctx?: table): FlowDecision
+---@overload fun(hook: "dns.query", input?: table, ctx?: table): DnsDecision
 function try(hook, input, ctx) end

@@ -120,6 +120,23 @@ function flows.counts() end
 ---@return any
 function flows.list(peer, after, limit) end
 
+--- Names that are looked up through the tunnel.
+dns = {}
+
+--- Where applications may ask, the resolvers, and what was counted.
+---@return any
+function dns.status() end
+
+--- Looks a name up as an application would.
+---@param name string such as "example.org"
+---@param type string? of record, "A" by default
+---@return any
+function dns.query(name, type) end
+
+--- Forgets all answers. Level: operate.
+---@return any
+function dns.flush() end
+
 --- The arbiter's books.
 ledger = {}
 
@@ -227,12 +244,12 @@ function policy.trace(kind, input) end
 ---@return any
 function policy.what_if(id, given) end
 
---- What each rule (the line that returns) has decided, of the decisions that were looked at: the first 64 of each hook, then one in eight.
+--- What each rule (the line that returns) has decided since it is in force, over reloads and restarts; of a generation that is named, what it alone has in this run.
 ---@param number number? a generation that is kept; the one in force by default
 ---@return any
 function policy.rules(number) end
 
---- Rules of the set in force that were not seen to decide for so many days, of hooks that this node asks.
+--- Rules of the set in force that have not decided for so many days, of hooks that this node asks; watched: they are in force for so long; certain: the rule of each decision is known.
 ---@param days number? 30 by default
 ---@return any
 function policy.unused(days) end

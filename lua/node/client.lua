@@ -2,7 +2,9 @@
 -- reports closes. Bytes, keys and checks are the core's (ww.client).
 local async = require("ops.async")
 local edge = require("node.edge")
+local flows = require("node.flows")
 local member = require("ops.member")
+local names = require("node.names")
 local policies = require("node.policies")
 local session = require("node.session")
 
@@ -21,7 +23,7 @@ local CLOCK_S = 30 -- how often the time left is looked at
 local UNKNOWN_OUTCOME = { ECLOSED = true, ETIMEDOUT = true }
 
 local function core_options(config)
-    return {
+    return flows.options(names.core_options({
         key = config.key,
         state = config.state,
         proxy = config.proxy,
@@ -29,6 +31,7 @@ local function core_options(config)
         stun = config.stun,
         loopback = config.loopback,
         bypass = config.bypass,
+        fast_lane = config.fast_lane,
         port_min = config.ports and config.ports.min,
         port_max = config.ports and config.ports.max,
         policies = config.policies,
@@ -36,7 +39,7 @@ local function core_options(config)
         journal_hours = config.policy.journal_hours,
         thresholds = policies.thresholds(config.policy.thresholds),
         allow_private = config.allow_private,
-    }
+    }, config), config)
 end
 
 local function wall_s()
@@ -449,7 +452,7 @@ function M.start(config)
             help = "Connections to the local proxy",
             value = (ww.client.status({}) or {}).proxy_connections or 0,
         }
-        return node.policies.metrics(list)
+        return node.policies.metrics(names.metrics(list))
     end
     node.ready = function()
         local now = ww.client.status({}) or { connections = {} }
@@ -481,10 +484,13 @@ function M.start(config)
             return node.status()
         end,
     }
+    flows.attach(node.methods, ww.client)
+    names.add_methods(node.methods)
     node.policies = policies.attach(node, ww.client, config)
     node.live = { ["policy.thresholds"] = policies.thresholds_setter(ww.client) }
     node.stop = function()
         node.stopping = true
+        node.policies.stop()
         edge.end_contracts(ww.client, node.reporter, STOP_S)
         node.session:close()
     end

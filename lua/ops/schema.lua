@@ -386,6 +386,7 @@ TYPES.users = list_of(TYPES.user)
 TYPES.listens = list_of(TYPES.listen)
 TYPES.hosts = list_of(TYPES.host)
 TYPES.cidrs = list_of(TYPES.cidr)
+TYPES.paths = list_of(TYPES.path)
 
 -- key, type, default (a value, or `from` that says where it comes from), doc; range where it has
 -- one.
@@ -453,8 +454,15 @@ local NETWORK = {
         doc = "Use loopback addresses only: for trying it out on one machine." },
     { key = "bypass", type = "boolean", default = true,
         doc = "Move data past libnice on the selected socket, which is faster." },
+    { key = "fast_lane", type = "boolean", default = true,
+        doc = "Move data past SCTP, which is faster, where the other side does so, too." },
     { key = "allow_private", type = "cidrs", default = {},
         doc = "Networks to be reached although they are not on the public internet. For tests." },
+    { key = "geo", type = "paths", default = {},
+        doc = "Files of MaxMind's format (.mmdb) that say where addresses are: countries, "
+            .. "networks. `ww flows` shows it, and the flow policy is told." },
+    { key = "inspect", type = "boolean", default = true,
+        doc = "Read host names and applications from the first packets of each flow." },
 }
 
 local PROVIDER = {
@@ -463,9 +471,28 @@ local PROVIDER = {
     { key = "denied_flows", type = "integer", min = 1, max = 1000, default = 1,
         doc = "How many destinations that the fixed list denies a client may sign before its "
             .. "contract is closed for it." },
-    { key = "egress.device", type = "text", max = 15, default = "",
-        doc = "TUN device through which a client's whole packets go out: whatever routes and "
-            .. "translates addresses is behind it. Without it, streams only." },
+    { key = "egress.mode", type = "choice", default = "auto",
+        choices = { "auto", "kernel", "user", "none" },
+        doc = "How clients' whole packets go out: by the kernel (a TUN device and nftables, with "
+            .. "the right to administer networks), in user space, none, or the first that works." },
+    { key = "egress.device", type = "text", max = 12, default = "wwexit0",
+        doc = "The TUN device's name, one for each provider on a host." },
+    { key = "egress.pool_v4", type = "cidr", default = "10.119.0.0/16",
+        doc = "Clients' addresses on that device; nobody else sees them. 16 bits." },
+    { key = "egress.pool_v6", type = "cidr", default = "fd77:7700:119::/64",
+        doc = "The same for IPv6. 64 bits." },
+    { key = "egress.clients", type = "integer", min = 1, max = 1024, default = 256,
+        doc = "Clients whose packets go out at once." },
+    { key = "egress.flows", type = "integer", min = 1, max = 65536, default = 2048,
+        doc = "Flows of packets of one client." },
+    { key = "egress.opens_per_s", type = "integer", min = 1, max = 100000, default = 256,
+        doc = "New flows of packets of one client in a second; twice as many at once." },
+    { key = "egress.destinations", type = "integer", min = 1, max = 65536, default = 1024,
+        doc = "Distinct addresses that one client's flows of packets go to." },
+    { key = "egress.client_mbit", type = "integer", min = 0, max = 100000, default = 0,
+        doc = "Mbit/s of packets of one client, each way. 0: no limit." },
+    { key = "egress.total_mbit", type = "integer", min = 0, max = 100000, default = 0,
+        doc = "Mbit/s of packets of all clients, each way, shared fairly. 0: no limit." },
     { key = "name", type = "text", max = 64, doc = "A name for this node in `ww status`." },
 }
 
@@ -474,6 +501,24 @@ local CLIENT = {
         doc = "Where SOCKS5 and HTTP CONNECT are served." },
     { key = "proxy_remote", type = "boolean", default = false,
         doc = "Allow `proxy` to be an address that other machines reach. There is no password." },
+    { key = "footprint", type = "boolean", default = true,
+        doc = "Keep how much went where in the state, for `ww footprint` and nobody else." },
+    { key = "dns.listen", type = "listens", default = {},
+        doc = "Where applications on this host may look names up through the tunnel, by UDP and "
+            .. "TCP, such as 127.0.0.1:5353. Other hosts get no answer." },
+    { key = "dns.upstreams", type = "listens", filled = true,
+        default = { "9.9.9.9:53", "1.1.1.1:53", "8.8.8.8:53" },
+        doc = "Resolvers that are asked, through the provider: the first, and the next one when it "
+            .. "does not answer. At most 8." },
+    { key = "dns.block_files", type = "paths", default = {},
+        doc = "Block lists: files of names, or hosts files. The policy dns.query decides what "
+            .. "being on one means; the list's name is the file's, without its ending." },
+    { key = "dns.private_answers", type = "choice", default = "empty",
+        choices = { "empty", "nxdomain", "refused" },
+        doc = "How an answer is replaced that points where no provider carries traffic: private "
+            .. "ranges, this host." },
+    { key = "dns.private_names", type = "hosts", default = {},
+        doc = "Names whose answers, and those of names below them, may point there." },
     { key = "provider", type = "node_id", from = "the best by rank",
         doc = "Use this provider only." },
     { key = "tunnel.device", type = "device", default = "ww0",

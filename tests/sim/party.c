@@ -1,5 +1,5 @@
 /* Clients and providers: what they ask and report, what of it is durable, how they crash and come
- * back. As engine/node/edge_state.c and edge_open.c: a report is repeated until the arbiter has it;
+ * back. As engine/node/edge_close.c and edge_open.c: a report is repeated until the arbiter has it;
  * counts of what is open are stored once a second. */
 #include <string.h>
 

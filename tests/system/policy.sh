@@ -44,7 +44,7 @@ grep -q '^contract.offer: { decision = "accept", ' "$out" || fail "$(cat "$out")
 
 for name in strict generous; do
     run 0 check "$name" --json
-    holds '.ok and .hooks == 15 and .tests > 20 and (.warnings | length) == 0'
+    holds '.ok and .hooks == 16 and .tests > 20 and (.warnings | length) == 0'
 done
 run 0 try extender.share --set strict --json
 holds '.result.share_ppm == 50000'

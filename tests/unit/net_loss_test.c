@@ -581,18 +581,15 @@ int main(int argc, char **argv)
 
     if (argc == 2)
         return run_one(argv[1]);
-    for (size_t i = 0; i < WW_ARRAY_COUNT(TESTS); i++) {
-        if (running == AT_ONCE) {
+    for (size_t i = 0; i < WW_ARRAY_COUNT(TESTS); i++, running++) {
+        for (; running == AT_ONCE; running--)
             reap(&failed);
-            running--;
-        }
         fflush(NULL);
         pid_t pid = fork();
         if (pid == 0)
             exit(run_one(TESTS[i].name));
         if (pid < 0)
             return 1;
-        running++;
     }
     for (; running > 0; running--)
         reap(&failed);

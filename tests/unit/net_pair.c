@@ -111,12 +111,65 @@ static void on_closed(void *arg, int code)
     }
 }
 
+/* pair_send's messages: the number first, then bytes that follow from it. */
+static void on_fast_message(void *arg, const uint8_t *data, size_t size)
+{
+    struct pair_end *end = arg;
+    uint32_t number;
+    end->fast_broken |= size < sizeof number;
+    if (end->fast_broken)
+        return;
+    memcpy(&number, data, sizeof number);
+    end->fast_broken |= number != end->fast_messages++;
+    for (size_t i = sizeof number; i < size; i += 101)
+        end->fast_broken |= data[i] != (uint8_t)(number + i);
+    end->fast_bytes += size;
+    if (end->destroy_on_message) {
+        ww_peer_destroy(end->peer);
+        end->peer = NULL;
+    }
+}
+
+static void on_fast_datagram(void *arg, const uint8_t *data, size_t size)
+{
+    struct pair_end *end = arg;
+    end->fast_datagrams++;
+    for (size_t i = 0; i < size; i += 101)
+        end->fast_broken |= data[i] != (uint8_t)(size + i);
+}
+
+static void on_fast_writable(void *arg)
+{
+    struct pair_end *end = arg;
+    end->fast_writable++;
+}
+
+int pair_send(struct pair *pair, int index, uint32_t number, size_t size)
+{
+    static uint8_t bytes[WW_FAST_MESSAGE_BYTES_MAX];
+    for (size_t i = sizeof number; i < size; i++)
+        bytes[i] = (uint8_t)(number + i);
+    memcpy(bytes, &number, sizeof number);
+    return ww_peer_send(pair->ends[index].peer, bytes, 4, bytes + 4, size - 4);
+}
+
+int pair_send_datagram(struct pair *pair, int index, size_t size)
+{
+    static uint8_t bytes[WW_FAST_DATAGRAM_BYTES_MAX];
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (uint8_t)(size + i);
+    return ww_peer_send_datagram(pair->ends[index].peer, bytes, 1, bytes + 1, size - 1);
+}
+
 void pair_make_peer(struct pair *pair, int index, const struct ww_hash *remote)
 {
     static const struct ww_peer_callbacks CALLBACKS = {
         .signal = on_signal,
         .connected = on_connected,
         .channel = on_channel,
+        .message = on_fast_message,
+        .datagram = on_fast_datagram,
+        .writable = on_fast_writable,
         .closed = on_closed,
     };
     struct ww_peer_config config = {.role = index == A ? WW_PEER_CLIENT : WW_PEER_SERVER,
@@ -151,8 +204,10 @@ void pair_connect(struct pair *pair)
 
 void pair_start(struct pair *pair, bool allow_bypass, bool allow_jumbo)
 {
-    struct ww_net_config config = {
-        .loopback_only = true, .allow_bypass = allow_bypass, .allow_jumbo = allow_jumbo};
+    struct ww_net_config config = {.loopback_only = true,
+                                   .allow_bypass = allow_bypass,
+                                   .allow_jumbo = allow_jumbo,
+                                   .allow_fast = true};
     memset(pair, 0, sizeof *pair);
     assert_int_equal(ww_loop_create(&pair->loop), 0);
     assert_int_equal(ww_key_generate(&pair->key), 0);

@@ -35,6 +35,9 @@ struct pair_end {
     bool expects_signal_errors;  /* what it is told may be refused */
     struct ww_channel *accepted; /* the last one */
     unsigned accepted_count;
+    unsigned fast_messages, fast_datagrams, fast_writable; /* of the fast lane */
+    size_t fast_bytes;
+    bool fast_broken; /* not in order, or not what was sent */
     unsigned opened, writable, channel_closed;
     int channel_code;
     unsigned message_count;
@@ -81,3 +84,6 @@ void pair_turn_for(struct pair *pair, unsigned ms);
 uint32_t pair_sum(const void *data, size_t size);
 /* Opens a channel from an end and waits until the other has it. */
 struct ww_channel *pair_open(struct pair *pair, int end, const struct ww_channel_config *config);
+/* The fast lane: the message with this number, 4 bytes at least; a datagram of 1 byte at least. */
+int pair_send(struct pair *pair, int end, uint32_t number, size_t size);
+int pair_send_datagram(struct pair *pair, int end, size_t size);

@@ -9,7 +9,7 @@ target_compile_definitions(unit_node_arbiter
                            PRIVATE WW_TEST_FOLDER="${CMAKE_CURRENT_SOURCE_DIR}")
 add_test(NAME unit.node_arbiter_disk_gone COMMAND unit_node_arbiter disk gone)
 set_tests_properties(unit.node_arbiter_disk_gone PROPERTIES LABELS unit TIMEOUT 60)
-foreach(part close court disk liars reload)
+foreach(part close court disk liars policy reload)
   add_test(NAME unit.node_arbiter_${part} COMMAND unit_node_arbiter ${part})
   set_tests_properties(unit.node_arbiter_${part} PROPERTIES LABELS unit TIMEOUT 120)
 endforeach()
@@ -29,6 +29,11 @@ target_include_directories(unit_node_edge PRIVATE ${CMAKE_SOURCE_DIR}/engine/nod
 ww_unit_test(node_restart SOURCES node_restart_test.c
              ROOMS node ops policy net packet transfer wire crypto store loop base)
 target_include_directories(unit_node_restart PRIVATE ${CMAKE_SOURCE_DIR}/engine/node)
+target_link_options(unit_node_restart PRIVATE -Wl,--wrap=edge_emit) # there is no Lua to be told
+
+ww_unit_test(node_flows SOURCES node_flows_test.c
+             ROOMS node ops policy net packet transfer wire crypto store loop base)
+target_include_directories(unit_node_flows PRIVATE ${CMAKE_SOURCE_DIR}/engine/node)
 
 ww_unit_test(node_verdict SOURCES node_verdict_test.c
              ROOMS node ops policy net packet transfer wire crypto store loop base)

@@ -1,7 +1,7 @@
 /* The arbiter's routes on real books, without a network: node_arbiter_test.lua plays the nodes.
  *
  * Everything is as in the program (main.c) except the sockets, which the script stands in for, and
- * ww.test, which signs closes as an edge does (edge_state.c) and lets memory run out. */
+ * ww.test, which signs closes as an edge does (edge_close.c) and lets memory run out. */
 #include <arpa/inet.h>
 #include <signal.h>
 #include <stdio.h>
@@ -261,9 +261,12 @@ static int fail_allocations(void *context, struct ww_call *call)
 /* Contracts of whoever is banned are looked for while there is no memory. */
 static int cut_starved(void *context, struct ww_call *call)
 {
+    struct arbiter *arbiter = *(struct arbiter **)context;
+
     (void)call;
     ww_alloc_fail_after(1);
-    arbiter_cut_banned(*(struct arbiter **)context);
+    arbiter_find_banned(arbiter);
+    arbiter_cut_banned(arbiter);
     ww_alloc_fail_after(0);
     return 0;
 }
@@ -311,11 +314,22 @@ static int break_disk(void *context, struct ww_call *call)
     return setrlimit(RLIMIT_FSIZE, &none) ? WW_ESYSTEM : 0;
 }
 
+/* {ms=}: how long a replay may take; absent: as a node has it. */
+static int replay_ms_max(void *context, struct ww_call *call)
+{
+    struct arbiter *arbiter = *(struct arbiter **)context;
+
+    arbiter->policies.replay_ms_max = WW_POLICY_REPLAY_MS_MAX;
+    ww_call_u64(call, "ms", &arbiter->policies.replay_ms_max);
+    return 0;
+}
+
 static const char *script_of(const char *argument)
 {
     static const char *const scripts[][2] = {{"close", "node_close_test"},
                                              {"court", "node_court_test"},
                                              {"liars", "node_liars_test"},
+                                             {"policy", "node_policy_test"},
                                              {"reload", "node_reload_test"}};
 
     for (size_t index = 0; index < WW_ARRAY_COUNT(scripts); index++) {
@@ -325,9 +339,9 @@ static const char *script_of(const char *argument)
     return "node_arbiter_test";
 }
 
-/* "close", "court", "liars", "reload": the tests of that script; a second argument: only those
- * whose name has it. With another argument: only the tests whose name has it. "disk": the node must
- * stop by itself, as it can't write its books any more. */
+/* "close", "court", "liars", "policy", "reload": the tests of that script; a second argument: only
+ * those whose name has it. With another argument: only the tests whose name has it. "disk": the
+ * node must stop by itself, as it can't write its books any more. */
 int main(int argc, char **argv)
 {
     static const struct ww_ops_function functions[] = {
@@ -342,6 +356,7 @@ int main(int argc, char **argv)
         {"cut_starved", cut_starved},
         {"break_disk", break_disk},
         {"crowd", crowd},
+        {"replay_ms_max", replay_ms_max},
     };
     struct ww_ops_config config = {.lua_folder = WW_TEST_FOLDER, .argc = argc, .argv = argv};
     struct ww_loop *loop = NULL;

@@ -294,6 +294,40 @@ test("what nobody decides keeps nobody else waiting", function()
     rig.check_books()
 end)
 
+-- After the last, as it leaves a crowd of contracts. A status looks at each contract there is.
+test("others' contracts cost a ban and a listing nothing", function()
+    local client, provider = pair()
+    local guest = rig.new_guest(client)
+    local id = opened(client, provider, MB)
+    assert(ww.test.crowd({ count = 20000 }))
+    local function least(fn)
+        local least_s = math.huge
+        for _ = 1, 10 do
+            local begin_s = os.clock()
+            fn()
+            least_s = math.min(least_s, os.clock() - begin_s)
+        end
+        return least_s
+    end
+    local walk_s = least(function()
+        assert(ww.arbiter.status({}).contracts_open > 20000)
+    end)
+    local list_s = least(function()
+        local found = ww.arbiter.contracts({ network = client.network, node = client.id }).contracts
+        assert(#found == 1 and found[1].contract == id)
+    end)
+    local ban_s = least(function()
+        local target = { node = guest.id, network = client.network, reason = "a test",
+            done = function() end }
+        assert(ww.arbiter.ban(target))
+        assert(ww.arbiter.ban_lift(target))
+    end)
+    print(("of 20,000: status %.0f us, list %.0f us, ban %.0f us"):format(walk_s * 1e6,
+        list_s * 1e6, ban_s * 1e6))
+    assert(list_s < walk_s / 3 and ban_s < walk_s / 3)
+    assert(provider:close_contract(id, 0, 0) and client:close_contract(id, 0, 0))
+end)
+
 local M = {}
 
 function M.main()

@@ -67,6 +67,8 @@ static const struct golden_case {
     {WW_HOOK_FLOW_VERDICT, "{}"},
     {WW_HOOK_FLOW_VERDICT, "{ port = 587 }"},
     {WW_HOOK_FLOW_VERDICT, "{ side = 'client', protocol = 'udp', port = 123 }"},
+    {WW_HOOK_DNS_QUERY, "{}"},
+    {WW_HOOK_DNS_QUERY, "{ name = 'ads.example', listed = 'ads' }"},
 };
 
 static union ww_hook_any input, result;

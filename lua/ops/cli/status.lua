@@ -45,6 +45,22 @@ local function traffic_text(status)
     return format.bytes(up) .. ", " .. format.bytes(down)
 end
 
+--- How a provider lets whole packets out.
+local function packets_text(packets)
+    if type(packets) ~= "table" then
+        return nil
+    elseif packets.mode == "none" then
+        return "none" .. (packets.why ~= "" and ": " .. packets.why or "")
+    end
+    local text = ("by the %s%s, %d clients, %d flows"):format(
+        packets.mode == "kernel" and "kernel, " or "user-space egress", packets.device,
+        packets.clients, packets.flows)
+    if not (packets.echo_v4 and packets.echo_v6) then
+        text = text .. "; no echo (net.ipv4.ping_group_range)"
+    end
+    return text
+end
+
 local function fields_of(status)
     local stat = status.stat or {}
     return {
@@ -64,11 +80,14 @@ local function fields_of(status)
         { "network", status.network },
         { "proxy", status.proxy and ("%s (%d connections)")
             :format(status.proxy, status.proxy_connections or 0) },
+        { "names", status.dns and #status.dns.listen > 0 and ("%s (%d questions)"):format(
+            table.concat(status.dns.listen, ", "), status.dns.asks) or nil },
         { "tunnel", status.host and tunnel.host_text(status.host) },
         { "provider", status.provider },
         { "streams", status.streams_opened and ("%d opened, %d refused, %d to denied destinations")
             :format(
             status.streams_opened, status.streams_refused or 0, status.destinations_denied or 0) },
+        { "packets", packets_text(status.packets) },
         { "contracts ended", status.contracts_ended },
         { "up, down", traffic_text(status) },
         { "policies", status.policy_generation and ("generation %d, %s"):format(

@@ -12,6 +12,7 @@ local M = {}
 M.LEVELS = { "read", "operate", "admin" }
 
 local EDGE = { "provider", "client" }
+local CLIENT = { "client" }
 local ARBITER = { "arbiter" }
 
 local CONTRACT = { name = "id", type = "contract", doc = "the contract's id: 32 hex digits" }
@@ -123,6 +124,20 @@ M.spaces = {
                 "bytes_up", "bytes_down", "age_s" },
             example = "flows.list{limit = 10}" },
     } },
+    { name = "dns", doc = "Names that are looked up through the tunnel.", calls = {
+        { name = "status", roles = CLIENT, doc = "Where applications may ask, the resolvers, and "
+            .. "what was counted.",
+            gives = { "listen", "upstreams", "asks", "hits", "blocked", "denied", "cached" },
+            example = "dns.status().hits" },
+        { name = "query", roles = CLIENT, doc = "Looks a name up as an application would.",
+            args = { { name = "name", type = "text", doc = "such as \"example.org\"" },
+                { name = "type", type = "text", optional = true,
+                    doc = "of record, \"A\" by default" } },
+            gives = { "code", "records", "bytes", "took_ms" },
+            example = "dns.query(\"example.org\", \"AAAA\").records" },
+        { name = "flush", level = "operate", roles = CLIENT, doc = "Forgets all answers.",
+            example = "dns.flush()" },
+    } },
     { name = "ledger", doc = "The arbiter's books.", calls = {
         { name = "verify", level = "operate", roles = ARBITER,
             doc = "Compares the books with what is on disk: whole, balanced, and how much of each "
@@ -220,14 +235,16 @@ M.spaces = {
                         .. "proven_bytes, price_ppm, price_nano_usd_per_gib, client, provider" } },
             gives = { "terms", "cases" },
             example = "policy.what_if{given = {bytes = GiB}}.cases[2]" },
-        { name = "rules", doc = "What each rule (the line that returns) has decided, of the "
-                .. "decisions that were looked at: the first 64 of each hook, then one in eight.",
+        { name = "rules", doc = "What each rule (the line that returns) has decided since it is in "
+                .. "force, over reloads and restarts; of a generation that is named, what it alone "
+                .. "has in this run.",
             args = { { name = "number", type = "number", optional = true,
                 doc = "a generation that is kept; the one in force by default" } },
-            gives = { "number", "since_s", "rules", "beyond" },
+            gives = { "number", "since_s", "rules", "unseen" },
             example = "policy.rules().rules" },
-        { name = "unused", doc = "Rules of the set in force that were not seen to decide for so "
-                .. "many days, of hooks that this node asks.",
+        { name = "unused", doc = "Rules of the set in force that have not decided for so many "
+                .. "days, of hooks that this node asks; watched: they are in force for so long; "
+                .. "certain: the rule of each decision is known.",
             args = { { name = "days", type = "number", optional = true, doc = "30 by default" } },
             gives = { "number", "since_s", "days", "rules" },
             example = "policy.unused(7).rules" },

@@ -1,0 +1,54 @@
+/* Inside of the room: names for the applications of a client's host: a forwarder whose questions go
+ * through the client's provider as flows (and streams, for long answers) like any other, and are
+ * judged by the policy dns.query. */
+#pragma once
+#include "ww/dns.h"
+
+#include "client.h"
+
+#define CLIENT_DNS_LISTENERS_MAX 8
+
+struct client_dns {
+    struct client *client;
+    struct ww_dns *dns;
+    struct ww_timer *touch; /* connections that were used from inside of their own callbacks */
+    struct ww_dns_listener *listeners[CLIENT_DNS_LISTENERS_MAX];
+    size_t listener_count;
+    struct client_dns_exchange *by_id, *by_stream;
+    struct client_dns_verdict *verdicts;
+    TAILQ_HEAD(, client_dns_verdict) order; /* the oldest first */
+    struct ww_hash generation;              /* of the policies that gave them */
+    LIST_HEAD(, client_dns_query) queries;  /* of this node's operator, that wait */
+    uint64_t demanded_us;
+    bool stopping;
+};
+
+/* client_dns.c */
+/* An empty forwarder. WW_ENOMEM. */
+int client_dns_create(struct client *client, enum ww_dns_denial denial, struct client_dns **dns);
+/* Before the connections go. Nobody is told. NULL is fine. */
+void client_dns_destroy(struct client_dns *dns);
+/* Transfer's callbacks for streams that are no application's. */
+void client_dns_data(struct conn *conn, uint64_t stream_id, const uint8_t *data, size_t size,
+                     bool fin);
+void client_dns_writable(struct conn *conn, uint64_t stream_id);
+void client_dns_reset(struct conn *conn, uint64_t stream_id, int code);
+void client_dns_datagram(struct conn *conn, uint64_t stream_id, const uint8_t *data, size_t size);
+/* The connection is going. */
+void client_dns_detach(struct conn *conn);
+
+/* client_dns_bind.c */
+/* Reads {dns_listen, dns_upstreams, dns_block_files, dns_private_answers, dns_private_names}. */
+int client_dns_start(struct client *client, struct ww_call *call);
+/* Field `dns` of the status. */
+void client_dns_put(const struct client_dns *dns, struct ww_call *call);
+/* dns_listen{address=}: listens there, too. The address is this host's: the resolver's inside a
+ * tunnel, once the device has it. */
+int client_dns_bound_listen(void *context, struct ww_call *call);
+/* dns_unlisten{address=}: no longer. */
+int client_dns_bound_unlisten(void *context, struct ww_call *call);
+/* dns_query{name=, type=, done=}: the reply, or {waits=true} and then done(reply). */
+int client_dns_bound_query(void *context, struct ww_call *call);
+int client_dns_bound_flush(void *context, struct ww_call *call);
+/* Forgets queries that wait: the VM is going. */
+void client_dns_forget_queries(struct client_dns *dns);

@@ -1,0 +1,105 @@
+--- `ww dns status|query|flush`: names as a client on this machine looks them up.
+local control = require("ops.control")
+local format = require("ops.format")
+
+local QUERY_S = 12
+
+local VERBS = {}
+
+local function ask(args, method, params, timeout_s)
+    local path, err = control.find(args, "client")
+    if not path then
+        return nil, err
+    end
+    return control.call(path, method, params, timeout_s)
+end
+
+function VERBS.status(args)
+    return ask(args, "dns.status", {})
+end
+
+function VERBS.query(args)
+    return ask(args, "dns.query", { name = args.name, type = args.type }, QUERY_S)
+end
+
+function VERBS.flush(args)
+    return ask(args, "dns.flush", {})
+end
+
+local function print_status(data, out)
+    local listen = #data.listen > 0 and table.concat(data.listen, ", ")
+        or "nowhere: dns.listen says where applications may ask"
+    out:print(format.fields({
+        { "listens on", listen },
+        { "questions", ("%d: %d from the cache, %d answered here, %d blocked"):format(data.asks,
+            data.hits, data["local"], data.blocked) },
+        { "upstream", ("%d sent, %d answered, %d timed out, %d failed, %d not an answer"):format(
+            data.exchanges, data.answers, data.timeouts, data.failures, data.bad) },
+        { "refused answers", ("%d into private ranges"):format(data.denied) },
+        { "waiting", data.waiting },
+        { "cache", ("%d answers, %s"):format(data.cached, format.bytes(data.cached_bytes)) },
+        { "block lists", ("%d names on %d lists"):format(data.listed, data.lists) },
+    }))
+    local rows = {}
+    for index, upstream in ipairs(data.upstreams) do
+        rows[index] = { upstream.address, upstream.sent, upstream.answered,
+            upstream.last_error or "-" }
+    end
+    if #rows > 0 then
+        out:print("")
+        out:print(format.table({ "RESOLVER", "SENT", "ANSWERED", "LAST ERROR" }, rows,
+            { [2] = true, [3] = true }))
+    end
+end
+
+local function print_reply(data, out)
+    if data.code ~= "NOERROR" then
+        out:note(data.code)
+    elseif #data.records == 0 then
+        out:note("There is such a name, but no such record.")
+    end
+    for _, record in ipairs(data.records) do
+        out:print(("%s %d %s %s"):format(record.name, record.ttl_s, record.type, record.data))
+    end
+end
+
+local function define_place(command)
+    command:option("--control"):argname("PATH")
+        :description("The client's control socket (WW_CONTROL).")
+    command:option("--state"):argname("DIR"):description("The client's state folder.")
+end
+
+return {
+    name = "dns", order = 36, summary = "Look names up through the tunnel; see how it goes.",
+    define = function(command)
+        command:command_target("verb")
+        command:epilog([[
+Examples:
+  ww dns status
+  ww dns query example.org AAAA --json
+  ww dns flush                               forget all answers]])
+        local status = command:command("status"):summary("Show cache, resolvers and counts.")
+        define_place(status)
+        local query = command:command("query"):summary("Ask for a name.")
+            :description("Asks as an application would: the answer may come from the cache, or be "
+                .. "blocked.")
+        query:argument("name"):argname("NAME"):description("Such as example.org.")
+        query:argument("type"):argname("TYPE"):args("?"):default("A")
+            :description("Type of record, such as AAAA, MX, TXT, HTTPS or TYPE4711.")
+        define_place(query)
+        local flush = command:command("flush"):summary("Forget all answers.")
+        define_place(flush)
+    end,
+    run = function(args)
+        return VERBS[args.verb](args)
+    end,
+    human = function(data, args, out)
+        if args.verb == "status" then
+            print_status(data, out)
+        elseif args.verb == "query" then
+            print_reply(data, out)
+        else
+            out:note("All answers are forgotten.")
+        end
+    end,
+}

@@ -1,0 +1,156 @@
+--- `ww footprint`: how much went where, from this client's own state.
+local control = require("ops.control")
+local format = require("ops.format")
+local nodes = require("ops.nodes")
+
+local SHOWN = 20
+local BAR_COLUMNS = 30
+local HOUR_S, DAY_S = 3600, 86400
+
+local function usage(reason)
+    local err = ww.error("EINVAL", reason)
+    err.exit, err.fix = 2, "ww footprint --help"
+    return nil, err
+end
+
+--- All rows of the time that is asked for, in as many calls as it takes.
+local function fetch(path, params)
+    local rows = setmetatable({}, ww.list)
+    repeat
+        local part, err = control.call(path, "footprint.rows", params, 30)
+        if not part then
+            return nil, err
+        end
+        for _, row in ipairs(part.rows) do
+            rows[#rows + 1] = row
+        end
+        params.from_s = part.next_s
+    until not part.next_s
+    return rows
+end
+
+--- The rows of one key together, the most bytes first; what was too small to be told apart is last.
+local function sum_of(rows)
+    local by_key, list = {}, {}
+    for _, row in ipairs(rows) do
+        local sum = by_key[row.key]
+        if not sum then
+            sum = { key = row.key, up = 0, down = 0 }
+            by_key[row.key] = sum
+            list[#list + 1] = sum
+        end
+        sum.up, sum.down = sum.up + row.up, sum.down + row.down
+    end
+    table.sort(list, function(a, b)
+        if (a.key == "") ~= (b.key == "") then
+            return b.key == ""
+        end
+        local left, right = a.up + a.down, b.up + b.down
+        return left > right or left == right and a.key < b.key
+    end)
+    return list
+end
+
+local function csv_field(value)
+    value = tostring(value)
+    if value:find('[",\r\n]') then
+        return '"' .. value:gsub('"', '""') .. '"'
+    end
+    return value
+end
+
+local function print_csv(data, out)
+    out:print("time," .. data.by .. ",bytes_up,bytes_down")
+    for _, row in ipairs(data.rows) do
+        out:print(("%s,%s,%.0f,%.0f"):format(os.date("!%Y-%m-%dT%H:%M:%SZ", row.begin_s),
+            csv_field(row.key), row.up, row.down))
+    end
+end
+
+local function print_bars(data, args, out)
+    local list = sum_of(data.rows)
+    if #list == 0 then
+        out:note("Nothing was carried.")
+        return
+    end
+    local most, up, down, rows = 0, 0, 0, {}
+    for _, sum in ipairs(list) do
+        most = math.max(most, sum.up + sum.down)
+        up, down = up + sum.up, down + sum.down
+    end
+    for index = 1, math.min(#list, args.limit or SHOWN) do
+        local sum = list[index]
+        local share = most > 0 and (sum.up + sum.down) / most or 0
+        rows[index] = {
+            sum.key == "" and (data.by == "country" and "(unknown)" or "(others)") or sum.key,
+            format.bytes(sum.up), format.bytes(sum.down),
+            ("#"):rep(math.ceil(share * BAR_COLUMNS)),
+        }
+    end
+    local heads = { data.by:upper(), "UP", "DOWN", "" }
+    out:print(format.table(heads, rows, { [2] = true, [3] = true }))
+    out:note(("%s up, %s down, over %d %s."):format(format.bytes(up), format.bytes(down),
+        data.count, data.unit == "day" and "days" or "hours"))
+end
+
+return {
+    name = "footprint", order = 36, summary = "Show how much went where, over time.",
+    define = function(command)
+        command:option("--by"):choices({ "host", "application", "country", "provider" })
+            :default("host"):description("What is added up.")
+        command:option("--hours"):argname("N"):convert(tonumber)
+            :description("The last hours, 48 at most; 24 without.")
+        command:option("--days"):argname("N"):convert(tonumber)
+            :description("The last days instead, 400 at most.")
+        command:option("--limit"):argname("N"):convert(tonumber)
+            :description("How many rows are shown; " .. SHOWN .. " without.")
+        command:flag("--csv"):description("A line for each hour or day and each row of it.")
+        command:flag("--forget"):description("Forget everything instead, on disk too.")
+        nodes.define(command)
+        command:epilog([[
+It is kept in the client's own state, for nobody else; `footprint = false` in its configuration
+keeps none. Periods are UTC.
+Examples:
+  ww footprint
+  ww footprint --by country --days 30
+  ww footprint --days 400 --csv > year.csv]])
+    end,
+    run = function(args)
+        if args.hours and args.days then
+            return usage("either --hours or --days")
+        elseif args.csv and args.json then
+            return usage("either --csv or --json")
+        end
+        local path, err
+        if args.config and not args.control and not args.state then
+            path, err = control.place_of_file(args.config)
+        else
+            path, err = control.find(args, "client")
+        end
+        if not path then
+            return nil, err
+        elseif args.forget then
+            return control.call(path, "footprint.forget", {})
+        end
+        local count = args.days or args.hours or 24
+        local seconds = args.days and DAY_S or HOUR_S
+        local begin_s = (math.floor(ww.loop.wall_ms() / 1000 / seconds) - count + 1) * seconds
+        local rows
+        rows, err = fetch(path, {
+            by = args.by, days = args.days ~= nil, from_s = math.max(0, begin_s),
+        })
+        if not rows then
+            return nil, err
+        end
+        return { by = args.by, unit = args.days and "day" or "hour", count = count, rows = rows }
+    end,
+    human = function(data, args, out)
+        if args.forget then
+            out:note("The footprint is forgotten.")
+        elseif args.csv then
+            print_csv(data, out)
+        else
+            print_bars(data, args, out)
+        end
+    end,
+}

@@ -1,0 +1,2 @@
+--- Names are looked up as the default set does.
+return builtin("dns")

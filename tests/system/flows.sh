@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# What a user sees and controls: `ww flows` shows the streams of the proxy, block ends them and refuses
+# new ones, also after a restart; the footprint is what was carried.
+set -euo pipefail
+source "$(dirname "$0")/lib.sh"
+
+start_all
+flows() {
+    "$program" flows --state "$scratch/client" "$@"
+}
+footprint() {
+    "$program" footprint --state "$scratch/client" "$@"
+}
+
+out=$(traffic many --count 8 --max 65536 --seed 1) || fail "$out"
+# opens a CONNECT through the proxy on descriptor 3; its answer is in line.
+connect() {
+    exec 3<> "/dev/tcp/127.0.0.1/$proxy_port"
+    printf 'CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n' "$1" "$1" >&3
+    IFS= read -r -t 20 line <&3 || fail "no answer for $1"
+}
+connect "LOCALHOST:$origin_port"
+[[ $line == "HTTP/1.1 200"* ]] || fail "$line"
+flows --json > "$scratch/flows.json"
+[[ $(jq '[.flows[] | select(.name == "localhost" and .state == "stream" and .protocol == "tcp")]
+    | length' "$scratch/flows.json") == 1 ]] || fail "$(cat "$scratch/flows.json")"
+peer=$(jq -r '.flows[0].peer' "$scratch/flows.json")
+[[ $peer == "$(status client | jq -r .provider)" ]] || fail "carried by $peer"
+flows | grep -q "^tcp *localhost *$origin_port " || fail "$(flows)"
+"$program" flows --state "$scratch/client" --watch 0.2 > "$scratch/watched" &
+watching=$!
+wait_for 10 "two looks" eval '(($(grep -c localhost "$scratch/watched") >= 2))'
+kill -TERM "$watching"
+wait "$watching" || true
+step "seen"
+
+# By address or name: what is open ends, what is new is refused.
+flows block 203.0.113.0/24 2> /dev/null
+flows block localhost.example 2> /dev/null
+flows blocks | grep -q "^203.0.113.0/24 *address" || fail "$(flows blocks)"
+flows block "no/such thing" > "$scratch/out" 2>&1 && fail "blocked"
+flows block 203.0.113.0/24 > "$scratch/out" 2>&1 && fail "blocked twice"
+connect "www.localhost.example:443"
+[[ $line == "HTTP/1.1 403"* ]] || fail "$line"
+connect "203.0.113.9:443"
+[[ $line == "HTTP/1.1 403"* ]] || fail "$line"
+flows unblock localhost.example 2> /dev/null
+connect "127.0.0.1:$origin_port"
+[[ $line == "HTTP/1.1 200"* ]] || fail "$line"
+flows block 127.0.0.0/8 2> /dev/null
+# The open stream is reset: reading ends, without waiting for anything.
+code=0
+while { IFS= read -r -t 20 line 2> /dev/null <&3 || { code=$? && false; }; }; do :; done
+((code > 0 && code < 128)) || fail "the stream went on"
+wait_for 5 "no flow to it" eval '[[ $(flows --json | jq "[.flows[] | select(.address)] | length") == 0 ]]'
+step "blocked"
+
+node_stop client
+node_start client
+wait_for 20 "the client's start" is_ready client
+connect "127.0.0.1:$origin_port"
+[[ $line == "HTTP/1.1 403"* ]] || fail "after a restart: $line"
+flows unblock 127.0.0.0/8 2> /dev/null
+connect "127.0.0.1:$origin_port"
+[[ $line == "HTTP/1.1 200"* ]] || fail "$line"
+exec 3>&-
+step "kept"
+
+# What the footprint has is what the contracts carried, to the byte, both ways.
+carried=$(status client | jq '[.bytes_up, .bytes_down] as $ended |
+    [.connections[].contracts[]] | $ended[0] + $ended[1] + (map(.bytes_up + .bytes_down) | add)')
+for unit in --hours --days; do
+    footprint "$unit" 2 --json > "$scratch/footprint.json"
+    counted=$(jq '[.rows[] | .up + .down] | add' "$scratch/footprint.json")
+    ((counted > 100000)) || fail "$unit: $counted bytes"
+done
+((carried <= counted)) || fail "$counted bytes of at least $carried"
+footprint --by provider --csv | grep -q "^20..-..-..T..:00:00Z,$peer,[0-9]*,[0-9]*$" ||
+    fail "$(footprint --by provider --csv)"
+footprint 2> /dev/null | grep -q "##########" || fail "$(footprint)"
+footprint --forget 2> /dev/null
+[[ $(footprint --json | jq '.rows | length') == 0 ]] || fail "$(footprint --json)"
+node_stop client
+node_stop provider
+node_stop arbiter
+step "counted, and forgotten"
