@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `ww up` with a whole market: a client, a provider with masquerading behind its device, an arbiter and a
+# `ww up` with a whole market: a client, a provider, an arbiter and a
 # host on the internet, in network namespaces around a router that counts what the client's wire carries.
 # Its traffic goes through, both ways and in both families, and nothing but its packets to the arbiter and to
 # the provider is on the wire while the client is killed and comes back. Skipped where namespaces are not
@@ -58,17 +58,9 @@ build_machines() {
         number=$((number + 1))
         machine "$name" "$number"
     done
-    on provider bash -c forward
     on client bash -c 'echo 1 > /proc/sys/net/ipv4/conf/all/rp_filter'
-    on provider nft -f - << 'END'
-table inet out {
-    chain post {
-        type nat hook postrouting priority srcnat;
-        oifname "eth0" masquerade
-    }
-}
-END
     nft -f - << 'END'
+# The provider offers the address of its exit's device as a candidate, which the client's checks try.
 table inet wire {
     counter own {
     }
@@ -78,8 +70,8 @@ table inet wire {
         type filter hook prerouting priority filter;
         iifname != "to-client" accept
         ip daddr 11.0.1.2 tcp dport 8443 counter name own accept
-        ip daddr 11.0.2.2 meta l4proto udp counter name own accept
-        ip6 daddr 2a00:11:0:2::2 meta l4proto udp counter name own accept
+        ip daddr { 11.0.2.2, 10.119.0.1 } meta l4proto udp counter name own accept
+        ip6 daddr { 2a00:11:0:2::2, fd77:7700:119::1 } meta l4proto udp counter name own accept
         icmpv6 type { nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert, mld-listener-report, mld2-listener-report } accept
         counter name rest log prefix "leak "
     }
@@ -100,6 +92,11 @@ join_on() { # NAME NETWORK
         fail "join $2: $(cat "$scratch/join.out")"
 }
 
+start_provider_on() { # FLAGS…
+    start_on provider provider --key "$scratch/keys/provider/key" --arbiter "$join_line" "$@"
+    wait_for 20 "the provider's start" is_ready provider
+}
+
 start_nodes() {
     start_on arbiter arbiter --listen 0.0.0.0:8443 --url https://11.0.1.2:8443 --hosts 11.0.1.2
     wait_for 20 "the arbiter's start" is_ready arbiter
@@ -107,11 +104,7 @@ start_nodes() {
     join_on provider bobnet
     join_on client alicenet
     credit alicenet 100000000000
-    start_on provider provider --key "$scratch/keys/provider/key" --arbiter "$join_line" --egress-device out0
-    wait_for 20 "the provider's start" is_ready provider
-    ip -n provider link set out0 up
-    ip -n provider route add 192.0.0.2 dev out0
-    ip -n provider route add fd77:7700:77::2 dev out0
+    start_provider_on --egress-mode none
     nsenter --net=/run/netns/web iperf3 -s > "$scratch/iperf.log" 2>&1 &
 }
 
@@ -160,6 +153,20 @@ build_machines
 start_nodes
 wait_for 5 "the wire's own address" eval '! ip -n client addr | grep -q tentative'
 before=$(snapshot)
+
+# --- a provider that takes no packets -----------------------------------------------------------------
+code=0
+on client timeout 90 "$program" up --json --key "$scratch/keys/client/key" --arbiter "$join_line" --state "$scratch/client" \
+    > "$scratch/up.out" 2> "$scratch/up.log" || code=$?
+[[ $code == 1 && $(jq -r .error.code "$scratch/up.out") == EUNSUPPORTED ]] || fail "a provider without egress: $code $(cat "$scratch/up.out")"
+pings "$web4" || fail "a failed ww up cut this host off"
+down
+[[ $(snapshot) == "$before" ]] || fail "a failed ww up changed the host: $(diff <(echo "$before") <(snapshot))"
+node_stop provider
+start_provider_on --egress-mode kernel
+step "a provider that takes no packets is named, and the host is as before"
+
+# --- up -----------------------------------------------------------------------------------------------
 up
 nft reset counters > /dev/null
 nsenter --net=/run/netns/client "$tools/system_tun" flood eth0 "$web4" "$web6" 100 > "$scratch/flood.out" &
