@@ -353,7 +353,7 @@ void client_stream_accepted(void *arg, uint64_t stream_id, const struct ww_dest 
     struct client_stream *stream = client_stream_find(arg, stream_id);
     struct sockaddr_storage bound;
 
-    if (!stream || stream->accepted)
+    if (client_tunnel_accepted(arg, stream_id) || !stream || stream->accepted)
         return;
     stream->accepted = true;
     if (stream->association)

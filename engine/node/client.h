@@ -102,6 +102,7 @@ void client_tunnel_packet(void *arg, uint64_t stream_id, const uint8_t *packet, 
 void client_tunnel_retry(struct client *client);
 /* Whether the stream is a connection's flow of packets, which is then told. */
 bool client_tunnel_writable(struct conn *conn, uint64_t stream_id);
+bool client_tunnel_accepted(struct conn *conn, uint64_t stream_id);
 bool client_tunnel_reset(struct conn *conn, uint64_t stream_id, int code);
 
 /* client_udp.c */

@@ -76,6 +76,8 @@ static int open_flow(struct conn *conn)
         return conn->packets.refused;
     rc = ww_transfer_stream_open(conn->transfer, &packets, &conn->packets.stream_id);
     conn->packets.is_open = rc == 0;
+    conn->packets.is_accepted = false;
+    conn->packets.is_touched = true;
     return rc;
 }
 
@@ -307,8 +309,19 @@ void client_tunnel_retry(struct client *client)
 {
     if (!client->tunnel)
         return;
+    /* Before there is a packet: whether the provider takes any is asked for by `ww up`. */
+    if (is_usable(client->active))
+        (void)open_flow(client->active);
     run_queue(client->tunnel);
     touch_all(client->tunnel);
+}
+
+bool client_tunnel_accepted(struct conn *conn, uint64_t stream_id)
+{
+    if (!conn->packets.is_open || conn->packets.stream_id != stream_id)
+        return false;
+    conn->packets.is_accepted = true;
+    return true;
 }
 
 /* Called from inside of transfer: the connection is touched by whoever entered it. */
@@ -330,7 +343,7 @@ bool client_tunnel_reset(struct conn *conn, uint64_t stream_id, int code)
 {
     if (!conn->packets.is_open || conn->packets.stream_id != stream_id)
         return false;
-    conn->packets.is_open = false;
+    conn->packets.is_open = conn->packets.is_accepted = false;
     /* It crossed the end of a contract, or the connection: the next packet opens another. */
     if (code == WW_ENOCONTRACT || conn->is_closed)
         return true;
@@ -430,7 +443,7 @@ void client_tunnel_destroy(struct client *client)
             ww_transfer_stream_reset(conn->transfer, conn->packets.stream_id, 0);
             conn_touch(conn);
         }
-        conn->packets.is_open = false;
+        conn->packets.is_open = conn->packets.is_accepted = false;
         conn->packets.refused = 0;
     }
     tunnel_free(client->tunnel);
@@ -482,8 +495,10 @@ int client_tunnel_open(struct client *client, struct ww_call *call)
         return WW_ERANGE;
     }
     if (client->tunnel) {
-        if (strcmp(ww_tun_name(client->tunnel->tun), device) == 0)
+        if (strcmp(ww_tun_name(client->tunnel->tun), device) == 0) {
+            client_tunnel_retry(client);
             return put_device(client->tunnel, call);
+        }
         ww_call_reason(call, "the tunnel is open on %s", ww_tun_name(client->tunnel->tun));
         return WW_EEXIST;
     }
@@ -493,6 +508,7 @@ int client_tunnel_open(struct client *client, struct ww_call *call)
         ww_call_reason(call, "the device %s can't be opened", device);
         return rc;
     }
+    client_tunnel_retry(client);
     return put_device(client->tunnel, call);
 }
 
@@ -506,6 +522,7 @@ int client_tunnel_close(struct client *client, struct ww_call *call)
 void client_tunnel_put(const struct client *client, struct ww_call *call)
 {
     const struct client_tunnel *tunnel = client->tunnel;
+    const struct conn *active = client->active;
     struct ww_tun_stats tun;
 
     if (!tunnel)
@@ -513,6 +530,9 @@ void client_tunnel_put(const struct client *client, struct ww_call *call)
     ww_tun_stats(tunnel->tun, &tun);
     ww_call_begin(call, "tunnel", false);
     put_device(tunnel, call);
+    ww_call_put_bool(call, "is_open", active && active->packets.is_accepted);
+    if (active && active->packets.refused)
+        ww_call_put_text(call, "refused", ww_error_name(active->packets.refused));
     ww_call_put_u64(call, "out_packets", tunnel->counts.out_packets);
     ww_call_put_u64(call, "out_bytes", tunnel->counts.out_bytes);
     ww_call_put_u64(call, "in_packets", tunnel->counts.in_packets);

@@ -206,7 +206,7 @@
 #define WW_HOST_MARK 0x7777                /* SO_MARK of the client's own sockets: past the tunnel */
 #define WW_HOST_MARK_BACK 0x7778           /* of what comes out of the tunnel, for the kernel's check of senders */
 #define WW_HOST_TABLE 30583                /* 0x7777, too: the routing table with the way into the tunnel */
-#define WW_HOST_RULES_FROM 20530           /* priority of the first rule: behind those of others (wg-quick: below 32766) */
+#define WW_HOST_RULES_FROM 20530           /* priority of the first rule: before wg-quick's, which are below 32766, after Tailscale's at 5210 */
 #define WW_HOST_PROTOCOL 119               /* 'w': who made a route or rule, as `ip rule show` tells; unassigned in rt_protos */
 #define WW_HOST_PREFIXES_MAX 64            /* of each list of split tunnelling: what a list of the configuration holds */
 #define WW_HOST_USERS_MAX 64
