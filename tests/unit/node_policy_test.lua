@@ -8,6 +8,7 @@ local rig = require("node_arbiter_rig")
 
 local SLOW_DECISIONS = 60 -- of some 5 ms each at least
 local MAKES_MAX = 4 -- as POLICY_MAKES_MAX
+local JOBS_MAX = 16 -- as POLICY_JOBS_MAX
 
 local tests = {}
 local node = { methods = {} }
@@ -130,6 +131,21 @@ test("so many sets are made at once, and no more", function()
         assert(made[index].result, json.encode(made[index].err))
     end
     assert(reload(quick(999)))
+end)
+
+test("so many questions wait, and no more", function()
+    local asked = {}
+    for index = 1, JOBS_MAX do
+        asked[index] = beside(function()
+            return node.methods["policy.journal"]({ count = 1 })
+        end)
+    end
+    local refused = rig.expect("ELIMIT", node.methods["policy.journal"]({ count = 1 }))
+    assert(refused.reason:find(JOBS_MAX .. " questions about policies wait", 1, true))
+    wait_for("the last", 20, function() return asked[JOBS_MAX].done end)
+    for index = 1, JOBS_MAX do
+        assert(asked[index].result, json.encode(asked[index].err))
+    end
 end)
 
 test("a replay ends when its time is up, and says what it left", function()
