@@ -396,7 +396,7 @@ function log.set(level) end
 ---@return any
 function log.note(text) end
 
---- What there is, or one name of it.
+--- What there is, or one name of it, or a hook of the policies. A name alone does the same.
 ---@param ... any
 ---@return any
 function help(...) end

@@ -362,7 +362,8 @@ M.spaces = {
 --- Names that live in the REPL's own process.
 M.session = {
     { name = "help", usage = "help() or help \"contracts.get\"",
-        doc = "What there is, or one name of it." },
+        doc = "What there is, or one name of it, or a hook of the policies. A name alone does the "
+            .. "same." },
     { name = "apropos", usage = "apropos \"word\"", doc = "Every name whose text has the word." },
     { name = "why", usage = "why(ID)", doc = "As policy.why(ID)." },
     { name = "delta", usage = "delta()",
