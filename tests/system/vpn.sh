@@ -106,11 +106,15 @@ start_nodes() {
     credit alicenet 100000000000
     start_provider_on --egress-mode none
     nsenter --net=/run/netns/web iperf3 -s > "$scratch/iperf.log" 2>&1 &
+    command -v dnsmasq > /dev/null || return 0
+    nsenter --net=/run/netns/web dnsmasq --keep-in-foreground --conf-file=/dev/null --no-resolv --no-hosts --no-ping \
+        --listen-address="$web4" --bind-interfaces --user=root --pid-file= --local=/example/ \
+        --host-record="web.example,$web4,$web6" > "$scratch/dnsmasq.log" 2>&1 &
 }
 
 up() {
     on client timeout 90 "$program" up --json --key "$scratch/keys/client/key" --arbiter "$join_line" \
-        --state "$scratch/client" --wait 60 > "$scratch/up.out" 2> "$scratch/up.log" ||
+        --state "$scratch/client" --dns-upstreams "$web4:53" --wait 60 > "$scratch/up.out" 2> "$scratch/up.log" ||
         fail "ww up: $(cat "$scratch/up.out" "$scratch/client/client.log")"
     pid[client]=$(jq .pid "$scratch/up.out")
 }
@@ -137,6 +141,14 @@ check_traffic() {
         (($(jq .end.sum_received.bytes "$scratch/iperf.json") > 100000)) || fail "too little came from $address"
         step "$address answers through the tunnel, $(jq '.end.sum_received.bits_per_second / 1e6 | floor' "$scratch/iperf.json") Mbit/s"
     done
+}
+
+# As any program does: by /etc/resolv.conf and the C library.
+check_names() {
+    command -v dnsmasq > /dev/null || return 0
+    on client timeout 20 getent ahosts web.example > "$scratch/names.out" || fail "no names: $(call client dns.status)"
+    grep -q "^$web4 " "$scratch/names.out" && grep -q "^$web6 " "$scratch/names.out" || fail "names: $(cat "$scratch/names.out")"
+    step "names are found by the resolver in the tunnel"
 }
 
 no_leak() {
@@ -172,6 +184,7 @@ nft reset counters > /dev/null
 nsenter --net=/run/netns/client "$tools/system_tun" flood eth0 "$web4" "$web6" 100 > "$scratch/flood.out" &
 flood=$!
 check_traffic
+check_names
 no_leak "up"
 kill -KILL "${pid[client]}"
 sleep 1
