@@ -243,9 +243,12 @@ size_t ww_address_fixed_prefixes(struct ww_prefix *prefixes, size_t max)
         prefixes[count].bits =
             (uint8_t)(128 - __builtin_popcount(fixed_ipv4[i].last - fixed_ipv4[i].first));
     }
-    for (size_t i = 0; i < WW_ARRAY_COUNT(fixed_ipv6); i++, count++) {
+    for (size_t i = 0; i < WW_ARRAY_COUNT(fixed_ipv6); i++) {
+        if (memcmp(&fixed_ipv6[i].prefix, &mapped_prefix, sizeof(mapped_prefix)) == 0)
+            continue;
         if (count < max)
             prefixes[count] = fixed_ipv6[i].prefix;
+        count++;
     }
     return count;
 }

@@ -39,8 +39,21 @@ static uint64_t proven_bytes(const struct ww_contract *terms)
     return WW_MIN(proven, terms->bytes);
 }
 
+/* What a GiB costs at the stat that it was priced by, whatever is in force now. */
+static void put_price(const struct arbiter *arbiter, struct ww_call *call,
+                      const struct ww_contract *terms)
+{
+    struct ww_market_stat stat;
+
+    if (terms->stat_id == arbiter->stat.id)
+        ww_call_put_u64(call, "price_nano_usd_per_gib", arbiter->stat.price_nano_usd_per_gib);
+    else if (!arbiter_stat_get(arbiter, terms->stat_id, &stat))
+        ww_call_put_u64(call, "price_nano_usd_per_gib", stat.price_nano_usd_per_gib);
+}
+
 /* Under which policies it was admitted is the operator's to know. */
-static void put_listed(struct ww_call *call, const struct arbiter_contract *contract, bool operator)
+static void put_listed(const struct arbiter *arbiter, struct ww_call *call,
+                       const struct arbiter_contract *contract, bool operator)
 {
     const struct ww_contract *terms = &contract->terms;
     char decision[WW_POLICY_DECISION_TEXT_SIZE];
@@ -54,6 +67,7 @@ static void put_listed(struct ww_call *call, const struct arbiter_contract *cont
     ww_call_put_u64(call, "price_ppm", terms->price_ppm);
     ww_call_put_u64(call, "expires_s", terms->expires_s);
     if (operator) {
+        put_price(arbiter, call, terms);
         ww_call_put_hash(call, "policy_generation", &terms->generation);
         ww_call_put_u64(call, "window_bytes", WW_MIN(terms->window_bytes, WW_HOOK_NUMBER_MAX));
         ww_call_put_u64(call, "proven_bytes", proven_bytes(terms));
@@ -71,12 +85,13 @@ static int list_one(struct arbiter *arbiter, struct ww_call *call, const struct 
     const struct arbiter_contract *contract = arbiter_find(arbiter, id);
     ww_call_begin(call, "contracts", true);
     if (contract)
-        put_listed(call, contract, true);
+        put_listed(arbiter, call, contract, true);
     ww_call_end(call);
     return 0;
 }
 
 struct page {
+    const struct arbiter *arbiter;
     struct ww_call *call;
     uint64_t left;
     struct ww_hash node; /* whose open contracts come first; zero: nobody's */
@@ -97,7 +112,7 @@ static void put_held(struct page *page, const struct arbiter_holder *holder, boo
     for (; link && page->left > 0; link = arbiter_next_link(link)) {
         if (is_first(page, &link->contract->terms) != first)
             continue;
-        put_listed(page->call, link->contract, page->operator);
+        put_listed(page->arbiter, page->call, link->contract, page->operator);
         page->left--;
     }
 }
@@ -110,7 +125,7 @@ static void put_all(struct page *page, const struct arbiter *arbiter)
     {
         if (page->left-- == 0)
             break;
-        put_listed(page->call, contract, page->operator);
+        put_listed(page->arbiter, page->call, contract, page->operator);
     }
 }
 
@@ -119,8 +134,8 @@ static void put_all(struct page *page, const struct arbiter *arbiter)
  * looks for what it has missed. Others' contracts aren't looked at. */
 int arbiter_list(void *context, struct ww_call *call)
 {
-    struct page page = {.call = call, .left = ARBITER_LIST_MAX};
     struct arbiter *arbiter = context;
+    struct page page = {.arbiter = arbiter, .call = call, .left = ARBITER_LIST_MAX};
     struct ww_id network;
 
     int rc = ww_call_id(call, "contract", &network);

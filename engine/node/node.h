@@ -15,6 +15,8 @@ int node_policy_sources(const char *set, struct ww_policy_sources *sources,
 int policy_bind(struct ww_ops *ops);
 /* Binds ww.contract: what would become of a contract. */
 int contract_bind(struct ww_ops *ops);
+/* Binds ww.host: what a client's tunnel changes on its host. */
+int host_bind(struct ww_ops *ops);
 
 /* "127.0.0.1:1080", "[::1]:1080". WW_EINVAL, also for names. */
 int node_parse_listen(const char *text, struct ww_target *target);

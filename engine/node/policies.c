@@ -81,6 +81,32 @@ static void gave_up(void *arg, const struct ww_policy_generation *bad,
     ww_timer_start(policies->tell, 0);
 }
 
+/* --- a decision asked again --- */
+
+static void repeat(void *arg)
+{
+    struct node_policies *policies = arg;
+
+    ww_policy_repeat_run(policies->repeating);
+}
+
+static void repeated(void *arg)
+{
+    struct node_policies *policies = arg;
+
+    ww_policy_live_repeated(policies->live);
+}
+
+/* From within a decision. */
+static bool repeat_later(void *arg, struct ww_policy_repeat *repeating)
+{
+    struct node_policies *policies = arg;
+
+    policies->repeating = repeating;
+    policies->repeat_job = (struct ww_pool_job){.work = repeat, .done = repeated, .arg = policies};
+    return policies->pool && ww_pool_submit(policies->pool, &policies->repeat_job) == 0;
+}
+
 static void prune(void *arg)
 {
     struct node_policies *policies = arg;
@@ -128,18 +154,23 @@ int node_policies_start(struct node_policies *policies, struct ww_call *call,
         return rc;
     ww_call_reason(call, "%s", "");
     atomic_store(&policies->stopping, false);
+    policies->replay_ms_max = WW_POLICY_REPLAY_MS_MAX;
     policies->folder = folder ? ww_strdup(folder) : NULL;
     rc = folder && !policies->folder ? WW_ENOMEM : policy_load(folder, &set, &fault);
     if (rc)
         say_fault(call, &fault, folder);
     if (!rc)
-        rc = ww_pool_create(policies->loop, 1, POLICY_JOBS_MAX, &policies->pool);
+        rc = ww_pool_create(policies->loop, 1, POLICY_MAKES_MAX, &policies->makers);
+    if (!rc)
+        rc = ww_pool_create(policies->loop, 2, POLICY_JOBS_MAX, &policies->pool);
     if (!rc)
         rc = ww_timer_create(policies->loop, tell_gave_up, policies, &policies->tell);
     if (!rc)
         rc = ww_policy_live_create(set, gave_up, policies, &policies->live);
     if (!rc)
         set = NULL;
+    if (!rc)
+        rc = ww_policy_live_repeat(policies->live, repeat_later, policies);
     if (!rc)
         rc = start_journal(policies, call, keeps);
     if (!rc)
@@ -158,6 +189,8 @@ void node_policies_stop(struct node_policies *policies)
 {
     atomic_store(&policies->stopping, true);
     policy_shadow_stop(policies);
+    ww_pool_destroy(policies->makers);
+    policies->makers = NULL;
     ww_pool_destroy(policies->pool);
     policies->pool = NULL;
     policy_shadow_stop(policies); /* one that was being made */

@@ -22,7 +22,12 @@ struct node_policies {
     struct ww_ops *ops;
     struct ww_loop *loop;
     struct ww_policy_live *live;          /* NULL: not started */
-    struct ww_pool *pool;                 /* one thread: candidates are made there */
+    struct ww_pool *makers;               /* one thread: sets that are to decide are made there */
+    struct ww_pool *pool;                 /* two: questions, of which one at most is a replay */
+    bool replaying;                       /* there is one */
+    uint64_t replay_ms_max;               /* that it may take */
+    struct ww_pool_job repeat_job;        /* a decision that is asked again */
+    struct ww_policy_repeat *repeating;   /* … borrowed */
     char *folder;                         /* owned; NULL: the built-in set only */
     struct policy_shadow *shadow;         /* NULL: none */
     struct ww_timer *prune;               /* what is too old leaves the journal */

@@ -1,7 +1,8 @@
 /* What a node's Lua may do with its policies: ww.arbiter.policy_…, ww.client.…, ww.provider.….
  *
  * policy_reload{folder=, done=}: policy_candidate.h. policy_rollback{number=} -> {number, hash};
- * policy_number{number=, next=} at a start; policy_generations{} -> {generations={{number, hash,
+ * policy_number{number=, next=} and policy_blame{hash=} (it was given up in an earlier run) at a
+ * start; policy_generations{} -> {generations={{number, hash,
  * since_s, tests, current, bad}, …}}; policy_files{number=} -> {files={{name, text}, …}};
  * policy_journal{…}: policy_look.h; policy_replay{…}: policy_replay.h;
  * policy_shadow{…}, policy_shadow_show, policy_promote, policy_drop: policy_shadow.h;
@@ -82,6 +83,18 @@ static int bound_number(void *context, struct ww_call *call)
     return rc ? rc : ww_policy_live_renumber(policies->live, number, next);
 }
 
+static int bound_blame(void *context, struct ww_call *call)
+{
+    struct node_policies *policies = context;
+    struct ww_hash hash;
+
+    GUARD(policies);
+    int rc = ww_call_hash(call, "hash", &hash);
+    if (!rc)
+        ww_policy_live_blame(policies->live, &hash);
+    return rc;
+}
+
 static int bound_generations(void *context, struct ww_call *call)
 {
     struct node_policies *policies = context;
@@ -133,6 +146,7 @@ int node_policies_bind(struct node_policies *policies, struct ww_ops *ops, const
         {"policy_reload", policy_reload},
         {"policy_rollback", bound_rollback},
         {"policy_number", bound_number},
+        {"policy_blame", bound_blame},
         {"policy_generations", bound_generations},
         {"policy_files", bound_files},
         {"policy_journal", policy_journal},

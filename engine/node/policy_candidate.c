@@ -14,11 +14,14 @@
 
 int policy_load(const char *folder, struct ww_policy_set **set, struct ww_policy_fault *fault)
 {
+    static const struct ww_policy_options options = {.repeat_later = true};
     struct ww_policy_sources sources;
 
     int rc = node_policy_sources(folder, &sources, fault);
     if (!rc)
-        rc = ww_policy_set_create(&sources, NULL, set, fault);
+        rc = ww_policy_set_create(&sources, &options, set, fault);
+    if (!rc)
+        ww_policy_set_prepare(*set);
     ww_policy_sources_deinit(&sources);
     return rc;
 }
@@ -85,25 +88,13 @@ static uint64_t cpu_us(void)
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-/* Whether the files are those of a generation that kept failing. */
-static bool was_given_up(const struct ww_policy_live *live, const struct ww_policy_set *set)
-{
-    struct ww_policy_generation generation;
-
-    for (size_t index = 0; index < ww_policy_live_count(live); index++) {
-        ww_policy_live_at(live, index, &generation);
-        if (ww_hash_equal(&generation.hash, ww_policy_set_generation(set)))
-            return generation.bad;
-    }
-    return false;
-}
-
 /* Puts the candidate in force; the set is then no longer the candidate's. */
 static int put_in_force(struct candidate *candidate, struct ww_call *call)
 {
     struct ww_policy_live *live = candidate->policies->live;
     struct ww_policy_generation generation;
-    bool given_up = candidate->by_itself && was_given_up(live, candidate->set);
+    bool given_up = candidate->by_itself &&
+                    ww_policy_live_is_bad(live, ww_policy_set_generation(candidate->set));
     uint64_t start_us = cpu_us();
     int rc = given_up ? WW_EEXIST : ww_policy_live_swap(live, candidate->set);
     uint64_t swap_us = cpu_us() - start_us;
@@ -143,6 +134,17 @@ static void made(void *arg)
     }
     ww_ops_finish(&call, candidate->done, rc);
     candidate_destroy(candidate);
+}
+
+int policy_make_submit(struct node_policies *policies, struct ww_call *call,
+                       struct ww_pool_job *job)
+{
+    int rc = ww_pool_submit(policies->makers, job);
+
+    if (rc == WW_ELIMIT)
+        ww_call_reason(call, "%d sets of policies are being made: ask again when they are done",
+                       POLICY_MAKES_MAX);
+    return rc;
 }
 
 int policy_read_folder(struct node_policies *policies, struct ww_call *call, char **folder)
@@ -185,7 +187,7 @@ int policy_reload(void *context, struct ww_call *call)
         rc = take_view(candidate);
     if (!rc)
         rc = ww_call_function(call, "done", &candidate->done);
-    if (!rc && (rc = ww_pool_submit(policies->pool, &candidate->job)))
+    if (!rc && (rc = policy_make_submit(policies, call, &candidate->job)))
         ww_ops_forget(policies->ops, candidate->done);
     if (rc)
         candidate_destroy(candidate);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "policy_candidate.h"
 #include "ww/buf.h"
 
 #define LISTED_MAX 1000 /* of one answer … */
@@ -42,6 +43,9 @@ int policy_look_submit(struct policy_look *look, struct ww_call *call, ww_loop_f
     int rc = ww_call_function(call, "done", &look->done);
     if (!rc && (rc = ww_pool_submit(look->policies->pool, &look->job)))
         ww_ops_forget(look->policies->ops, look->done);
+    if (rc == WW_ELIMIT)
+        ww_call_reason(call, "%d questions about policies wait: ask again when they are answered",
+                       POLICY_JOBS_MAX);
     return rc;
 }
 

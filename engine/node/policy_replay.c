@@ -72,7 +72,7 @@ static void replay(void *arg)
 {
     struct replaying *replaying = arg;
     struct policy_look *look = &replaying->look;
-    const struct ww_policy_replay_options options = {.ms_max = WW_POLICY_REPLAY_MS_MAX,
+    const struct ww_policy_replay_options options = {.ms_max = look->policies->replay_ms_max,
                                                      .stop = &look->policies->stopping};
     struct ww_policy_fault fault;
 
@@ -90,6 +90,8 @@ static void tell(void *arg)
     struct replaying *replaying = arg;
     struct ww_call call;
 
+    replaying->look.policies->replaying = false;
+
     ww_ops_begin(replaying->look.policies->ops, &call);
     if (!replaying->look.rc) {
         ww_call_put_hash(&call, "hash", ww_policy_set_generation(replaying->set));
@@ -100,10 +102,18 @@ static void tell(void *arg)
     replaying_destroy(replaying);
 }
 
+/* One at a time, so that the other thread is free for what takes a second at most. */
 int policy_replay(void *context, struct ww_call *call)
 {
-    struct replaying *replaying = ww_alloc(1, sizeof(*replaying));
+    struct node_policies *policies = context;
+    struct replaying *replaying;
 
+    if (policies->replaying) {
+        ww_call_reason(call, "a replay is under way, which takes %d s at most: ask again then",
+                       WW_POLICY_REPLAY_MS_MAX / 1000);
+        return WW_ELIMIT;
+    }
+    replaying = ww_alloc(1, sizeof(*replaying));
     if (!replaying)
         return WW_ENOMEM;
     int rc = policy_read_folder(context, call, &replaying->folder);
@@ -113,5 +123,7 @@ int policy_replay(void *context, struct ww_call *call)
         rc = policy_look_submit(&replaying->look, call, replay, tell);
     if (rc)
         replaying_destroy(replaying);
+    else
+        policies->replaying = true;
     return rc;
 }

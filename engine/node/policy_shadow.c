@@ -171,7 +171,7 @@ int policy_shadow(void *context, struct ww_call *call)
     int rc = policy_read_folder(policies, call, &shadow->folder);
     if (!rc)
         rc = ww_call_function(call, "done", &shadow->done);
-    if (!rc && (rc = ww_pool_submit(policies->pool, &shadow->job)))
+    if (!rc && (rc = policy_make_submit(policies, call, &shadow->job)))
         ww_ops_forget(policies->ops, shadow->done);
     if (rc)
         shadow_destroy(shadow);

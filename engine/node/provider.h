@@ -1,5 +1,6 @@
 /* Inside of the room: the provider: streams from clients become connections to destinations. */
 #pragma once
+#include "ww/exit.h"
 #include "ww/packet.h"
 
 #include "declared.h"
@@ -19,6 +20,8 @@ struct provider_stream {
     uint64_t since_us;
     uint8_t digest[DECLARED_DIGEST]; /* of its destination */
 };
+
+struct provider_packets;
 
 struct provider_secret {
     UT_hash_handle hh;
@@ -40,8 +43,6 @@ struct provider_open {
     size_t proof_size;
 };
 
-struct provider_exit;
-
 struct provider {
     struct edge edge; /* first: conn->owner points at it */
     struct provider_open *open;
@@ -51,7 +52,9 @@ struct provider {
     struct ww_address_rules *rules;
     struct ww_egress *egress;
     struct pipe_pace pace;
-    struct provider_exit *exit;           /* where packets go out; NULL: nowhere */
+    struct ww_exit *exit;                 /* where packets go out; NULL: nowhere */
+    struct provider_packets **by_client;  /* of the exit's clients, by their number */
+    char exit_why[WW_EXIT_WHY_BYTES];     /* why it is not there */
     LIST_HEAD(, provider_stream) streams; /* all: those too whose connection has gone */
     struct provider_secret *secrets;
     uint8_t seal_key[NODE_STORE_KEY_SIZE];
@@ -93,7 +96,7 @@ void provider_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_
 bool provider_packets_writable(struct conn *conn, uint64_t stream_id);
 bool provider_packets_reset(struct conn *conn, uint64_t stream_id);
 void provider_packets_detach(struct conn *conn);
-/* {egress_device=}: none, and no packets are taken. */
+/* {egress_mode=, egress_device=, …}: "none" (the default here), and no packets are taken. */
 int provider_packets_start(struct provider *provider, struct ww_call *call);
 void provider_packets_stop(struct provider *provider);
 void provider_packets_put(const struct provider *provider, struct ww_call *call);

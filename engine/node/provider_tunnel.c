@@ -1,19 +1,20 @@
 /* The provider's side of the tunnel: packets of clients to the internet, and back.
  *
  * Relies on ww/ip.h and the provider's address rules for what may go out, on provider_declare.c for
- * what the client owes, and on provider_exit.c for the way out. Every packet is judged here,
+ * what the client owes, and on ww/exit.h for the way out. Every packet is judged here,
  * whatever the client's end has done: its form, its destination, its inner source, its fragments'
  * order, and whether its destination was declared in time. */
 #include <string.h>
 
 #include "packet_table.h"
 #include "provider.h"
-#include "provider_exit.h"
 
 #define OWED_LOOK_US 100000 /* between two looks at whether a destination was declared */
 
 struct provider_packets {
     struct conn *conn;
+    uint32_t number; /* the exit's client */
+    bool is_touched;
     struct packet_table table;
     struct flow_table *flows;
     bool is_again; /* the packet that comes back next was looked at already */
@@ -70,25 +71,35 @@ static int judge(struct provider_packets *packets, const uint8_t *packet, size_t
     return check_owed(conn, ip, packet_table_open(&packets->table, ip, now_us));
 }
 
-/* Counts the packet in its flow; false: it doesn't pass, and was answered if it is to be. */
+/* The client's end hears that the packet is denied, and the destination that a connection is over.
+ */
+static void reject(struct provider_packets *packets, const struct ww_ip *ip, const uint8_t *packet,
+                   size_t size)
+{
+    struct conn *conn = packets->conn;
+    struct provider *provider = conn->owner;
+    uint8_t answer[WW_FLOW_REJECT_BYTES];
+
+    size_t answer_size = ww_flow_reject(ip, packet, size, answer);
+    if (answer_size > 0)
+        ww_transfer_packet_send(conn->transfer, conn->packets.stream_id, answer, answer_size, false,
+                                ww_loop_now_us(conn->loop));
+    answer_size = ww_flow_abort(ip, packet, answer);
+    if (answer_size > 0)
+        ww_exit_packet(provider->exit, packets->number, answer, answer_size, false);
+}
+
+/* Counts the packet in its flow; false: it doesn't pass. */
 static bool follow(struct provider_packets *packets, const struct ww_ip *ip, const uint8_t *packet,
                    size_t size, bool is_outgoing)
 {
     const struct ww_flow_packet about = {ip, packet, size, is_outgoing};
-    struct conn *conn = packets->conn;
-    uint64_t now_us = ww_loop_now_us(conn->loop);
-    uint8_t answer[WW_FLOW_REJECT_BYTES];
+    enum ww_flow_pass pass =
+        ww_flows_packet(packets->flows->flows, &about, ww_loop_now_us(packets->conn->loop), NULL);
 
-    enum ww_flow_pass pass = ww_flows_packet(packets->flows->flows, &about, now_us, NULL);
-    if (pass != WW_FLOW_REJECT)
-        return pass == WW_FLOW_PASS;
-    size = ww_flow_reject(ip, packet, size, answer);
-    if (size > 0 && is_outgoing)
-        ww_transfer_packet_send(conn->transfer, conn->packets.stream_id, answer, size, false,
-                                now_us);
-    else if (size > 0)
-        provider_exit_packet(((struct provider *)conn->owner)->exit, answer, size, false);
-    return false;
+    if (pass == WW_FLOW_REJECT && is_outgoing)
+        reject(packets, ip, packet, size);
+    return pass == WW_FLOW_PASS;
 }
 
 void provider_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,
@@ -96,18 +107,19 @@ void provider_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_
 {
     struct conn *conn = arg;
     struct provider *provider = conn->owner;
+    struct provider_packets *packets = conn->packets.state;
     struct ww_ip ip;
     int rc;
 
     if (!conn->packets.is_open || conn->packets.stream_id != stream_id || !provider->exit)
         return;
-    rc = judge(conn->packets.state, packet, size, &ip);
-    if (rc == 0 && !follow(conn->packets.state, &ip, packet, size, true))
+    rc = judge(packets, packet, size, &ip);
+    if (rc == 0 && !follow(packets, &ip, packet, size, true))
         rc = WW_EDENIED;
     if (rc == 0) {
         provider->packets.out_packets++;
         provider->packets.out_bytes += size;
-        provider_exit_packet(provider->exit, packet, size, is_partial);
+        ww_exit_packet(provider->exit, packets->number, packet, size, is_partial);
     } else if (rc == WW_EDESTINATION) {
         provider->packets.out_denied++;
     } else {
@@ -128,11 +140,11 @@ static bool may_go_back(struct provider_packets *packets, const uint8_t *packet,
     return rc == 0 && follow(packets, &ip, packet, size, false);
 }
 
-static int exit_packet(void *arg, const uint8_t *packet, size_t size, bool is_partial)
+static int exit_packet(void *arg, uint32_t number, uint8_t *packet, size_t size, bool is_partial)
 {
-    struct provider_packets *packets = arg;
+    struct provider *provider = arg;
+    struct provider_packets *packets = provider->by_client[number];
     struct conn *conn = packets->conn;
-    struct provider *provider = conn->owner;
 
     if (!packets->is_again && !may_go_back(packets, packet, size)) {
         provider->packets.in_refused++;
@@ -142,6 +154,7 @@ static int exit_packet(void *arg, const uint8_t *packet, size_t size, bool is_pa
                                      is_partial, ww_loop_now_us(conn->loop));
 
     packets->is_again = rc == WW_EAGAIN;
+    packets->is_touched = true;
     if (rc == 0) {
         provider->packets.in_packets++;
         provider->packets.in_bytes += size;
@@ -153,11 +166,22 @@ static int exit_packet(void *arg, const uint8_t *packet, size_t size, bool is_pa
 
 static void exit_batch_end(void *arg)
 {
-    conn_touch(((struct provider_packets *)arg)->conn);
+    struct provider *provider = arg;
+    struct conn *conn, *next;
+
+    HASH_ITER(hh, provider->edge.conns, conn, next)
+    {
+        struct provider_packets *packets = conn->packets.state;
+
+        if (!packets || !packets->is_touched)
+            continue;
+        packets->is_touched = false;
+        conn_touch(conn);
+    }
 }
 
-static const struct provider_exit_callbacks EXIT_CALLBACKS = {.packet = exit_packet,
-                                                              .batch_end = exit_batch_end};
+static const struct ww_exit_callbacks EXIT_CALLBACKS = {.packet = exit_packet,
+                                                        .batch_end = exit_batch_end};
 
 /* Called from inside of transfer: the connection is touched by whoever entered it. */
 bool provider_packets_writable(struct conn *conn, uint64_t stream_id)
@@ -166,7 +190,7 @@ bool provider_packets_writable(struct conn *conn, uint64_t stream_id)
 
     if (!conn->packets.is_open || conn->packets.stream_id != stream_id)
         return false;
-    provider_exit_ready(provider->exit);
+    ww_exit_ready(provider->exit, ((struct provider_packets *)conn->packets.state)->number);
     return true;
 }
 
@@ -188,13 +212,14 @@ static int packets_create(struct conn *conn)
     if (!rc)
         rc = flow_table_open(&provider->edge, &conn->remote, &packets->flows);
     if (!rc)
-        rc = provider_exit_open(provider->exit, packets);
+        rc = ww_exit_client_open(provider->exit, &packets->number);
     if (rc) {
         flow_table_close(packets->flows);
         packet_table_deinit(&packets->table);
         ww_free(packets);
         return rc;
     }
+    provider->by_client[packets->number] = packets;
     conn->packets.state = packets;
     conn->packets.is_open = true;
     return 0;
@@ -225,7 +250,8 @@ void provider_packets_detach(struct conn *conn)
     conn->packets.state = NULL;
     if (!packets)
         return;
-    provider_exit_close(provider->exit, packets);
+    ww_exit_client_close(provider->exit, packets->number);
+    provider->by_client[packets->number] = NULL;
     flow_table_close(packets->flows);
     packet_table_deinit(&packets->table);
     ww_free(packets);
@@ -239,46 +265,173 @@ bool provider_packets_reset(struct conn *conn, uint64_t stream_id)
     return true;
 }
 
-int provider_packets_start(struct provider *provider, struct ww_call *call)
+static void inner_addresses(struct provider *provider)
 {
-    const char *device = "";
     bool is_v4;
-    int rc;
 
     ww_address_parse(WW_TUNNEL_V6, strlen(WW_TUNNEL_V6), provider->inner[false], &is_v4);
     ww_address_parse(WW_TUNNEL_V4, strlen(WW_TUNNEL_V4), provider->inner[true], &is_v4);
-    ww_call_text(call, "egress_device", &device, NULL);
-    if (!device[0])
+}
+
+static int read_mode(struct ww_call *call, enum ww_exit_mode *mode)
+{
+    const char *text = ww_exit_mode_name(WW_EXIT_NONE);
+
+    ww_call_text(call, "egress_mode", &text, NULL);
+    for (*mode = WW_EXIT_NONE; strcmp(text, ww_exit_mode_name(*mode)) != 0; (*mode)++) {
+        if (*mode == WW_EXIT_USER) {
+            ww_call_reason(call, "egress_mode is auto, kernel, user or none");
+            return WW_EINVAL;
+        }
+    }
+    return 0;
+}
+
+/* "10.119.0.0/16" and "fd77:7700:119::/64". */
+static int read_pool(struct ww_call *call, struct ww_exit_options *options)
+{
+    const char *v4 = WW_EXIT_POOL_V4, *v6 = WW_EXIT_POOL_V6;
+    struct ww_prefix prefix;
+
+    ww_call_text(call, "egress_pool_v4", &v4, NULL);
+    ww_call_text(call, "egress_pool_v6", &v6, NULL);
+    if (ww_prefix_parse(v4, &prefix) != 0 || prefix.bits != 96 + 16) {
+        ww_call_reason(call, "egress.pool_v4 is an IPv4 network of 16 bits");
+        return WW_EINVAL;
+    }
+    memcpy(options->pool_v4, prefix.address + 12, 4);
+    if (ww_prefix_parse(v6, &prefix) != 0 || prefix.bits != 64) {
+        ww_call_reason(call, "egress.pool_v6 is an IPv6 network of 64 bits");
+        return WW_EINVAL;
+    }
+    memcpy(options->pool_v6, prefix.address, 16);
+    return 0;
+}
+
+static void read_limits(struct ww_call *call, struct ww_exit_limits *limits)
+{
+    struct {
+        const char *name;
+        uint32_t *value;
+    } numbers[] = {{"egress_clients", &limits->clients},
+                   {"egress_flows", &limits->flows},
+                   {"egress_opens_per_s", &limits->opens_per_s},
+                   {"egress_destinations", &limits->destinations}};
+    uint64_t mbit = 0;
+
+    for (size_t i = 0; i < WW_ARRAY_COUNT(numbers); i++) {
+        uint64_t number = *numbers[i].value;
+
+        ww_call_u64(call, numbers[i].name, &number);
+        *numbers[i].value = (uint32_t)number;
+    }
+    ww_call_u64(call, "egress_client_mbit", &mbit);
+    limits->client_bytes_per_s = mbit * 125000;
+    mbit = 0;
+    ww_call_u64(call, "egress_total_mbit", &mbit);
+    limits->total_bytes_per_s = mbit * 125000;
+}
+
+/* What was asked for by name must be there; auto takes what there is, streams only at worst. */
+static int open_exit(struct provider *provider, struct ww_call *call,
+                     const struct ww_exit_options *options)
+{
+    int rc;
+
+    provider->by_client = ww_alloc(options->limits.clients, sizeof(struct provider_packets *));
+    if (!provider->by_client)
+        return WW_ENOMEM;
+    rc = ww_exit_create(provider->edge.loop, options, &EXIT_CALLBACKS, provider, provider->exit_why,
+                        &provider->exit);
+    if (rc == 0) {
+        struct ww_exit_status status;
+
+        ww_exit_status(provider->exit, &status);
+        ww_log(WW_LOG_INFO, "provider", "packets go out", "mode=%s device=%s why_not_kernel=%s",
+               ww_exit_mode_name(status.mode), status.device, WW_Q(status.why));
         return 0;
-    rc = provider_exit_create(provider->edge.loop, device, &EXIT_CALLBACKS, &provider->exit);
-    if (rc)
-        ww_call_reason(call, "the device %s can't be opened", device);
+    }
+    if (options->mode == WW_EXIT_AUTO && rc != WW_EINVAL && rc != WW_ENOMEM) {
+        ww_log(WW_LOG_WARN, "provider", "streams only, no packets: there is no way out for them",
+               "why=%s", WW_Q(provider->exit_why));
+        return 0;
+    }
+    ww_call_reason(call, "no egress for packets: %s", provider->exit_why);
     return rc;
+}
+
+int provider_packets_start(struct provider *provider, struct ww_call *call)
+{
+    const char *device = "wwexit0", *folder = NULL;
+    struct ww_exit_options options = {
+        .limits = WW_EXIT_LIMITS_DEFAULT, .rules = provider->rules, .mtu = WW_TUNNEL_MTU};
+    int rc = read_mode(call, &options.mode);
+
+    inner_addresses(provider);
+    memcpy(options.inner_v4, provider->inner[true], 16);
+    memcpy(options.inner_v6, provider->inner[false], 16);
+    ww_call_text(call, "egress_device", &device, NULL);
+    options.device = device;
+    if (!rc)
+        rc = ww_call_text(call, "state", &folder, NULL);
+    options.folder = folder;
+    if (!rc)
+        rc = read_pool(call, &options);
+    read_limits(call, &options.limits);
+    if (rc || options.mode == WW_EXIT_NONE)
+        return rc;
+    return open_exit(provider, call, &options);
 }
 
 void provider_packets_stop(struct provider *provider)
 {
-    provider_exit_destroy(provider->exit);
+    ww_exit_destroy(provider->exit);
     provider->exit = NULL;
+    ww_free(provider->by_client);
+    provider->by_client = NULL;
+}
+
+static void put_exit(const struct ww_exit *exit, struct ww_call *call)
+{
+    struct ww_exit_counts counts;
+    struct ww_exit_status status;
+
+    ww_exit_totals(exit, &counts);
+    ww_exit_status(exit, &status);
+    ww_call_put_text(call, "device", status.device);
+    ww_call_put_bool(call, "echo_v4", status.has_echo_v4);
+    ww_call_put_bool(call, "echo_v6", status.has_echo_v6);
+    ww_call_put_u64(call, "clients", status.clients);
+    ww_call_put_u64(call, "flows", counts.flows);
+    ww_call_put_u64(call, "destinations", counts.destinations);
+    ww_call_put_u64(call, "flows_opened", counts.flows_opened);
+    ww_call_put_u64(call, "flows_evicted", counts.flows_evicted);
+    ww_call_put_u64(call, "over_flows", counts.refused_flows);
+    ww_call_put_u64(call, "over_opens", counts.refused_opens);
+    ww_call_put_u64(call, "over_destinations", counts.refused_destinations);
+    ww_call_put_u64(call, "exit_refused", counts.refused_packets);
+    ww_call_put_u64(call, "out_dropped", counts.out_dropped);
+    ww_call_put_u64(call, "in_dropped", counts.in_dropped);
+    ww_call_put_u64(call, "waiting", counts.waiting);
 }
 
 void provider_packets_put(const struct provider *provider, struct ww_call *call)
 {
-    struct provider_exit_counts counts;
+    struct ww_exit_status status = {.mode = WW_EXIT_NONE};
 
-    if (!provider->exit)
-        return;
-    provider_exit_count(provider->exit, &counts);
+    if (provider->exit)
+        ww_exit_status(provider->exit, &status);
     ww_call_begin(call, "packets", false);
-    ww_call_put_text(call, "device", provider_exit_name(provider->exit));
+    ww_call_put_text(call, "mode", ww_exit_mode_name(status.mode));
+    ww_call_put_text(call, "why", provider->exit ? status.why : provider->exit_why);
     ww_call_put_u64(call, "out_packets", provider->packets.out_packets);
     ww_call_put_u64(call, "out_bytes", provider->packets.out_bytes);
     ww_call_put_u64(call, "in_packets", provider->packets.in_packets);
     ww_call_put_u64(call, "in_bytes", provider->packets.in_bytes);
     ww_call_put_u64(call, "out_denied", provider->packets.out_denied);
     ww_call_put_u64(call, "out_refused", provider->packets.out_refused);
-    ww_call_put_u64(call, "out_dropped", counts.out_dropped);
-    ww_call_put_u64(call, "in_dropped", counts.in_dropped + provider->packets.in_refused);
-    ww_call_put_u64(call, "waiting", counts.waiting);
+    ww_call_put_u64(call, "in_refused", provider->packets.in_refused);
+    if (provider->exit)
+        put_exit(provider->exit, call);
     ww_call_end(call);
 }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "ww/buf.h"
 #include "ww/limits.h"
@@ -18,11 +19,32 @@
 #define SERVER_CLASS "ww.control.server"
 #define CLIENT_CLASS "ww.control.client"
 
+#define USER_SIZE 64
+
+/* Whose processes are let in. Their names are looked up before anybody is, as that may ask a server
+ * on the network and take seconds, which the loop has not. */
+struct users {
+    uid_t own;
+    char own_name[USER_SIZE], root_name[USER_SIZE];
+};
+
 struct server_box {
     struct ww_ops *ops;
     struct ww_control *control;
+    struct users users;
     int on_line, on_closed, self;
 };
+
+static void look_up(uid_t uid, char name[USER_SIZE])
+{
+    struct passwd entry, *found = NULL;
+    char buffer[4096];
+
+    if (getpwuid_r(uid, &entry, buffer, sizeof(buffer), &found) || !found)
+        snprintf(name, USER_SIZE, "uid %lu", (unsigned long)uid);
+    else
+        snprintf(name, USER_SIZE, "%s", found->pw_name);
+}
 
 static void server_line(void *arg, uint64_t session, const char *text, size_t size)
 {
@@ -80,6 +102,9 @@ static int lua_serve(lua_State *lua)
     luaL_getmetatable(lua, SERVER_CLASS);
     lua_setmetatable(lua, -2);
     luaL_argcheck(lua, box->on_line != LUA_NOREF, 1, "on_line is missing");
+    box->users.own = geteuid();
+    look_up(box->users.own, box->users.own_name);
+    look_up(0, box->users.root_name);
     int rc = ww_control_create(box->ops->loop, path, &callbacks, box, &box->control);
     if (rc)
         return ww_ops_push_system_error(lua, rc, path);
@@ -113,19 +138,17 @@ static int server_user(lua_State *lua)
 {
     struct server_box *box = luaL_checkudata(lua, 1, SERVER_CLASS);
     uint64_t session = (uint64_t)luaL_checknumber(lua, 2);
-    struct passwd entry, *found = NULL;
-    char names[4096];
     uid_t uid = 0;
     int rc = box->control ? ww_control_peer(box->control, session, &uid) : WW_ECLOSED;
 
     if (rc)
         return ww_ops_push_error(lua, rc, NULL);
-    if (getpwuid_r(uid, &entry, names, sizeof(names), &found) || !found) {
-        snprintf(names, sizeof(names), "uid %lu", (unsigned long)uid);
-        lua_pushstring(lua, names);
-    } else {
-        lua_pushstring(lua, found->pw_name);
-    }
+    if (uid == box->users.own)
+        lua_pushstring(lua, box->users.own_name);
+    else if (uid == 0)
+        lua_pushstring(lua, box->users.root_name);
+    else /* nobody else is let in, unless the process has changed its user */
+        lua_pushfstring(lua, "uid %d", (int)uid);
     return 1;
 }
 

@@ -1,9 +1,10 @@
 /* ww.fs: the few file operations that trusted Lua needs.
  *
- * read(path) , write(path, text, mode) (atomic: temporary file, sync, rename), append(path, text)
- * (mode 0600, not synced: for logs), watch(path, fn) (bind_watch.c), mkdir(path, mode) with
- * parents, exists(path), remove(path) of a file, remove_tree(path), list(path), is_dir(path),
- * mode(path) -> permission bits, temp_dir(prefix). Each gives nil and an error table on failure.
+ * read(path) , write(path, text, mode, unsynced) (atomic: temporary file, sync, rename; unsynced:
+ * no sync, for what may be lost in a crash and must not hold up the loop), append(path, text) (mode
+ * 0600, not synced: for logs), watch(path, fn) (bind_watch.c), mkdir(path, mode) with parents,
+ * exists(path), remove(path) of a file, remove_tree(path), list(path), is_dir(path), mode(path) ->
+ * permission bits, temp_dir(prefix). Each gives nil and an error table on failure.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -55,7 +56,7 @@ static int fs_read(lua_State *lua)
     return 1;
 }
 
-static int write_all(int fd, const char *text, size_t size)
+static int write_all(int fd, const char *text, size_t size, bool sync)
 {
     while (size > 0) {
         ssize_t written = write(fd, text, size);
@@ -66,7 +67,7 @@ static int write_all(int fd, const char *text, size_t size)
         text += written;
         size -= (size_t)written;
     }
-    return fsync(fd);
+    return sync ? fsync(fd) : 0;
 }
 
 static int fs_write(lua_State *lua)
@@ -75,13 +76,15 @@ static int fs_write(lua_State *lua)
     size_t size = 0;
     const char *text = luaL_checklstring(lua, 2, &size);
     int mode = (int)luaL_optinteger(lua, 3, 0600);
+    bool unsynced =
+        lua_toboolean(lua, 4); /* what may be lost in a crash must not hold up the loop */
     char temporary[4096];
 
     snprintf(temporary, sizeof(temporary), "%s.new", path);
     int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, (mode_t)mode);
     if (fd < 0)
         return fail(lua, "write", temporary);
-    int rc = write_all(fd, text, size);
+    int rc = write_all(fd, text, size, !unsynced);
     if (close(fd) || rc || rename(temporary, path)) {
         int saved = errno;
         unlink(temporary);

@@ -64,12 +64,17 @@ static int deliver_out(void *arg, uint32_t client, uint8_t *packet, size_t size,
     return 0;
 }
 
-void ww_exit_packet(struct ww_exit *exit, uint32_t client, uint8_t *packet, size_t size,
+void ww_exit_packet(struct ww_exit *exit, uint32_t client, const uint8_t *packet, size_t size,
                     bool is_partial)
 {
     if (!ww_exit_has_client(exit, client))
         return;
-    ww_fair_packet(exit->out, client, packet, size, is_partial, ww_loop_now_us(exit->loop));
+    if (size > sizeof(exit->scratch)) {
+        ww_exit_refuse(exit, client);
+        return;
+    }
+    memcpy(exit->scratch, packet, size); /* it gets another source there */
+    ww_fair_packet(exit->out, client, exit->scratch, size, is_partial, ww_loop_now_us(exit->loop));
     if (ww_fair_waiting(exit->out, client))
         serve_soon(exit, QUEUE_US);
 }
@@ -198,6 +203,7 @@ static void add_counts(struct ww_exit_counts *sum, const struct ww_exit_counts *
     sum->refused_packets += more->refused_packets;
     sum->flows += more->flows;
     sum->destinations += more->destinations;
+    sum->waiting += more->waiting;
 }
 
 void ww_exit_client_close(struct ww_exit *exit, uint32_t client)
@@ -208,6 +214,7 @@ void ww_exit_client_close(struct ww_exit *exit, uint32_t client)
         return;
     ww_exit_counts(exit, client, &counts);
     counts.flows = counts.destinations = 0;
+    counts.waiting = 0;
     add_counts(&exit->past, &counts);
     ww_exit_table_forget(exit->table, client);
     ww_fair_forget(exit->out, client);
@@ -232,6 +239,7 @@ void ww_exit_counts(const struct ww_exit *exit, uint32_t client, struct ww_exit_
     counts->in_packets = way.passed_packets;
     counts->in_bytes = way.passed_bytes;
     counts->in_dropped = way.dropped_packets;
+    counts->waiting = ww_fair_waiting(exit->in, client) + ww_fair_waiting(exit->out, client);
     counts->refused_packets = exit->clients[client].refused_packets;
 }
 
@@ -280,6 +288,22 @@ static bool are_valid(const struct ww_exit_options *options)
            limits->flows <= WW_EXIT_FLOWS_MAX && limits->opens_per_s >= 1 &&
            limits->destinations >= 1 && options->mtu >= 576 && options->mtu <= 1500 &&
            options->mode != WW_EXIT_NONE && options->rules;
+}
+
+/* A name that nftables takes, too. */
+static bool copy_names(struct ww_exit *exit)
+{
+    const char *device = exit->options.device ? exit->options.device : "";
+    size_t size = strlen(device);
+
+    if (size == 0 || size >= sizeof(exit->device) || device[0] < 'a' || device[0] > 'z' ||
+        strspn(device, "abcdefghijklmnopqrstuvwxyz0123456789-") != size)
+        return false;
+    memcpy(exit->device, device, size);
+    exit->options.device = exit->device;
+    exit->folder = ww_strdup(exit->options.folder ? exit->options.folder : ".");
+    exit->options.folder = exit->folder;
+    return exit->folder != NULL;
 }
 
 static int create_parts(struct ww_exit *exit)
@@ -340,9 +364,10 @@ int ww_exit_create(struct ww_loop *loop, const struct ww_exit_options *options,
     created->options = *options;
     created->callbacks = callbacks;
     created->arg = arg;
-    rc = create_parts(created);
+    rc = copy_names(created) ? create_parts(created) : WW_EINVAL;
     if (rc)
-        ww_exit_explain(why, rc, "memory ran out", 0);
+        ww_exit_explain(why, rc,
+                        rc == WW_EINVAL ? "the device's name is not valid" : "memory ran out", 0);
     if (rc == 0)
         rc = open_way(created, why);
     if (rc) {
@@ -367,5 +392,6 @@ void ww_exit_destroy(struct ww_exit *exit)
     ww_fair_destroy(exit->out);
     ww_fair_destroy(exit->in);
     ww_exit_table_destroy(exit->table);
+    ww_free(exit->folder);
     ww_free(exit);
 }

@@ -112,6 +112,29 @@ void ww_exit_send(struct ww_exit_user *user, const struct ww_exit_key *key, uint
         send_part(user, &to, transport, size, offset, WW_MIN(offset + room, size));
 }
 
+/* An ICMP error quotes the packet that it is about: a head and 8 bytes are enough to know it by. */
+void ww_exit_send_closed(struct ww_exit_user *user, const struct ww_exit_key *key)
+{
+    struct ww_exit_key error = *key;
+    uint8_t message[8 + IPV6_HEADER_BYTES + 8], *about = message + 8, *udp;
+    size_t head = put_head(about, key->is_v4, IPPROTO_UDP, ww_exit_inner(user->exit, key->is_v4),
+                           key->destination);
+
+    memset(message, 0, 8);
+    message[0] = key->is_v4 ? 3 : 1; /* unreachable … */
+    message[1] = key->is_v4 ? 3 : 4; /* … its port (RFC 792, RFC 4443) */
+    udp = about + head;
+    memset(udp, 0, 8);
+    put_u16(udp, key->source_port);
+    put_u16(udp + 2, key->destination_port);
+    put_u16(udp + 4, 8);
+    put_u16(about + (key->is_v4 ? 2 : 4), key->is_v4 ? head + 8 : 8);
+    if (key->is_v4)
+        ww_checksum_ipv4(about, head);
+    error.protocol = key->is_v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
+    ww_exit_send(user, &error, message, 8 + head + 8);
+}
+
 size_t ww_exit_reset_for(const uint8_t *packet, const struct ww_ip *ip, uint8_t reset[60])
 {
     const uint8_t *tcp = packet + ip->header_size;

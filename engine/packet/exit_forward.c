@@ -105,10 +105,11 @@ static int v6_on(const char *folder, const char *device, const struct ww_exit_up
 {
     int rc = 0;
     bool has_uplink = false, changed;
+    char all;
 
     for (size_t i = 0; i < uplinks->count; i++)
         has_uplink = has_uplink || uplinks->list[i].is_v6;
-    if (!has_uplink)
+    if (!has_uplink || (read_value(ROOT "ipv6/conf/all/forwarding", &all) && all == '1'))
         return 0;
     rc = set_of(folder, "ipv6", device, "force_forwarding", NULL);
     if (rc == WW_ENOTFOUND)

@@ -82,13 +82,13 @@ void ww_exit_kernel_out(struct ww_exit *exit, uint32_t client, uint8_t *packet, 
 /* An ICMP error about a packet of a client, which it needs for its path MTU. */
 static void error_in(struct ww_exit *exit, uint8_t *packet, size_t size)
 {
-    struct ww_rewrite_error error;
+    struct ww_ip ip, about;
     uint32_t client;
 
-    if (!ww_rewrite_read_error(packet, size, &error) ||
-        !client_of(exit, error.is_v4, error.source, &client))
+    if (ww_ip_read_error(packet, size, &ip, &about) != 0 ||
+        !client_of(exit, ip.is_v4, about.source, &client))
         return;
-    ww_rewrite_error_to(packet, size, &error, ww_exit_inner(exit, error.is_v4));
+    ww_rewrite_error(packet, &ip, &about, ww_exit_inner(exit, ip.is_v4));
     ww_exit_in(exit, client, packet, size, false);
 }
 
@@ -226,8 +226,6 @@ int ww_exit_kernel_open(struct ww_exit *exit, char why[WW_EXIT_WHY_BYTES])
         .name = options->device, .v4_bits = 16, .v6_bits = 64, .mtu = 0};
     int rc;
 
-    if (!options->device || !options->device[0] || strlen(options->device) > 12 || !options->folder)
-        return ww_exit_explain(why, WW_EINVAL, "there is no name for a device", 0);
     exit->kernel = ww_alloc(1, sizeof(*exit->kernel));
     if (!exit->kernel)
         return ww_exit_explain(why, WW_ENOMEM, "memory ran out", 0);

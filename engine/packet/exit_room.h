@@ -16,6 +16,7 @@ struct ww_exit {
     const struct ww_exit_callbacks *callbacks;
     void *arg;
     char why[WW_EXIT_WHY_BYTES];
+    char device[13], *folder;      /* the options' */
     struct ww_exit_kernel *kernel; /* one of the two */
     struct ww_exit_user *user;
     struct ww_tun *tun;
@@ -25,6 +26,7 @@ struct ww_exit {
     struct ww_timer *tick;      /* once a second */
     struct ww_exit_counts past; /* of clients that are gone */
     uint32_t client_count;
+    uint8_t scratch[WW_EXIT_PACKET_BYTES_MAX]; /* a client's packet while it is changed */
     struct {
         bool is_open;
         uint64_t refused_packets;

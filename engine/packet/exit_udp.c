@@ -45,11 +45,14 @@ static void on_datagram(void *arg, const uint8_t *data, size_t size)
 static void on_closed(void *arg, int code)
 {
     struct udp_join *join = arg;
+    struct ww_exit_user *user = join->head.user;
+    struct ww_exit_key key = ww_exit_table_at(user->exit->table, join->head.flow)->key;
 
-    (void)code;
-    ww_exit_table_at(join->head.user->exit->table, join->head.flow)->join = NULL;
-    ww_exit_table_close(join->head.user->exit->table, join->head.flow);
+    ww_exit_table_at(user->exit->table, join->head.flow)->join = NULL;
+    ww_exit_table_close(user->exit->table, join->head.flow);
     ww_free(join);
+    if (code == WW_ECONNREFUSED)
+        ww_exit_send_closed(user, &key);
 }
 
 static const struct ww_egress_flow_callbacks callbacks = {

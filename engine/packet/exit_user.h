@@ -59,6 +59,8 @@ bool ww_exit_echo_is_allowed(bool is_v4);
  * fragments if they must be. Only from the loop. */
 void ww_exit_send(struct ww_exit_user *user, const struct ww_exit_key *key, uint8_t *transport,
                   size_t size);
+/* Tells the client of a UDP flow that its destination's port is closed. Only from the loop. */
+void ww_exit_send_closed(struct ww_exit_user *user, const struct ww_exit_key *key);
 /* The answer to a TCP packet that nobody takes (RFC 9293 section 3.10.7.1); 0: none is due. Its
  * addresses are those of the packet, the other way round. */
 size_t ww_exit_reset_for(const uint8_t *packet, const struct ww_ip *ip, uint8_t reset[60]);

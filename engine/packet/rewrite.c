@@ -6,8 +6,6 @@
 
 #include "checksum.h"
 
-#define IPV4_HEADER_BYTES  20
-#define IPV6_HEADER_BYTES  40
 #define ERROR_HEADER_BYTES 8
 
 static uint16_t read_u16(const uint8_t *bytes)
@@ -112,71 +110,31 @@ void ww_rewrite(uint8_t *packet, struct ww_ip *ip, bool partial, enum ww_rewrite
 
 /* --- ICMP errors ------------------------------------------------------------------------------ */
 
-static bool is_error_type(bool is_v4, uint8_t type)
+void ww_rewrite_error(uint8_t *packet, const struct ww_ip *ip, const struct ww_ip *about,
+                      const uint8_t address[16])
 {
-    if (is_v4)
-        return type == 3 || type == 11 || type == 12;
-    return type >= 1 && type <= 4;
-}
-
-bool ww_rewrite_read_error(const uint8_t *packet, size_t size, struct ww_rewrite_error *error)
-{
-    bool is_v4 = size > 0 && packet[0] >> 4 == 4;
-    size_t head = is_v4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES;
-    const uint8_t *inner;
-
-    if (size < head + ERROR_HEADER_BYTES + head || (!is_v4 && packet[0] >> 4 != 6))
-        return false;
-    if (is_v4 && (packet[0] != 0x45 || packet[9] != IPPROTO_ICMP || read_u16(packet + 2) != size ||
-                  (read_u16(packet + 6) & 0x3fff) != 0))
-        return false;
-    if (!is_v4 && (packet[6] != IPPROTO_ICMPV6 || read_u16(packet + 4) + head != size))
-        return false;
-    inner = packet + head + ERROR_HEADER_BYTES;
-    if (!is_error_type(is_v4, packet[head]) || inner[0] >> 4 != packet[0] >> 4 ||
-        (is_v4 && inner[0] != 0x45))
-        return false;
-    memset(error, 0, sizeof(*error));
-    error->is_v4 = is_v4;
-    error->inner = (uint16_t)(inner - packet);
-    error->protocol = is_v4 ? inner[9] : inner[6];
-    if (is_v4) {
-        ww_address_map(inner + 12, error->source);
-        ww_address_map(inner + 16, error->destination);
-    } else {
-        memcpy(error->source, inner + 8, 16);
-        memcpy(error->destination, inner + 24, 16);
-    }
-    return true;
-}
-
-void ww_rewrite_error_to(uint8_t *packet, size_t size, const struct ww_rewrite_error *error,
-                         const uint8_t address[16])
-{
-    size_t address_size = error->is_v4 ? 4 : 16;
-    size_t head = error->is_v4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES;
+    size_t address_size = ip->is_v4 ? 4 : 16;
     const uint8_t *to = address + 16 - address_size;
-    uint8_t *outside = packet + (error->is_v4 ? 16 : 24);
-    uint8_t *inner = packet + error->inner;
-    uint8_t *inside = inner + (error->is_v4 ? 12 : 8);
-    uint8_t *icmp = packet + head;
+    uint8_t *outside = packet + (ip->is_v4 ? 16 : 24);
+    uint8_t *icmp = packet + ip->header_size;
+    uint8_t *inner = icmp + ERROR_HEADER_BYTES;
+    uint8_t *inside = inner + (ip->is_v4 ? 12 : 8);
     uint32_t change = difference(inside, to, address_size);
-    size_t left = size - error->inner - head;
     uint64_t sum = 0;
-    bool is_first = !error->is_v4 || (read_u16(inner + 6) & 0x1fff) == 0;
 
-    if (error->is_v4)
+    if (ip->is_v4)
         adjust(packet + 10, difference(outside, to, address_size));
     memcpy(outside, to, address_size);
     memcpy(inside, to, address_size);
-    if (error->is_v4)
+    if (ip->is_v4)
         adjust(inner + 10, change);
-    if (is_first && error->protocol != IPPROTO_FRAGMENT)
-        adjust_transport(inner + head, left, error->protocol, false, change, 0);
-    if (!error->is_v4)
+    adjust_transport(inner + about->header_size,
+                     (size_t)ip->payload_size - ERROR_HEADER_BYTES - about->header_size,
+                     about->protocol, false, change, 0);
+    if (!ip->is_v4)
         sum = ww_checksum_add_number(ww_checksum_pseudo(packet, false, IPPROTO_ICMPV6),
-                                     (uint32_t)(size - head));
+                                     ip->payload_size);
     put_u16(icmp + 2, 0); /* so few and so short that it is summed again */
-    sum = ww_checksum_add(sum, icmp, size - head);
+    sum = ww_checksum_add(sum, icmp, ip->payload_size);
     ww_checksum_store(icmp + 2, (uint16_t)~ww_checksum_fold(sum));
 }

@@ -14,19 +14,8 @@ enum ww_rewrite_side { WW_REWRITE_SOURCE, WW_REWRITE_DESTINATION };
 void ww_rewrite(uint8_t *packet, struct ww_ip *ip, bool partial, enum ww_rewrite_side side,
                 const uint8_t address[16], int port);
 
-/* What an ICMP error (unreachable, too big, time exceeded, parameter problem) says of a packet that
- * went out: whose source and destination it had. */
-struct ww_rewrite_error {
-    bool is_v4;
-    uint8_t protocol; /* of the packet inside */
-    uint8_t source[16], destination[16];
-    uint16_t inner; /* where the packet inside begins */
-};
-/* True if these bytes are one whole ICMP error whose inside is a packet of the same family without
- * options or extension headers. */
-bool ww_rewrite_read_error(const uint8_t *packet, size_t size, struct ww_rewrite_error *error);
-/* The error as the one behind the address translation must see it: it goes to `address`, and the
- * packet inside came from there. Its checksums are right after it, the inside's too if they were.
- */
-void ww_rewrite_error_to(uint8_t *packet, size_t size, const struct ww_rewrite_error *error,
-                         const uint8_t address[16]);
+/* Turns an ICMP error that ww_ip_read_error has read to the one behind the address translation: it
+ * goes to `address`, and the packet that it is about came from there. Its checksums are right after
+ * it, and so are those inside, if they were. */
+void ww_rewrite_error(uint8_t *packet, const struct ww_ip *ip, const struct ww_ip *about,
+                      const uint8_t address[16]);

@@ -7,6 +7,9 @@
 
 #include <string.h>
 
+#include "repeat.h"
+#include "set.h"
+
 struct generation {
     struct ww_policy_generation about; /* `current` is filled when it is asked for */
     struct ww_policy_set *set;         /* owned */
@@ -24,6 +27,13 @@ struct ww_policy_live {
     struct ww_policy_memory *memory;                  /* owned; NULL: none */
     ww_policy_gave_up_fn gave_up;
     void *arg;
+    struct ww_hash given_up[WW_POLICY_GIVEN_UP_MAX]; /* that are not kept */
+    size_t given_up_count;
+    ww_policy_repeat_fn repeat_fn; /* NULL: decisions are not repeated here */
+    void *repeat_arg;
+    struct ww_policy_repeat *repeat; /* owned */
+    bool repeating;                  /* it is on its way */
+    bool owed;                       /* a decision was due, and could not be handed over */
 };
 
 static uint64_t wall_s(void)
@@ -64,6 +74,7 @@ void ww_policy_live_destroy(struct ww_policy_live *live)
         return;
     for (size_t index = 0; index < live->count; index++)
         ww_policy_set_release(live->kept[index].set);
+    ww_policy_repeat_destroy(live->repeat);
     ww_policy_journal_destroy(live->journal);
     ww_policy_memory_destroy(live->memory);
     ww_free(live);
@@ -76,6 +87,51 @@ int ww_policy_live_renumber(struct ww_policy_live *live, uint64_t number, uint64
     live->kept[0].about.number = number;
     live->next = next;
     return 0;
+}
+
+/* --- given up --- */
+
+static size_t find_given_up(const struct ww_policy_live *live, const struct ww_hash *hash)
+{
+    size_t index = 0;
+
+    while (index < live->given_up_count && !ww_hash_equal(&live->given_up[index], hash))
+        index++;
+    return index;
+}
+
+static void drop_given_up(struct ww_policy_live *live, size_t index)
+{
+    if (index >= live->given_up_count)
+        return;
+    live->given_up_count--;
+    memmove(&live->given_up[index], &live->given_up[index + 1],
+            (live->given_up_count - index) * sizeof(live->given_up[0]));
+}
+
+static size_t find_hash(const struct ww_policy_live *live, const struct ww_hash *hash);
+
+void ww_policy_live_blame(struct ww_policy_live *live, const struct ww_hash *hash)
+{
+    size_t kept = find_hash(live, hash);
+
+    if (kept < live->count) {
+        live->kept[kept].about.bad = true;
+        return;
+    }
+    if (find_given_up(live, hash) < live->given_up_count)
+        return;
+    if (live->given_up_count == WW_POLICY_GIVEN_UP_MAX)
+        drop_given_up(live, 0);
+    live->given_up[live->given_up_count++] = *hash;
+}
+
+bool ww_policy_live_is_bad(const struct ww_policy_live *live, const struct ww_hash *hash)
+{
+    size_t kept = find_hash(live, hash);
+
+    return kept < live->count ? live->kept[kept].about.bad
+                              : find_given_up(live, hash) < live->given_up_count;
 }
 
 /* --- changes ------------------------------------------------------------------------------ */
@@ -103,17 +159,25 @@ static void drop_oldest(struct ww_policy_live *live)
         ww_policy_set_counters(live->kept[index].set, (enum ww_hook)hook, &counters);
         add_counters(&live->dropped[hook], &counters);
     }
-    ww_policy_set_release(live->kept[index].set);
+    struct generation dropped = live->kept[index];
+
     live->count--;
     memmove(&live->kept[index], &live->kept[index + 1],
             (live->count - index) * sizeof(live->kept[0]));
     if (live->current > index)
         live->current--;
+    if (dropped.about.bad)
+        ww_policy_live_blame(live, &dropped.about.hash);
+    ww_policy_set_release(dropped.set);
 }
 
+/* Only the one that was left last keeps its VM, so that going back is as quick as going on. */
 static void put_in_force(struct ww_policy_live *live, size_t index)
 {
-    ww_policy_set_rest(live->kept[live->current].set);
+    for (size_t other = 0; other < live->count; other++) {
+        if (other != live->current && other != index)
+            ww_policy_set_rest(live->kept[other].set);
+    }
     live->current = index;
     live->kept[index].about.since_s = wall_s();
     live->recent_faults = 0;
@@ -135,8 +199,12 @@ int ww_policy_live_swap(struct ww_policy_live *live, struct ww_policy_set *set)
 
     if (known < live->count && known == live->current)
         return WW_EEXIST;
+    drop_given_up(live, find_given_up(live, ww_policy_set_generation(set)));
     if (known < live->count) {
-        ww_policy_set_release(set); /* the kept one has the same bytes, and its counters */
+        /* The kept one has the same bytes, and its counters; the new one perhaps a VM. */
+        ww_policy_set_rest(live->kept[known].set);
+        ww_policy_set_exchange(live->kept[known].set, ww_policy_set_exchange(set, NULL));
+        ww_policy_set_release(set);
         live->kept[known].about.bad = false;
         put_in_force(live, known);
         return 0;
@@ -251,6 +319,47 @@ static void give_up(struct ww_policy_live *live)
         live->gave_up(live->arg, &bad, &now);
 }
 
+static void note_recent(struct ww_policy_live *live, bool fault)
+{
+    live->recent_faults = live->recent_faults << 1 | fault;
+    if (fault && __builtin_popcountll(live->recent_faults) >= WW_POLICY_GIVE_UP_FAULTS)
+        give_up(live);
+}
+
+/* --- asked again elsewhere --- */
+
+int ww_policy_live_repeat(struct ww_policy_live *live, ww_policy_repeat_fn fn, void *arg)
+{
+    int rc = live->repeat ? 0 : ww_policy_repeat_create(&live->repeat);
+
+    if (rc)
+        return rc;
+    live->repeat_fn = fn;
+    live->repeat_arg = arg;
+    return 0;
+}
+
+static void hand_over(struct ww_policy_live *live, enum ww_hook hook, const void *input,
+                      const struct ww_policy_context *context, const void *result)
+{
+    live->owed = true;
+    if (live->repeating)
+        return;
+    ww_policy_repeat_take(live->repeat, live->kept[live->current].set, hook, input, context,
+                          result);
+    live->repeating = live->repeat_fn(live->repeat_arg, live->repeat);
+    live->owed = !live->repeating;
+    if (!live->repeating)
+        ww_policy_repeat_settle(live->repeat, NULL);
+}
+
+void ww_policy_live_repeated(struct ww_policy_live *live)
+{
+    live->repeating = false;
+    if (ww_policy_repeat_settle(live->repeat, live->kept[live->current].set))
+        note_recent(live, true);
+}
+
 static void keep(struct ww_policy_live *live, enum ww_hook hook, const void *input,
                  const struct ww_policy_context *context, const void *result,
                  const struct ww_policy_report *report)
@@ -322,14 +431,14 @@ int ww_policy_live_call(struct ww_policy_live *live, enum ww_hook hook, const vo
     report->decision = ++live->decisions;
     if (live->journal)
         keep(live, hook, input, &with, result, report);
+    if (!report->fallback && live->repeat_fn && (report->due || live->owed))
+        hand_over(live, hook, input, &with, result);
     if (live->memory && !report->fallback)
         ww_policy_memory_apply(live->memory, hook, result, context->now_s);
     if (!ww_policy_set_has(set, hook))
         return rc;
     if (rc && !ww_policy_kind(rc))
         return rc; /* no memory for a VM: not the set's fault */
-    live->recent_faults = live->recent_faults << 1 | (rc != 0);
-    if (rc && __builtin_popcountll(live->recent_faults) >= WW_POLICY_GIVE_UP_FAULTS)
-        give_up(live);
+    note_recent(live, rc != 0);
     return rc;
 }

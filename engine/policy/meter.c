@@ -143,8 +143,10 @@ static void on_count(lua_State *lua, lua_Debug *where)
         return;
     }
     if (where->event == LUA_HOOKRET) {
-        if (lua_getinfo(lua, "l", where))
-            meter->returned = (unsigned)where->currentline;
+        if (lua_getinfo(lua, "Sl", where)) {
+            meter->returned = where->currentline > 0 ? (unsigned)where->currentline : 0;
+            meter->returned_source = where->source;
+        }
         return;
     }
     if (where->event == LUA_HOOKLINE) {
@@ -188,6 +190,7 @@ void ww_policy_meter_start(struct ww_policy_meter *meter, lua_State *lua, uint64
     meter->what = "";
     meter->line = 0;
     meter->returned = 0;
+    meter->returned_source = "";
     if (meter->returns ||
         meter->marks) /* beside a count, LuaJIT looks for returns only where it looks for lines */
         mask |= LUA_MASKRET | LUA_MASKLINE;

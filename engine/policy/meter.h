@@ -30,10 +30,11 @@ struct ww_policy_meter {
     const char *what;              /* the sentence for it */
     struct ww_prng prng;           /* of ctx.random */
     struct ww_policy_marks *marks; /* note each line that runs, and returns; NULL */
-    bool returns;         /* note the line of the last return: twice the time of a short hook */
-    unsigned returned;    /* … of the outermost function, when all is over */
-    bool trace;           /* note the last line of `function` that ran */
-    const void *function; /* as lua_topointer has it */
+    bool returns;      /* note the place of the last return: a sixth more time of a short hook */
+    unsigned returned; /* … of the outermost function, when all is over: its line … */
+    const char *returned_source; /* … and its chunk's name, the VM's */
+    bool trace;                  /* note the last line of `function` that ran */
+    const void *function;        /* as lua_topointer has it */
     unsigned line;
 };
 

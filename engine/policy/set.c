@@ -10,6 +10,7 @@
 #include "answers.h"
 #include "fields.h"
 #include "observe.h"
+#include "set.h"
 #include "uses.h"
 #include "vm.h"
 #include "ww/crypto.h"
@@ -191,6 +192,32 @@ void ww_policy_set_rest(struct ww_policy_set *set)
     set->vm = NULL;
 }
 
+void ww_policy_set_prepare(struct ww_policy_set *set)
+{
+    struct ww_policy_fault fault;
+
+    if (!set->vm)
+        ww_policy_vm_create(&set->sources, &set->options, &set->vm, &fault);
+}
+
+struct ww_policy_vm *ww_policy_set_exchange(struct ww_policy_set *set, struct ww_policy_vm *vm)
+{
+    struct ww_policy_vm *before = set->vm;
+
+    set->vm = vm;
+    return before;
+}
+
+const struct ww_policy_options *ww_policy_set_options(const struct ww_policy_set *set)
+{
+    return &set->options;
+}
+
+void ww_policy_set_note_repeated(struct ww_policy_set *set, enum ww_hook hook)
+{
+    set->counters[hook].repeated++;
+}
+
 size_t ww_policy_set_test_count(const struct ww_policy_set *set)
 {
     return set->test_count;
@@ -220,7 +247,12 @@ static int decide(struct ww_policy_set *set, enum ww_hook hook, const void *inpu
     set->vm->meter.returns = ww_policy_uses_looks(&set->counters[hook]);
     rc = ww_policy_vm_decide(set->vm, hook, input, context, result, &report->fault);
     report->instructions = set->vm->meter.instructions;
-    report->line = rc ? 0 : set->vm->meter.returned;
+    if (!rc && set->vm->meter.returned) {
+        const char *source = set->vm->meter.returned_source;
+
+        report->line = set->vm->meter.returned;
+        snprintf(report->file, sizeof(report->file), "%s", source + (*source == '='));
+    }
     if (rc == WW_EPOLICY_BUDGET || rc == WW_EPOLICY_MEMORY) {
         ww_policy_vm_destroy(set->vm);
         set->vm = NULL;
@@ -228,7 +260,7 @@ static int decide(struct ww_policy_set *set, enum ww_hook hook, const void *inpu
     return rc;
 }
 
-static int blame_impure(enum ww_hook hook, struct ww_policy_fault *fault)
+int ww_policy_blame_impure(enum ww_hook hook, struct ww_policy_fault *fault)
 {
     ww_policy_fault_set(fault, WW_EPOLICY_IMPURE,
                         "the decision came out differently when it was asked for again");
@@ -257,12 +289,12 @@ static int repeat(struct ww_policy_set *set, enum ww_hook hook, const void *inpu
     ww_policy_vm_destroy(set->vm); /* the fresh one takes its place: whatever was kept is gone */
     set->vm = vm;
     if (rc || memcmp(result, &set->again, size) != 0)
-        return blame_impure(hook, &report->fault);
+        return ww_policy_blame_impure(hook, &report->fault);
     return 0;
 }
 
-static void note_fault(struct ww_policy_set *set, enum ww_hook hook,
-                       const struct ww_policy_fault *fault)
+void ww_policy_set_note_fault(struct ww_policy_set *set, enum ww_hook hook,
+                              const struct ww_policy_fault *fault)
 {
     unsigned kind = (unsigned)(WW_EPOLICY_SYNTAX - fault->kind);
     uint64_t now_us = ww_clock_mono_us();
@@ -305,13 +337,16 @@ int ww_policy_call(struct ww_policy_set *set, enum ww_hook hook, const void *inp
     report->fallback = !ww_policy_set_has(set, hook);
     if (!report->fallback) {
         rc = decide(set, hook, input, context, result, report);
-        if (!rc && ++set->decisions % set->options.impure_every == 0 &&
-            now_ns() - start_ns < REPEAT_NS_MAX)
+        report->due = !rc && ++set->decisions % set->options.impure_every == 0 &&
+                      now_ns() - start_ns < REPEAT_NS_MAX;
+        if (report->due && !set->options.repeat_later) {
+            report->due = false;
             rc = repeat(set, hook, input, context, result, report);
+        }
     }
     if (rc) {
         report->fallback = true;
-        note_fault(set, hook, &report->fault);
+        ww_policy_set_note_fault(set, hook, &report->fault);
     } else {
         memset(&report->fault, 0, sizeof(report->fault)); /* of a repetition that proved nothing */
     }
@@ -324,7 +359,7 @@ int ww_policy_call(struct ww_policy_set *set, enum ww_hook hook, const void *inp
     counters->instructions += report->instructions;
     counters->time_ns += report->time_ns;
     counters->time_ns_max = WW_MAX(counters->time_ns_max, report->time_ns);
-    if (!report->fallback && report->line) {
+    if (!report->fallback) {
         ww_policy_effect(hook, input, result, &effect);
         ww_policy_uses_add(&set->uses, hook, context->now_s, &effect, report);
     }
@@ -347,6 +382,13 @@ const struct ww_policy_use *ww_policy_set_uses(const struct ww_policy_set *set, 
     if (beyond)
         *beyond = set->uses.beyond;
     return set->uses.items;
+}
+
+void ww_policy_set_unseen(const struct ww_policy_set *set, enum ww_hook hook,
+                          struct ww_policy_unseen *unseen)
+{
+    WW_REQUIRE((unsigned)hook < WW_HOOK_COUNT);
+    *unseen = set->uses.unseen[hook];
 }
 
 /* --- one decision, looked at --------------------------------------------------------------- */
@@ -379,7 +421,7 @@ static int decide_afresh(const struct ww_policy_set *set, struct trial *trial, u
             memcpy(trial->result, trial->again, size);
             trial->decided = true;
         } else if (rc || memcmp(trial->result, trial->again, size) != 0) {
-            rc = blame_impure(trial->hook, &trial->report->fault);
+            rc = ww_policy_blame_impure(trial->hook, &trial->report->fault);
         }
     }
     ww_policy_vm_destroy(vm);

@@ -39,8 +39,8 @@ int ww_address_rules_allow(struct ww_address_rules *rules, const struct ww_prefi
 const struct ww_prefix *ww_address_rules_exceptions(const struct ww_address_rules *rules,
                                                     size_t *count);
 /* The prefixes of the fixed list, for who writes it down for another judge (a firewall); beside
- * them, IPv6 is allowed inside 2000::/3 only. At most `max` are written; how many there are is
- * returned. */
+ * them, IPv6 is allowed inside 2000::/3 only. ::ffff:0:0/96 is not among them: here it would mean
+ * all of IPv4. At most `max` are written; how many there are is returned. */
 size_t ww_address_fixed_prefixes(struct ww_prefix *prefixes, size_t max);
 /* "10.0.0.0/8", "fd00::/8", "127.0.0.1"; no bit may be set behind the prefix. WW_EINVAL. */
 int ww_prefix_parse(const char *text, struct ww_prefix *prefix);

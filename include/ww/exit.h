@@ -39,6 +39,7 @@ struct ww_exit_counts {
     uint64_t out_dropped, in_dropped;     /* the client's queue was full, or the packet too large */
     uint64_t flows_opened, flows_evicted; /* evicted: idle ones that gave way */
     uint64_t refused_flows, refused_opens, refused_destinations; /* packets over these limits */
+    uint64_t waiting;                                            /* packets, now */
     uint64_t refused_packets;     /* wrong source, no flow, or a form that can't be carried */
     uint32_t flows, destinations; /* now */
 };
@@ -79,9 +80,9 @@ void ww_exit_destroy(struct ww_exit *exit);
 int ww_exit_client_open(struct ww_exit *exit, uint32_t *client);
 /* Its flows end; nothing is told for it any more. */
 void ww_exit_client_close(struct ww_exit *exit, uint32_t client);
-/* A packet of a client that ww_ip_judge and ww_ip_fragment let pass under the same rules; changed
- * in place. What is beyond a limit, or has another source, is dropped and counted. No callback. */
-void ww_exit_packet(struct ww_exit *exit, uint32_t client, uint8_t *packet, size_t size,
+/* A packet of a client that ww_ip_judge and ww_ip_fragment let pass under the same rules; borrowed.
+ * What is beyond a limit, or has another source, is dropped and counted. No callback. */
+void ww_exit_packet(struct ww_exit *exit, uint32_t client, const uint8_t *packet, size_t size,
                     bool is_partial);
 /* The client takes packets again; what waits for it is told from the loop. */
 void ww_exit_ready(struct ww_exit *exit, uint32_t client);

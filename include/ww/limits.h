@@ -204,6 +204,7 @@
 #define WW_TUNNEL_PEER_V4 "192.0.0.1"      /* the other end: names are asked for here */
 #define WW_TUNNEL_PEER_V6 "fd77:7700:77::1"
 #define WW_HOST_MARK 0x7777                /* SO_MARK of the client's own sockets: past the tunnel */
+#define WW_HOST_MARK_BACK 0x7778           /* of what comes out of the tunnel, for the kernel's check of senders */
 #define WW_HOST_TABLE 30583                /* 0x7777, too: the routing table with the way into the tunnel */
 #define WW_HOST_RULES_FROM 20530           /* priority of the first rule: behind those of others (wg-quick: below 32766) */
 #define WW_HOST_PROTOCOL 119               /* 'w': who made a route or rule, as `ip rule show` tells; unassigned in rt_protos */
@@ -212,6 +213,8 @@
 #define WW_HOST_FILTER_BYTES_MAX 32768     /* the kill switch as text: four full lists take 12 KiB */
 #define WW_IP_FRAGMENTS_MAX 256            /* datagrams of one client whose fragments are passing */
 #define WW_IP_FRAGMENT_MS 15000            /* for all fragments of one, as reassembly has it elsewhere */
+#define WW_EXIT_POOL_V4 "10.119.0.0/16"    /* clients' addresses behind a provider that translates, seen by nobody else … */
+#define WW_EXIT_POOL_V6 "fd77:7700:119::/64" /* … and the gateway's, .0.1 and ::1 */
 #define WW_EXIT_CLIENTS_MAX 1024           /* that one provider lets packets out for: each has an address of the pool */
 #define WW_EXIT_PACKET_BYTES_MAX 2032      /* one packet that waits: above any MTU of a tunnel */
 #define WW_EXIT_CELLS 4096                 /* packets that wait in one direction: 8 MiB, touched only when used */
@@ -270,11 +273,12 @@
 #define WW_POLICY_KEY_BYTES_MAX 256        /* a key that it sorts */
 
 #define WW_POLICY_USES_MAX 128             /* rules of one set that are counted: a set that is read in minutes has half as many */
-#define WW_POLICY_USES_FIRST 64            /* decisions of each hook of a set whose rule is noted … */
-#define WW_POLICY_USES_EVERY 8             /* … and later one in so many: 3 % of a decision's time */
-#define WW_POLICY_USES_LONG 1000           /* … or in the square of that, of a hook that takes more instructions */
+#define WW_POLICY_USES_LONG 1000           /* a hook's rules are noted for each decision, unless it takes more instructions: then to know the line takes as long again … */
+#define WW_POLICY_USES_FIRST 64            /* … and is done for the first so many of a set … */
+#define WW_POLICY_USES_EVERY 64            /* … and later for one in so many */
 #define WW_POLICY_COVER_MS_MAX 3000        /* of CPU time for inputs that get to rules: by hand, and for a person who waits */
 #define WW_POLICY_GENERATIONS_MAX 8        /* kept on a node to go back to: 1 MiB of texts at most */
+#define WW_POLICY_GIVEN_UP_MAX 32          /* generations that are known to be bad, after they are not kept any more or over a restart */
 #define WW_POLICY_JOURNAL_MIB_MAX 1024     /* four million decisions */
 #define WW_POLICY_JOURNAL_HOURS_MAX 168    /* a week: longer is history, which nobody keeps */
 #define WW_POLICY_RELOAD_DECISIONS_MAX 20000 /* asked again at a reload: 0.1 s of a fast set, on another thread */

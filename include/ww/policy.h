@@ -63,6 +63,7 @@ struct ww_policy_options {
     bool exact;            /* count every instruction, not in steps of WW_POLICY_HOOK_INTERVAL */
     bool skip_tests;       /* don't run the x.test.lua */
     uint32_t impure_every; /* repeat each n-th decision in a fresh VM; 0: WW_POLICY_IMPURE_EVERY */
+    bool repeat_later; /* … not in the call: its report says that it is due (ww/policy_live.h) */
     uint64_t
         fail_allocation; /* tests: the n-th allocation of each VM and all later fail; 0: none */
 };
@@ -84,6 +85,9 @@ const struct ww_hash *ww_policy_set_generation(const struct ww_policy_set *set);
 const struct ww_policy_sources *ww_policy_set_sources(const struct ww_policy_set *set);
 /* Gives its VM back: the next call makes it anew. For a set that is kept but does not decide. */
 void ww_policy_set_rest(struct ww_policy_set *set);
+/* Makes its VM, if it has none, which takes 0.3 ms: so that the first call needn't. If that fails,
+ * the first call says why. */
+void ww_policy_set_prepare(struct ww_policy_set *set);
 /* Tests that were run when the set was made. */
 size_t ww_policy_set_test_count(const struct ww_policy_set *set);
 /* True if a file of the set answers the hook. */
@@ -115,8 +119,10 @@ struct ww_policy_context {
 
 struct ww_policy_report {
     bool fallback;         /* C answered */
+    bool due;              /* to be repeated elsewhere: see repeat_later */
     uint64_t instructions; /* charged against the budget */
-    unsigned line;         /* of the file, at which the decision was returned; 0: not looked at */
+    char file[64];         /* where the decision was returned; "" and 0: not looked at. It is the */
+    unsigned line;         /* … hook's file, or a built-in one that it starts from */
     uint64_t time_ns;      /* of the whole call */
     struct ww_hash generation;
     uint64_t decision;            /* on a node: its id, see ww/policy_journal.h; else 0 */
@@ -151,11 +157,13 @@ void ww_policy_set_counters(const struct ww_policy_set *set, enum ww_hook hook,
 
 /* What one rule has decided since the set was made: the line at which a hook returned. A function
  * that ends with a call of another one (`return helper(request)`) returns where that one does.
- * Sampled: the first WW_POLICY_USES_FIRST decisions of each hook, then one in WW_POLICY_USES_EVERY.
+ * Each decision is looked at; of a hook whose decisions take more than WW_POLICY_USES_LONG
+ * instructions on average, the first WW_POLICY_USES_FIRST, and then one in WW_POLICY_USES_EVERY.
  */
 struct ww_policy_use {
     enum ww_hook hook;
-    unsigned line;   /* of the hook's file */
+    char file[64]; /* the hook's, or a built-in one: "default/contract.lua" */
+    unsigned line;
     uint64_t looks;  /* decisions that were looked at; what follows is of these */
     uint64_t last_s; /* ctx.now_s of the last one */
     uint64_t instructions;
@@ -167,6 +175,15 @@ struct ww_policy_use {
  * call. beyond: decisions of other rules; may be NULL. */
 const struct ww_policy_use *ww_policy_set_uses(const struct ww_policy_set *set, size_t *count,
                                                uint64_t *beyond);
+
+/* Decisions of which no rule is known: not looked at, or there was no room. A rule that is in no
+ * use was surely never reached if there are none. */
+struct ww_policy_unseen {
+    uint64_t count;
+    uint64_t last_s; /* ctx.now_s of the last one */
+};
+void ww_policy_set_unseen(const struct ww_policy_set *set, enum ww_hook hook,
+                          struct ww_policy_unseen *unseen);
 
 /* Told of a decision when it has been made; all is borrowed. It must not ask for another. */
 typedef void (*ww_policy_observe_fn)(void *arg, enum ww_hook hook, const void *input,

@@ -45,6 +45,11 @@ int ww_policy_live_swap(struct ww_policy_live *live, struct ww_policy_set *set);
  * given up. Who goes back to a lower number gives the present one up. WW_ENOTFOUND; WW_EEXIST: it
  * is in force already. */
 int ww_policy_live_rollback(struct ww_policy_live *live, uint64_t number);
+/* The generation of this hash was given up in an earlier run, and counts as such here: at most
+ * WW_POLICY_GIVEN_UP_MAX, of which the first is forgotten. */
+void ww_policy_live_blame(struct ww_policy_live *live, const struct ww_hash *hash);
+/* Whether a generation of this hash, kept or not, was given up and not put in force since. */
+bool ww_policy_live_is_bad(const struct ww_policy_live *live, const struct ww_hash *hash);
 /* Kept generations, by number; `index` from 0. */
 size_t ww_policy_live_count(const struct ww_policy_live *live);
 void ww_policy_live_at(const struct ww_policy_live *live, size_t index,
@@ -71,6 +76,19 @@ uint64_t ww_policy_live_decisions(const struct ww_policy_live *live);
 int ww_policy_live_call(struct ww_policy_live *live, enum ww_hook hook, const void *input,
                         const struct ww_policy_context *context, void *result,
                         struct ww_policy_report *report);
+/* Of decisions, one in WW_POLICY_IMPURE_EVERY is made again in a fresh VM, to find out whether a
+ * set keeps something between calls. That takes as long as 200 decisions, so with a set that was
+ * made with `repeat_later` it is done on another thread: `fn` is handed a copy of the decision,
+ * from within ww_policy_live_call, one at a time. It sees to it that ww_policy_repeat_run is called
+ * on any thread, and after that ww_policy_live_repeated on this one; if it can't (false), the next
+ * decision is handed over instead. A difference is a fault of kind impure, which comes too late for
+ * that decision, but is counted and logged as any other, and may give the generation up; and what
+ * the set has kept is gone. Destroy nothing in between. WW_ENOMEM. */
+struct ww_policy_repeat;
+typedef bool (*ww_policy_repeat_fn)(void *arg, struct ww_policy_repeat *repeat);
+int ww_policy_live_repeat(struct ww_policy_live *live, ww_policy_repeat_fn fn, void *arg);
+void ww_policy_repeat_run(struct ww_policy_repeat *repeat);
+void ww_policy_live_repeated(struct ww_policy_live *live);
 /* Of all generations since the node has started. */
 void ww_policy_live_counters(const struct ww_policy_live *live, enum ww_hook hook,
                              struct ww_policy_counters *counters);

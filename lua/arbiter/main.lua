@@ -310,6 +310,7 @@ function M.start(config)
     end
     node.stop = function()
         node.stopping = true
+        node.policies.stop()
         async.await(function(done)
             if not node.server:drain(done) then
                 done()

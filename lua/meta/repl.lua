@@ -244,12 +244,12 @@ function policy.trace(kind, input) end
 ---@return any
 function policy.what_if(id, given) end
 
---- What each rule (the line that returns) has decided, of the decisions that were looked at: the first 64 of each hook, then one in eight.
+--- What each rule (the line that returns) has decided since it is in force, over reloads and restarts; of a generation that is named, what it alone has in this run.
 ---@param number number? a generation that is kept; the one in force by default
 ---@return any
 function policy.rules(number) end
 
---- Rules of the set in force that were not seen to decide for so many days, of hooks that this node asks.
+--- Rules of the set in force that have not decided for so many days, of hooks that this node asks; watched: they are in force for so long; certain: the rule of each decision is known.
 ---@param days number? 30 by default
 ---@return any
 function policy.unused(days) end

@@ -402,6 +402,7 @@ function M.start(config)
         url = url,
         pin = pin,
         key = key,
+        kept = config.state .. "/arbiter.address",
         on_push = function(name, body)
             on_push(node, name, body)
         end,
@@ -489,6 +490,7 @@ function M.start(config)
     node.live = { ["policy.thresholds"] = policies.thresholds_setter(ww.client) }
     node.stop = function()
         node.stopping = true
+        node.policies.stop()
         edge.end_contracts(ww.client, node.reporter, STOP_S)
         node.session:close()
     end

@@ -4,7 +4,7 @@
 local async = require("ops.async")
 local hypothesis = require("ops.hypothesis")
 local json = require("ops.json")
-local policy_rules = require("ops.policy_rules")
+local policy_history = require("node.policy_history")
 local what_if = require("ops.what_if")
 
 local M = {}
@@ -14,6 +14,7 @@ local LOG_BYTES_MAX = 1048576
 local WHO_MAX = 64
 local SETTLE_S = 0.2 -- an editor writes a file in several steps, and a set has several files
 local UNUSED_DAYS = 30
+local METRIC_RULES_MAX = 128
 local MISSING_S = 2 -- how often a folder that has gone is looked for
 
 local function wall_s()
@@ -65,7 +66,27 @@ local function note(self, entry)
     end
 end
 
---- Gives the generation that was loaded at the start the number that it had before, if any.
+--- Hashes of the generations that were given up, for their faults or by going back, and were not
+--- put in force since. A start doesn't count: it takes what there is.
+local function given_up(entries)
+    local bad, hash_of, current = {}, {}, nil
+    for _, entry in ipairs(entries) do
+        hash_of[entry.number] = entry.hash
+        if entry.how == "faults" and hash_of[entry.failed] then
+            bad[hash_of[entry.failed]] = true
+        elseif entry.how == "rollback" and current and entry.number < current then
+            bad[hash_of[current]] = true
+        end
+        if entry.how ~= "start" then
+            bad[entry.hash] = nil
+        end
+        current = entry.number
+    end
+    return bad
+end
+
+--- Gives the generation that was loaded at the start the number that it had before, if any; and the
+--- core is told of those that were given up.
 local function remember(self)
     self.entries = read_log(self.path)
     local now = self.core.policy_generations().generations[1]
@@ -78,6 +99,14 @@ local function remember(self)
     end
     number = number or last + 1
     self.core.policy_number({ number = number, next = math.max(last, number) + 1 })
+    local bad = given_up(self.entries)
+    for hash in pairs(bad) do
+        self.core.policy_blame({ hash = hash })
+    end
+    if bad[now.hash] then
+        ww.log("warn", "policy", "the policies in force are those that were given up before: "
+            .. "correct them", "number=" .. number)
+    end
     local newest = self.entries[#self.entries]
     if not newest or newest.hash ~= now.hash then
         note(self, { number = number, hash = now.hash, how = "start", who = "start" })
@@ -111,6 +140,7 @@ end
 --- Another set is in force.
 local function changed(self, result, how, who, folder)
     self.reloads = self.reloads + 1
+    self.history:changed()
     note(self, { number = result.number, hash = result.hash, how = how, who = who,
         folder = folder })
     ww.log("info", "policy", "new policies are in force", ("number=%d hash=%s how=%s who=%s")
@@ -121,7 +151,9 @@ end
 -- it was given up. In a coroutine.
 local function reload(self, who, folder, by_itself)
     local result, err = ask(self.core.policy_reload, { folder = folder, by_itself = by_itself })
-    if not result then
+    if not result and by_itself and err.code == "ELIMIT" then
+        return nil, err -- it is tried again
+    elseif not result then
         self.refused = self.refused + 1
         ww.log("warn", "policy", "new policies were refused: the old ones go on",
             ("who=%s code=%s why=%s"):format(ww.quote(who), err.code, ww.quote(err.reason or "")))
@@ -139,6 +171,7 @@ end
 local function rollback(self, who, number)
     local result, err = self.core.policy_rollback({ number = number })
     if result then
+        self.history:changed()
         note(self, { number = result.number, hash = result.hash, how = "rollback", who = who })
         ww.log("info", "policy", "earlier policies are back in force",
             ("number=%d who=%s"):format(result.number, ww.quote(who)))
@@ -149,6 +182,7 @@ end
 --- The core went back by itself.
 local function on_gave_up(self, event)
     self.gave_up = self.gave_up + 1
+    self.history:changed()
     note(self, { number = event.number, hash = event.hash, how = "faults", who = "the node itself",
         failed = event.failed })
 end
@@ -158,13 +192,19 @@ end
 local watch
 
 --- Reloads when nothing has changed for a moment.
-local function settle(self)
+local settle
+function settle(self)
     if self.timer then
         self.timer:cancel()
     end
     self.timer = ww.loop.after(SETTLE_S, function()
         self.timer = nil
-        async.run(reload, self, "a file changed", nil, true)
+        async.run(function()
+            local _, err = reload(self, "a file changed", nil, true)
+            if err and err.code == "ELIMIT" then
+                settle(self) -- others are being made; the change must not be missed
+            end
+        end)
     end)
 end
 
@@ -207,6 +247,7 @@ local function log_of(self)
         current = generation.current and generation.number or current
     end
     local list, newest = setmetatable({}, ww.list), nil
+    local bad = given_up(self.entries)
     for index, entry in ipairs(self.entries) do
         newest = entry.number == current and index or newest
     end
@@ -216,7 +257,7 @@ local function log_of(self)
             number = entry.number, hash = entry.hash, at_s = entry.at_s, how = entry.how,
             who = entry.who, folder = entry.folder, failed = entry.failed,
             current = index == newest, kept = generation ~= nil,
-            bad = generation ~= nil and generation.bad,
+            bad = bad[entry.hash] == true,
         }
     end
     return { current = current, changes = list }
@@ -232,30 +273,32 @@ local function folder_of(params)
     return nil, ww.error("EINVAL", "folder is an absolute path, or the name of a built-in set")
 end
 
---- Rules of the set in force that were not seen to decide for so many days; of hooks only that this
---- node has asked, since no other can tell anything.
+--- What each rule has decided: of the set in force over all that it was in force for, or of a
+--- generation that is kept, as the core has counted since that was made.
+local function rules(self, number)
+    local used, err = self.core.policy_rules({ number = number })
+    if used and not number then
+        used.rules = self.history:list()
+    end
+    return used, err
+end
+
+--- Rules of the set in force that have not decided for so many days, of hooks that this node asks,
+--- since no other can tell anything: `watched`, whether they were in force for so long; `certain`,
+--- whether each decision's rule is known of that time.
 local function unused(self, days)
-    local used, err = self.core.policy_rules({})
-    local files = used and self.core.policy_files({})
-    if not files then
+    local used, err = rules(self)
+    if not used then
         return nil, err
     end
-    local asked, last_s = {}, {}
-    for _, hook in ipairs(self.core.status({}).policy_hooks) do
-        asked[hook.hook] = hook.calls > hook.fallbacks
-    end
+    local list, from_s = setmetatable({}, ww.list), used.now_s - days * 86400
+    local asked = self.history:asked(used.rules)
     for _, rule in ipairs(used.rules) do
-        last_s[rule.at] = rule.last_s
-    end
-    local list, hooks = setmetatable({}, ww.list), ww.policy.hooks({}).hooks
-    for _, file in ipairs(files.files) do
-        for _, rule in ipairs(file.name:find("%.test%.lua$") and {}
-            or policy_rules.of(file.name, file.text, hooks)) do
-            local at = ("%s:%d"):format(file.name, rule.line)
-            local last = last_s[at]
-            if asked[rule.hook] and (not last or last < used.now_s - days * 86400) then
-                list[#list + 1] = { hook = rule.hook, at = at, last_s = last }
-            end
+        if asked[rule.hook] and (rule.last_s or 0) < from_s then
+            local unseen_s = self.history:unseen_s(rule.hook)
+            list[#list + 1] = { hook = rule.hook, at = rule.at, last_s = rule.last_s,
+                since_s = rule.since_s, watched = rule.since_s <= from_s,
+                certain = not unseen_s or unseen_s < math.max(from_s, rule.since_s) }
         end
     end
     return { number = used.number, since_s = used.since_s, days = days, rules = list }
@@ -346,7 +389,7 @@ local function methods_of(self)
             return what_if.run(params, asker(self))
         end,
         ["policy.rules"] = function(params)
-            return self.core.policy_rules({ number = params.number })
+            return rules(self, params.number)
         end,
         ["policy.unused"] = function(params)
             return unused(self, tonumber(params.days) or UNUSED_DAYS)
@@ -416,10 +459,12 @@ local RULE_METRICS = {
     { "nano_usd", "usd_total", "What these cost, in dollars", 1e9 },
 }
 
---- Metrics of each rule of the set in force: at most 128, and gone with their generation.
-local function add_rule_metrics(add, rules)
-    for _, rule in ipairs(rules) do
-        for _, metric in ipairs(RULE_METRICS) do
+--- Metrics of each rule of the set in force that has decided, at most so many.
+local function add_rule_metrics(add, list)
+    local left = METRIC_RULES_MAX
+    for _, rule in ipairs(list) do
+        left = rule.looks > 0 and left - 1 or left
+        for _, metric in ipairs(rule.looks > 0 and left >= 0 and RULE_METRICS or {}) do
             add("rule_" .. metric[2], "counter", metric[3],
                 tonumber(rule[metric[1]]) / (metric[4] or 1), { hook = rule.hook, rule = rule.at })
         end
@@ -454,7 +499,7 @@ local function add_metrics(self, list)
     for _, hook in ipairs(status.policy_hooks) do
         add_hook_metrics(add, hook)
     end
-    add_rule_metrics(add, (self.core.policy_rules({}) or { rules = {} }).rules)
+    add_rule_metrics(add, self.history:list())
     return list
 end
 
@@ -462,13 +507,14 @@ end
 ---@param node table
 ---@param core table ww.arbiter, ww.client or ww.provider
 ---@param config table
----@return table policies {metrics = fun(list): list}
+---@return table policies {metrics = fun(list): list, stop = fun()}: `stop` stores what was counted
 function M.attach(node, core, config)
     local self = {
         core = core, folder = config.policies, path = config.state .. "/policies.log", reloads = 0,
         refused = 0, gave_up = 0,
     }
     remember(self)
+    self.history = policy_history.begin(core, config.state .. "/policies.rules")
     for name, method in pairs(methods_of(self)) do
         node.methods[name] = method
     end
@@ -488,6 +534,9 @@ function M.attach(node, core, config)
     end
     self.metrics = function(list)
         return add_metrics(self, list)
+    end
+    self.stop = function()
+        self.history:save()
     end
     return self
 end

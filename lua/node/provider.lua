@@ -16,7 +16,16 @@ local UNOPENED_S = 900 -- protocol: a contract is void 5 minutes after open-by, 
 --- Answers after which an opening is not reported again.
 local OPENED_FINAL = { EGONE = true, EPERM = true, ESTATE = true, EINVAL = true }
 
+--- Nodes on loopback are for trying out: they change nothing on their host unless told to.
+local function egress_mode(config)
+    if config.egress.mode == "auto" and config.loopback then
+        return "none"
+    end
+    return config.egress.mode
+end
+
 local function core_options(config)
+    local egress = config.egress
     return flows.options({
         key = config.key,
         state = config.state,
@@ -33,7 +42,16 @@ local function core_options(config)
         allow_private = config.allow_private,
         max_contracts = config.max_contracts,
         denied_flows = config.denied_flows,
-        egress_device = config.egress.device,
+        egress_mode = egress_mode(config),
+        egress_device = egress.device,
+        egress_pool_v4 = egress.pool_v4,
+        egress_pool_v6 = egress.pool_v6,
+        egress_clients = egress.clients,
+        egress_flows = egress.flows,
+        egress_opens_per_s = egress.opens_per_s,
+        egress_destinations = egress.destinations,
+        egress_client_mbit = egress.client_mbit,
+        egress_total_mbit = egress.total_mbit,
     }, config)
 end
 
@@ -184,6 +202,32 @@ local function listen(node)
     end)
 end
 
+--- What went through the egress for packets, and what did not.
+local function add_packet_metrics(list, packets)
+    if not packets then
+        return
+    end
+    local function add(name, kind, help, value, labels)
+        list[#list + 1] = { name = "ww_provider_" .. name, type = kind, help = help, value = value,
+            labels = labels }
+    end
+    for _, direction in ipairs({ "in", "out" }) do
+        add("packets_total", "counter", "Whole packets of clients, passed on",
+            packets[direction .. "_packets"], { direction = direction })
+        add("packet_bytes_total", "counter", "Their bytes", packets[direction .. "_bytes"],
+            { direction = direction })
+        add("packets_dropped_total", "counter",
+            "Packets dropped because a client's queue was full",
+            packets[direction .. "_dropped"] or 0, { direction = direction })
+    end
+    for _, limit in ipairs({ "flows", "opens", "destinations" }) do
+        add("packets_over_limit_total", "counter", "Packets over a limit of their client",
+            packets["over_" .. limit] or 0, { limit = limit })
+    end
+    add("packet_clients", "gauge", "Clients that send packets", packets.clients or 0)
+    add("packet_flows", "gauge", "Flows of packets", packets.flows or 0)
+end
+
 --- Starts a provider; in a coroutine.
 ---@param config table
 ---@return table? node
@@ -235,7 +279,9 @@ function M.start(config)
         return now
     end
     node.metrics = function()
-        return node.policies.metrics(edge.metrics(ww.provider, "ww_provider_"))
+        local list = edge.metrics(ww.provider, "ww_provider_")
+        add_packet_metrics(list, (ww.provider.status({}) or {}).packets)
+        return node.policies.metrics(list)
     end
     node.ready = function()
         return node.registered == true, node.why
@@ -260,6 +306,7 @@ function M.start(config)
     prune_unopened(node)
     node.stop = function()
         node.stopping = true
+        node.policies.stop()
         give_back_unopened(node)
         edge.end_contracts(ww.provider, node.reporter, STOP_S)
         node.session:close()

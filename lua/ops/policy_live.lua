@@ -10,11 +10,14 @@ local RELOAD_S = 30 -- a set is read, compiled, tested and replayed, behind a re
 local COUNT_MAX = 1000
 local REPLAY_S = 60 -- a node takes 20 s, and may be at something else before
 
+--- Adds the options that say which node is meant.
 local function add_place(sub)
     sub:option("--control"):argname("PATH")
         :description("Control socket of the node (WW_CONTROL); default: the node that runs here.")
     sub:option("--state"):argname("DIR"):description("State folder of the node.")
 end
+
+M.add_place = add_place
 
 local UNITS = { s = 1, m = 60, h = 3600, d = 86400 }
 
@@ -110,6 +113,7 @@ function M.define(command)
     add_place(journal)
 end
 
+--- Asks that node.
 local function call(args, method, params, timeout_s)
     local path, err = control.find(args)
     if not path then
@@ -117,6 +121,8 @@ local function call(args, method, params, timeout_s)
     end
     return control.call(path, method, params, timeout_s)
 end
+
+M.call = call
 
 --- An absolute path, or the name of a built-in set.
 local function folder_of(args)

@@ -7,6 +7,7 @@ local text = require("ops.text")
 local M = {}
 
 local UNITS_MAX = 2 ^ 53
+local USERS_MAX = 2 ^ 32 - 1 -- means nobody
 local RATE_MAX = 2 ^ 53 - 1 -- policies see rates as numbers (WW_HOOK_NUMBER_MAX)
 
 --- A type has `check(value, key)` for values of a file and `parse(text, key)` for flags and the
@@ -356,6 +357,32 @@ local function list_of(item)
     }
 end
 
+--- Whose traffic: a name, a number, or a range of numbers.
+TYPES.user = of_text("user", function(value)
+    local first, last = value:match("^(%d+)%-(%d+)$")
+    if #value > 32 or not (first or value:find("^[%w_][%w_.-]*$")) then
+        return nil, "must be users: names, numbers such as 1000, or ranges such as 1000-1999"
+    end
+    for _, number in ipairs({ first or value:match("^%d+$"), last }) do
+        if tonumber(number) >= USERS_MAX then
+            return nil, ("must have numbers below %d"):format(USERS_MAX)
+        end
+    end
+    if first and tonumber(first) > tonumber(last) then
+        return nil, "must have ranges from low to high"
+    end
+    return value
+end)
+
+--- A network device, as the kernel takes it and nft(8) reads it.
+TYPES.device = of_text("name", function(value)
+    if #value > 15 or not value:find("^[%w_-][%w_.-]*$") or value == "lo" then
+        return nil, "must be 1 to 15 of letters, digits, - and _"
+    end
+    return value
+end)
+
+TYPES.users = list_of(TYPES.user)
 TYPES.listens = list_of(TYPES.listen)
 TYPES.hosts = list_of(TYPES.host)
 TYPES.cidrs = list_of(TYPES.cidr)
@@ -444,9 +471,28 @@ local PROVIDER = {
     { key = "denied_flows", type = "integer", min = 1, max = 1000, default = 1,
         doc = "How many destinations that the fixed list denies a client may sign before its "
             .. "contract is closed for it." },
-    { key = "egress.device", type = "text", max = 15, default = "",
-        doc = "TUN device through which a client's whole packets go out: whatever routes and "
-            .. "translates addresses is behind it. Without it, streams only." },
+    { key = "egress.mode", type = "choice", default = "auto",
+        choices = { "auto", "kernel", "user", "none" },
+        doc = "How clients' whole packets go out: by the kernel (a TUN device and nftables, with "
+            .. "the right to administer networks), in user space, none, or the first that works." },
+    { key = "egress.device", type = "text", max = 12, default = "wwexit0",
+        doc = "The TUN device's name, one for each provider on a host." },
+    { key = "egress.pool_v4", type = "cidr", default = "10.119.0.0/16",
+        doc = "Clients' addresses on that device; nobody else sees them. 16 bits." },
+    { key = "egress.pool_v6", type = "cidr", default = "fd77:7700:119::/64",
+        doc = "The same for IPv6. 64 bits." },
+    { key = "egress.clients", type = "integer", min = 1, max = 1024, default = 256,
+        doc = "Clients whose packets go out at once." },
+    { key = "egress.flows", type = "integer", min = 1, max = 65536, default = 2048,
+        doc = "Flows of packets of one client." },
+    { key = "egress.opens_per_s", type = "integer", min = 1, max = 100000, default = 256,
+        doc = "New flows of packets of one client in a second; twice as many at once." },
+    { key = "egress.destinations", type = "integer", min = 1, max = 65536, default = 1024,
+        doc = "Distinct addresses that one client's flows of packets go to." },
+    { key = "egress.client_mbit", type = "integer", min = 0, max = 100000, default = 0,
+        doc = "Mbit/s of packets of one client, each way. 0: no limit." },
+    { key = "egress.total_mbit", type = "integer", min = 0, max = 100000, default = 0,
+        doc = "Mbit/s of packets of all clients, each way, shared fairly. 0: no limit." },
     { key = "name", type = "text", max = 64, doc = "A name for this node in `ww status`." },
 }
 
@@ -475,6 +521,24 @@ local CLIENT = {
         doc = "Names whose answers, and those of names below them, may point there." },
     { key = "provider", type = "node_id", from = "the best by rank",
         doc = "Use this provider only." },
+    { key = "tunnel.device", type = "device", default = "ww0",
+        doc = "The network device that `ww up` makes." },
+    { key = "tunnel.mtu", type = "integer", min = 1280, max = 65535, default = 1400,
+        doc = "Its largest packet, in bytes." },
+    { key = "tunnel.kill_switch", type = "boolean", default = true,
+        doc = "From `ww up` to `ww down`, what belongs into the tunnel never leaves by another "
+            .. "way, also while no client runs." },
+    { key = "tunnel.dns", type = "boolean", default = true,
+        doc = "Names are asked of the tunnel's resolver, and of nobody else." },
+    { key = "tunnel.include", type = "cidrs", default = {},
+        doc = "Only these networks go into the tunnel (and tunnel.include_users). Empty: all." },
+    { key = "tunnel.exclude", type = "cidrs", default = {},
+        doc = "Networks that are reached outside of the tunnel, such as the local one." },
+    { key = "tunnel.include_users", type = "users", default = {},
+        doc = "Only what these users of the machine send goes into the tunnel (and "
+            .. "tunnel.include)." },
+    { key = "tunnel.exclude_users", type = "users", default = {},
+        doc = "Users of the machine whose traffic stays outside of the tunnel." },
 }
 
 local function join(...)

@@ -4,7 +4,7 @@
 # exit.sh kernel|user [SECONDS]: with rights to the network, or as nobody; how long a load lasts.
 #
 #   one, two (TUN "cl0") ── provider 203.0.113.2 ── internet 203.0.113.1, 198.51.100.1, 2001:db8:2::1
-#                                                            and 10.55.0.1, which nobody may reach
+#            (both by exception), 11.0.9.1, 2a00:11::1, and 10.55.0.1, which nobody may reach
 set -euo pipefail
 self=$(realpath "$0")
 mode=${1:?kernel or user}
@@ -57,7 +57,7 @@ for end in "provider up0 2" "internet in0 1"; do
 done
 ip -n provider route add default via 203.0.113.1
 ip -n provider -6 route add default via 2001:db8:1::1
-for address in $v4/32 10.55.0.1/32 $v6/128; do
+for address in $v4/32 10.55.0.1/32 11.0.9.1/32 $v6/128 2a00:11::1/128; do
     ip -n internet addr add $address dev lo
 done
 ip -n internet route add blackhole 198.51.100.7 # swallows without a word
@@ -129,6 +129,7 @@ for address in $v4 $v6; do
     peer one tcp $address $port 1 2000000
     peer one udp $address $port 0 1 100 1372 1400 1472 5000 60000
     peer one refused $address 4444
+    peer one closed $address 4444
 done
 
 step "200 connections at once, of two clients"
@@ -154,7 +155,9 @@ up -x
 reaches 10.55.0.1 && fail "a private address, without the judge"
 reaches 203.0.113.2 && fail "the host itself, without the judge"
 reaches 10.119.0.1 && fail "the device's end, without the judge"
-reaches $v4 || fail "the internet, without the judge"
+reaches $v4 || fail "an exception, without the judge"
+reaches 11.0.9.1 || fail "the internet, without the judge"
+reaches 2a00:11::1 || fail "the internet's IPv6, without the judge"
 down
 up -x -a 10.55.0.0/16
 reaches 10.55.0.1 || fail "an exception"

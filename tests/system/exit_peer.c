@@ -3,6 +3,7 @@
  * back what comes system_exit_peer tcp ADDRESS PORT N BYTES   N connections at once, half-closed,
  * bytes compared system_exit_peer udp ADDRESS PORT SIZE…     a datagram of each size comes back the
  * same system_exit_peer refused ADDRESS PORT       a connection is refused within two seconds
+ *   system_exit_peer closed ADDRESS PORT        … and so is a datagram, by an ICMP error
  *   system_exit_peer spray ADDRESS FIRST N      a datagram to each of N ports; prints nothing
  *   system_exit_peer slow ADDRESS PORT BYTES    one connection sends BYTES and reads none of the
  *                                               answer until another has made 100 round trips
@@ -274,6 +275,24 @@ static void be_refused(void)
         die("refused late");
 }
 
+static void be_told_closed(void)
+{
+    int fd = connect_to(SOCK_DGRAM);
+
+    for (int attempt = 0; attempt < 20; attempt++) {
+        char byte;
+
+        if (send(fd, "x", 1, 0) < 0 || recv(fd, &byte, 1, MSG_DONTWAIT) < 0) {
+            if (errno == ECONNREFUSED)
+                return;
+            if (errno != EAGAIN)
+                die("another error");
+        }
+        usleep(100000);
+    }
+    die("not told that it is closed");
+}
+
 static void spray(const char *address, unsigned long first, unsigned long count)
 {
     for (unsigned long port = first; port < first + count; port++) {
@@ -352,6 +371,8 @@ int main(int argc, char **argv)
             ask_udp(number(argv[i]));
     else if (strcmp(what, "refused") == 0 && argc == 4)
         be_refused();
+    else if (strcmp(what, "closed") == 0 && argc == 4)
+        be_told_closed();
     else if (strcmp(what, "spray") == 0 && argc == 5)
         spray(argv[2], number(argv[3]), number(argv[4]));
     else if (strcmp(what, "slow") == 0 && argc == 5)

@@ -122,16 +122,52 @@ mv "$policies" "$scratch/policies.old"
 mv "$scratch/policies.next" "$policies"
 wait_for 10 "the reload of another folder" is_number arbiter 6
 
+step "what each rule has decided"
+# looks: decisions of market.stat, whatever its rule; since: when the first rule was seen.
+looks() {
+    ww_policy arbiter rules --json | jq '[.rules[] | select(.hook == "market.stat") | .looks] | add'
+}
+since() {
+    ww_policy arbiter rules --json | jq '[.rules[] | select(.hook == "market.stat") | .since_s] | min'
+}
+looks_before=$(looks) since_before=$(since)
+((looks_before > 0)) || fail "no rule of market.stat has decided: $(ww_policy arbiter rules)"
+ww_policy arbiter rules | grep -q '^market.lua:[0-9]* *market.stat *[1-9]' || fail "rules says $(ww_policy arbiter rules)"
+ww_policy arbiter rules --unused 0 > "$scratch/unused.out" || fail "rules --unused"
+grep -q '^market.lua:[0-9]* *market.stat *never' "$scratch/unused.out" ||
+    fail "rules --unused 0 says $(cat "$scratch/unused.out")"
+ww_policy arbiter rules --unused 3 2>&1 | grep -q 'in force for less than 3 days' || fail "rules --unused 3"
+code=0
+ww_policy arbiter rules --unused soon > /dev/null 2>&1 || code=$?
+((code == 2)) || fail "--unused soon ended with $code"
+
 step "a restart keeps the numbers"
 node_stop provider
 node_stop arbiter
 node_start arbiter
 wait_for 15 "the arbiter's start" is_ready arbiter
 is_number arbiter 6 || fail "after a restart it is $(number_of arbiter)"
+(($(looks) > looks_before)) || fail "after a restart rules have decided $(looks) times, before $looks_before"
+[[ $(since) == "$since_before" ]] || fail "after a restart rules are watched since $(since), not $since_before"
 put 50000
 wait_for 10 "the reload after a restart" is_number arbiter 7
 ww_policy arbiter log --json | jq -e '[.changes[].number] == [1, 2, 3, 2, 4, 5, 6, 7]' > /dev/null ||
     fail "the log: $(ww_policy arbiter log --json)"
+
+step "what was given up is known after a restart, and doesn't come back by itself"
+ww_policy arbiter rollback > /dev/null || fail "rollback to 6"
+node_stop arbiter
+node_start arbiter # with the files of 7, as there are no others
+wait_for 15 "the arbiter's start" is_ready arbiter
+is_number arbiter 7 || fail "after a restart it is $(number_of arbiter)"
+grep -q "level=warn.*the policies in force are those that were given up before" "$scratch/arbiter.log" ||
+    fail "nothing is said of it"
+put 60000
+wait_for 10 "the correction" is_number arbiter 8
+put 50000
+wait_for 10 "the refusal" grep -q "the files are those of policies that were given up" "$scratch/arbiter.log"
+is_number arbiter 8 || fail "what was given up is in force"
+ww_policy arbiter log | grep -q "^ *7 .*given up" || fail "the log: $(ww_policy arbiter log)"
 node_stop arbiter
 
 step "a built-in set by its name"

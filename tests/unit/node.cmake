@@ -9,7 +9,7 @@ target_compile_definitions(unit_node_arbiter
                            PRIVATE WW_TEST_FOLDER="${CMAKE_CURRENT_SOURCE_DIR}")
 add_test(NAME unit.node_arbiter_disk_gone COMMAND unit_node_arbiter disk gone)
 set_tests_properties(unit.node_arbiter_disk_gone PROPERTIES LABELS unit TIMEOUT 60)
-foreach(part close court disk liars reload)
+foreach(part close court disk liars policy reload)
   add_test(NAME unit.node_arbiter_${part} COMMAND unit_node_arbiter ${part})
   set_tests_properties(unit.node_arbiter_${part} PROPERTIES LABELS unit TIMEOUT 120)
 endforeach()

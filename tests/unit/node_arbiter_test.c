@@ -314,11 +314,22 @@ static int break_disk(void *context, struct ww_call *call)
     return setrlimit(RLIMIT_FSIZE, &none) ? WW_ESYSTEM : 0;
 }
 
+/* {ms=}: how long a replay may take; absent: as a node has it. */
+static int replay_ms_max(void *context, struct ww_call *call)
+{
+    struct arbiter *arbiter = *(struct arbiter **)context;
+
+    arbiter->policies.replay_ms_max = WW_POLICY_REPLAY_MS_MAX;
+    ww_call_u64(call, "ms", &arbiter->policies.replay_ms_max);
+    return 0;
+}
+
 static const char *script_of(const char *argument)
 {
     static const char *const scripts[][2] = {{"close", "node_close_test"},
                                              {"court", "node_court_test"},
                                              {"liars", "node_liars_test"},
+                                             {"policy", "node_policy_test"},
                                              {"reload", "node_reload_test"}};
 
     for (size_t index = 0; index < WW_ARRAY_COUNT(scripts); index++) {
@@ -328,9 +339,9 @@ static const char *script_of(const char *argument)
     return "node_arbiter_test";
 }
 
-/* "close", "court", "liars", "reload": the tests of that script; a second argument: only those
- * whose name has it. With another argument: only the tests whose name has it. "disk": the node must
- * stop by itself, as it can't write its books any more. */
+/* "close", "court", "liars", "policy", "reload": the tests of that script; a second argument: only
+ * those whose name has it. With another argument: only the tests whose name has it. "disk": the
+ * node must stop by itself, as it can't write its books any more. */
 int main(int argc, char **argv)
 {
     static const struct ww_ops_function functions[] = {
@@ -345,6 +356,7 @@ int main(int argc, char **argv)
         {"cut_starved", cut_starved},
         {"break_disk", break_disk},
         {"crowd", crowd},
+        {"replay_ms_max", replay_ms_max},
     };
     struct ww_ops_config config = {.lua_folder = WW_TEST_FOLDER, .argc = argc, .argv = argv};
     struct ww_loop *loop = NULL;

@@ -1,5 +1,6 @@
 /* The trusted VM: where modules come from, what a failing script leads to, small bindings. */
 #include <fcntl.h>
+#include <pwd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -234,6 +235,47 @@ static void a_failed_task_is_one_pair(void **state)
     assert_ptr_equal(strchr(why + 6, '"'), text + size - 2);
 }
 
+static unsigned names_looked_up;
+
+/* In the place of the C library's, for the whole program: it may take seconds. */
+int getpwuid_r(uid_t uid, struct passwd *entry, char *buffer, size_t size, struct passwd **found)
+{
+    names_looked_up++;
+    snprintf(buffer, size, "user-%lu", (unsigned long)uid);
+    *entry = (struct passwd){.pw_name = buffer};
+    *found = entry;
+    return 0;
+}
+
+/* Names of users are looked up before anybody is let in, and not once more. */
+static void who_is_on_the_control_socket(void **state)
+{
+    static char body[1024];
+
+    (void)state;
+    snprintf(body, sizeof(body),
+             "local async, server = require('ops.async'), nil\n"
+             "async.run(function()\n"
+             "local path, heard = '%s/control', 0\n"
+             "server = assert(ww.control.serve({ path = path, on_line = function(session)\n"
+             "    for _ = 1, 5 do assert(server:user(session) == 'user-%lu') end\n"
+             "    heard = heard + 1\n"
+             "end }))\n"
+             "for _ = 1, 3 do\n"
+             "    local client = assert(ww.control.connect({ path = path,\n"
+             "        on_line = function() end, on_closed = function() end }))\n"
+             "    client:send('{}')\n"
+             "end\n"
+             "local until_us = ww.loop.now_us() + 5e6\n"
+             "while heard < 3 and ww.loop.now_us() < until_us do async.sleep(0.01) end\n"
+             "ww.exit(heard == 3 and 0 or 1)\n"
+             "end)\n",
+             script.folder, (unsigned long)geteuid());
+    names_looked_up = 0;
+    assert_int_equal(script_run(&script, body), 0);
+    assert_int_equal(names_looked_up, 2); /* its own and root's */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +286,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(files, setup, teardown),
         cmocka_unit_test_setup_teardown(readiness, setup, teardown),
         cmocka_unit_test_setup_teardown(the_log_and_errors, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_is_on_the_control_socket, setup, teardown),
         cmocka_unit_test_setup_teardown(a_failed_task_is_one_pair, setup, teardown),
         cmocka_unit_test_setup_teardown(lua_memory_that_runs_out, setup, teardown),
         cmocka_unit_test_setup_teardown(memory_that_runs_out, setup, teardown),

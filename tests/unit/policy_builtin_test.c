@@ -35,11 +35,14 @@ static void test_changes_one_hook(void **state)
     assert_int_equal(result.decision, WW_HOOK_ACCEPT);
     assert_int_equal(result.price_ppm, 900000);
     assert_string_equal(result.reason, "known client");
+    assert_string_equal(report.file, "contract.lua");
+    assert_int_equal(report.line, 6);
     ww_hook_sample(WW_HOOK_CONTRACT_ACCEPT, &accept);
     accept.open_contracts = accept.max_contracts;
     assert_int_equal(
         ww_policy_call(set, WW_HOOK_CONTRACT_ACCEPT, &accept, &NO_CONTEXT, &accepted, &report), 0);
     assert_int_equal(accepted.decision, WW_HOOK_REFUSE);
+    assert_string_equal(report.file, "default/contract.lua");
     assert_false(report.fallback);
     ww_policy_set_release(set);
 }

@@ -9,8 +9,8 @@
 #include "ww/policy.h"
 
 #define TEXT_BYTES_MAX 65536
-#define PRIVATE        "qzq"
-#define WORDS          "wjw"
+#define PRIVATE        "qz" /* a country has no room for more */
+#define WORDS          "wj"
 
 /* Everything that holds a text gets one; lists and orders get one item. Returns how many private
  * ones there are. */

@@ -1,7 +1,7 @@
 --- `ww policy …`: what operators do with policies. Each group of verbs is a module: {define, verbs,
 -- human}, where a verb is what a command's `run` is.
 local GROUPS = { require("ops.policy_check"), require("ops.policy_explain"),
-    require("ops.policy_coverage"), require("ops.policy_live") }
+    require("ops.policy_coverage"), require("ops.policy_live"), require("ops.policy_usage") }
 
 --- The group that has the verb.
 local function group_of(verb)

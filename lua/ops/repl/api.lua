@@ -235,14 +235,16 @@ M.spaces = {
                         .. "proven_bytes, price_ppm, price_nano_usd_per_gib, client, provider" } },
             gives = { "terms", "cases" },
             example = "policy.what_if{given = {bytes = GiB}}.cases[2]" },
-        { name = "rules", doc = "What each rule (the line that returns) has decided, of the "
-                .. "decisions that were looked at: the first 64 of each hook, then one in eight.",
+        { name = "rules", doc = "What each rule (the line that returns) has decided since it is in "
+                .. "force, over reloads and restarts; of a generation that is named, what it alone "
+                .. "has in this run.",
             args = { { name = "number", type = "number", optional = true,
                 doc = "a generation that is kept; the one in force by default" } },
-            gives = { "number", "since_s", "rules", "beyond" },
+            gives = { "number", "since_s", "rules", "unseen" },
             example = "policy.rules().rules" },
-        { name = "unused", doc = "Rules of the set in force that were not seen to decide for so "
-                .. "many days, of hooks that this node asks.",
+        { name = "unused", doc = "Rules of the set in force that have not decided for so many "
+                .. "days, of hooks that this node asks; watched: they are in force for so long; "
+                .. "certain: the rule of each decision is known.",
             args = { { name = "days", type = "number", optional = true, doc = "30 by default" } },
             gives = { "number", "since_s", "days", "rules" },
             example = "policy.unused(7).rules" },

@@ -326,8 +326,7 @@ local function terms_of(host, id)
     return {
         bytes = contract.bytes, window_bytes = contract.window_bytes, carried_bytes = carried,
         proven_bytes = contract.proven_bytes, price_ppm = contract.price_ppm,
-        price_nano_usd_per_gib = is_arbiter(host)
-            and tonumber(ww.arbiter.stat({}).price_nano_usd_per_gib) or nil,
+        price_nano_usd_per_gib = contract.price_nano_usd_per_gib, -- on an arbiter
     }
 end
 
