@@ -124,8 +124,8 @@ M.spaces = {
                 "bytes_up", "bytes_down", "age_s" },
             example = "flows.list{limit = 10}" },
         { name = "table", roles = EDGE, doc = "All that are open, those of packets too, as `ww "
-                .. "flows` shows them: application, country, bytes and packets each way. Where they "
-                .. "go (`address`, `name`) after \\write REASON only.",
+                .. "flows` shows them: application, country, bytes and packets each way. Where "
+                .. "they go (`address`, `name`) after \\write REASON only.",
             args = { { name = "sort", type = "text", optional = true,
                 doc = "\"bytes\" by default, \"up\", \"down\", \"last\" or \"first\"" }, LIMIT },
             gives = { "id", "protocol", "address", "name", "port", "application", "country",
