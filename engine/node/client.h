@@ -61,6 +61,9 @@ void client_stream_accepted(void *arg, uint64_t stream_id, const struct ww_dest 
 void client_stream_data(void *arg, uint64_t stream_id, const uint8_t *data, size_t size, bool fin);
 void client_stream_writable(void *arg, uint64_t stream_id);
 void client_stream_reset(void *arg, uint64_t stream_id, int code);
+/* Another connection for what begins now, in turn: it becomes the active one. NULL: there is none.
+ */
+struct conn *client_next_conn(struct client *client);
 /* A connection or a contract has come: waiting requests try again. */
 void client_retry(struct client *client);
 /* The connection is going: its streams let go of it. */
@@ -99,6 +102,7 @@ void client_tunnel_packet(void *arg, uint64_t stream_id, const uint8_t *packet, 
 void client_tunnel_retry(struct client *client);
 /* Whether the stream is a connection's flow of packets, which is then told. */
 bool client_tunnel_writable(struct conn *conn, uint64_t stream_id);
+bool client_tunnel_accepted(struct conn *conn, uint64_t stream_id);
 bool client_tunnel_reset(struct conn *conn, uint64_t stream_id, int code);
 
 /* client_udp.c */

@@ -100,9 +100,12 @@ static void conn_closed(struct conn *conn, int code)
     note.code = code;
     edge_tell(&note);
     client_detach(conn);
-    if (client->active == conn)
-        client->active = NULL;
     edge_drop(&client->edge, conn);
+    if (client->active == conn) {
+        client->active = NULL;
+        client_next_conn(client);
+    }
+    client_retry(client);
 }
 
 static void conn_ready(struct conn *conn)
@@ -439,8 +442,6 @@ int client_bind(struct ww_ops *ops, struct client **out)
         {"signals_again", shared_signals_again},
         {"close_done", shared_close_done},
         {"outcome", shared_outcome},
-        {"dns_listen", client_dns_bound_listen},
-        {"dns_unlisten", client_dns_bound_unlisten},
         {"dns_query", client_dns_bound_query},
         {"dns_flush", client_dns_bound_flush},
     };

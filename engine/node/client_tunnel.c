@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "client.h"
+#include "client_dns.h"
 #include "packet_queue.h"
 #include "packet_table.h"
 
@@ -29,6 +29,7 @@ struct client_tunnel {
     uint64_t demand_us;
     unsigned mtu;
     bool is_paused;
+    int blocked_by; /* WW_EAGAIN, WW_ENOCONTRACT: why the first of the queue waits */
     struct {
         uint64_t out_packets, out_bytes, in_packets, in_bytes; /* that went through */
         uint64_t out_denied;   /* by the address rules, or of a form that is not carried */
@@ -75,7 +76,27 @@ static int open_flow(struct conn *conn)
         return conn->packets.refused;
     rc = ww_transfer_stream_open(conn->transfer, &packets, &conn->packets.stream_id);
     conn->packets.is_open = rc == 0;
+    conn->packets.is_accepted = false;
+    conn->packets.is_touched = true;
     return rc;
+}
+
+/* The next connection that takes packets. *rc is why there is none. */
+static struct conn *next_conn(struct client_tunnel *tunnel, int *rc)
+{
+    struct client *client = tunnel->client;
+
+    *rc = WW_ENOCONTRACT;
+    for (unsigned i = HASH_COUNT(client->edge.conns); i > 0; i--) {
+        struct conn *conn = client_next_conn(client);
+
+        if (!conn)
+            break;
+        *rc = open_flow(conn);
+        if (*rc == 0)
+            return conn;
+    }
+    return NULL;
 }
 
 /* Binds the flow to a connection and declares where it goes. WW_ENOCONTRACT: it has to wait. */
@@ -86,15 +107,12 @@ static int bind_route(struct client_tunnel *tunnel, const struct ww_ip *ip,
     struct ww_dest dest;
     int rc;
 
-    if (!is_usable(conn) || conn->packets.refused) {
-        conn = tunnel->client->active;
-        if (!is_usable(conn))
-            return WW_ENOCONTRACT;
+    if (!is_usable(conn) || (rc = open_flow(conn)) != 0) {
+        conn = next_conn(tunnel, &rc);
+        if (!conn)
+            return rc;
         route->until = 0;
     }
-    rc = open_flow(conn);
-    if (rc)
-        return rc;
     *out = conn;
     if (ip->offset == 0 && (!route->until || route->until < client_declared_count(conn))) {
         packet_dest(ip, &dest);
@@ -174,6 +192,7 @@ static void put_off(struct client_tunnel *tunnel, int why, const uint8_t *packet
     if ((why != WW_EAGAIN && why != WW_ENOCONTRACT) ||
         !packet_queue_put(&tunnel->queue, packet, size, is_partial))
         tunnel->counts.out_dropped++;
+    tunnel->blocked_by = why;
     if (why == WW_ENOCONTRACT)
         demand(tunnel);
     else if (why == WW_EAGAIN && tunnel->queue.count >= WW_NODE_PACKETS_MAX / 2)
@@ -191,12 +210,14 @@ static void run_queue(struct client_tunnel *tunnel)
 
         if (!rc)
             rc = send_packet(tunnel, &ip, slot->bytes, slot->size, slot->is_partial);
-        if (rc == WW_EAGAIN || rc == WW_ENOCONTRACT)
+        if (rc == WW_EAGAIN || rc == WW_ENOCONTRACT) {
+            tunnel->blocked_by = rc;
             break;
+        }
         packet_queue_drop_first(&tunnel->queue);
         tunnel->counts.out_dropped += rc != 0;
     }
-    if (tunnel->queue.count < WW_NODE_PACKETS_MAX / 4)
+    if (tunnel->queue.count < WW_NODE_PACKETS_MAX / 4 || tunnel->blocked_by == WW_ENOCONTRACT)
         set_pause(tunnel, false);
 }
 
@@ -255,10 +276,10 @@ static void on_packet(void *arg, uint8_t *packet, size_t size, bool is_partial)
         tunnel->counts.out_rejected++;
         return;
     }
-    rc = tunnel->queue.count ? WW_EAGAIN : send_packet(tunnel, &ip, packet, size, is_partial);
+    rc = tunnel->queue.count ? tunnel->blocked_by
+                             : send_packet(tunnel, &ip, packet, size, is_partial);
     if (rc)
-        put_off(tunnel, is_usable(tunnel->client->active) ? rc : WW_ENOCONTRACT, packet, size,
-                is_partial);
+        put_off(tunnel, rc, packet, size, is_partial);
 }
 
 static void on_batch_end(void *arg)
@@ -282,8 +303,19 @@ void client_tunnel_retry(struct client *client)
 {
     if (!client->tunnel)
         return;
+    /* Before there is a packet: whether the provider takes any is asked for by `ww up`. */
+    if (is_usable(client->active))
+        (void)open_flow(client->active);
     run_queue(client->tunnel);
     touch_all(client->tunnel);
+}
+
+bool client_tunnel_accepted(struct conn *conn, uint64_t stream_id)
+{
+    if (!conn->packets.is_open || conn->packets.stream_id != stream_id)
+        return false;
+    conn->packets.is_accepted = true;
+    return true;
 }
 
 /* Called from inside of transfer: the connection is touched by whoever entered it. */
@@ -305,7 +337,7 @@ bool client_tunnel_reset(struct conn *conn, uint64_t stream_id, int code)
 {
     if (!conn->packets.is_open || conn->packets.stream_id != stream_id)
         return false;
-    conn->packets.is_open = false;
+    conn->packets.is_open = conn->packets.is_accepted = false;
     /* It crossed the end of a contract, or the connection: the next packet opens another. */
     if (code == WW_ENOCONTRACT || conn->is_closed)
         return true;
@@ -398,13 +430,14 @@ void client_tunnel_destroy(struct client *client)
 
     if (!client->tunnel)
         return;
+    client_dns_inner_close(client);
     HASH_ITER(hh, client->edge.conns, conn, next)
     {
         if (conn->packets.is_open) {
             ww_transfer_stream_reset(conn->transfer, conn->packets.stream_id, 0);
             conn_touch(conn);
         }
-        conn->packets.is_open = false;
+        conn->packets.is_open = conn->packets.is_accepted = false;
         conn->packets.refused = 0;
     }
     tunnel_free(client->tunnel);
@@ -431,6 +464,7 @@ static int tunnel_create(struct client *client, const struct ww_tun_options *opt
         return rc;
     }
     client->tunnel = tunnel;
+    client_dns_inner_open(client);
     return 0;
 }
 
@@ -455,8 +489,10 @@ int client_tunnel_open(struct client *client, struct ww_call *call)
         return WW_ERANGE;
     }
     if (client->tunnel) {
-        if (strcmp(ww_tun_name(client->tunnel->tun), device) == 0)
+        if (strcmp(ww_tun_name(client->tunnel->tun), device) == 0) {
+            client_tunnel_retry(client);
             return put_device(client->tunnel, call);
+        }
         ww_call_reason(call, "the tunnel is open on %s", ww_tun_name(client->tunnel->tun));
         return WW_EEXIST;
     }
@@ -466,6 +502,7 @@ int client_tunnel_open(struct client *client, struct ww_call *call)
         ww_call_reason(call, "the device %s can't be opened", device);
         return rc;
     }
+    client_tunnel_retry(client);
     return put_device(client->tunnel, call);
 }
 
@@ -479,6 +516,7 @@ int client_tunnel_close(struct client *client, struct ww_call *call)
 void client_tunnel_put(const struct client *client, struct ww_call *call)
 {
     const struct client_tunnel *tunnel = client->tunnel;
+    const struct conn *active = client->active;
     struct ww_tun_stats tun;
 
     if (!tunnel)
@@ -486,6 +524,9 @@ void client_tunnel_put(const struct client *client, struct ww_call *call)
     ww_tun_stats(tunnel->tun, &tun);
     ww_call_begin(call, "tunnel", false);
     put_device(tunnel, call);
+    ww_call_put_bool(call, "is_open", active && active->packets.is_accepted);
+    if (active && active->packets.refused)
+        ww_call_put_text(call, "refused", ww_error_name(active->packets.refused));
     ww_call_put_u64(call, "out_packets", tunnel->counts.out_packets);
     ww_call_put_u64(call, "out_bytes", tunnel->counts.out_bytes);
     ww_call_put_u64(call, "in_packets", tunnel->counts.in_packets);

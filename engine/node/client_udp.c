@@ -43,10 +43,10 @@ static struct client_stream *flow_open(struct client_association *association,
                                        const struct ww_target *target, const char *text)
 {
     struct client *client = association->client;
-    struct conn *conn = client->active;
+    struct conn *conn = client_next_conn(client);
     struct ww_dest dest;
 
-    if (!conn || !conn->is_ready || HASH_CNT(by_target, association->flows) >= WW_NODE_FLOWS_MAX ||
+    if (!conn || HASH_CNT(by_target, association->flows) >= WW_NODE_FLOWS_MAX ||
         client_judge(client, target, WW_DEST_UDP))
         return NULL;
     struct client_stream *flow = ww_alloc(1, sizeof(*flow));

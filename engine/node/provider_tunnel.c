@@ -153,8 +153,8 @@ static int exit_packet(void *arg, uint32_t number, uint8_t *packet, size_t size,
     int rc = ww_transfer_packet_send(conn->transfer, conn->packets.stream_id, packet, size,
                                      is_partial, ww_loop_now_us(conn->loop));
 
-    packets->is_again = rc == WW_EAGAIN;
     packets->is_touched = true;
+    packets->is_again = rc == WW_EAGAIN;
     if (rc == 0) {
         provider->packets.in_packets++;
         provider->packets.in_bytes += size;

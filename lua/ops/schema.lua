@@ -501,6 +501,9 @@ local CLIENT = {
         doc = "Where SOCKS5 and HTTP CONNECT are served." },
     { key = "proxy_remote", type = "boolean", default = false,
         doc = "Allow `proxy` to be an address that other machines reach. There is no password." },
+    { key = "providers", type = "integer", min = 1, max = 8, default = 1,
+        doc = "How many providers to be connected to at once, each under a contract of its own. "
+            .. "What begins is spread over them, and packets move on when one is lost." },
     { key = "footprint", type = "boolean", default = true,
         doc = "Keep how much went where in the state, for `ww footprint` and nobody else." },
     { key = "dns.listen", type = "listens", default = {},
@@ -523,7 +526,7 @@ local CLIENT = {
         doc = "Use this provider only." },
     { key = "tunnel.device", type = "device", default = "ww0",
         doc = "The network device that `ww up` makes." },
-    { key = "tunnel.mtu", type = "integer", min = 1280, max = 65535, default = 1400,
+    { key = "tunnel.mtu", type = "integer", min = 1280, max = 1500, default = 1400,
         doc = "Its largest packet, in bytes." },
     { key = "tunnel.kill_switch", type = "boolean", default = true,
         doc = "From `ww up` to `ww down`, what belongs into the tunnel never leaves by another "

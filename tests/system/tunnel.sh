@@ -137,11 +137,6 @@ check_traffic() {
     done
 }
 
-# Packets of no flow, at either end.
-strangers() {
-    echo $(($(tunnel in_refused) + $(status provider | jq .packets.in_dropped)))
-}
-
 flows() { # NODE FLAGS…
     "$program" flows --control "$scratch/$1/control.sock" "${@:2}"
 }
