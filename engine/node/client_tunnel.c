@@ -221,23 +221,23 @@ static void run_queue(struct client_tunnel *tunnel)
         set_pause(tunnel, false);
 }
 
-/* What a denied packet is answered, to where it came from. */
+/* The application hears that the packet is denied, and the destination that a connection is over.
+ */
 static void reject(struct client_tunnel *tunnel, const struct ww_ip *ip, const uint8_t *packet,
-                   size_t size, bool is_outgoing)
+                   size_t size)
 {
     uint8_t answer[WW_FLOW_REJECT_BYTES];
-    struct ww_ip back;
+    struct ww_ip reset;
 
-    size = ww_flow_reject(ip, packet, size, answer);
-    if (size == 0)
-        return;
-    if (is_outgoing)
-        ww_tun_write(tunnel->tun, answer, size, false);
-    else if (!ww_ip_read(answer, size, &back, NULL) && !tunnel->queue.count)
-        send_packet(tunnel, &back, answer, size, false);
+    size_t answer_size = ww_flow_reject(ip, packet, size, answer);
+    if (answer_size > 0)
+        ww_tun_write(tunnel->tun, answer, answer_size, false);
+    answer_size = ww_flow_abort(ip, packet, answer);
+    if (answer_size > 0 && !tunnel->queue.count && !ww_ip_read(answer, answer_size, &reset, NULL))
+        send_packet(tunnel, &reset, answer, answer_size, false);
 }
 
-/* Counts the packet in its flow; false: it doesn't pass, and was answered if it is to be. */
+/* Counts the packet in its flow; false: it doesn't pass. */
 static bool follow(struct client_tunnel *tunnel, const struct ww_ip *ip, const uint8_t *packet,
                    size_t size, bool is_outgoing)
 {
@@ -248,17 +248,11 @@ static bool follow(struct client_tunnel *tunnel, const struct ww_ip *ip, const u
         flow_table_set_peer(tunnel->flows, &conn->remote);
         tunnel->flows_serial = conn->serial;
     }
-    switch (ww_flows_packet(tunnel->flows->flows, &about, ww_loop_now_us(tunnel->client->edge.loop),
-                            NULL)) {
-    case WW_FLOW_PASS:
-        return true;
-    case WW_FLOW_REJECT:
-        reject(tunnel, ip, packet, size, is_outgoing);
-        return false;
-    case WW_FLOW_DROP:
-        break;
-    }
-    return false;
+    enum ww_flow_pass pass = ww_flows_packet(tunnel->flows->flows, &about,
+                                             ww_loop_now_us(tunnel->client->edge.loop), NULL);
+    if (pass == WW_FLOW_REJECT && is_outgoing)
+        reject(tunnel, ip, packet, size);
+    return pass == WW_FLOW_PASS;
 }
 
 static void on_packet(void *arg, uint8_t *packet, size_t size, bool is_partial)

@@ -123,6 +123,14 @@ M.spaces = {
             gives = { "number", "state", "protocol", "destination", "peer", "contract", "verdict",
                 "bytes_up", "bytes_down", "age_s" },
             example = "flows.list{limit = 10}" },
+        { name = "table", roles = EDGE, doc = "All that are open, those of packets too, as `ww "
+                .. "flows` shows them: application, country, bytes and packets each way. Where "
+                .. "they go (`address`, `name`) after \\write REASON only.",
+            args = { { name = "sort", type = "text", optional = true,
+                doc = "\"bytes\" by default, \"up\", \"down\", \"last\" or \"first\"" }, LIMIT },
+            gives = { "id", "protocol", "address", "name", "port", "application", "country",
+                "peer", "bytes_up", "bytes_down", "packets_up", "packets_down", "state" },
+            example = "flows.table{sort = \"last\", limit = 10}" },
     } },
     { name = "dns", doc = "Names that are looked up through the tunnel.", calls = {
         { name = "status", roles = CLIENT, doc = "Where applications may ask, the resolvers, and "
