@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "client.h"
+#include "flows.h"
 #include "packet_queue.h"
 #include "packet_table.h"
 
@@ -22,6 +23,8 @@ struct client_tunnel {
     struct ww_tun *tun;
     struct packet_table table;
     struct packet_queue queue;
+    struct flow_table *flows;
+    struct ww_flow *flow; /* of the packet that is looked at, or NULL */
     struct ww_ip_fragments fragments;
     uint8_t inner[2][16]; /* IPv6, IPv4 */
     uint64_t demand_us;
@@ -32,8 +35,9 @@ struct client_tunnel {
         uint64_t out_packets, out_bytes, in_packets, in_bytes; /* that went through */
         uint64_t out_denied;  /* by the address rules, or of a form that is not carried */
         uint64_t out_foreign; /* of another source address */
+        uint64_t out_stopped; /* by a verdict: denied, or over a rate */
         uint64_t out_dropped; /* no room, no provider, or too many new destinations */
-        uint64_t in_refused;  /* of no flow, or not to be let in */
+        uint64_t in_refused;  /* of no flow, or not to be let in; or over a rate */
     } counts;
 };
 
@@ -116,6 +120,8 @@ static int bind_route(struct client_tunnel *tunnel, const struct ww_ip *ip,
             return rc;
         route->until = client_declared_until(conn, &dest);
     }
+    if (route->serial != conn->serial)
+        flow_set_peer(tunnel->flow, &conn->remote);
     route->serial = conn->serial;
     return 0;
 }
@@ -128,13 +134,13 @@ static int find_conn(struct client_tunnel *tunnel, const struct ww_ip *ip, struc
     int rc;
 
     if (ip->offset > 0) {
-        route = packet_table_datagram(&tunnel->table, ip, false, now_us);
+        route = packet_table_datagram(&tunnel->table, ip, now_us);
         return route->serial ? bind_route(tunnel, ip, route, conn) : WW_ENOTFOUND;
     }
     route = packet_table_open(&tunnel->table, ip, now_us);
     rc = bind_route(tunnel, ip, route, conn);
     if (rc == 0 && ip->is_fragment)
-        packet_table_datagram(&tunnel->table, ip, false, now_us)->serial = (*conn)->serial;
+        packet_table_datagram(&tunnel->table, ip, now_us)->serial = (*conn)->serial;
     return rc;
 }
 
@@ -216,25 +222,78 @@ static void run_queue(struct client_tunnel *tunnel)
         set_pause(tunnel, false);
 }
 
+/* Tells whoever sent it, so that nobody has to wait for an answer. */
+static void reject(struct client_tunnel *tunnel, const struct ww_ip *ip, const uint8_t *packet,
+                   size_t size)
+{
+    uint8_t answer[WW_FLOW_REJECT_BYTES];
+    size_t answer_size = ww_flow_reject(ip, packet, size, answer);
+
+    if (answer_size)
+        ww_tun_write(tunnel->tun, answer, answer_size, false);
+}
+
+static bool is_multicast(const struct ww_ip *ip)
+{
+    return ip->is_v4 ? ip->destination[12] >= 224 : ip->destination[0] == 0xff;
+}
+
+/* By the address rules and its form. False: counted, told, and gone. */
+static bool may_go_out(struct client_tunnel *tunnel, const uint8_t *packet, size_t size,
+                       struct ww_ip *ip)
+{
+    uint64_t now_us = ww_loop_now_us(tunnel->client->edge.loop);
+    int rc = ww_ip_judge(tunnel->client->rules, packet, size, ip, NULL);
+    bool is_ours = rc != WW_EMALFORMED && rc != WW_EUNSUPPORTED &&
+                   memcmp(ip->source, tunnel->inner[ip->is_v4], 16) == 0;
+
+    if (!rc && !is_ours) {
+        tunnel->counts.out_foreign++;
+        return false;
+    }
+    if (!rc && ip->is_fragment)
+        rc = ww_ip_fragment(&tunnel->fragments, ip, now_us, NULL);
+    if (!rc)
+        return true;
+    tunnel->counts.out_denied++;
+    if (rc == WW_EDESTINATION && is_ours && !is_multicast(ip))
+        reject(tunnel, ip, packet, size);
+    return false;
+}
+
+/* By the flow's verdict; it is counted. */
+static bool may_flow(struct client_tunnel *tunnel, const struct ww_ip *ip, const uint8_t *packet,
+                     size_t size, bool is_outgoing)
+{
+    struct ww_flow_packet one = {
+        .ip = ip, .bytes = packet, .size = size, .is_outgoing = is_outgoing};
+    struct client *client = tunnel->client;
+    enum ww_flow_pass pass;
+
+    if (client->active)
+        flow_table_set_peer(tunnel->flows, &client->active->remote);
+    pass = ww_flows_packet(tunnel->flows->flows, &one, ww_loop_now_us(client->edge.loop),
+                           is_outgoing ? &tunnel->flow : NULL);
+    if (pass == WW_FLOW_REJECT && is_outgoing)
+        reject(tunnel, ip, packet, size);
+    return pass == WW_FLOW_PASS;
+}
+
 static void on_packet(void *arg, uint8_t *packet, size_t size, bool is_partial)
 {
     struct client_tunnel *tunnel = arg;
     struct ww_ip ip;
-    int rc = ww_ip_judge(tunnel->client->rules, packet, size, &ip, NULL);
+    int rc;
 
-    if (!rc && ip.is_fragment)
-        rc = ww_ip_fragment(&tunnel->fragments, &ip, ww_loop_now_us(tunnel->client->edge.loop),
-                            NULL);
-    if (rc) {
-        tunnel->counts.out_denied++;
+    if (!may_go_out(tunnel, packet, size, &ip))
         return;
-    }
-    if (memcmp(ip.source, tunnel->inner[ip.is_v4], 16) != 0) {
-        tunnel->counts.out_foreign++;
+    if (!may_flow(tunnel, &ip, packet, size, true)) {
+        tunnel->counts.out_stopped++;
         return;
     }
     rc = tunnel->queue.count ? tunnel->blocked_by
                              : send_packet(tunnel, &ip, packet, size, is_partial);
+    tunnel->flow = NULL;
     if (rc)
         put_off(tunnel, rc, packet, size, is_partial);
 }
@@ -318,13 +377,7 @@ static bool may_come_in(struct client_tunnel *tunnel, const uint8_t *packet, siz
     if (rc || memcmp(ip.destination, tunnel->inner[ip.is_v4], 16) != 0 ||
         ww_address_judge(tunnel->client->rules, ip.source, ip.is_v4, NULL))
         return false;
-    if (ip.offset > 0)
-        return packet_table_datagram(&tunnel->table, &ip, true, now_us)->serial != 0;
-    if (!packet_table_find_back(&tunnel->table, &ip, now_us))
-        return false;
-    if (ip.is_fragment)
-        packet_table_datagram(&tunnel->table, &ip, true, now_us)->serial = 1;
-    return true;
+    return may_flow(tunnel, &ip, packet, size, false);
 }
 
 void client_tunnel_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,
@@ -359,6 +412,7 @@ static void inner_addresses(struct client_tunnel *tunnel)
 static void tunnel_free(struct client_tunnel *tunnel)
 {
     ww_tun_destroy(tunnel->tun);
+    flow_table_close(tunnel->flows);
     packet_table_deinit(&tunnel->table);
     packet_queue_deinit(&tunnel->queue);
     ww_free(tunnel);
@@ -395,6 +449,8 @@ static int tunnel_create(struct client *client, const struct ww_tun_options *opt
     tunnel->mtu = options->mtu;
     inner_addresses(tunnel);
     rc = packet_table_init(&tunnel->table, WW_NODE_ROUTES_CLIENT);
+    if (!rc)
+        rc = flow_table_open(&client->edge, NULL, &tunnel->flows);
     if (!rc)
         rc = ww_tun_create(client->edge.loop, options, &TUN_CALLBACKS, tunnel, &tunnel->tun);
     if (rc) {
@@ -463,6 +519,7 @@ void client_tunnel_put(const struct client *client, struct ww_call *call)
     ww_call_put_u64(call, "in_bytes", tunnel->counts.in_bytes);
     ww_call_put_u64(call, "out_denied", tunnel->counts.out_denied);
     ww_call_put_u64(call, "out_foreign", tunnel->counts.out_foreign);
+    ww_call_put_u64(call, "out_stopped", tunnel->counts.out_stopped);
     ww_call_put_u64(call, "out_dropped", tunnel->counts.out_dropped);
     ww_call_put_u64(call, "in_refused", tunnel->counts.in_refused);
     ww_call_put_u64(call, "in_dropped", tun.write_dropped + tun.write_refused);

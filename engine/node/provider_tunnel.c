@@ -6,6 +6,7 @@
  * order, and whether its destination was declared in time. */
 #include <string.h>
 
+#include "flows.h"
 #include "packet_table.h"
 #include "provider.h"
 
@@ -17,6 +18,8 @@ struct provider_packets {
     bool is_touched;
     struct packet_table table;
     struct ww_ip_fragments fragments;
+    struct flow_table *flows;
+    bool is_again; /* the exit's next packet was counted, and put off */
 };
 
 /* --- out -------------------------------------------------------------------------------------- */
@@ -52,21 +55,41 @@ static bool is_inner(const struct provider *provider, const struct ww_ip *ip)
     return memcmp(ip->source, provider->inner[ip->is_v4], 16) == 0;
 }
 
-static int judge(struct provider_packets *packets, const uint8_t *packet, size_t size)
+static int judge(struct provider_packets *packets, const uint8_t *packet, size_t size,
+                 struct ww_ip *ip)
 {
     struct conn *conn = packets->conn;
     const struct provider *provider = conn->owner;
     uint64_t now_us = ww_loop_now_us(conn->loop);
-    struct ww_ip ip;
-    int rc = ww_ip_judge(provider->rules, packet, size, &ip, NULL);
+    int rc = ww_ip_judge(provider->rules, packet, size, ip, NULL);
 
-    if (!rc && !is_inner(provider, &ip))
+    if (!rc && !is_inner(provider, ip))
         rc = WW_EMALFORMED;
-    if (!rc && ip.is_fragment)
-        rc = ww_ip_fragment(&packets->fragments, &ip, now_us, NULL);
-    if (rc || ip.offset > 0)
+    if (!rc && ip->is_fragment)
+        rc = ww_ip_fragment(&packets->fragments, ip, now_us, NULL);
+    if (rc || ip->offset > 0)
         return rc;
-    return check_owed(conn, &ip, packet_table_open(&packets->table, &ip, now_us));
+    return check_owed(conn, ip, packet_table_open(&packets->table, ip, now_us));
+}
+
+/* By the flow's verdict; it is counted. A client that is told no hears it at once. */
+static bool may_flow(struct provider_packets *packets, const struct ww_ip *ip,
+                     const uint8_t *packet, size_t size, bool is_outgoing)
+{
+    struct ww_flow_packet one = {
+        .ip = ip, .bytes = packet, .size = size, .is_outgoing = is_outgoing};
+    struct conn *conn = packets->conn;
+    uint64_t now_us = ww_loop_now_us(conn->loop);
+    enum ww_flow_pass pass = ww_flows_packet(packets->flows->flows, &one, now_us, NULL);
+    uint8_t answer[WW_FLOW_REJECT_BYTES];
+
+    if (pass == WW_FLOW_REJECT && is_outgoing) {
+        size = ww_flow_reject(ip, packet, size, answer);
+        if (size)
+            ww_transfer_packet_send(conn->transfer, conn->packets.stream_id, answer, size, false,
+                                    now_us);
+    }
+    return pass == WW_FLOW_PASS;
 }
 
 void provider_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,
@@ -75,12 +98,15 @@ void provider_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_
     struct conn *conn = arg;
     struct provider *provider = conn->owner;
     struct provider_packets *packets = conn->packets.state;
+    struct ww_ip ip;
     int rc;
 
     if (!conn->packets.is_open || conn->packets.stream_id != stream_id || !provider->exit)
         return;
-    rc = judge(packets, packet, size);
-    if (rc == 0) {
+    rc = judge(packets, packet, size, &ip);
+    if (rc == 0 && !may_flow(packets, &ip, packet, size, true)) {
+        provider->packets.out_stopped++;
+    } else if (rc == 0) {
         provider->packets.out_packets++;
         provider->packets.out_bytes += size;
         ww_exit_packet(provider->exit, packets->number, packet, size, is_partial);
@@ -98,9 +124,18 @@ static int exit_packet(void *arg, uint32_t number, uint8_t *packet, size_t size,
     struct provider *provider = arg;
     struct provider_packets *packets = provider->by_client[number];
     struct conn *conn = packets->conn;
-    int rc = ww_transfer_packet_send(conn->transfer, conn->packets.stream_id, packet, size,
-                                     is_partial, ww_loop_now_us(conn->loop));
+    struct ww_ip ip;
+    int rc;
 
+    /* What can't be read is an ICMP error, about what the exit knows. */
+    if (!packets->is_again && ww_ip_read(packet, size, &ip, NULL) == 0 &&
+        !may_flow(packets, &ip, packet, size, false)) {
+        provider->packets.in_stopped++;
+        return WW_EDENIED;
+    }
+    rc = ww_transfer_packet_send(conn->transfer, conn->packets.stream_id, packet, size, is_partial,
+                                 ww_loop_now_us(conn->loop));
+    packets->is_again = rc == WW_EAGAIN;
     packets->is_touched = true;
     if (rc == 0) {
         provider->packets.in_packets++;
@@ -157,8 +192,11 @@ static int packets_create(struct conn *conn)
     packets->conn = conn;
     rc = packet_table_init(&packets->table, WW_NODE_ROUTES_PROVIDER);
     if (!rc)
+        rc = flow_table_open(&provider->edge, &conn->remote, &packets->flows);
+    if (!rc)
         rc = ww_exit_client_open(provider->exit, &packets->number);
     if (rc) {
+        flow_table_close(packets->flows);
         packet_table_deinit(&packets->table);
         ww_free(packets);
         return rc;
@@ -196,6 +234,7 @@ void provider_packets_detach(struct conn *conn)
         return;
     ww_exit_client_close(provider->exit, packets->number);
     provider->by_client[packets->number] = NULL;
+    flow_table_close(packets->flows);
     packet_table_deinit(&packets->table);
     ww_free(packets);
 }
@@ -374,6 +413,8 @@ void provider_packets_put(const struct provider *provider, struct ww_call *call)
     ww_call_put_u64(call, "out_denied", provider->packets.out_denied);
     ww_call_put_u64(call, "out_refused", provider->packets.out_refused);
     ww_call_put_u64(call, "in_refused", provider->packets.in_refused);
+    ww_call_put_u64(call, "out_stopped", provider->packets.out_stopped);
+    ww_call_put_u64(call, "in_stopped", provider->packets.in_stopped);
     if (provider->exit)
         put_exit(provider->exit, call);
     ww_call_end(call);
