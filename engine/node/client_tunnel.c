@@ -9,8 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "client.h"
-#include "flows.h"
+#include "client_dns.h"
 #include "packet_queue.h"
 #include "packet_table.h"
 
@@ -22,9 +21,10 @@ struct client_tunnel {
     struct client *client;
     struct ww_tun *tun;
     struct packet_table table;
-    struct packet_queue queue;
     struct flow_table *flows;
-    struct ww_flow *flow; /* of the packet that is looked at, or NULL */
+    uint64_t flows_serial; /* of the connection that new flows of it are said to go over */
+    struct ww_flow *flow;  /* of the packet that goes out just now, or NULL */
+    struct packet_queue queue;
     struct ww_ip_fragments fragments;
     uint8_t inner[2][16]; /* IPv6, IPv4 */
     uint64_t demand_us;
@@ -33,11 +33,11 @@ struct client_tunnel {
     int blocked_by; /* WW_EAGAIN, WW_ENOCONTRACT: why the first of the queue waits */
     struct {
         uint64_t out_packets, out_bytes, in_packets, in_bytes; /* that went through */
-        uint64_t out_denied;  /* by the address rules, or of a form that is not carried */
-        uint64_t out_foreign; /* of another source address */
-        uint64_t out_stopped; /* by a verdict: denied, or over a rate */
-        uint64_t out_dropped; /* no room, no provider, or too many new destinations */
-        uint64_t in_refused;  /* of no flow, or not to be let in; or over a rate */
+        uint64_t out_denied;   /* by the address rules, or of a form that is not carried */
+        uint64_t out_foreign;  /* of another source address */
+        uint64_t out_rejected; /* by the flow policy, or over its rate */
+        uint64_t out_dropped;  /* no room, no provider, or too many new destinations */
+        uint64_t in_refused;   /* of no flow, or not to be let in */
     } counts;
 };
 
@@ -77,6 +77,8 @@ static int open_flow(struct conn *conn)
         return conn->packets.refused;
     rc = ww_transfer_stream_open(conn->transfer, &packets, &conn->packets.stream_id);
     conn->packets.is_open = rc == 0;
+    conn->packets.is_accepted = false;
+    conn->packets.is_touched = true;
     return rc;
 }
 
@@ -222,15 +224,44 @@ static void run_queue(struct client_tunnel *tunnel)
         set_pause(tunnel, false);
 }
 
-/* Tells whoever sent it, so that nobody has to wait for an answer. */
+/* What a denied packet is answered, to where it came from. */
 static void reject(struct client_tunnel *tunnel, const struct ww_ip *ip, const uint8_t *packet,
-                   size_t size)
+                   size_t size, bool is_outgoing)
 {
     uint8_t answer[WW_FLOW_REJECT_BYTES];
-    size_t answer_size = ww_flow_reject(ip, packet, size, answer);
+    struct ww_ip back;
 
-    if (answer_size)
-        ww_tun_write(tunnel->tun, answer, answer_size, false);
+    size = ww_flow_reject(ip, packet, size, answer);
+    if (size == 0)
+        return;
+    if (is_outgoing)
+        ww_tun_write(tunnel->tun, answer, size, false);
+    else if (!ww_ip_read(answer, size, &back, NULL) && !tunnel->queue.count)
+        send_packet(tunnel, &back, answer, size, false);
+}
+
+/* Counts the packet in its flow; false: it doesn't pass, and was answered if it is to be. */
+static bool follow(struct client_tunnel *tunnel, const struct ww_ip *ip, const uint8_t *packet,
+                   size_t size, bool is_outgoing)
+{
+    const struct ww_flow_packet about = {ip, packet, size, is_outgoing};
+    const struct conn *conn = tunnel->client->active;
+
+    if (conn && conn->serial != tunnel->flows_serial) {
+        flow_table_set_peer(tunnel->flows, &conn->remote);
+        tunnel->flows_serial = conn->serial;
+    }
+    switch (ww_flows_packet(tunnel->flows->flows, &about, ww_loop_now_us(tunnel->client->edge.loop),
+                            is_outgoing ? &tunnel->flow : NULL)) {
+    case WW_FLOW_PASS:
+        return true;
+    case WW_FLOW_REJECT:
+        reject(tunnel, ip, packet, size, is_outgoing);
+        return false;
+    case WW_FLOW_DROP:
+        break;
+    }
+    return false;
 }
 
 static bool is_multicast(const struct ww_ip *ip)
@@ -238,7 +269,7 @@ static bool is_multicast(const struct ww_ip *ip)
     return ip->is_v4 ? ip->destination[12] >= 224 : ip->destination[0] == 0xff;
 }
 
-/* By the address rules and its form. False: counted, told, and gone. */
+/* By its form, its source and the address rules. False: counted, and told where that helps. */
 static bool may_go_out(struct client_tunnel *tunnel, const uint8_t *packet, size_t size,
                        struct ww_ip *ip)
 {
@@ -257,26 +288,8 @@ static bool may_go_out(struct client_tunnel *tunnel, const uint8_t *packet, size
         return true;
     tunnel->counts.out_denied++;
     if (rc == WW_EDESTINATION && is_ours && !is_multicast(ip))
-        reject(tunnel, ip, packet, size);
+        reject(tunnel, ip, packet, size, true);
     return false;
-}
-
-/* By the flow's verdict; it is counted. */
-static bool may_flow(struct client_tunnel *tunnel, const struct ww_ip *ip, const uint8_t *packet,
-                     size_t size, bool is_outgoing)
-{
-    struct ww_flow_packet one = {
-        .ip = ip, .bytes = packet, .size = size, .is_outgoing = is_outgoing};
-    struct client *client = tunnel->client;
-    enum ww_flow_pass pass;
-
-    if (client->active)
-        flow_table_set_peer(tunnel->flows, &client->active->remote);
-    pass = ww_flows_packet(tunnel->flows->flows, &one, ww_loop_now_us(client->edge.loop),
-                           is_outgoing ? &tunnel->flow : NULL);
-    if (pass == WW_FLOW_REJECT && is_outgoing)
-        reject(tunnel, ip, packet, size);
-    return pass == WW_FLOW_PASS;
 }
 
 static void on_packet(void *arg, uint8_t *packet, size_t size, bool is_partial)
@@ -287,8 +300,8 @@ static void on_packet(void *arg, uint8_t *packet, size_t size, bool is_partial)
 
     if (!may_go_out(tunnel, packet, size, &ip))
         return;
-    if (!may_flow(tunnel, &ip, packet, size, true)) {
-        tunnel->counts.out_stopped++;
+    if (!follow(tunnel, &ip, packet, size, true)) {
+        tunnel->counts.out_rejected++;
         return;
     }
     rc = tunnel->queue.count ? tunnel->blocked_by
@@ -319,8 +332,19 @@ void client_tunnel_retry(struct client *client)
 {
     if (!client->tunnel)
         return;
+    /* Before there is a packet: whether the provider takes any is asked for by `ww up`. */
+    if (is_usable(client->active))
+        (void)open_flow(client->active);
     run_queue(client->tunnel);
     touch_all(client->tunnel);
+}
+
+bool client_tunnel_accepted(struct conn *conn, uint64_t stream_id)
+{
+    if (!conn->packets.is_open || conn->packets.stream_id != stream_id)
+        return false;
+    conn->packets.is_accepted = true;
+    return true;
 }
 
 /* Called from inside of transfer: the connection is touched by whoever entered it. */
@@ -342,7 +366,7 @@ bool client_tunnel_reset(struct conn *conn, uint64_t stream_id, int code)
 {
     if (!conn->packets.is_open || conn->packets.stream_id != stream_id)
         return false;
-    conn->packets.is_open = false;
+    conn->packets.is_open = conn->packets.is_accepted = false;
     /* It crossed the end of a contract, or the connection: the next packet opens another. */
     if (code == WW_ENOCONTRACT || conn->is_closed)
         return true;
@@ -377,7 +401,7 @@ static bool may_come_in(struct client_tunnel *tunnel, const uint8_t *packet, siz
     if (rc || memcmp(ip.destination, tunnel->inner[ip.is_v4], 16) != 0 ||
         ww_address_judge(tunnel->client->rules, ip.source, ip.is_v4, NULL))
         return false;
-    return may_flow(tunnel, &ip, packet, size, false);
+    return follow(tunnel, &ip, packet, size, false);
 }
 
 void client_tunnel_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,
@@ -425,13 +449,14 @@ void client_tunnel_destroy(struct client *client)
 
     if (!client->tunnel)
         return;
+    client_dns_inner_close(client);
     HASH_ITER(hh, client->edge.conns, conn, next)
     {
         if (conn->packets.is_open) {
             ww_transfer_stream_reset(conn->transfer, conn->packets.stream_id, 0);
             conn_touch(conn);
         }
-        conn->packets.is_open = false;
+        conn->packets.is_open = conn->packets.is_accepted = false;
         conn->packets.refused = 0;
     }
     tunnel_free(client->tunnel);
@@ -458,6 +483,7 @@ static int tunnel_create(struct client *client, const struct ww_tun_options *opt
         return rc;
     }
     client->tunnel = tunnel;
+    client_dns_inner_open(client);
     return 0;
 }
 
@@ -482,8 +508,10 @@ int client_tunnel_open(struct client *client, struct ww_call *call)
         return WW_ERANGE;
     }
     if (client->tunnel) {
-        if (strcmp(ww_tun_name(client->tunnel->tun), device) == 0)
+        if (strcmp(ww_tun_name(client->tunnel->tun), device) == 0) {
+            client_tunnel_retry(client);
             return put_device(client->tunnel, call);
+        }
         ww_call_reason(call, "the tunnel is open on %s", ww_tun_name(client->tunnel->tun));
         return WW_EEXIST;
     }
@@ -493,6 +521,7 @@ int client_tunnel_open(struct client *client, struct ww_call *call)
         ww_call_reason(call, "the device %s can't be opened", device);
         return rc;
     }
+    client_tunnel_retry(client);
     return put_device(client->tunnel, call);
 }
 
@@ -506,6 +535,7 @@ int client_tunnel_close(struct client *client, struct ww_call *call)
 void client_tunnel_put(const struct client *client, struct ww_call *call)
 {
     const struct client_tunnel *tunnel = client->tunnel;
+    const struct conn *active = client->active;
     struct ww_tun_stats tun;
 
     if (!tunnel)
@@ -513,13 +543,16 @@ void client_tunnel_put(const struct client *client, struct ww_call *call)
     ww_tun_stats(tunnel->tun, &tun);
     ww_call_begin(call, "tunnel", false);
     put_device(tunnel, call);
+    ww_call_put_bool(call, "is_open", active && active->packets.is_accepted);
+    if (active && active->packets.refused)
+        ww_call_put_text(call, "refused", ww_error_name(active->packets.refused));
     ww_call_put_u64(call, "out_packets", tunnel->counts.out_packets);
     ww_call_put_u64(call, "out_bytes", tunnel->counts.out_bytes);
     ww_call_put_u64(call, "in_packets", tunnel->counts.in_packets);
     ww_call_put_u64(call, "in_bytes", tunnel->counts.in_bytes);
     ww_call_put_u64(call, "out_denied", tunnel->counts.out_denied);
     ww_call_put_u64(call, "out_foreign", tunnel->counts.out_foreign);
-    ww_call_put_u64(call, "out_stopped", tunnel->counts.out_stopped);
+    ww_call_put_u64(call, "out_rejected", tunnel->counts.out_rejected);
     ww_call_put_u64(call, "out_dropped", tunnel->counts.out_dropped);
     ww_call_put_u64(call, "in_refused", tunnel->counts.in_refused);
     ww_call_put_u64(call, "in_dropped", tun.write_dropped + tun.write_refused);

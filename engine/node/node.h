@@ -11,6 +11,8 @@
  * says which file, and why; its kind is the code that is returned. */
 int node_policy_sources(const char *set, struct ww_policy_sources *sources,
                         struct ww_policy_fault *fault);
+/* Whether that is the name of a built-in set: then it is never a folder's. */
+bool node_policy_is_built_in(const char *set);
 /* Binds ww.policy: what looks at sets without a node. */
 int policy_bind(struct ww_ops *ops);
 /* Binds ww.contract: what would become of a contract. */

@@ -6,7 +6,6 @@
  * order, and whether its destination was declared in time. */
 #include <string.h>
 
-#include "flows.h"
 #include "packet_table.h"
 #include "provider.h"
 
@@ -17,9 +16,9 @@ struct provider_packets {
     uint32_t number; /* the exit's client */
     bool is_touched;
     struct packet_table table;
-    struct ww_ip_fragments fragments;
     struct flow_table *flows;
-    bool is_again; /* the exit's next packet was counted, and put off */
+    bool is_again; /* the packet that comes back next was looked at already */
+    struct ww_ip_fragments fragments;
 };
 
 /* --- out -------------------------------------------------------------------------------------- */
@@ -72,24 +71,24 @@ static int judge(struct provider_packets *packets, const uint8_t *packet, size_t
     return check_owed(conn, ip, packet_table_open(&packets->table, ip, now_us));
 }
 
-/* By the flow's verdict; it is counted. A client that is told no hears it at once. */
-static bool may_flow(struct provider_packets *packets, const struct ww_ip *ip,
-                     const uint8_t *packet, size_t size, bool is_outgoing)
+/* Counts the packet in its flow; false: it doesn't pass, and was answered if it is to be. */
+static bool follow(struct provider_packets *packets, const struct ww_ip *ip, const uint8_t *packet,
+                   size_t size, bool is_outgoing)
 {
-    struct ww_flow_packet one = {
-        .ip = ip, .bytes = packet, .size = size, .is_outgoing = is_outgoing};
+    const struct ww_flow_packet about = {ip, packet, size, is_outgoing};
     struct conn *conn = packets->conn;
     uint64_t now_us = ww_loop_now_us(conn->loop);
-    enum ww_flow_pass pass = ww_flows_packet(packets->flows->flows, &one, now_us, NULL);
     uint8_t answer[WW_FLOW_REJECT_BYTES];
 
-    if (pass == WW_FLOW_REJECT && is_outgoing) {
-        size = ww_flow_reject(ip, packet, size, answer);
-        if (size)
-            ww_transfer_packet_send(conn->transfer, conn->packets.stream_id, answer, size, false,
-                                    now_us);
-    }
-    return pass == WW_FLOW_PASS;
+    enum ww_flow_pass pass = ww_flows_packet(packets->flows->flows, &about, now_us, NULL);
+    if (pass != WW_FLOW_REJECT)
+        return pass == WW_FLOW_PASS;
+    /* The exit takes nothing while it tells of what came in. */
+    size = is_outgoing ? ww_flow_reject(ip, packet, size, answer) : 0;
+    if (size > 0)
+        ww_transfer_packet_send(conn->transfer, conn->packets.stream_id, answer, size, false,
+                                now_us);
+    return false;
 }
 
 void provider_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,
@@ -104,9 +103,9 @@ void provider_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_
     if (!conn->packets.is_open || conn->packets.stream_id != stream_id || !provider->exit)
         return;
     rc = judge(packets, packet, size, &ip);
-    if (rc == 0 && !may_flow(packets, &ip, packet, size, true)) {
-        provider->packets.out_stopped++;
-    } else if (rc == 0) {
+    if (rc == 0 && !follow(packets, &ip, packet, size, true))
+        rc = WW_EDENIED;
+    if (rc == 0) {
         provider->packets.out_packets++;
         provider->packets.out_bytes += size;
         ww_exit_packet(provider->exit, packets->number, packet, size, is_partial);
@@ -119,24 +118,32 @@ void provider_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_
 
 /* --- back ------------------------------------------------------------------------------------- */
 
+/* A word of a router is of no flow; the client looks at what it is about. */
+static bool may_go_back(struct provider_packets *packets, const uint8_t *packet, size_t size)
+{
+    struct ww_ip ip, about;
+    int rc = ww_ip_read(packet, size, &ip, NULL);
+
+    if (rc == WW_EUNSUPPORTED)
+        return ww_ip_read_error(packet, size, &ip, &about) == 0;
+    return rc == 0 && follow(packets, &ip, packet, size, false);
+}
+
 static int exit_packet(void *arg, uint32_t number, uint8_t *packet, size_t size, bool is_partial)
 {
     struct provider *provider = arg;
     struct provider_packets *packets = provider->by_client[number];
     struct conn *conn = packets->conn;
-    struct ww_ip ip;
-    int rc;
 
-    /* What can't be read is an ICMP error, about what the exit knows. */
-    if (!packets->is_again && ww_ip_read(packet, size, &ip, NULL) == 0 &&
-        !may_flow(packets, &ip, packet, size, false)) {
-        provider->packets.in_stopped++;
+    if (!packets->is_again && !may_go_back(packets, packet, size)) {
+        provider->packets.in_refused++;
         return WW_EDENIED;
     }
-    rc = ww_transfer_packet_send(conn->transfer, conn->packets.stream_id, packet, size, is_partial,
-                                 ww_loop_now_us(conn->loop));
-    packets->is_again = rc == WW_EAGAIN;
+    int rc = ww_transfer_packet_send(conn->transfer, conn->packets.stream_id, packet, size,
+                                     is_partial, ww_loop_now_us(conn->loop));
+
     packets->is_touched = true;
+    packets->is_again = rc == WW_EAGAIN;
     if (rc == 0) {
         provider->packets.in_packets++;
         provider->packets.in_bytes += size;
@@ -413,8 +420,6 @@ void provider_packets_put(const struct provider *provider, struct ww_call *call)
     ww_call_put_u64(call, "out_denied", provider->packets.out_denied);
     ww_call_put_u64(call, "out_refused", provider->packets.out_refused);
     ww_call_put_u64(call, "in_refused", provider->packets.in_refused);
-    ww_call_put_u64(call, "out_stopped", provider->packets.out_stopped);
-    ww_call_put_u64(call, "in_stopped", provider->packets.in_stopped);
     if (provider->exit)
         put_exit(provider->exit, call);
     ww_call_end(call);

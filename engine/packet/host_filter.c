@@ -115,8 +115,10 @@ int ww_host_filter_text(const struct ww_host_tunnel *tunnel, bool src_valid_mark
         "  chain prerouting {\n"
         "    type filter hook prerouting priority raw; policy accept;\n"
         /* Nobody beside this host may guess at its connections in the tunnel (CVE-2019-14899). */
-        "    iifname != { \"lo\", \"%s\" } ip daddr " WW_TUNNEL_V4 " drop\n"
-        "    iifname != { \"lo\", \"%s\" } ip6 daddr " WW_TUNNEL_V6 " drop\n"
+        "    iifname != { \"lo\", \"%s\" } ip daddr { " WW_TUNNEL_V4 ", " WW_TUNNEL_PEER_V4
+        " } drop\n"
+        "    iifname != { \"lo\", \"%s\" } ip6 daddr { " WW_TUNNEL_V6 ", " WW_TUNNEL_PEER_V6
+        " } drop\n"
         /* The check of a sender's address (rp_filter) looks up the way back, and for what comes to
          * the node's own sockets that is the way past the tunnel. */
         "    iifname != { \"lo\", \"%s\" } meta mark 0 fib daddr type { local, broadcast, "

@@ -197,6 +197,39 @@ function M.wait_ready(config, limit_s, progress)
     end
 end
 
+--- Waits until the provider has said that it takes packets.
+---@param config table
+---@param limit_s number
+---@param progress fun(text: string)
+---@return table? status
+---@return table? err
+function M.wait_open(config, limit_s, progress)
+    local until_us = ww.loop.now_us() + limit_s * 1e6
+    while true do
+        local status, err = M.status(config)
+        local now = status and status.tunnel
+        if err then
+            return nil, err
+        elseif now and now.is_open then
+            return status
+        elseif now and now.refused then
+            err = ww.error("EUNSUPPORTED", ("provider %s answered %s"):format(
+                tostring(status.provider), now.refused))
+            err.what = "The provider takes no packets"
+            err.fix = "Name another one (--provider NODE); nothing was changed on this host. Its "
+                .. "streams work: the proxy at " .. tostring(status.proxy)
+            return nil, err
+        elseif ww.loop.now_us() >= until_us then
+            err = ww.error("ETIMEDOUT", status and status.ready_why or "it does not answer")
+            err.what = ("No provider takes packets after %g s"):format(limit_s)
+            err.fix = "The client goes on trying; ww up again, or ww down"
+            return nil, err
+        end
+        progress("asking the provider to take packets")
+        async.sleep(STEP_S)
+    end
+end
+
 -- --- names ---------------------------------------------------------------------------------------
 
 local function run(argv)

@@ -167,6 +167,14 @@ if [[ $mode = kernel ]]; then
     grep -q "flags owner" "$scratch/rules.log" || echo "    this kernel has no owner flag"
     [[ $(forwarding) != "$forwarding_before" ]] || fail "forwarding was not switched on"
 
+    step "the table comes back when its holder is killed"
+    nft_pid=$(pgrep -P $exit_pid -x nft) || fail "nobody holds the table"
+    kill -KILL "$nft_pid"
+    back() { [[ -n $(rules) ]] && [[ $(pgrep -P $exit_pid -x nft) != "$nft_pid" ]]; }
+    wait_for 15 "the table's return" back
+    reaches 11.0.9.1 || fail "the internet, with a new table"
+    reaches 203.0.113.2 && fail "the host itself, with a new table"
+
     step "killed, it leaves no table, and the next start undoes the rest"
     kill -KILL $exit_pid
     wait $exit_pid 2> /dev/null || true

@@ -1,12 +1,17 @@
-/* What up.sh needs of a network.
+/* What up.sh and vpn.sh need of a network.
  *
- * system_tun hold DEVICE PEER   a TUN device that sends UDP datagrams back to where they came from;
- *                               and every 10 ms one of its own to PEER (IPv4), port 40404, marked
- * as a client's sockets are. Until SIGTERM. system_tun flood WIRE V4 V6   everything that could
- * leak, every 2 ms until SIGTERM: datagrams to both addresses, port 9 and port 53; of sockets bound
- * to the device WIRE, or to its address; TCP; raw ICMP. Says how many went. system_tun ask ADDRESS
- * PORT [USER]   one datagram, as USER: exit 0 when it comes back within a second; prints the
- * address that it was sent from.
+ * system_tun hold DEVICE PEER
+ *     A TUN device that sends UDP datagrams back to where they came from; and every 10 ms one of
+ * its own to PEER (IPv4), port 40404, marked as a client's sockets are. Until SIGTERM.
+ *
+ * system_tun flood WIRE V4 V6 [MS]
+ *     Everything that could leak, every 2 ms or MS, until SIGTERM: datagrams to both addresses,
+ * port 9 and port 53; of sockets bound to the device WIRE, or to its address; TCP; raw ICMP. Says
+ * how many went.
+ *
+ * system_tun ask ADDRESS PORT [USER]
+ *     One datagram, as USER: exit 0 when it comes back within a second; prints the address that it
+ *     was sent from.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -167,9 +172,9 @@ static bool address_of(const char *device, char text[INET_ADDRSTRLEN])
     return found;
 }
 
-static void flood(const char *wire, const char *v4, const char *v6)
+static void flood(const char *wire, const char *v4, const char *v6, unsigned long ms)
 {
-    const struct timespec pause = {.tv_nsec = FLOOD_MS * 1000000L};
+    const struct timespec pause = {.tv_nsec = (long)ms * 1000000L};
     union address to4 = parse(v4, 9), to6 = parse(v6, 9), dns4 = parse(v4, 53);
     char own[INET_ADDRSTRLEN];
 
@@ -222,8 +227,8 @@ int main(int argc, char **argv)
         hold(argv[2], argv[3]);
         return 0;
     }
-    if (argc == 5 && strcmp(argv[1], "flood") == 0) {
-        flood(argv[2], argv[3], argv[4]);
+    if (argc >= 5 && strcmp(argv[1], "flood") == 0) {
+        flood(argv[2], argv[3], argv[4], argc > 5 ? strtoul(argv[5], NULL, 10) : FLOOD_MS);
         return 0;
     }
     if (argc >= 4 && strcmp(argv[1], "ask") == 0)

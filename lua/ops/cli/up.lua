@@ -64,12 +64,16 @@ local function bring_up(loaded, args, flags, progress)
     if not status then
         return nil, err
     end
-    progress("setting up " .. loaded.tunnel.device)
     local ok
     ok, err = open_device(loaded)
     if not ok then
         return nil, err
     end
+    status, err = tunnel.wait_open(loaded, args.wait, progress)
+    if not status then
+        return nil, err
+    end
+    progress("setting up " .. loaded.tunnel.device)
     ok, err = set_host(loaded)
     if not ok then
         return nil, err

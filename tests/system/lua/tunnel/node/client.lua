@@ -12,7 +12,7 @@ function M.start()
     local since_us = ww.loop.now_us()
     local node = {}
     node.status = function()
-        return { provider = "stand-in" }
+        return { provider = "stand-in", tunnel = holder and { is_open = true } }
     end
     node.metrics = function()
         return {}
