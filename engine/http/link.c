@@ -5,6 +5,7 @@
  */
 #include "link.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
@@ -346,4 +347,17 @@ void ww_http_link_destroy(struct ww_http_link *link)
     link->ssl = NULL;
     if (link->entered == 0)
         link_free(link);
+}
+
+int ww_http_link_peer(const struct ww_http_link *link, char text[WW_HTTP_PEER_BYTES])
+{
+    struct sockaddr_storage address;
+    socklen_t size = sizeof(address);
+
+    if (getpeername(bufferevent_getfd(link->bev), (struct sockaddr *)&address, &size) != 0)
+        return WW_ECLOSED;
+    const void *bytes = address.ss_family == AF_INET
+                            ? (const void *)&((const struct sockaddr_in *)&address)->sin_addr
+                            : (const void *)&((const struct sockaddr_in6 *)&address)->sin6_addr;
+    return inet_ntop(address.ss_family, bytes, text, WW_HTTP_PEER_BYTES) ? 0 : WW_ECLOSED;
 }

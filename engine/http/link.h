@@ -54,6 +54,8 @@ void ww_http_link_set_deadline(struct ww_http_link *link, uint64_t delay_ms);
 void ww_http_link_poke(struct ww_http_link *link);
 /* Sends close_notify and FIN; output must be empty. */
 void ww_http_link_shutdown(struct ww_http_link *link);
+/* The other end's address as text. WW_ECLOSED. */
+int ww_http_link_peer(const struct ww_http_link *link, char text[WW_HTTP_PEER_BYTES]);
 int ww_http_link_exporter(const struct ww_http_link *link, const char *label,
                           uint8_t out[WW_HTTP_EXPORTER_SIZE]);
 /* Closes and frees; no callback follows. NULL is fine. */

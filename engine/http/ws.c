@@ -401,6 +401,11 @@ size_t ww_ws_queued(const struct ww_ws *ws)
     return ws->link ? evbuffer_get_length(ww_http_link_output(ws->link)) : 0;
 }
 
+int ww_ws_peer(const struct ww_ws *ws, char text[WW_HTTP_PEER_BYTES])
+{
+    return ws->link && !ws->ended ? ww_http_link_peer(ws->link, text) : WW_ECLOSED;
+}
+
 void ww_ws_close(struct ww_ws *ws, unsigned code, const char *reason)
 {
     if (ws->ended || ws->closing)

@@ -101,6 +101,10 @@ static _Noreturn void become(const struct ww_child_options *options, pid_t paren
         error = errno;
     if (!error && options->own_group && setpgid(0, 0) != 0)
         error = errno;
+    /* What outlives its parent must not hold open what the parent was given. */
+    if (!error && options->own_session &&
+        (setsid() < 0 || close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) != 0))
+        error = errno;
     if (!error && options->die_with_parent) {
         if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
             error = errno;

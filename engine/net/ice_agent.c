@@ -159,13 +159,25 @@ static void add_local_address(NiceAgent *agent, const char *text)
         nice_agent_add_local_address(agent, &address);
 }
 
+static bool is_tunnel_address(const char *text)
+{
+    static const char *const own[] = {WW_TUNNEL_V4, WW_TUNNEL_V6, WW_TUNNEL_PEER_V4,
+                                      WW_TUNNEL_PEER_V6};
+
+    for (size_t index = 0; index < WW_ARRAY_COUNT(own); index++) {
+        if (strcmp(text, own[index]) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* All that this machine has, but for a tunnel's own: a peer can't be reached through the tunnel
  * that it carries. */
 static void add_local_addresses(NiceAgent *agent)
 {
     GList *all = nice_interfaces_get_local_ips(FALSE);
     for (GList *item = all; item; item = item->next) {
-        if (strcmp(item->data, WW_TUNNEL_V4) != 0 && strcmp(item->data, WW_TUNNEL_V6) != 0)
+        if (!is_tunnel_address(item->data))
             add_local_address(agent, item->data);
     }
     g_list_free_full(all, g_free);

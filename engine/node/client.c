@@ -75,6 +75,7 @@ static void stream_free(struct client_stream *stream)
         stream->client->waiting_count--;
     }
     leave_table(stream);
+    pipe_pace_remove(&stream->pipe);
     verdict_end(&stream->verdict);
     flow_stream_close(&stream->client->edge, &stream->pipe.flow);
     LIST_REMOVE(stream, link);
@@ -123,15 +124,29 @@ void client_dest(const struct ww_target *target, enum ww_dest_protocol protocol,
     memcpy(dest->name, target->name, sizeof(dest->name));
 }
 
+struct conn *client_next_conn(struct client *client)
+{
+    struct conn *conn = client->active;
+
+    for (unsigned i = HASH_COUNT(client->edge.conns); i > 0; i--) {
+        conn = conn && conn->hh.next ? conn->hh.next : client->edge.conns;
+        if (conn->is_ready && !conn->closing_code) {
+            client->active = conn;
+            return conn;
+        }
+    }
+    return NULL;
+}
+
 /* 0 when the stream is on its way; WW_ENOCONTRACT when it has to wait. */
 static int stream_open(struct client_stream *stream)
 {
     struct client *client = stream->client;
-    struct conn *conn = client->active;
+    struct conn *conn = client_next_conn(client);
     struct client_stream *table;
     struct ww_dest dest;
 
-    if (!conn || !conn->is_ready)
+    if (!conn)
         return WW_ENOCONTRACT;
     client_dest(&stream->target, WW_DEST_TCP, &dest);
     int rc = ww_transfer_stream_open(conn->transfer, &dest, &stream->pipe.stream_id);
@@ -202,6 +217,14 @@ void client_retry(struct client *client)
     }
 }
 
+void client_pipe_touched(struct pipe *pipe)
+{
+    const struct client_stream *stream = WW_CONTAINER_OF(pipe, struct client_stream, pipe);
+
+    if (stream->conn)
+        conn_touch(stream->conn);
+}
+
 void client_waiting_expired(void *arg)
 {
     struct client *client = arg;
@@ -244,6 +267,7 @@ static void proxy_request(void *arg, struct ww_proxy_connection *connection,
     stream->verdict = verdict;
     stream->number = ++client->stream_numbers;
     stream->pipe.flow = flow_stream_open(&client->edge, &dest);
+    pipe_pace_add(&client->pace, &stream->pipe, &verdict->bucket);
     stream->since_us = ww_loop_now_us(client->edge.loop);
     LIST_INSERT_HEAD(&client->streams, stream, link);
     ww_proxy_set_context(connection, stream);
@@ -329,7 +353,7 @@ void client_stream_accepted(void *arg, uint64_t stream_id, const struct ww_dest 
     struct client_stream *stream = client_stream_find(arg, stream_id);
     struct sockaddr_storage bound;
 
-    if (!stream || stream->accepted)
+    if (client_tunnel_accepted(arg, stream_id) || !stream || stream->accepted)
         return;
     stream->accepted = true;
     if (stream->association)

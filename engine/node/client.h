@@ -5,7 +5,7 @@
 #include "ww/packet.h"
 
 #include "edge.h"
-#include "pipe.h"
+#include "pipe_pace.h"
 
 struct client_association;
 struct client_tunnel;
@@ -49,6 +49,7 @@ struct client {
     TAILQ_HEAD(client_waiting, client_stream) waiting;
     size_t waiting_count;
     struct ww_timer *waiting_timer;
+    struct pipe_pace pace;
     uint64_t denied_count, refused_count, opened_count;
     uint64_t stream_numbers; /* the last one given */
     bool stopping;           /* contracts are being ended: nothing new is taken */
@@ -60,12 +61,17 @@ void client_stream_accepted(void *arg, uint64_t stream_id, const struct ww_dest 
 void client_stream_data(void *arg, uint64_t stream_id, const uint8_t *data, size_t size, bool fin);
 void client_stream_writable(void *arg, uint64_t stream_id);
 void client_stream_reset(void *arg, uint64_t stream_id, int code);
+/* Another connection for what begins now, in turn: it becomes the active one. NULL: there is none.
+ */
+struct conn *client_next_conn(struct client *client);
 /* A connection or a contract has come: waiting requests try again. */
 void client_retry(struct client *client);
 /* The connection is going: its streams let go of it. */
 void client_detach(struct conn *conn);
 /* Ends the streams whose flow is denied. */
 void client_cut_denied(struct client *client);
+/* A stream that has a rate goes on. */
+void client_pipe_touched(struct pipe *pipe);
 void client_waiting_expired(void *arg);
 /* WW_EDESTINATION for a literal address that the fixed list denies. */
 int client_judge(struct client *client, const struct ww_target *target, int protocol);
@@ -96,6 +102,7 @@ void client_tunnel_packet(void *arg, uint64_t stream_id, const uint8_t *packet, 
 void client_tunnel_retry(struct client *client);
 /* Whether the stream is a connection's flow of packets, which is then told. */
 bool client_tunnel_writable(struct conn *conn, uint64_t stream_id);
+bool client_tunnel_accepted(struct conn *conn, uint64_t stream_id);
 bool client_tunnel_reset(struct conn *conn, uint64_t stream_id, int code);
 
 /* client_udp.c */

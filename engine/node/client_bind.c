@@ -100,9 +100,12 @@ static void conn_closed(struct conn *conn, int code)
     note.code = code;
     edge_tell(&note);
     client_detach(conn);
-    if (client->active == conn)
-        client->active = NULL;
     edge_drop(&client->edge, conn);
+    if (client->active == conn) {
+        client->active = NULL;
+        client_next_conn(client);
+    }
+    client_retry(client);
 }
 
 static void conn_ready(struct conn *conn)
@@ -439,8 +442,6 @@ int client_bind(struct ww_ops *ops, struct client **out)
         {"signals_again", shared_signals_again},
         {"close_done", shared_close_done},
         {"outcome", shared_outcome},
-        {"dns_listen", client_dns_bound_listen},
-        {"dns_unlisten", client_dns_bound_unlisten},
         {"dns_query", client_dns_bound_query},
         {"dns_flush", client_dns_bound_flush},
     };
@@ -451,8 +452,10 @@ int client_bind(struct ww_ops *ops, struct client **out)
     client->edge.loop = ww_ops_loop(ops);
     client->edge.role = WW_TRANSFER_CLIENT;
     TAILQ_INIT(&client->waiting);
-    int rc =
-        ww_timer_create(client->edge.loop, client_waiting_expired, client, &client->waiting_timer);
+    int rc = pipe_pace_init(&client->pace, client->edge.loop, client_pipe_touched);
+    if (!rc)
+        rc = ww_timer_create(client->edge.loop, client_waiting_expired, client,
+                             &client->waiting_timer);
     if (!rc)
         rc = ww_ops_bind(ops, "client", functions, WW_ARRAY_COUNT(functions), client);
     if (!rc)
@@ -461,6 +464,7 @@ int client_bind(struct ww_ops *ops, struct client **out)
         rc = flows_bind(&client->edge, ops, "client");
     if (rc) {
         ww_timer_destroy(client->waiting_timer);
+        pipe_pace_deinit(&client->pace);
         ww_free(client);
         return rc;
     }
@@ -501,5 +505,6 @@ void client_destroy(struct client *client)
     edge_stop(&client->edge);
     ww_address_rules_destroy(client->rules);
     ww_timer_destroy(client->waiting_timer);
+    pipe_pace_deinit(&client->pace);
     ww_free(client);
 }

@@ -338,6 +338,13 @@ void client_dns_detach(struct conn *conn)
 
 static const struct ww_dns_callbacks CALLBACKS = {judge, send_query, end_exchange};
 
+static const char *name_of(const struct edge *edge, const uint8_t address[16])
+{
+    const struct client *client = (const struct client *)edge; /* its first member */
+
+    return client->dns ? ww_dns_name_of(client->dns->dns, address) : NULL;
+}
+
 int client_dns_create(struct client *client, enum ww_dns_denial denial, struct client_dns **out)
 {
     struct client_dns *dns = ww_alloc(1, sizeof(*dns));
@@ -355,6 +362,7 @@ int client_dns_create(struct client *client, enum ww_dns_denial denial, struct c
         return rc;
     }
     *out = dns;
+    client->edge.name_of = name_of;
     return 0;
 }
 
@@ -364,6 +372,7 @@ void client_dns_destroy(struct client_dns *dns)
         return;
     dns->stopping = true;
     client_dns_forget_queries(dns);
+    client_dns_inner_close(dns->client);
     for (size_t index = 0; index < dns->listener_count; index++)
         ww_dns_listener_destroy(dns->listeners[index]);
     ww_dns_destroy(dns->dns);

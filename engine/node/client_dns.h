@@ -7,6 +7,7 @@
 #include "client.h"
 
 #define CLIENT_DNS_LISTENERS_MAX 8
+#define CLIENT_DNS_INNER         2 /* the resolver's addresses inside the tunnel */
 
 struct client_dns {
     struct client *client;
@@ -14,6 +15,10 @@ struct client_dns {
     struct ww_timer *touch; /* connections that were used from inside of their own callbacks */
     struct ww_dns_listener *listeners[CLIENT_DNS_LISTENERS_MAX];
     size_t listener_count;
+    struct ww_dns_listener *inner[CLIENT_DNS_INNER];
+    struct ww_timer *inner_timer; /* NULL: no tunnel is open */
+    uint64_t inner_wait_us;
+    bool inner_is_logged;
     struct client_dns_exchange *by_id, *by_stream;
     struct client_dns_verdict *verdicts;
     TAILQ_HEAD(, client_dns_verdict) order; /* the oldest first */
@@ -37,16 +42,16 @@ void client_dns_datagram(struct conn *conn, uint64_t stream_id, const uint8_t *d
 /* The connection is going. */
 void client_dns_detach(struct conn *conn);
 
+/* client_dns_inner.c */
+/* The tunnel is open, or no longer: its resolver listens as soon as, and as long as, it can. */
+void client_dns_inner_open(struct client *client);
+void client_dns_inner_close(struct client *client);
+
 /* client_dns_bind.c */
 /* Reads {dns_listen, dns_upstreams, dns_block_files, dns_private_answers, dns_private_names}. */
 int client_dns_start(struct client *client, struct ww_call *call);
 /* Field `dns` of the status. */
 void client_dns_put(const struct client_dns *dns, struct ww_call *call);
-/* dns_listen{address=}: listens there, too. The address is this host's: the resolver's inside a
- * tunnel, once the device has it. */
-int client_dns_bound_listen(void *context, struct ww_call *call);
-/* dns_unlisten{address=}: no longer. */
-int client_dns_bound_unlisten(void *context, struct ww_call *call);
 /* dns_query{name=, type=, done=}: the reply, or {waits=true} and then done(reply). */
 int client_dns_bound_query(void *context, struct ww_call *call);
 int client_dns_bound_flush(void *context, struct ww_call *call);

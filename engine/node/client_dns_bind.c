@@ -136,18 +136,27 @@ static void put_upstreams(const struct client_dns *dns, struct ww_call *call)
     ww_call_end(call);
 }
 
-void client_dns_put(const struct client_dns *dns, struct ww_call *call)
+static void put_listener(const struct ww_dns_listener *listener, struct ww_call *call)
 {
     char text[WW_TARGET_TEXT_BYTES];
-    struct ww_dns_stats stats;
     struct ww_target target;
+
+    ww_dns_listener_address(listener, &target);
+    ww_call_put_text(call, NULL, ww_target_format(&target, text));
+}
+
+void client_dns_put(const struct client_dns *dns, struct ww_call *call)
+{
+    struct ww_dns_stats stats;
 
     ww_dns_stats(dns->dns, &stats);
     ww_call_begin(call, "dns", false);
     ww_call_begin(call, "listen", true);
-    for (size_t index = 0; index < dns->listener_count; index++) {
-        ww_dns_listener_address(dns->listeners[index], &target);
-        ww_call_put_text(call, NULL, ww_target_format(&target, text));
+    for (size_t index = 0; index < dns->listener_count; index++)
+        put_listener(dns->listeners[index], call);
+    for (size_t index = 0; index < CLIENT_DNS_INNER; index++) {
+        if (dns->inner[index])
+            put_listener(dns->inner[index], call);
     }
     ww_call_end(call);
     put_upstreams(dns, call);
@@ -272,33 +281,4 @@ int client_dns_bound_flush(void *context, struct ww_call *call)
         return WW_ESTATE;
     ww_dns_flush(client->dns->dns);
     return 0;
-}
-
-int client_dns_bound_listen(void *context, struct ww_call *call)
-{
-    const struct client *client = context;
-    const char *text = NULL;
-    int rc = client->dns ? ww_call_text(call, "address", &text, NULL) : WW_ESTATE;
-
-    return rc ? rc : listen_at(client->dns, call, text);
-}
-
-int client_dns_bound_unlisten(void *context, struct ww_call *call)
-{
-    const struct client *client = context;
-    struct client_dns *dns = client->dns;
-    char there[WW_TARGET_TEXT_BYTES];
-    struct ww_target target;
-    const char *text = NULL;
-
-    int rc = dns ? ww_call_text(call, "address", &text, NULL) : WW_ESTATE;
-    for (size_t index = 0; !rc && index < dns->listener_count; index++) {
-        ww_dns_listener_address(dns->listeners[index], &target);
-        if (strcmp(ww_target_format(&target, there), text) != 0)
-            continue;
-        ww_dns_listener_destroy(dns->listeners[index]);
-        dns->listeners[index] = dns->listeners[--dns->listener_count];
-        return 0;
-    }
-    return rc ? rc : WW_ENOTFOUND;
 }

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "client.h"
+#include "client_dns.h"
 #include "packet_queue.h"
 #include "packet_table.h"
 
@@ -21,18 +21,22 @@ struct client_tunnel {
     struct client *client;
     struct ww_tun *tun;
     struct packet_table table;
+    struct flow_table *flows;
+    uint64_t flows_serial; /* of the connection that new flows of it are said to go over */
     struct packet_queue queue;
     struct ww_ip_fragments fragments;
     uint8_t inner[2][16]; /* IPv6, IPv4 */
     uint64_t demand_us;
     unsigned mtu;
     bool is_paused;
+    int blocked_by; /* WW_EAGAIN, WW_ENOCONTRACT: why the first of the queue waits */
     struct {
         uint64_t out_packets, out_bytes, in_packets, in_bytes; /* that went through */
-        uint64_t out_denied;  /* by the address rules, or of a form that is not carried */
-        uint64_t out_foreign; /* of another source address */
-        uint64_t out_dropped; /* no room, no provider, or too many new destinations */
-        uint64_t in_refused;  /* of no flow, or not to be let in */
+        uint64_t out_denied;   /* by the address rules, or of a form that is not carried */
+        uint64_t out_foreign;  /* of another source address */
+        uint64_t out_rejected; /* by the flow policy, or over its rate */
+        uint64_t out_dropped;  /* no room, no provider, or too many new destinations */
+        uint64_t in_refused;   /* of no flow, or not to be let in */
     } counts;
 };
 
@@ -72,7 +76,27 @@ static int open_flow(struct conn *conn)
         return conn->packets.refused;
     rc = ww_transfer_stream_open(conn->transfer, &packets, &conn->packets.stream_id);
     conn->packets.is_open = rc == 0;
+    conn->packets.is_accepted = false;
+    conn->packets.is_touched = true;
     return rc;
+}
+
+/* The next connection that takes packets. *rc is why there is none. */
+static struct conn *next_conn(struct client_tunnel *tunnel, int *rc)
+{
+    struct client *client = tunnel->client;
+
+    *rc = WW_ENOCONTRACT;
+    for (unsigned i = HASH_COUNT(client->edge.conns); i > 0; i--) {
+        struct conn *conn = client_next_conn(client);
+
+        if (!conn)
+            break;
+        *rc = open_flow(conn);
+        if (*rc == 0)
+            return conn;
+    }
+    return NULL;
 }
 
 /* Binds the flow to a connection and declares where it goes. WW_ENOCONTRACT: it has to wait. */
@@ -83,15 +107,12 @@ static int bind_route(struct client_tunnel *tunnel, const struct ww_ip *ip,
     struct ww_dest dest;
     int rc;
 
-    if (!is_usable(conn) || conn->packets.refused) {
-        conn = tunnel->client->active;
-        if (!is_usable(conn))
-            return WW_ENOCONTRACT;
+    if (!is_usable(conn) || (rc = open_flow(conn)) != 0) {
+        conn = next_conn(tunnel, &rc);
+        if (!conn)
+            return rc;
         route->until = 0;
     }
-    rc = open_flow(conn);
-    if (rc)
-        return rc;
     *out = conn;
     if (ip->offset == 0 && (!route->until || route->until < client_declared_count(conn))) {
         packet_dest(ip, &dest);
@@ -171,6 +192,7 @@ static void put_off(struct client_tunnel *tunnel, int why, const uint8_t *packet
     if ((why != WW_EAGAIN && why != WW_ENOCONTRACT) ||
         !packet_queue_put(&tunnel->queue, packet, size, is_partial))
         tunnel->counts.out_dropped++;
+    tunnel->blocked_by = why;
     if (why == WW_ENOCONTRACT)
         demand(tunnel);
     else if (why == WW_EAGAIN && tunnel->queue.count >= WW_NODE_PACKETS_MAX / 2)
@@ -188,13 +210,55 @@ static void run_queue(struct client_tunnel *tunnel)
 
         if (!rc)
             rc = send_packet(tunnel, &ip, slot->bytes, slot->size, slot->is_partial);
-        if (rc == WW_EAGAIN || rc == WW_ENOCONTRACT)
+        if (rc == WW_EAGAIN || rc == WW_ENOCONTRACT) {
+            tunnel->blocked_by = rc;
             break;
+        }
         packet_queue_drop_first(&tunnel->queue);
         tunnel->counts.out_dropped += rc != 0;
     }
-    if (tunnel->queue.count < WW_NODE_PACKETS_MAX / 4)
+    if (tunnel->queue.count < WW_NODE_PACKETS_MAX / 4 || tunnel->blocked_by == WW_ENOCONTRACT)
         set_pause(tunnel, false);
+}
+
+/* What a denied packet is answered, to where it came from. */
+static void reject(struct client_tunnel *tunnel, const struct ww_ip *ip, const uint8_t *packet,
+                   size_t size, bool is_outgoing)
+{
+    uint8_t answer[WW_FLOW_REJECT_BYTES];
+    struct ww_ip back;
+
+    size = ww_flow_reject(ip, packet, size, answer);
+    if (size == 0)
+        return;
+    if (is_outgoing)
+        ww_tun_write(tunnel->tun, answer, size, false);
+    else if (!ww_ip_read(answer, size, &back, NULL) && !tunnel->queue.count)
+        send_packet(tunnel, &back, answer, size, false);
+}
+
+/* Counts the packet in its flow; false: it doesn't pass, and was answered if it is to be. */
+static bool follow(struct client_tunnel *tunnel, const struct ww_ip *ip, const uint8_t *packet,
+                   size_t size, bool is_outgoing)
+{
+    const struct ww_flow_packet about = {ip, packet, size, is_outgoing};
+    const struct conn *conn = tunnel->client->active;
+
+    if (conn && conn->serial != tunnel->flows_serial) {
+        flow_table_set_peer(tunnel->flows, &conn->remote);
+        tunnel->flows_serial = conn->serial;
+    }
+    switch (ww_flows_packet(tunnel->flows->flows, &about, ww_loop_now_us(tunnel->client->edge.loop),
+                            NULL)) {
+    case WW_FLOW_PASS:
+        return true;
+    case WW_FLOW_REJECT:
+        reject(tunnel, ip, packet, size, is_outgoing);
+        return false;
+    case WW_FLOW_DROP:
+        break;
+    }
+    return false;
 }
 
 static void on_packet(void *arg, uint8_t *packet, size_t size, bool is_partial)
@@ -214,10 +278,14 @@ static void on_packet(void *arg, uint8_t *packet, size_t size, bool is_partial)
         tunnel->counts.out_foreign++;
         return;
     }
-    rc = tunnel->queue.count ? WW_EAGAIN : send_packet(tunnel, &ip, packet, size, is_partial);
+    if (!follow(tunnel, &ip, packet, size, true)) {
+        tunnel->counts.out_rejected++;
+        return;
+    }
+    rc = tunnel->queue.count ? tunnel->blocked_by
+                             : send_packet(tunnel, &ip, packet, size, is_partial);
     if (rc)
-        put_off(tunnel, is_usable(tunnel->client->active) ? rc : WW_ENOCONTRACT, packet, size,
-                is_partial);
+        put_off(tunnel, rc, packet, size, is_partial);
 }
 
 static void on_batch_end(void *arg)
@@ -241,8 +309,19 @@ void client_tunnel_retry(struct client *client)
 {
     if (!client->tunnel)
         return;
+    /* Before there is a packet: whether the provider takes any is asked for by `ww up`. */
+    if (is_usable(client->active))
+        (void)open_flow(client->active);
     run_queue(client->tunnel);
     touch_all(client->tunnel);
+}
+
+bool client_tunnel_accepted(struct conn *conn, uint64_t stream_id)
+{
+    if (!conn->packets.is_open || conn->packets.stream_id != stream_id)
+        return false;
+    conn->packets.is_accepted = true;
+    return true;
 }
 
 /* Called from inside of transfer: the connection is touched by whoever entered it. */
@@ -264,7 +343,7 @@ bool client_tunnel_reset(struct conn *conn, uint64_t stream_id, int code)
 {
     if (!conn->packets.is_open || conn->packets.stream_id != stream_id)
         return false;
-    conn->packets.is_open = false;
+    conn->packets.is_open = conn->packets.is_accepted = false;
     /* It crossed the end of a contract, or the connection: the next packet opens another. */
     if (code == WW_ENOCONTRACT || conn->is_closed)
         return true;
@@ -288,23 +367,24 @@ static bool is_our_error(struct client_tunnel *tunnel, const uint8_t *packet, si
 }
 
 /* To us, from the public internet, and of a flow that began here. */
-static bool may_come_in(struct client_tunnel *tunnel, const uint8_t *packet, size_t size)
+static bool may_come_in(struct client_tunnel *tunnel, const uint8_t *packet, size_t size,
+                        struct ww_ip *ip, bool *is_error)
 {
     uint64_t now_us = ww_loop_now_us(tunnel->client->edge.loop);
-    struct ww_ip ip;
-    int rc = ww_ip_read(packet, size, &ip, NULL);
+    int rc = ww_ip_read(packet, size, ip, NULL);
 
-    if (rc == WW_EUNSUPPORTED)
+    *is_error = rc == WW_EUNSUPPORTED;
+    if (*is_error)
         return is_our_error(tunnel, packet, size, now_us);
-    if (rc || memcmp(ip.destination, tunnel->inner[ip.is_v4], 16) != 0 ||
-        ww_address_judge(tunnel->client->rules, ip.source, ip.is_v4, NULL))
+    if (rc || memcmp(ip->destination, tunnel->inner[ip->is_v4], 16) != 0 ||
+        ww_address_judge(tunnel->client->rules, ip->source, ip->is_v4, NULL))
         return false;
-    if (ip.offset > 0)
-        return packet_table_datagram(&tunnel->table, &ip, true, now_us)->serial != 0;
-    if (!packet_table_find_back(&tunnel->table, &ip, now_us))
+    if (ip->offset > 0)
+        return packet_table_datagram(&tunnel->table, ip, true, now_us)->serial != 0;
+    if (!packet_table_find_back(&tunnel->table, ip, now_us))
         return false;
-    if (ip.is_fragment)
-        packet_table_datagram(&tunnel->table, &ip, true, now_us)->serial = 1;
+    if (ip->is_fragment)
+        packet_table_datagram(&tunnel->table, ip, true, now_us)->serial = 1;
     return true;
 }
 
@@ -314,11 +394,14 @@ void client_tunnel_packet(void *arg, uint64_t stream_id, const uint8_t *packet, 
     struct conn *conn = arg;
     const struct client *client = conn->owner;
     struct client_tunnel *tunnel = client->tunnel;
+    struct ww_ip ip;
+    bool is_error;
 
     (void)stream_id;
     if (!tunnel)
         return;
-    if (!may_come_in(tunnel, packet, size)) {
+    if (!may_come_in(tunnel, packet, size, &ip, &is_error) ||
+        (!is_error && !follow(tunnel, &ip, packet, size, false))) {
         tunnel->counts.in_refused++;
         return;
     }
@@ -340,6 +423,7 @@ static void inner_addresses(struct client_tunnel *tunnel)
 static void tunnel_free(struct client_tunnel *tunnel)
 {
     ww_tun_destroy(tunnel->tun);
+    flow_table_close(tunnel->flows);
     packet_table_deinit(&tunnel->table);
     packet_queue_deinit(&tunnel->queue);
     ww_free(tunnel);
@@ -352,13 +436,14 @@ void client_tunnel_destroy(struct client *client)
 
     if (!client->tunnel)
         return;
+    client_dns_inner_close(client);
     HASH_ITER(hh, client->edge.conns, conn, next)
     {
         if (conn->packets.is_open) {
             ww_transfer_stream_reset(conn->transfer, conn->packets.stream_id, 0);
             conn_touch(conn);
         }
-        conn->packets.is_open = false;
+        conn->packets.is_open = conn->packets.is_accepted = false;
         conn->packets.refused = 0;
     }
     tunnel_free(client->tunnel);
@@ -377,12 +462,15 @@ static int tunnel_create(struct client *client, const struct ww_tun_options *opt
     inner_addresses(tunnel);
     rc = packet_table_init(&tunnel->table, WW_NODE_ROUTES_CLIENT);
     if (!rc)
+        rc = flow_table_open(&client->edge, NULL, &tunnel->flows);
+    if (!rc)
         rc = ww_tun_create(client->edge.loop, options, &TUN_CALLBACKS, tunnel, &tunnel->tun);
     if (rc) {
         tunnel_free(tunnel);
         return rc;
     }
     client->tunnel = tunnel;
+    client_dns_inner_open(client);
     return 0;
 }
 
@@ -407,8 +495,10 @@ int client_tunnel_open(struct client *client, struct ww_call *call)
         return WW_ERANGE;
     }
     if (client->tunnel) {
-        if (strcmp(ww_tun_name(client->tunnel->tun), device) == 0)
+        if (strcmp(ww_tun_name(client->tunnel->tun), device) == 0) {
+            client_tunnel_retry(client);
             return put_device(client->tunnel, call);
+        }
         ww_call_reason(call, "the tunnel is open on %s", ww_tun_name(client->tunnel->tun));
         return WW_EEXIST;
     }
@@ -418,6 +508,7 @@ int client_tunnel_open(struct client *client, struct ww_call *call)
         ww_call_reason(call, "the device %s can't be opened", device);
         return rc;
     }
+    client_tunnel_retry(client);
     return put_device(client->tunnel, call);
 }
 
@@ -431,6 +522,7 @@ int client_tunnel_close(struct client *client, struct ww_call *call)
 void client_tunnel_put(const struct client *client, struct ww_call *call)
 {
     const struct client_tunnel *tunnel = client->tunnel;
+    const struct conn *active = client->active;
     struct ww_tun_stats tun;
 
     if (!tunnel)
@@ -438,12 +530,16 @@ void client_tunnel_put(const struct client *client, struct ww_call *call)
     ww_tun_stats(tunnel->tun, &tun);
     ww_call_begin(call, "tunnel", false);
     put_device(tunnel, call);
+    ww_call_put_bool(call, "is_open", active && active->packets.is_accepted);
+    if (active && active->packets.refused)
+        ww_call_put_text(call, "refused", ww_error_name(active->packets.refused));
     ww_call_put_u64(call, "out_packets", tunnel->counts.out_packets);
     ww_call_put_u64(call, "out_bytes", tunnel->counts.out_bytes);
     ww_call_put_u64(call, "in_packets", tunnel->counts.in_packets);
     ww_call_put_u64(call, "in_bytes", tunnel->counts.in_bytes);
     ww_call_put_u64(call, "out_denied", tunnel->counts.out_denied);
     ww_call_put_u64(call, "out_foreign", tunnel->counts.out_foreign);
+    ww_call_put_u64(call, "out_rejected", tunnel->counts.out_rejected);
     ww_call_put_u64(call, "out_dropped", tunnel->counts.out_dropped);
     ww_call_put_u64(call, "in_refused", tunnel->counts.in_refused);
     ww_call_put_u64(call, "in_dropped", tun.write_dropped + tun.write_refused);

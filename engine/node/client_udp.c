@@ -43,10 +43,10 @@ static struct client_stream *flow_open(struct client_association *association,
                                        const struct ww_target *target, const char *text)
 {
     struct client *client = association->client;
-    struct conn *conn = client->active;
+    struct conn *conn = client_next_conn(client);
     struct ww_dest dest;
 
-    if (!conn || !conn->is_ready || HASH_CNT(by_target, association->flows) >= WW_NODE_FLOWS_MAX ||
+    if (!conn || HASH_CNT(by_target, association->flows) >= WW_NODE_FLOWS_MAX ||
         client_judge(client, target, WW_DEST_UDP))
         return NULL;
     struct client_stream *flow = ww_alloc(1, sizeof(*flow));
@@ -116,6 +116,8 @@ void client_proxy_datagram(void *arg, struct ww_proxy_association *proxy,
         return;
     struct conn *conn = flow->conn;
     uint64_t now_us = ww_loop_now_us(conn->loop);
+    if (!ww_flow_bucket_take(&flow->verdict->bucket, size, now_us))
+        return;
     if (flow->pipe.flow)
         ww_flows_count(flow->pipe.flow, true, size, now_us);
     if (!ww_transfer_datagram_send(conn->transfer, flow->pipe.stream_id, data, size, now_us))
@@ -147,7 +149,8 @@ void client_datagram(void *arg, uint64_t stream_id, const uint8_t *data, size_t 
     struct client_stream *flow = client_stream_find(arg, stream_id);
     if (!flow)
         client_dns_datagram(arg, stream_id, data, size);
-    if (!flow || !flow->association)
+    if (!flow || !flow->association ||
+        !ww_flow_bucket_take(&flow->verdict->bucket, size, ww_loop_now_us(flow->client->edge.loop)))
         return;
     flow->pipe.bytes_out += size;
     if (flow->pipe.flow)

@@ -40,6 +40,7 @@ struct conn {
     uint64_t bare_since_us; /* provider: without a contract, as its clock saw it; 0: it has one */
     struct {                /* the flow of packets */
         bool is_open, is_touched;
+        bool is_accepted; /* a client: the provider has said that it takes them */
         int refused; /* a client: the provider takes none, and why */
         uint64_t stream_id;
         void *state; /* the owner's */

@@ -41,13 +41,19 @@ static int read_sizes(struct ww_call *call, struct ww_whatif_terms *terms)
         rc = ww_call_u64(call, "window_bytes", &terms->window_bytes);
     if (!rc)
         rc = ww_call_u64(call, "proven_bytes", &terms->proven_bytes);
-    if (!rc &&
-        (terms->bytes == 0 || terms->bytes > WW_CONTRACT_BYTES_MAX ||
-         terms->window_bytes > WW_CONTRACT_BYTES_MAX || terms->proven_bytes > terms->bytes)) {
-        ww_call_reason(call, "a contract has 1 byte to 4 GiB, and no more is proven");
-        rc = WW_EINVAL;
-    }
-    return rc;
+    if (rc)
+        return rc;
+    if (terms->bytes == 0)
+        ww_call_reason(call, "bytes: a contract has 1 byte at least");
+    else if (terms->bytes > WW_CONTRACT_BYTES_MAX)
+        ww_call_reason(call, "bytes: a contract has 4 GiB at most");
+    else if (terms->window_bytes > WW_CONTRACT_BYTES_MAX)
+        ww_call_reason(call, "window: it has 4 GiB at most");
+    else if (terms->proven_bytes > terms->bytes)
+        ww_call_reason(call, "proven: no more than the contract's bytes can be");
+    else
+        return 0;
+    return WW_EINVAL;
 }
 
 /* The escrow in nano-dollars, as a contract at this price reserves it. */
@@ -208,7 +214,7 @@ static int bound_cases(void *context, struct ww_call *call)
     if (!rc)
         rc = ww_call_u64(call, "carried_bytes", &carried);
     if (!rc && (carried > terms.bytes || carried < terms.proven_bytes)) {
-        ww_call_reason(call, "what is carried is at least what is proven, at most the contract");
+        ww_call_reason(call, "carried: at least what is proven, at most the contract");
         rc = WW_EINVAL;
     }
     if (rc)

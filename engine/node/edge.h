@@ -91,6 +91,9 @@ struct edge {
     size_t history_count; /* ever; index = count % MAX */
     uint64_t contracts_ended, bytes_up, bytes_down;
     LIST_HEAD(, edge_note) pending_notes; /* on their way through the loop's mailbox */
+    /* A client: the name that was looked up here and answered with this address, or NULL; until the
+     * next call. NULL: not known here. */
+    const char *(*name_of)(const struct edge *edge, const uint8_t address[16]);
     bool started;
 };
 

@@ -37,6 +37,8 @@ static void count_footprint(struct edge *edge, const struct ww_flow *flow)
         return;
     host_of(flow, host);
     keys[FOOTPRINT_HOST] = flow->name && flow->name_from != WW_FLOW_NAME_DNS ? flow->name : host;
+    if (!flow->name && info->asked)
+        keys[FOOTPRINT_HOST] = info->asked;
     keys[FOOTPRINT_APPLICATION] = flow->application ? flow->application : APPLICATION_OF_NONE;
     keys[FOOTPRINT_COUNTRY] = info->place.country;
     keys[FOOTPRINT_PROVIDER] = info->has_peer ? ww_hash_format(&info->peer, peer) : "";
@@ -136,6 +138,8 @@ static int table_opened(void *arg, struct ww_flow *flow)
     info->peer = table->peer;
     info->has_peer = table->has_peer;
     ww_geo_find(edge->flows->geo, flow->there, &info->place);
+    const char *asked = edge->name_of ? edge->name_of(edge, flow->there) : NULL;
+    info->asked = asked ? ww_strdup(asked) : NULL;
     flow->owner = info;
     return judge(edge, flow);
 }
@@ -156,6 +160,7 @@ static void table_closed(void *arg, struct ww_flow *flow)
     count_footprint(table->edge, flow);
     flow->bucket = NULL;
     verdict_end(&info->verdict);
+    ww_free(info->asked);
     ww_free(info);
     flow->owner = NULL;
 }

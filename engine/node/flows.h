@@ -23,6 +23,8 @@ struct flow_info {
     struct ww_hash peer; /* who carries it, or at a provider whose it is */
     bool has_peer;
     struct ww_place place;
+    char *asked; /* the name that an answer with this address was for, when it opened; or NULL. For
+                  * people only: two names may share an address */
     uint64_t counted[2]; /* bytes that the footprint has of it */
 };
 

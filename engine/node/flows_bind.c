@@ -95,6 +95,9 @@ static void put_flow(struct ww_call *call, const struct ww_flow *flow)
     if (flow->name) {
         ww_call_put_text(call, "name", flow->name);
         ww_call_put_text(call, "name_from", sources[flow->name_from]);
+    } else if (info && info->asked) {
+        ww_call_put_text(call, "name", info->asked);
+        ww_call_put_text(call, "name_from", "answer");
     }
     if (flow->application)
         ww_call_put_text(call, "application", flow->application);

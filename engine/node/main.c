@@ -34,6 +34,8 @@ static int program_init(struct program *program, int argc, char **argv)
         rc = policy_bind(program->ops);
     if (!rc)
         rc = contract_bind(program->ops);
+    if (!rc)
+        rc = host_bind(program->ops);
     return rc;
 }
 

@@ -11,10 +11,14 @@
  * says which file, and why; its kind is the code that is returned. */
 int node_policy_sources(const char *set, struct ww_policy_sources *sources,
                         struct ww_policy_fault *fault);
+/* Whether that is the name of a built-in set: then it is never a folder's. */
+bool node_policy_is_built_in(const char *set);
 /* Binds ww.policy: what looks at sets without a node. */
 int policy_bind(struct ww_ops *ops);
 /* Binds ww.contract: what would become of a contract. */
 int contract_bind(struct ww_ops *ops);
+/* Binds ww.host: what a client's tunnel changes on its host. */
+int host_bind(struct ww_ops *ops);
 
 /* "127.0.0.1:1080", "[::1]:1080". WW_EINVAL, also for names. */
 int node_parse_listen(const char *text, struct ww_target *target);

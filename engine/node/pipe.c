@@ -25,6 +25,16 @@ static void send_fin(struct pipe *pipe, uint64_t now_us)
         pipe->fin_sent = true;
 }
 
+/* As much of it as the rate lets pass now. */
+static size_t allowed(struct pipe *pipe, size_t size, uint64_t now_us)
+{
+    size_t some = pipe->bucket ? ww_flow_bucket_take_some(pipe->bucket, size, now_us) : size;
+
+    if (some < size)
+        pipe->is_starved = true;
+    return some;
+}
+
 void pipe_pump(struct pipe *pipe, uint64_t now_us)
 {
     while (pipe->end && pipe->transfer && !pipe->fin_sent) {
@@ -32,8 +42,15 @@ void pipe_pump(struct pipe *pipe, uint64_t now_us)
         const uint8_t *data = pipe->ops->peek(pipe->end, READ_MAX, &size);
         if (!data || size == 0)
             break;
+        size = allowed(pipe, size, now_us);
+        if (size == 0) {
+            set_paused(pipe, true);
+            return;
+        }
         int rc = ww_transfer_stream_write(pipe->transfer, pipe->stream_id, data, size, false,
                                           now_us, &written);
+        if (pipe->bucket)
+            pipe->bucket->tokens += size - written;
         if (rc)
             return; /* the stream's own end is told by its reset */
         pipe->bytes_in += written;
@@ -85,7 +102,10 @@ void pipe_deliver(struct pipe *pipe, const uint8_t *data, size_t size, bool fin)
 void pipe_drained(struct pipe *pipe)
 {
     uint64_t owed = pipe->credit_owed;
-    pipe->credit_owed = 0;
+
+    if (pipe->bucket && owed)
+        owed = allowed(pipe, owed, ww_clock_mono_us());
+    pipe->credit_owed -= owed;
     if (owed && pipe->transfer)
         ww_transfer_stream_consumed(pipe->transfer, pipe->stream_id, owed);
 }

@@ -2,6 +2,8 @@
  * application's at a client, the destination's at a provider), in both directions, with bounded
  * queues and half-closes. */
 #pragma once
+#include <sys/queue.h>
+
 #include "ww/flow.h"
 #include "ww/transfer.h"
 
@@ -25,8 +27,11 @@ struct pipe {
     bool paused;          /* the connection's reader waits for room in the stream */
     bool read_eof;        /* the connection has nothing more to give */
     bool fin_sent, fin_received;
-    struct ww_flow *flow;         /* counts too; NULL: none */
-    uint64_t bytes_in, bytes_out; /* from and to the connection; of a flow, its datagrams' */
+    LIST_ENTRY(pipe) paced;        /* while it has a bucket: pipe_pace.h */
+    struct ww_flow_bucket *bucket; /* bytes that may pass; NULL: any number */
+    bool is_starved;               /* … and it has run out of them */
+    struct ww_flow *flow;          /* counts too; NULL: none */
+    uint64_t bytes_in, bytes_out;  /* from and to the connection; of a flow, its datagrams' */
 };
 
 /* From the connection into the stream, as much as fits. */

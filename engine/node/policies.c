@@ -12,25 +12,43 @@
 
 #define PRUNE_US 60000000 /* how long what is too old may stay in memory, besides */
 
-#define BUILT_IN    "policies/"
-#define DEFAULT_SET BUILT_IN "default"
+#define BUILT_IN      "policies/"
+#define DEFAULT_SET   BUILT_IN "default"
+#define NAME_MAX_SIZE 32
 
-/* A word that is no folder may be the name of a set that is built in. */
-static int add_named(struct ww_policy_sources *sources, const char *set,
-                     struct ww_policy_fault *fault)
+/* The name of a built-in set is that, whatever folder of this name there may be: that is ./strict.
+ */
+static int add_built_in(struct ww_policy_sources *sources, const char *set)
 {
     char prefix[80];
 
-    int rc = ww_policy_sources_add_folder(sources, set, fault);
-    if (rc != WW_ENOTFOUND || strchr(set, '/') || strlen(set) > 32)
-        return rc;
+    if (strchr(set, '/') || strlen(set) > NAME_MAX_SIZE)
+        return WW_ENOTFOUND;
     snprintf(prefix, sizeof(prefix), BUILT_IN "%s", set);
-    if (ww_policy_sources_add_embedded(sources, prefix)) {
-        snprintf(fault->message, sizeof(fault->message), "neither a folder nor a built-in set");
+    return ww_policy_sources_add_embedded(sources, prefix);
+}
+
+bool node_policy_is_built_in(const char *set)
+{
+    struct ww_policy_sources sources;
+
+    ww_policy_sources_init(&sources);
+    int rc = add_built_in(&sources, set);
+    ww_policy_sources_deinit(&sources);
+    return rc == 0;
+}
+
+static int add_named(struct ww_policy_sources *sources, const char *set,
+                     struct ww_policy_fault *fault)
+{
+    int rc = add_built_in(sources, set);
+
+    if (rc != WW_ENOTFOUND)
         return rc;
-    }
-    memset(fault, 0, sizeof(*fault));
-    return 0;
+    rc = ww_policy_sources_add_folder(sources, set, fault);
+    if (rc == WW_ENOTFOUND && !strchr(set, '/'))
+        snprintf(fault->message, sizeof(fault->message), "neither a folder nor a built-in set");
+    return rc;
 }
 
 int node_policy_sources(const char *set, struct ww_policy_sources *sources,

@@ -7,8 +7,8 @@
  * policy_journal{…}: policy_look.h; policy_replay{…}: policy_replay.h;
  * policy_shadow{…}, policy_shadow_show, policy_promote, policy_drop: policy_shadow.h;
  * policy_why{…}: policy_why.h; policy_ask{…}: policy_ask.h; policy_memory{…},
- * policy_memory_set{…}: policy_memory.h; policy_thresholds{…}: policy_thresholds.h;
- * policy_rules{number=}: policy_rules.c.
+ * policy_memory_set{…}: policy_memory.h; policy_thresholds{…}, policy_thresholds_shown{}:
+ * policy_thresholds.h; policy_rules{number=}: policy_rules.c.
  */
 #include "policy_ask.h"
 #include "policy_candidate.h"
@@ -158,6 +158,7 @@ int node_policies_bind(struct node_policies *policies, struct ww_ops *ops, const
         {"policy_why", policy_why},
         {"policy_memory", policy_memory},
         {"policy_thresholds", policy_thresholds},
+        {"policy_thresholds_shown", policy_thresholds_shown},
         {"policy_memory_set", policy_memory_set},
         {"policy_ask", policy_ask},
         {"policy_rules", policy_rules},

@@ -2,7 +2,10 @@
  * the pool's thread. See policy_ask.h. */
 #include "policy_ask.h"
 
+#include <string.h>
+
 #include "policy_look.h"
+#include "policy_thresholds.h"
 #include "policy_trial.h"
 
 struct asking {
@@ -38,6 +41,24 @@ static void tell(void *arg)
     asking_destroy(asking);
 }
 
+/* The node's own thresholds and memory, as a decision would see them now. The memory is copied: it
+ * goes on. */
+static void take_context(struct node_policies *policies, struct policy_trial *trial)
+{
+    struct ww_policy_memory *memory = ww_policy_live_memory(policies->live);
+    struct ww_policy_context *outside = &trial->outside.context;
+    const struct ww_policy_memory_entry *entries = NULL;
+
+    policy_thresholds_in_force(policies, outside);
+    if (memory)
+        outside->memory_count =
+            ww_policy_memory_get(memory, trial->hook, ww_clock_wall_ms() / 1000, &entries);
+    if (outside->memory_count > 0)
+        memcpy(trial->outside.memory, entries, outside->memory_count * sizeof(*entries));
+    outside->memory = trial->outside.memory;
+    policy_trial_complete(trial);
+}
+
 int policy_ask(void *context, struct ww_call *call)
 {
     struct node_policies *policies = context;
@@ -51,6 +72,7 @@ int policy_ask(void *context, struct ww_call *call)
     asking->look.policies = policies;
     int rc = policy_trial_read(&asking->trial, call);
     if (!rc) {
+        take_context(policies, &asking->trial);
         asking->set = ww_policy_set_retain(ww_policy_live_set(policies->live, 0));
         rc = policy_look_submit(&asking->look, call, work, tell);
     }

@@ -2,6 +2,7 @@
  *
  * Results are plain tables; a fault of a policy is a result here, and no error.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "node.h"
@@ -44,22 +45,63 @@ static bool is_error(int rc, const struct ww_policy_fault *fault)
     return rc == WW_ENOTFOUND || rc == WW_ENOMEM || (rc == WW_EINVAL && !fault->file[0]);
 }
 
-/* {set =} -> {generation, hooks, tests, faults = {{kind, file, line, reason}…}} */
+/* What the samples are asked with. */
+struct contexts {
+    struct ww_policy_context of[WW_HOOK_COUNT];
+    struct ww_policy_given given[WW_HOOK_COUNT];
+    union ww_hook_any input; /* only what comes with it counts */
+};
+
+/* {contexts = {"contract.offer { ctx = {…} }", …}}, of all hooks or none: NULL. Owned. */
+static int read_contexts(struct ww_call *call, struct contexts **contexts)
+{
+    struct ww_policy_fault fault;
+    struct contexts *made = NULL;
+    const char *text = NULL;
+    char name[64];
+    int rc = 0;
+
+    for (size_t index = 0; !rc && !ww_call_text_at(call, "contexts", index, &text); index++) {
+        const char *space = strchr(text, ' ');
+        enum ww_hook hook;
+
+        if (!made)
+            made = ww_alloc(1, sizeof(*made));
+        if (!made)
+            return WW_ENOMEM;
+        *contexts = made;
+        snprintf(name, sizeof(name), "%.*s", (int)(space ? space - text : 0), text);
+        if (ww_hook_parse(name, &hook))
+            return WW_EINVAL;
+        rc = ww_policy_read_input(hook, space, strlen(space), &made->input, &made->given[hook],
+                                  &fault);
+        if (rc)
+            ww_call_reason(call, "thresholds or memory of %s: %s", name, fault.message);
+        made->of[hook] = made->given[hook].context;
+    }
+    return rc;
+}
+
+/* {set =, contexts =} -> {generation, hooks, tests, faults = {{kind, file, line, reason}…}} */
 static int bound_check(void *context, struct ww_call *call)
 {
     struct ww_policy_sources sources;
+    struct contexts *contexts = NULL;
     struct ww_policy_summary summary = {.faults = 0};
     struct ww_policy_fault fault = {0};
 
     (void)context;
     int rc = read_sources(call, &sources, &fault);
-    if (is_error(rc, &fault))
+    int problem = is_error(rc, &fault) ? rc : read_contexts(call, &contexts);
+    if (problem) {
+        rc = problem;
         goto out;
+    }
     ww_call_begin(call, "faults", true);
     if (rc)
         put_blame(call, &fault);
     else
-        rc = ww_policy_check(&sources, put_blame, call, &summary);
+        rc = ww_policy_check(&sources, contexts ? contexts->of : NULL, put_blame, call, &summary);
     ww_call_end(call);
     if (rc == WW_ENOMEM)
         goto out;
@@ -71,6 +113,7 @@ static int bound_check(void *context, struct ww_call *call)
     ww_call_put_u64(call, "more_faults",
                     summary.faults - WW_MIN(summary.faults, WW_POLICY_FAULTS_MAX));
 out:
+    ww_free(contexts);
     ww_policy_sources_deinit(&sources);
     return rc;
 }
@@ -97,7 +140,7 @@ static int decide(struct ww_call *call, const struct ww_policy_sources *sources,
     return rc;
 }
 
-/* {hook =, set =, input = Lua text or nil} -> as policy_trial_put says */
+/* {hook =, set =, input = Lua text or nil, context = the same} -> as policy_trial_put says */
 static int bound_try(void *context, struct ww_call *call)
 {
     struct policy_trial *trial = ww_alloc(1, sizeof(*trial));
@@ -216,6 +259,18 @@ static int bound_globals(void *context, struct ww_call *call)
     return rc;
 }
 
+/* {set =} -> {yes = bool}: whether that is the name of a built-in set */
+static int bound_is_built_in(void *context, struct ww_call *call)
+{
+    const char *set = NULL;
+
+    (void)context;
+    int rc = ww_call_text(call, "set", &set, NULL);
+    if (!rc)
+        ww_call_put_bool(call, "yes", node_policy_is_built_in(set));
+    return rc;
+}
+
 /* -> {hooks = {name…}} */
 static int bound_hooks(void *context, struct ww_call *call)
 {
@@ -269,7 +324,7 @@ int policy_bind(struct ww_ops *ops)
     static const struct ww_ops_function functions[] = {
         {"sample", bound_sample},   {"cover", bound_cover}, {"all_files", bound_all_files},
         {"check", bound_check},     {"try", bound_try},     {"files", bound_files},
-        {"globals", bound_globals}, {"hooks", bound_hooks},
+        {"globals", bound_globals}, {"hooks", bound_hooks}, {"is_built_in", bound_is_built_in},
     };
 
     return ww_ops_bind(ops, "policy", functions, WW_ARRAY_COUNT(functions), NULL);

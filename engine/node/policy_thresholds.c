@@ -106,6 +106,18 @@ int policy_thresholds(void *context, struct ww_call *call)
     return rc;
 }
 
+int policy_thresholds_shown(void *context, struct ww_call *call)
+{
+    const struct node_policies *policies = context;
+    const struct policy_thresholds *shown = policies->thresholds;
+
+    ww_call_begin(call, "thresholds", false);
+    for (size_t index = 0; shown && index < shown->count; index++)
+        ww_call_put_u64(call, shown->items[index].name, shown->items[index].value);
+    ww_call_end(call);
+    return 0;
+}
+
 void policy_thresholds_in_force(const struct node_policies *policies,
                                 struct ww_policy_context *context)
 {

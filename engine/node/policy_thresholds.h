@@ -12,6 +12,8 @@ struct policy_thresholds;
  * WW_EINVAL (a name, a value, too many), WW_ELIMIT (changed too often since the start), WW_ENOMEM.
  */
 int policy_thresholds(void *context, struct ww_call *call);
+/* bound: {} -> {thresholds = {name = number}}: those that are in force. */
+int policy_thresholds_shown(void *context, struct ww_call *call);
 /* Those that are in force; borrowed until the stop. */
 void policy_thresholds_in_force(const struct node_policies *policies,
                                 struct ww_policy_context *context);

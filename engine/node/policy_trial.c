@@ -8,6 +8,25 @@
 
 #define PRINTED_BYTES_MAX (1 << 20) /* a ranking of 256 providers is 80 KiB */
 
+/* The result has room for an input that nobody looks at. */
+static int read_context(struct ww_call *call, struct policy_trial *trial)
+{
+    const char *text = NULL;
+    size_t size = 0;
+
+    int rc = ww_call_text(call, "context", &text, &size);
+    if (rc)
+        return rc == WW_ENOTFOUND ? 0 : rc;
+    rc = ww_policy_read_input(trial->hook, text, size, &trial->result, &trial->outside,
+                              &trial->report.fault);
+    if (rc)
+        ww_call_reason(call, "thresholds or memory of %s: %s", ww_hook_name(trial->hook),
+                       trial->report.fault.message);
+    else
+        policy_trial_complete(trial);
+    return rc;
+}
+
 int policy_trial_read(struct policy_trial *trial, struct ww_call *call)
 {
     const char *name = NULL, *text = NULL;
@@ -28,7 +47,21 @@ int policy_trial_read(struct policy_trial *trial, struct ww_call *call)
     if (rc)
         ww_call_reason(call, "the input of %s: %s", ww_hook_name(trial->hook),
                        trial->report.fault.message);
-    return rc;
+    return rc ? rc : read_context(call, trial);
+}
+
+void policy_trial_complete(struct policy_trial *trial)
+{
+    struct ww_policy_context *context = &trial->given.context;
+
+    if (context->threshold_count == 0) {
+        context->thresholds = trial->outside.context.thresholds;
+        context->threshold_count = trial->outside.context.threshold_count;
+    }
+    if (context->memory_count == 0) {
+        context->memory = trial->outside.context.memory;
+        context->memory_count = trial->outside.context.memory_count;
+    }
 }
 
 int policy_trial_run(struct policy_trial *trial, const struct ww_policy_set *set)

@@ -6,15 +6,19 @@
 struct policy_trial {
     enum ww_hook hook;
     struct ww_policy_given given;
+    struct ww_policy_given outside; /* what the context has that the input doesn't give */
     struct ww_policy_report report;
     char file[64]; /* where the hook returned; "" when it did not */
     unsigned line;
     union ww_hook_any input, result;
 };
 
-/* Reads {hook=, input = Lua text or nil}. WW_ENOTFOUND: there is no such hook; WW_EINVAL. Large:
- * from ww_alloc, and not copied. */
+/* Reads {hook=, input = Lua text or nil, context = the same or nil}: of the latter only ctx counts,
+ * and of that thresholds and memory, unless the input gives them. WW_ENOTFOUND: there is no such
+ * hook; WW_EINVAL. Large: from ww_alloc, and not copied. */
 int policy_trial_read(struct policy_trial *trial, struct ww_call *call);
+/* Uses what `outside` holds for what the input doesn't give. */
+void policy_trial_complete(struct policy_trial *trial);
 /* Asks the set, which may be in use elsewhere; without one (NULL) the safe answer is given. 0, also
  * with a fault; WW_ENOMEM. */
 int policy_trial_run(struct policy_trial *trial, const struct ww_policy_set *set);

@@ -58,6 +58,7 @@ static struct provider_stream *find(struct conn *conn, uint64_t stream_id)
 
 static void stream_free(struct provider_stream *stream)
 {
+    pipe_pace_remove(&stream->pipe);
     verdict_end(&stream->verdict);
     if (stream->conn) {
         struct provider_stream *table = stream->conn->streams;
@@ -72,6 +73,11 @@ static void touch(struct provider_stream *stream)
 {
     if (stream->conn)
         conn_touch(stream->conn);
+}
+
+void provider_pipe_touched(struct pipe *pipe)
+{
+    touch(WW_CONTAINER_OF(pipe, struct provider_stream, pipe));
 }
 
 static uint64_t now_of(const struct provider_stream *stream)
@@ -159,7 +165,8 @@ static void flow_ready(void *arg, const struct sockaddr *local)
 static void flow_datagram(void *arg, const uint8_t *data, size_t size)
 {
     struct provider_stream *stream = arg;
-    if (!stream->conn || size > WW_DATAGRAM_BYTES_MAX)
+    if (!stream->conn || size > WW_DATAGRAM_BYTES_MAX ||
+        !ww_flow_bucket_take(&stream->verdict->bucket, size, now_of(stream)))
         return;
     if (!ww_transfer_datagram_send(stream->conn->transfer, stream->pipe.stream_id, data, size,
                                    now_of(stream)))
@@ -273,8 +280,10 @@ void provider_stream_opened(void *arg, uint64_t stream_id, const struct ww_dest 
     }
     if (!rc)
         rc = verdict_ask(&provider->edge, dest, &stream->verdict);
-    if (!rc)
+    if (!rc) {
+        pipe_pace_add(&provider->pace, &stream->pipe, &stream->verdict->bucket);
         rc = open_egress(provider, stream, dest);
+    }
     if (rc) {
         provider->refused_count++;
         provider->denied_count += rc == WW_EDESTINATION;
@@ -321,7 +330,8 @@ void provider_stream_reset(void *arg, uint64_t stream_id, int code)
 void provider_datagram(void *arg, uint64_t stream_id, const uint8_t *data, size_t size)
 {
     struct provider_stream *stream = find(arg, stream_id);
-    if (!stream || !stream->is_flow)
+    if (!stream || !stream->is_flow ||
+        !ww_flow_bucket_take(&stream->verdict->bucket, size, now_of(stream)))
         return;
     stream->pipe.bytes_out += size;
     ww_egress_flow_send(stream->flow, data, size);

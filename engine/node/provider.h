@@ -6,7 +6,7 @@
 #include "declared.h"
 #include "edge.h"
 #include "node.h"
-#include "pipe.h"
+#include "pipe_pace.h"
 
 struct provider_stream {
     UT_hash_handle hh;                /* in conn->streams, key: pipe.stream_id */
@@ -51,6 +51,7 @@ struct provider {
     uint64_t refusal_logged_us;
     struct ww_address_rules *rules;
     struct ww_egress *egress;
+    struct pipe_pace pace;
     struct ww_exit *exit;                 /* where packets go out; NULL: nowhere */
     struct provider_packets **by_client;  /* of the exit's clients, by their number */
     char exit_why[WW_EXIT_WHY_BYTES];     /* why it is not there */
@@ -79,6 +80,8 @@ void provider_stream_writable(void *arg, uint64_t stream_id);
 void provider_stream_reset(void *arg, uint64_t stream_id, int code);
 void provider_datagram(void *arg, uint64_t stream_id, const uint8_t *data, size_t size);
 void provider_detach(struct conn *conn);
+/* A stream that has a rate goes on. */
+void provider_pipe_touched(struct pipe *pipe);
 /* Whether a client may open something now: opening costs it nothing. */
 bool provider_may_open(struct conn *conn);
 /* Resets the streams to destinations that should have been declared long ago. */

@@ -291,7 +291,9 @@ int provider_bind(struct ww_ops *ops, struct provider **out)
     provider->edge.ops = ops;
     provider->edge.loop = ww_ops_loop(ops);
     provider->edge.role = WW_TRANSFER_PROVIDER;
-    int rc = ww_timer_create(provider->edge.loop, provider_check_times, provider, &provider->clock);
+    int rc = pipe_pace_init(&provider->pace, provider->edge.loop, provider_pipe_touched);
+    if (!rc)
+        rc = ww_timer_create(provider->edge.loop, provider_check_times, provider, &provider->clock);
     if (!rc)
         rc = ww_ops_bind(ops, "provider", functions, WW_ARRAY_COUNT(functions), provider);
     if (!rc)
@@ -299,6 +301,7 @@ int provider_bind(struct ww_ops *ops, struct provider **out)
     if (!rc)
         rc = flows_bind(&provider->edge, ops, "provider");
     if (rc) {
+        pipe_pace_deinit(&provider->pace);
         ww_timer_destroy(provider->clock);
         ww_free(provider);
         return rc;
@@ -330,6 +333,7 @@ void provider_destroy(struct provider *provider)
         ww_free(stream);
     }
     edge_stop(&provider->edge);
+    pipe_pace_deinit(&provider->pace);
     ww_timer_destroy(provider->clock);
     ww_address_rules_destroy(provider->rules);
     HASH_ITER(hh, provider->open, open, next_open)

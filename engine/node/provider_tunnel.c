@@ -16,6 +16,8 @@ struct provider_packets {
     uint32_t number; /* the exit's client */
     bool is_touched;
     struct packet_table table;
+    struct flow_table *flows;
+    bool is_again; /* the packet that comes back next was looked at already */
     struct ww_ip_fragments fragments;
 };
 
@@ -52,21 +54,43 @@ static bool is_inner(const struct provider *provider, const struct ww_ip *ip)
     return memcmp(ip->source, provider->inner[ip->is_v4], 16) == 0;
 }
 
-static int judge(struct provider_packets *packets, const uint8_t *packet, size_t size)
+static int judge(struct provider_packets *packets, const uint8_t *packet, size_t size,
+                 struct ww_ip *ip)
 {
     struct conn *conn = packets->conn;
     const struct provider *provider = conn->owner;
     uint64_t now_us = ww_loop_now_us(conn->loop);
-    struct ww_ip ip;
-    int rc = ww_ip_judge(provider->rules, packet, size, &ip, NULL);
+    int rc = ww_ip_judge(provider->rules, packet, size, ip, NULL);
 
-    if (!rc && !is_inner(provider, &ip))
+    if (!rc && !is_inner(provider, ip))
         rc = WW_EMALFORMED;
-    if (!rc && ip.is_fragment)
-        rc = ww_ip_fragment(&packets->fragments, &ip, now_us, NULL);
-    if (rc || ip.offset > 0)
+    if (!rc && ip->is_fragment)
+        rc = ww_ip_fragment(&packets->fragments, ip, now_us, NULL);
+    if (rc || ip->offset > 0)
         return rc;
-    return check_owed(conn, &ip, packet_table_open(&packets->table, &ip, now_us));
+    return check_owed(conn, ip, packet_table_open(&packets->table, ip, now_us));
+}
+
+/* Counts the packet in its flow; false: it doesn't pass, and was answered if it is to be. */
+static bool follow(struct provider_packets *packets, const struct ww_ip *ip, const uint8_t *packet,
+                   size_t size, bool is_outgoing)
+{
+    const struct ww_flow_packet about = {ip, packet, size, is_outgoing};
+    struct conn *conn = packets->conn;
+    uint64_t now_us = ww_loop_now_us(conn->loop);
+    uint8_t answer[WW_FLOW_REJECT_BYTES];
+
+    enum ww_flow_pass pass = ww_flows_packet(packets->flows->flows, &about, now_us, NULL);
+    if (pass != WW_FLOW_REJECT)
+        return pass == WW_FLOW_PASS;
+    size = ww_flow_reject(ip, packet, size, answer);
+    if (size > 0 && is_outgoing)
+        ww_transfer_packet_send(conn->transfer, conn->packets.stream_id, answer, size, false,
+                                now_us);
+    else if (size > 0)
+        ww_exit_packet(((struct provider *)conn->owner)->exit, packets->number, answer, size,
+                       false);
+    return false;
 }
 
 void provider_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,
@@ -75,11 +99,14 @@ void provider_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_
     struct conn *conn = arg;
     struct provider *provider = conn->owner;
     struct provider_packets *packets = conn->packets.state;
+    struct ww_ip ip;
     int rc;
 
     if (!conn->packets.is_open || conn->packets.stream_id != stream_id || !provider->exit)
         return;
-    rc = judge(packets, packet, size);
+    rc = judge(packets, packet, size, &ip);
+    if (rc == 0 && !follow(packets, &ip, packet, size, true))
+        rc = WW_EDENIED;
     if (rc == 0) {
         provider->packets.out_packets++;
         provider->packets.out_bytes += size;
@@ -93,15 +120,32 @@ void provider_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_
 
 /* --- back ------------------------------------------------------------------------------------- */
 
+/* A word of a router is of no flow; the client looks at what it is about. */
+static bool may_go_back(struct provider_packets *packets, const uint8_t *packet, size_t size)
+{
+    struct ww_ip ip, about;
+    int rc = ww_ip_read(packet, size, &ip, NULL);
+
+    if (rc == WW_EUNSUPPORTED)
+        return ww_ip_read_error(packet, size, &ip, &about) == 0;
+    return rc == 0 && follow(packets, &ip, packet, size, false);
+}
+
 static int exit_packet(void *arg, uint32_t number, uint8_t *packet, size_t size, bool is_partial)
 {
     struct provider *provider = arg;
     struct provider_packets *packets = provider->by_client[number];
     struct conn *conn = packets->conn;
+
+    if (!packets->is_again && !may_go_back(packets, packet, size)) {
+        provider->packets.in_refused++;
+        return WW_EDENIED;
+    }
     int rc = ww_transfer_packet_send(conn->transfer, conn->packets.stream_id, packet, size,
                                      is_partial, ww_loop_now_us(conn->loop));
 
     packets->is_touched = true;
+    packets->is_again = rc == WW_EAGAIN;
     if (rc == 0) {
         provider->packets.in_packets++;
         provider->packets.in_bytes += size;
@@ -157,8 +201,11 @@ static int packets_create(struct conn *conn)
     packets->conn = conn;
     rc = packet_table_init(&packets->table, WW_NODE_ROUTES_PROVIDER);
     if (!rc)
+        rc = flow_table_open(&provider->edge, &conn->remote, &packets->flows);
+    if (!rc)
         rc = ww_exit_client_open(provider->exit, &packets->number);
     if (rc) {
+        flow_table_close(packets->flows);
         packet_table_deinit(&packets->table);
         ww_free(packets);
         return rc;
@@ -196,6 +243,7 @@ void provider_packets_detach(struct conn *conn)
         return;
     ww_exit_client_close(provider->exit, packets->number);
     provider->by_client[packets->number] = NULL;
+    flow_table_close(packets->flows);
     packet_table_deinit(&packets->table);
     ww_free(packets);
 }

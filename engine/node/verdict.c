@@ -158,8 +158,9 @@ int verdict_ask_about(struct edge *edge, const struct verdict_about *about, stru
         verdicts->denied++;
         return WW_EDENIED;
     }
-    snprintf(key, sizeof(key), "%d %u %s %s %s", (int)request.protocol, (unsigned)about->dest->port,
-             request.host, about->name ? about->name : "", request.application);
+    snprintf(key, sizeof(key), "%c %u %s %s %s", "tui"[request.protocol],
+             (unsigned)about -> dest -> port, request.host, about->name ? about->name : "",
+             request.application);
     HASH_FIND_STR(verdicts->table, key, verdict);
     if (!verdict && !(verdict = add(verdicts, key)))
         return WW_ENOMEM;
@@ -185,11 +186,15 @@ const char *verdict_destination(const struct verdict *verdict, char out[VERDICT_
     unsigned port = 0;
     int host_at = 0;
 
-    /* As verdict_ask has made it. */
+    /* As verdict_ask_about has made it. */
     WW_REQUIRE(sscanf(verdict->key, "%*c %u %n", &port, &host_at) == 1 && host_at > 0);
     const char *host = verdict->key + host_at;
-    snprintf(out, VERDICT_KEY_SIZE, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
-    return verdict->key[0] == 'u' ? "udp" : "tcp";
+    int size = (int)strcspn(host, " ");
+    snprintf(out, VERDICT_KEY_SIZE, memchr(host, ':', (size_t)size) ? "[%.*s]:%u" : "%.*s:%u", size,
+             host, port);
+    return ww_hook_word("protocol", verdict->key[0] == 'u'   ? WW_HOOK_UDP
+                                    : verdict->key[0] == 'i' ? WW_HOOK_ICMP
+                                                             : WW_HOOK_TCP);
 }
 
 void verdict_end(struct verdict **out)

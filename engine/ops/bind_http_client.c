@@ -3,7 +3,8 @@
  * client{url=, pin=, proxy=} -> client with :request{method=, path=, body=, bearer=, connection=,
  * deadline_ms=, done=fn(response, error)} (response: {status, body, connection}), :exporter(),
  * :close(); ws{url=, pin=, path=, bearer=, on_opened=fn(), on_message=fn(text),
- * on_closed=fn(code, error)} -> ws with :send(text), :close(code, reason).
+ * on_closed=fn(code, error)} -> ws with :send(text), :peer() (the other end's address),
+ * :close(code, reason).
  */
 #include <stdio.h>
 #include <string.h>
@@ -98,6 +99,17 @@ static int ws_send(lua_State *lua)
     if (rc)
         return ww_ops_push_error(lua, rc, NULL);
     lua_pushboolean(lua, 1);
+    return 1;
+}
+
+static int ws_peer(lua_State *lua)
+{
+    const struct ww_ops_ws *ws = luaL_checkudata(lua, 1, WS_CLASS);
+    char text[WW_HTTP_PEER_BYTES];
+    int rc = ws->ws ? ww_ws_peer(ws->ws, text) : WW_ECLOSED;
+    if (rc)
+        return ww_ops_push_error(lua, rc, NULL);
+    lua_pushstring(lua, text);
     return 1;
 }
 
@@ -273,7 +285,8 @@ static int client_close(lua_State *lua)
 
 void ww_ops_open_http_client(lua_State *lua)
 {
-    static const luaL_Reg ws_methods[] = {{"send", ws_send}, {"close", ws_close}, {NULL, NULL}};
+    static const luaL_Reg ws_methods[] = {
+        {"send", ws_send}, {"peer", ws_peer}, {"close", ws_close}, {NULL, NULL}};
     static const luaL_Reg methods[] = {{"request", client_request},
                                        {"exporter", client_exporter},
                                        {"close", client_close},

@@ -1,8 +1,9 @@
 /* ww.process: children, environment, terminal.
  *
- * ww.process.spawn{argv={…}, stdout="inherit"|"null"|PATH, stderr=…, on_exit=fn(code, signal)}
- *   -> child with :pid(), :kill("TERM"); children die with their parent,
- *   and a Ctrl-C at the terminal does not reach them: it is the parent's to pass on.
+ * ww.process.spawn{argv={…}, stdout="inherit"|"null"|PATH, stderr=…, on_exit=fn(code, signal),
+ * detached=false} -> child with :pid(), :kill("TERM"); children die with their parent, and a Ctrl-C
+ * at the terminal does not reach them: it is the parent's to pass on. Detached ones outlive their
+ *   parent, and the terminal.
  * ww.process.self() -> path of the running program; .env(name); .cwd(); .is_tty(fd); .columns();
  * .set_limits() tunes the process once (file descriptors, allocator); .notify("READY=1") tells the
  * service manager, if it wants to know (NOTIFY_SOCKET, sd_notify(3)); .exit_now(code) ends the
@@ -91,13 +92,17 @@ static int lua_spawn(lua_State *lua)
     box->on_exit = box->self = LUA_NOREF;
     luaL_getmetatable(lua, CHILD_CLASS);
     lua_setmetatable(lua, -2);
+    lua_getfield(lua, 1, "detached");
+    bool is_detached = lua_toboolean(lua, -1);
+    lua_pop(lua, 1);
     struct ww_child_options options = {
         .argv = argv,
         .stdin_fd = open("/dev/null", O_RDONLY | O_CLOEXEC),
         .stdout_fd = open_output(out),
         .stderr_fd = open_output(err),
-        .die_with_parent = true,
-        .own_group = true,
+        .die_with_parent = !is_detached,
+        .own_group = !is_detached,
+        .own_session = is_detached,
     };
     int rc = ww_child_create(box->ops->loop, &options, child_exited, box, &box->child);
     int saved = errno;

@@ -14,7 +14,7 @@ struct dns_lookup {
     LIST_HEAD(, ww_dns_ask) asks;
     struct dns_key key;
     struct ww_dns_question question;
-    char name[WW_NAME_BYTES_MAX + 1];
+    char name[DNS_NAME_SIZE];
     size_t slot;
     uint64_t exchange; /* 0: none is under way */
     uint64_t since_us, tried_us;

@@ -186,6 +186,8 @@ int ww_host_state(struct ww_host_state *state)
         rc = host_rules_count(&netlink, &rules);
     host_netlink_close(&netlink);
     state->has_rules = rules > 0;
+    if (!rc && !ww_host_may())
+        return WW_EPERM;
     if (!rc)
         rc = host_nft_has("table " TABLE, &state->has_filter, reason);
     if (!rc && state->has_filter)

@@ -115,12 +115,15 @@ int ww_host_filter_text(const struct ww_host_tunnel *tunnel, bool src_valid_mark
         "  chain prerouting {\n"
         "    type filter hook prerouting priority raw; policy accept;\n"
         /* Nobody beside this host may guess at its connections in the tunnel (CVE-2019-14899). */
-        "    iifname != { \"lo\", \"%s\" } ip daddr " WW_TUNNEL_V4 " drop\n"
-        "    iifname != { \"lo\", \"%s\" } ip6 daddr " WW_TUNNEL_V6 " drop\n"
+        "    iifname != { \"lo\", \"%s\" } ip daddr { " WW_TUNNEL_V4 ", " WW_TUNNEL_PEER_V4
+        " } drop\n"
+        "    iifname != { \"lo\", \"%s\" } ip6 daddr { " WW_TUNNEL_V6 ", " WW_TUNNEL_PEER_V6
+        " } drop\n"
         /* The check of a sender's address (rp_filter) looks up the way back, and for what comes to
          * the node's own sockets that is the way past the tunnel. */
         "    iifname != { \"lo\", \"%s\" } meta mark 0 fib daddr type { local, broadcast, "
         "multicast } meta mark set %d\n"
+        "    iifname \"%s\" meta mark 0 fib daddr type local meta mark set %d\n"
         "  }\n"
         "  chain postrouting {\n"
         "    type filter hook postrouting priority srcnat + 10; policy accept;\n"
@@ -131,7 +134,7 @@ int ww_host_filter_text(const struct ww_host_tunnel *tunnel, bool src_valid_mark
         "    oifname != { \"lo\", \"%s\" } ip6 saddr " WW_TUNNEL_V6 " drop\n"
         "  }\n",
         tunnel->device, tunnel->device, tunnel->device, WW_HOST_MARK, tunnel->device,
-        tunnel->device, tunnel->device, tunnel->device);
+        WW_HOST_MARK_BACK, tunnel->device, tunnel->device, tunnel->device, tunnel->device);
     if (tunnel->kill_switch)
         put_kill_switch(tunnel, out);
     ww_buf_put_text(out, "}\n");

@@ -159,8 +159,11 @@ static int add_route(struct host_netlink *netlink, unsigned index, int family, c
 static int set_family(struct host_netlink *netlink, unsigned index, int family, char *reason)
 {
     const char *address = family == AF_INET ? WW_TUNNEL_V4 : WW_TUNNEL_V6;
+    const char *resolver = family == AF_INET ? WW_TUNNEL_PEER_V4 : WW_TUNNEL_PEER_V6;
     int error = add_address(netlink, index, family, address);
 
+    if (!error) /* the client listens there: the kernel delivers questions itself */
+        error = add_address(netlink, index, family, resolver);
     if (error)
         return host_fail(reason, error, "the device's address");
     error = add_route(netlink, index, family, address);

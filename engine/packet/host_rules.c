@@ -11,7 +11,7 @@
 #include "host_room.h"
 
 /* In this order; those of one step are alike. */
-enum step { STEP_RESOLVER, STEP_OWN, STEP_DHCP, STEP_EXCLUDE, STEP_INCLUDE, STEP_END };
+enum step { STEP_RESOLVER, STEP_BACK, STEP_OWN, STEP_DHCP, STEP_EXCLUDE, STEP_INCLUDE, STEP_END };
 
 #define MESSAGE_BYTES 1024
 #define RULES_MAX     (2 * (WW_HOST_PREFIXES_MAX + WW_HOST_USERS_MAX) * 2 + 8)
@@ -24,7 +24,7 @@ struct rule {
     uint32_t user_first, user_last;
     uint8_t address[16];
     uint16_t port;
-    uint8_t family, action, bits, protocol, has_users, unused;
+    uint8_t family, action, bits, protocol, has_users, is_local;
 };
 
 struct rules {
@@ -92,6 +92,11 @@ static void add_family(struct rules *rules, int family, const struct ww_host_tun
     /* Names of everybody, also of users that stay outside, if that is asked for. */
     rule->bits = is_v4 ? 32 : 128;
     inet_pton(family, is_v4 ? WW_TUNNEL_PEER_V4 : WW_TUNNEL_PEER_V6, rule->address);
+    /* Only for rp_filter, which asks as this host would: what has come out of the tunnel for a user
+     * whose traffic goes in there, when nobody else's does. */
+    rule = add(rules, family, STEP_BACK, true);
+    rule->mark = WW_HOST_MARK_BACK;
+    rule->is_local = 1;
     add(rules, family, STEP_OWN, false)->mark = WW_HOST_MARK;
     rule = add(rules, family, STEP_DHCP, false);
     rule->protocol = IPPROTO_UDP;
@@ -131,6 +136,8 @@ static struct nlmsghdr *rule_message(uint8_t *bytes, const struct rule *rule, ui
         mnl_attr_put_u32(message, FRA_GOTO, rule->target);
     if (rule->mark)
         mnl_attr_put_u32(message, FRA_FWMARK, rule->mark);
+    if (rule->is_local)
+        mnl_attr_put_strz(message, FRA_IIFNAME, "lo");
     if (rule->bits)
         mnl_attr_put(message, FRA_DST, rule->family == AF_INET ? 4 : 16, rule->address);
     if (rule->protocol)
@@ -170,6 +177,9 @@ static void read_attribute(const struct nlattr *attribute, struct rule *rule, bo
         break;
     case FRA_DST:
         memcpy(rule->address, payload, WW_MIN(size, sizeof(rule->address)));
+        break;
+    case FRA_IIFNAME:
+        rule->is_local = size == sizeof("lo") && memcmp(payload, "lo", size) == 0;
         break;
     case FRA_IP_PROTO:
         rule->protocol = size == 1 ? mnl_attr_get_u8(attribute) : 0;

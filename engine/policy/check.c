@@ -13,7 +13,8 @@
 static const struct ww_policy_options exact = {.exact = true, .skip_tests = true};
 
 struct checking {
-    struct ww_policy_sources sound; /* borrowed texts: the files that load */
+    struct ww_policy_sources sound;           /* borrowed texts: the files that load */
+    const struct ww_policy_context *contexts; /* of the samples; NULL: the plain one */
     ww_policy_blame_fn blame;
     void *arg;
     struct ww_policy_summary *summary;
@@ -37,7 +38,7 @@ static void keep(struct checking *checking, const struct ww_policy_source *sourc
 static void ask_samples(struct checking *checking, struct ww_policy_set *set,
                         union ww_hook_any *input, union ww_hook_any *result)
 {
-    static const struct ww_policy_context context = {.now_s = WW_POLICY_GIVEN_NOW_S};
+    static const struct ww_policy_context plain = {.now_s = WW_POLICY_GIVEN_NOW_S};
     struct ww_policy_report report;
 
     for (unsigned index = 0; index < WW_HOOK_COUNT; index++) {
@@ -46,7 +47,8 @@ static void ask_samples(struct checking *checking, struct ww_policy_set *set,
         if (!ww_policy_set_has(set, hook))
             continue;
         ww_hook_sample(hook, input);
-        if (ww_policy_try(set, hook, input, &context, result, &report))
+        if (ww_policy_try(set, hook, input, checking->contexts ? &checking->contexts[hook] : &plain,
+                          result, &report))
             blame(checking, &report.fault);
     }
 }
@@ -97,10 +99,12 @@ static void check_tests(struct checking *checking, const struct ww_policy_source
     ww_policy_vm_destroy(vm);
 }
 
-int ww_policy_check(const struct ww_policy_sources *sources, ww_policy_blame_fn blame_fn, void *arg,
-                    struct ww_policy_summary *summary)
+int ww_policy_check(const struct ww_policy_sources *sources,
+                    const struct ww_policy_context *contexts, ww_policy_blame_fn blame_fn,
+                    void *arg, struct ww_policy_summary *summary)
 {
-    struct checking checking = {.blame = blame_fn, .arg = arg, .summary = summary};
+    struct checking checking = {
+        .contexts = contexts, .blame = blame_fn, .arg = arg, .summary = summary};
     union ww_hook_any *input = ww_alloc(2, sizeof(*input));
     struct ww_policy_set *set = NULL;
     struct ww_policy_fault fault;

@@ -16,9 +16,10 @@
 
 static uint64_t check_whole(lua_State *lua, int index)
 {
-    lua_Number number = luaL_checknumber(lua, index);
+    lua_Number number = lua_tonumber(lua, index);
 
-    if (!(number >= 0 && number <= (lua_Number)WW_HOOK_NUMBER_MAX))
+    if (lua_type(lua, index) != LUA_TNUMBER ||
+        !(number >= 0 && number <= (lua_Number)WW_HOOK_NUMBER_MAX))
         luaL_error(lua, "try: ctx holds whole numbers");
     return (uint64_t)number;
 }

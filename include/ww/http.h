@@ -238,6 +238,8 @@ void ww_http_client_destroy(struct ww_http_client *client);
 /* --- WebSocket ------------------------------------------------------------------------------ */
 
 /* Close codes, RFC 6455 section 7.4.1 and the IANA registry. */
+#define WW_HTTP_PEER_BYTES 46 /* INET6_ADDRSTRLEN */
+
 enum ww_ws_code {
     WW_WS_NORMAL = 1000,
     WW_WS_GOING_AWAY = 1001,
@@ -283,6 +285,9 @@ int ww_ws_send_text(struct ww_ws *ws, const void *data, size_t size);
 int ww_ws_send_binary(struct ww_ws *ws, const void *data, size_t size);
 /* Bytes not yet handed to the kernel. */
 size_t ww_ws_queued(const struct ww_ws *ws);
+/* The other end's address as text, without its port; that of the proxy if there is one. WW_ECLOSED
+ * before it is open and after it has ended. */
+int ww_ws_peer(const struct ww_ws *ws, char text[WW_HTTP_PEER_BYTES]);
 /* Starts the close handshake; closed follows, after at most 3 s. reason: at most 123 bytes of
  * UTF-8, or NULL. A second call does nothing. */
 void ww_ws_close(struct ww_ws *ws, unsigned code, const char *reason);

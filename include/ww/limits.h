@@ -129,7 +129,7 @@
 #define WW_SCTP_SEND_BYTES (4 << 20)       /* one peer's send buffer: 4 MiB carries 640 Mbit/s at 50 ms */
 #define WW_SCTP_RECEIVE_BYTES (4 << 20)    /* one peer's receive window */
 #define WW_FAST_WINDOW_BYTES (4 << 20)     /* reliable bytes that a side of the fast lane holds in each direction: as SCTP's */
-#define WW_FAST_WINDOW_LEAST_BYTES 262144  /* … of those, what may wait to be sent while the path's window is small */
+#define WW_FAST_UNSENT_BYTES 262144        /* … of those, what waits for its first time: a turn's work at 10 Gbit/s */
 #define WW_FAST_MESSAGE_BYTES_MAX 32768    /* one message of it: twice a full one of transfer */
 #define WW_FAST_DATAGRAM_BYTES_MAX 16384   /* one datagram, in parts if need be: ten times what Ethernet carries */
 #define WW_FAST_RECORD_BYTES_MIN 512       /* plaintext of a record: no path of ours is narrower than 1,195 */
@@ -204,8 +204,9 @@
 #define WW_TUNNEL_PEER_V4 "192.0.0.1"      /* the other end: names are asked for here */
 #define WW_TUNNEL_PEER_V6 "fd77:7700:77::1"
 #define WW_HOST_MARK 0x7777                /* SO_MARK of the client's own sockets: past the tunnel */
+#define WW_HOST_MARK_BACK 0x7778           /* of what comes out of the tunnel, for the kernel's check of senders */
 #define WW_HOST_TABLE 30583                /* 0x7777, too: the routing table with the way into the tunnel */
-#define WW_HOST_RULES_FROM 20530           /* priority of the first rule: behind those of others (wg-quick: below 32766) */
+#define WW_HOST_RULES_FROM 20530           /* priority of the first rule: before wg-quick's, which are below 32766, after Tailscale's at 5210 */
 #define WW_HOST_PROTOCOL 119               /* 'w': who made a route or rule, as `ip rule show` tells; unassigned in rt_protos */
 #define WW_HOST_PREFIXES_MAX 64            /* of each list of split tunnelling: what a list of the configuration holds */
 #define WW_HOST_USERS_MAX 64

@@ -84,6 +84,8 @@ struct ww_child_options {
     int stdin_fd, stdout_fd, stderr_fd; /* -1: inherit */
     bool die_with_parent;               /* PR_SET_PDEATHSIG */
     bool own_group;                     /* a Ctrl-C at the terminal does not reach it */
+    bool own_session;                   /* nor does the terminal's end; instead of own_group. Of
+                                         * what is open, it gets the standard three only */
 };
 /* Starts it; all signals are at their defaults in it. WW_ENOTFOUND if there is no such program,
  * WW_ESYSTEM with errno kept. die_with_parent: it gets SIGKILL when the calling thread ends. */

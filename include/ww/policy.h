@@ -207,9 +207,11 @@ struct ww_policy_summary {
 };
 
 /* Compiles and loads each file, asks each hook with its sample, and runs all tests, each decision
- * repeated in a fresh VM; tells of every fault that there is. Returns 0, also with faults, or
- * WW_ENOMEM. */
-int ww_policy_check(const struct ww_policy_sources *sources, ww_policy_blame_fn blame, void *arg,
+ * repeated in a fresh VM; tells of every fault that there is. `contexts`: WW_HOOK_COUNT of them,
+ * for the samples; NULL: without thresholds and memory. Tests bring their own. Returns 0, also with
+ * faults, or WW_ENOMEM. */
+int ww_policy_check(const struct ww_policy_sources *sources,
+                    const struct ww_policy_context *contexts, ww_policy_blame_fn blame, void *arg,
                     struct ww_policy_summary *summary);
 
 /* As ww_policy_call, in throw-away VMs: nothing of the set changes, nothing is counted or logged.

@@ -76,7 +76,9 @@ local function candidates(node)
     end
     local order = {}
     for _, provider in ipairs(list.providers) do
-        order[#order + 1] = provider.node
+        if not node.links[provider.node] then
+            order[#order + 1] = provider.node
+        end
     end
     if #order == 0 then
         return nil, ww.error("EOFFLINE", "no provider is online")
@@ -180,9 +182,19 @@ local function give_back_strays(node)
     node.reporter.pending = node.reporter.pending - 1
 end
 
-local function remember(node, contract)
-    node.expires_s = contract.expires_s
-    node.bytes_total = contract.bytes
+--- How many providers this node is connected to, or about to be; and one of them.
+local function count_links(node)
+    local count, any = 0, nil
+    for provider in pairs(node.links) do
+        count = count + 1
+        any = (any == nil or provider < any) and provider or any
+    end
+    return count, any
+end
+
+--- How many it wants.
+local function wanted_links(node)
+    return node.config.provider and 1 or node.config.providers
 end
 
 --- First contract with a provider, and the connection under it.
@@ -195,13 +207,12 @@ local function connect_to(node, provider)
     if not contract then
         return nil, err or ww.error("EREFUSED", "this node's renew policy does not buy now")
     end
-    remember(node, contract)
     local ok
     ok, err = ww.client.connect({ peer = provider, contract = contract.contract })
     if not ok then
         return nil, err
     end
-    node.provider = provider
+    node.links[provider] = { expires_s = contract.expires_s, bytes_total = contract.bytes }
     return ww.client.offer({ peer = provider, token = contract.token })
 end
 
@@ -222,18 +233,20 @@ local function connect_any(node)
     return nil, err
 end
 
---- Keeps one provider connected: tries until it is, with growing pauses.
+--- Keeps as many providers connected as are wanted: tries until they are, with growing pauses.
 local function keep_connected(node)
-    if node.connecting or node.provider or node.stopping then
+    if node.connecting or count_links(node) >= wanted_links(node) or node.stopping then
         return
     end
     node.connecting = true
     async.run(function()
         local pause_s = RETRY_MIN_S
-        while not node.provider and not node.stopping do
+        while count_links(node) < wanted_links(node) and not node.stopping do
             local ok, err = connect_any(node)
             if not ok then
-                node.why = err.reason or err.what
+                if count_links(node) == 0 then
+                    node.why = err.reason or err.what
+                end
                 async.sleep(pause_s)
                 pause_s = math.min(pause_s * 2, RETRY_MAX_S)
             end
@@ -266,18 +279,19 @@ end
 -- it is refused, and gives the connection up when there is nothing left to send under.
 local function buy_next(node, peer, bytes_left)
     local failures, carried_before = 0, nil
-    while not node.stopping and node.provider == peer do
+    local link = node.links[peer]
+    while not node.stopping and link and node.links[peer] == link do
         local contract, err = buy(node, peer, {
-            bytes_total = node.bytes_total,
+            bytes_total = link.bytes_total,
             bytes_left = bytes_left,
-            seconds_left = math.max(0, math.floor((node.expires_s or 0) - wall_s())),
+            seconds_left = math.max(0, math.floor(link.expires_s - wall_s())),
         })
         local ok
         if contract then
             ok, err = ww.client.offer({ peer = peer, token = contract.token })
         end
         if ok then
-            remember(node, contract)
+            link.expires_s, link.bytes_total = contract.expires_s, contract.bytes
             return
         end
         if err then
@@ -304,13 +318,14 @@ end
 
 --- The next contract on the connection. Once at a time.
 local function renew(node, peer, bytes_left)
-    if node.renewing or node.stopping or peer ~= node.provider then
+    local link = node.links[peer]
+    if not link or link.renewing or node.stopping then
         return
     end
-    node.renewing = true
+    link.renewing = true
     async.run(function()
         buy_next(node, peer, bytes_left)
-        node.renewing = false
+        link.renewing = false
     end)
 end
 
@@ -320,12 +335,12 @@ local function watch_time(node)
         if node.stopping then
             return
         end
-        if node.provider and node.expires_s then
-            local left_s = node.expires_s - wall_s()
+        for provider, link in pairs(node.links) do
+            local left_s = link.expires_s - wall_s()
             if left_s < 60 then
-                ww.client.end_contracts({ peer = node.provider })
+                ww.client.end_contracts({ peer = provider })
             elseif left_s < RENEW_BEFORE_S then
-                renew(node, node.provider, 0)
+                renew(node, provider, 0)
             end
         end
         watch_time(node)
@@ -358,9 +373,7 @@ local function listen(node)
         node.why = event.error.what
         ww.log("warn", "client", "the provider's connection has ended", "code=" .. event.error.code)
         node.lost[event.peer] = wall_s()
-        if node.provider == event.peer then
-            node.provider = nil
-        end
+        node.links[event.peer] = nil
         keep_connected(node)
     end)
     ww.on("demand", function()
@@ -393,6 +406,7 @@ function M.start(config)
         config = config,
         failures = 0,
         lost = {},
+        links = {},
         requests = 0,
         answers = 0,
         why = "not connected to the arbiter yet",
@@ -402,6 +416,7 @@ function M.start(config)
         url = url,
         pin = pin,
         key = key,
+        kept = config.state .. "/arbiter.address",
         on_push = function(name, body)
             on_push(node, name, body)
         end,
@@ -414,7 +429,7 @@ function M.start(config)
             give_back_strays(node)
         end,
         on_down = function(why)
-            if not node.provider then
+            if count_links(node) == 0 then
                 node.why = why and (why.reason or why.what) or "the arbiter can't be reached"
             end
         end,
@@ -439,7 +454,8 @@ function M.start(config)
         now.role = "client"
         now.arbiter = { url = url, up = node.session.up == true }
         now.network = node.session.account and node.session.account.name
-        now.provider = node.provider
+        local _, provider = count_links(node)
+        now.provider = provider
         now.why = node.why
         return now
     end

@@ -283,9 +283,9 @@ local function rules(self, number)
     return used, err
 end
 
---- Rules of the set in force that have not decided for so many days, of hooks that this node asks,
---- since no other can tell anything: `watched`, whether they were in force for so long; `certain`,
---- whether each decision's rule is known of that time.
+--- Rules of the set in force that have not decided for so many days (0: since they are in force),
+--- of hooks that this node asks, since no other can tell anything: `watched`, whether they were in
+--- force for so long; `certain`, whether each decision's rule is known of that time.
 local function unused(self, days)
     local used, err = rules(self)
     if not used then
@@ -294,7 +294,7 @@ local function unused(self, days)
     local list, from_s = setmetatable({}, ww.list), used.now_s - days * 86400
     local asked = self.history:asked(used.rules)
     for _, rule in ipairs(used.rules) do
-        if asked[rule.hook] and (rule.last_s or 0) < from_s then
+        if asked[rule.hook] and (rule.last_s or 0) < (days > 0 and from_s or rule.since_s) then
             local unseen_s = self.history:unseen_s(rule.hook)
             list[#list + 1] = { hook = rule.hook, at = rule.at, last_s = rule.last_s,
                 since_s = rule.since_s, watched = rule.since_s <= from_s,
@@ -398,6 +398,16 @@ local function methods_of(self)
             return ask(self.core.policy_journal, {
                 hook = params.hook, count = params.count, since_s = params.since_s,
             })
+        end,
+        ["policy.context"] = function()
+            local shown, err = self.core.policy_thresholds_shown({})
+            local memory = shown and self.core.policy_memory({})
+            local by_hook = {}
+            for _, one in ipairs(memory and memory.values or {}) do
+                by_hook[one.hook] = by_hook[one.hook] or {}
+                by_hook[one.hook][one.key] = one.value
+            end
+            return shown and { thresholds = shown.thresholds, memory = by_hook }, err
         end,
         ["policy.memory"] = function(params)
             return self.core.policy_memory({ hook = params.hook })
@@ -524,7 +534,8 @@ function M.attach(node, core, config)
     ww.on("policy", function(event)
         on_gave_up(self, event)
     end)
-    local is_folder = self.folder ~= nil and ww.fs.is_dir(self.folder) -- not a built-in set's name
+    local is_folder = self.folder ~= nil and not ww.policy.is_built_in({ set = self.folder }).yes
+        and ww.fs.is_dir(self.folder)
     if is_folder and config.policy and config.policy.watch then
         local ok, err = watch(self)
         if not ok then

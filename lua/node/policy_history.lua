@@ -74,6 +74,21 @@ local function builtin_text(name)
     end
 end
 
+--- {lines, rules = {{hook, line, key}, …}} of one file. Most files of a set are those of the last.
+local function file_of(self, name, text)
+    local place = name .. "\n" .. text
+    local file = self.files[place]
+    if not file then
+        file = { lines = lines_of(text), rules = {} }
+        for index, rule in ipairs((policy_rules.of(name, text, self.hooks))) do
+            file.rules[index] = { hook = rule.hook, line = rule.line,
+                key = key_of(rule.hook, name, file.lines, rule.line) }
+        end
+        self.files[place] = file
+    end
+    return file
+end
+
 --- What is known of a generation's files: {keys = {[hook .. at] = key}, rules = {{hook, at, file,
 --- line, key}, …}}.
 local function set_of(self, number, hash)
@@ -81,19 +96,16 @@ local function set_of(self, number, hash)
     if known then
         return known
     end
-    local texts = texts_of(self, number)
-    known = { keys = {}, rules = {}, lines = {} }
-    local hooks = ww.policy.hooks({}).hooks
-    for name, text in pairs(texts) do
-        if not name:find("%.test%.lua$") then
-            known.lines[name] = lines_of(text)
-            for _, rule in ipairs((policy_rules.of(name, text, hooks))) do
-                local at = ("%s:%d"):format(name, rule.line)
-                local key = key_of(rule.hook, name, known.lines[name], rule.line)
-                known.keys[rule.hook .. " " .. at] = key
-                known.rules[#known.rules + 1] = { hook = rule.hook, at = at, file = name,
-                    line = rule.line, key = key }
-            end
+    known = { keys = {}, rules = {}, lines = {}, files = {} }
+    for name, text in pairs(texts_of(self, number)) do
+        local file = not name:find("%.test%.lua$") and file_of(self, name, text)
+        known.lines[name] = file and file.lines
+        known.files[name] = file
+        for _, rule in ipairs(file and file.rules or {}) do
+            local at = ("%s:%d"):format(name, rule.line)
+            known.keys[rule.hook .. " " .. at] = rule.key
+            known.rules[#known.rules + 1] = { hook = rule.hook, at = at, file = name,
+                line = rule.line, key = rule.key }
         end
     end
     table.sort(known.rules, function(a, b)
@@ -333,7 +345,8 @@ end
 ---@return table
 function M.begin(core, path)
     local self = setmetatable({ core = core, path = path, rules = {}, unseen = {}, seen = {},
-        sets = {}, turn = 0, turns = {} }, History)
+        sets = {}, turn = 0, turns = {}, hooks = ww.policy.hooks({}).hooks,
+        files = setmetatable({}, { __mode = "v" }) }, History)
     read(self)
     collect(self)
     local function again()

@@ -151,7 +151,42 @@ function M.once(url, pin, key)
     }
 end
 
---- Keeps a session open until :close(). options: {url, pin, key, on_push = fn(name, body),
+--- The URL's host, and what stands around it.
+local function parts_of(url)
+    local scheme, host, rest = url:match("^(https://)%[([%x:]+)%](.*)$")
+    if not host then
+        scheme, host, rest = url:match("^(https://)([^:/]+)(.*)$")
+    end
+    return scheme, host, rest
+end
+
+--- The arbiter's URL with the address that its name had when the session was open last; nil when
+--- there is none, or the URL has no name. The pin says whether it is still the arbiter.
+local function kept_url(options)
+    local scheme, host, rest = parts_of(options.url)
+    local kept = options.kept and ww.fs.read(options.kept) or ""
+    local name, address = kept:match("^(%S+) (%S+)\n$")
+    if name ~= host or not ww.net.is_address(address) then
+        return nil
+    end
+    return scheme .. (address:find(":", 1, true) and "[" .. address .. "]" or address) .. rest
+end
+
+local function keep_address(options, ws)
+    local _, host = parts_of(options.url)
+    local address = ws:peer()
+    if not options.kept or not address or not host or ww.net.is_address(host)
+        or ww.fs.read(options.kept) == host .. " " .. address .. "\n" then
+        return
+    end
+    local ok, err = ww.fs.write(options.kept, host .. " " .. address .. "\n")
+    if not ok then
+        ww.log("warn", "node", "the arbiter's address can't be kept", "code=" .. err.code)
+    end
+end
+
+--- Keeps a session open until :close(). options: {url, pin, key, kept = path of a file that keeps
+-- the arbiter's address for when its name can't be asked for, on_push = fn(name, body),
 -- on_up = fn(session), on_down = fn(error)}; on_up runs in a coroutine.
 ---@param options table
 ---@return table session
@@ -194,9 +229,16 @@ function Session:_retry(err)
     self.backoff_s = math.min(self.backoff_s * 2, BACKOFF_MAX_S)
 end
 
+--- The URL for this attempt: by name, and after that has failed by address, in turn.
+function Session:_url()
+    self.by_address = not self.by_address and self.last_error ~= nil
+    return self.by_address and kept_url(self.options) or self.options.url
+end
+
 function Session:_connect()
     local options = self.options
-    local client, err = ww.http.client({ url = options.url, pin = options.pin })
+    local url = self:_url()
+    local client, err = ww.http.client({ url = url, pin = options.pin })
     if not client then
         return self:_retry(err)
     end
@@ -212,7 +254,7 @@ function Session:_connect()
         return ws ~= nil and self.ws == ws
     end
     ws, err = ww.http.ws({
-        url = options.url,
+        url = url,
         pin = options.pin,
         path = "/v1/socket",
         bearer = account.token,
@@ -238,6 +280,8 @@ function Session:_opened()
     self.up = true
     self.connects = self.connects + 1
     self.backoff_s = BACKOFF_MIN_S
+    self.last_error = nil
+    keep_address(self.options, self.ws)
     local waiting, order = self.waiting, {}
     self.waiting = {}
     for id in pairs(waiting) do

@@ -216,10 +216,9 @@ local function expand(path, folder)
     return path
 end
 
---- Whether these policies are a built-in set's name. A folder of that name comes first.
+--- Whether these policies are a built-in set's name; a folder of that name is ./strict.
 local function is_built_in(policies)
-    return policies:find("^[%l_]+$") ~= nil and not ww.fs.is_dir(policies)
-        and ww.policy.files({ set = policies }) ~= nil
+    return ww.policy.is_built_in({ set = policies }).yes
 end
 
 local function folder_of(path)
@@ -296,7 +295,7 @@ local function check_whole(config, role, complain)
         complain("control is a path of at most 107 bytes: " .. config.control)
     end
     local policies = config.policies
-    if policies and not ww.fs.is_dir(policies) and not is_built_in(policies) then
+    if policies and not is_built_in(policies) and not ww.fs.is_dir(policies) then
         complain("policies is neither a folder nor a built-in set (default, strict, generous): "
             .. policies)
     end
@@ -377,7 +376,7 @@ function M.load(role, options)
         local value, origin = choose(key, options, file_values, problems)
         if key.type == "path" and value then
             local path = expand(value, origin == "file" and folder_of(options.file))
-            local is_name = key.key == "policies" and not ww.fs.is_dir(path) and is_built_in(value)
+            local is_name = key.key == "policies" and is_built_in(value)
             value = is_name and value or path
         end
         put(config, key.key, value)

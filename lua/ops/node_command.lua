@@ -67,7 +67,20 @@ local function add_flag(command, key)
     end
 end
 
-local function flags_of(role, args)
+--- A flag for each configuration key of a kind of node.
+---@param command table
+---@param role string
+function M.define_flags(command, role)
+    for _, key in ipairs(schema.ROLES[role]) do
+        add_flag(command, key)
+    end
+end
+
+--- What the flags say, by key: for config.load.
+---@param role string
+---@param args table
+---@return table<string, any>
+function M.flags_of(role, args)
     local flags = {}
     for _, key in ipairs(schema.ROLES[role]) do
         local value = args[target_of(key)]
@@ -99,13 +112,11 @@ function M.command(role)
                 :description("Configuration file: Lua that returns one table.")
             command:flag("--check-config"):target("check_config")
                 :description("Read the configuration, say what is wrong, and end.")
-            for _, key in ipairs(schema.ROLES[role]) do
-                add_flag(command, key)
-            end
+            M.define_flags(command, role)
         end,
         run = function(args, out)
             local loaded, detail = config.load(role,
-                { file = args.config, flags = flags_of(role, args) })
+                { file = args.config, flags = M.flags_of(role, args) })
             if not loaded then
                 if args.config then
                     detail.fix = "Correct it, and try: ww " .. role .. " --check-config -c "

@@ -59,18 +59,24 @@ function Output:head(text)
     io.stdout:write(self.color and BOLD .. text .. PLAIN or text, "\n")
 end
 
+--- On stderr, behind what stdout has got so far: both may be the same terminal.
+local function say(self, ...)
+    self:flush()
+    io.stderr:write(...)
+end
+
 --- A line of talk; not with --quiet.
 ---@param text string
 function Output:note(text)
     if not self.quiet then
-        io.stderr:write(printable(text), "\n")
+        say(self, printable(text), "\n")
     end
 end
 
 --- A line that is always shown.
 ---@param text string
-function Output.warn(_, text)
-    io.stderr:write(printable(text), "\n")
+function Output:warn(text)
+    say(self, printable(text), "\n")
 end
 
 --- What happened, why, and what to do; as one JSON object on stdout with --json.
@@ -90,13 +96,16 @@ function Output:error(err)
     if err.fix and err.fix ~= "" then
         lines[#lines + 1] = "  fix: " .. err.fix
     end
-    io.stderr:write(word, " ", printable(table.concat(lines, "\n")), "\n")
+    say(self, word, " ", printable(table.concat(lines, "\n")), "\n")
 end
 
 --- Whether all of stdout was written.
 ---@return boolean
-function Output.flush()
-    return (io.stdout:flush()) and true or false
+function Output:flush()
+    if not io.stdout:flush() then
+        self.is_broken = true -- what was to be written then is gone
+    end
+    return not self.is_broken
 end
 
 return M

@@ -1,8 +1,8 @@
 --- `ww policy check`, `test` and `try`: policy sets, looked at without a node.
 local format = require("ops.format")
 local globals = require("ops.policy_globals")
-local json = require("ops.json")
 local lua_text = require("ops.lua_text")
+local policy_context = require("ops.policy_context")
 local text = require("ops.text")
 
 local M = { verbs = {} }
@@ -14,12 +14,14 @@ end
 
 --- Adds the subcommands.
 function M.define(command)
-    add_set(command:command("check"):summary("Say whether a node would take a set.")
+    local check = command:command("check"):summary("Say whether a node would take a set.")
         :description("Compile and load each file of a set, ask each hook with its sample, run the "
             .. "set's tests with each decision repeated in a fresh VM, and look for globals that "
             .. "policies don't have. Names file, line and reason of each fault. Exit code 0 only "
             .. "if there is none; a file without tests is a warning. Files that the folder lacks "
-            .. "are the default set's, as on a node."))
+            .. "are the default set's, as on a node.")
+    add_set(check)
+    policy_context.define(check)
     add_set(command:command("test"):summary("Run the tests of a set.")
         :description("Run the x.test.lua of a set, and name each test that fails."))
     local try = command:command("try"):summary("Ask one hook with one input.")
@@ -31,6 +33,7 @@ function M.define(command)
     try:option("--input"):argname("FILE")
         :description("JSON, or a table as in Lua: fields over the hook's sample, and `ctx` with "
             .. "now_s, seed, thresholds, memory. Default: the sample.")
+    policy_context.define(try)
 end
 
 -- --- check and test ----------------------------------------------------------------------------
@@ -47,7 +50,8 @@ end
 --- What is unusual, and no fault.
 local function warnings_of(set, files)
     local warnings, known = setmetatable({}, ww.list), {}
-    if set and ww.fs.is_dir(set) and not has_policy(set) then
+    if set and not ww.policy.is_built_in({ set = set }).yes and ww.fs.is_dir(set)
+        and not has_policy(set) then
         warnings[1] = { file = set, reason = "there is no policy in it; the default set decides" }
     end
     -- A test may be the default's, word for word.
@@ -83,7 +87,12 @@ local function files_of(set)
 end
 
 function M.verbs.check(args)
-    local data, err = ww.policy.check({ set = args.set })
+    local around, wrong = policy_context.read(args)
+    if not around then
+        return nil, wrong
+    end
+    local data, err = ww.policy.check({ set = args.set,
+        contexts = policy_context.texts(around, ww.policy.hooks({}).hooks) })
     if not data then
         return nil, err
     end
@@ -112,31 +121,20 @@ end
 -- --- try ---------------------------------------------------------------------------------------
 
 --- The input that a file holds, as Lua text; nil without one.
----@param path string?
----@return string?
----@return table? err
-function M.read_input(path)
-    if not path then
-        return nil
-    end
-    local source, err = ww.fs.read(path)
-    if not source then
-        return nil, err
-    end
-    local decoded = json.decode(source)
-    if type(decoded) == "table" then
-        return lua_text.write(decoded)
-    end
-    return (source:gsub("^%s*return%f[^%w_]", ""))
-end
+M.read_input = policy_context.read_text
 
 function M.verbs.try(args)
     local input, err = M.read_input(args.input)
     if err then
         return nil, err
     end
-    local data
-    data, err = ww.policy.try({ hook = args.hook, set = args.set, input = input })
+    local around, data
+    around, err = policy_context.read(args)
+    if not around then
+        return nil, err
+    end
+    data, err = ww.policy.try({ hook = args.hook, set = args.set, input = input,
+        context = policy_context.text(around, args.hook) })
     if not data then
         if err.reason and err.reason:find("^there is no hook") then
             local hooks = ww.policy.hooks({}).hooks

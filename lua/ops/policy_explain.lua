@@ -3,8 +3,7 @@
 local amount = require("ops.amount")
 local format = require("ops.format")
 local hypothesis = require("ops.hypothesis")
-local json = require("ops.json")
-local policy_check = require("ops.policy_check")
+local policy_context = require("ops.policy_context")
 local what_if = require("ops.what_if")
 
 local M = { verbs = {} }
@@ -37,6 +36,7 @@ function M.define(command)
         :description("JSON, or a table as in Lua: fields of the hooks' inputs, for each hook that "
             .. "has one of that name; `hooks` has inputs of one hook, by its name. What is not "
             .. "given is the hooks' samples.")
+    policy_context.define(trace)
     local sub = command:command("what-if")
         :summary("Show who is paid what when the sides of a contract lie or are silent.")
         :description("Play the end of a contract in every way: both honest, one or both claiming "
@@ -50,42 +50,29 @@ function M.define(command)
     end
     sub:option("--price"):argname("N"):convert(tonumber)
         :description("Price of a GiB in 1e-9 dollars; default: 100000000.")
+    policy_context.define(sub)
     sub:flag("--verdicts"):description("Show what each verdict would bring, not the judge's only.")
 end
 
---- Asks a set without a node.
-local function asker(set)
-    return function(hook, input)
-        return ww.policy.try({ hook = hook, set = set, input = input })
-    end
-end
-
---- The table in a file of JSON or Lua; {} without one.
-local function read_table(path)
-    local source, err = policy_check.read_input(path)
-    if not source then
-        return not err and {} or nil, err
-    end
-    local decoded = json.decode(source)
-    if type(decoded) == "table" then
-        return decoded
-    end
-    local chunk = load("return " .. source, "=input", "t", { KiB = 1024, MiB = 1048576,
-        GiB = 1073741824, TiB = 1099511627776 })
-    local ok, value = pcall(chunk or error)
-    if ok and type(value) == "table" then
-        return value
-    end
-    return nil, ww.error("EINVAL", path .. " holds no table of fields")
+--- Asks a set without a node, with what is around it.
+local function asker(args)
+    local around, err = policy_context.read(args)
+    return around and function(hook, input)
+        return ww.policy.try({ hook = hook, set = args.set, input = input,
+            context = policy_context.text(around, hook) })
+    end, err
 end
 
 function M.verbs.trace(args)
-    local given, err = read_table(args.input)
+    local given, err = policy_context.read_table(args.input)
     if not given then
         return nil, err
     end
-    local data
-    data, err = hypothesis.run(args.kind, given, asker(args.set))
+    local ask, data
+    ask, err = asker(args)
+    if ask then
+        data, err = hypothesis.run(args.kind, given, ask)
+    end
     if not data then
         return nil, err
     end
@@ -102,11 +89,15 @@ local function fault_of(case)
 end
 
 M.verbs["what-if"] = function(args)
+    local ask, wrong = asker(args)
+    if not ask then
+        return nil, wrong
+    end
     local data, err = what_if.run({
         bytes = args.bytes, window_bytes = args.window, carried_bytes = args.carried,
         proven_bytes = args.proven, client = args.client, provider = args.provider,
         price_nano_usd_per_gib = args.price,
-    }, asker(args.set))
+    }, ask)
     local code = 0
     for _, case in ipairs(data and data.cases or {}) do
         code = fault_of(case) and 1 or code

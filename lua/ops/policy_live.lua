@@ -127,7 +127,8 @@ M.call = call
 --- An absolute path, or the name of a built-in set.
 local function folder_of(args)
     local folder = args.folder
-    if folder and folder:sub(1, 1) ~= "/" and ww.fs.is_dir(folder) then
+    if folder and folder:sub(1, 1) ~= "/" and not ww.policy.is_built_in({ set = folder }).yes
+        and ww.fs.is_dir(folder) then
         return ww.process.cwd() .. "/" .. folder
     end
     return folder

@@ -7,6 +7,7 @@ local text = require("ops.text")
 local M = {}
 
 local UNITS_MAX = 2 ^ 53
+local USERS_MAX = 2 ^ 32 - 1 -- means nobody
 local RATE_MAX = 2 ^ 53 - 1 -- policies see rates as numbers (WW_HOOK_NUMBER_MAX)
 
 --- A type has `check(value, key)` for values of a file and `parse(text, key)` for flags and the
@@ -356,6 +357,32 @@ local function list_of(item)
     }
 end
 
+--- Whose traffic: a name, a number, or a range of numbers.
+TYPES.user = of_text("user", function(value)
+    local first, last = value:match("^(%d+)%-(%d+)$")
+    if #value > 32 or not (first or value:find("^[%w_][%w_.-]*$")) then
+        return nil, "must be users: names, numbers such as 1000, or ranges such as 1000-1999"
+    end
+    for _, number in ipairs({ first or value:match("^%d+$"), last }) do
+        if tonumber(number) >= USERS_MAX then
+            return nil, ("must have numbers below %d"):format(USERS_MAX)
+        end
+    end
+    if first and tonumber(first) > tonumber(last) then
+        return nil, "must have ranges from low to high"
+    end
+    return value
+end)
+
+--- A network device, as the kernel takes it and nft(8) reads it.
+TYPES.device = of_text("name", function(value)
+    if #value > 15 or not value:find("^[%w_-][%w_.-]*$") or value == "lo" then
+        return nil, "must be 1 to 15 of letters, digits, - and _"
+    end
+    return value
+end)
+
+TYPES.users = list_of(TYPES.user)
 TYPES.listens = list_of(TYPES.listen)
 TYPES.hosts = list_of(TYPES.host)
 TYPES.cidrs = list_of(TYPES.cidr)
@@ -474,6 +501,9 @@ local CLIENT = {
         doc = "Where SOCKS5 and HTTP CONNECT are served." },
     { key = "proxy_remote", type = "boolean", default = false,
         doc = "Allow `proxy` to be an address that other machines reach. There is no password." },
+    { key = "providers", type = "integer", min = 1, max = 8, default = 1,
+        doc = "How many providers to be connected to at once, each under a contract of its own. What "
+            .. "begins is spread over them, and packets move on when one is lost." },
     { key = "footprint", type = "boolean", default = true,
         doc = "Keep how much went where in the state, for `ww footprint` and nobody else." },
     { key = "dns.listen", type = "listens", default = {},
@@ -494,6 +524,24 @@ local CLIENT = {
         doc = "Names whose answers, and those of names below them, may point there." },
     { key = "provider", type = "node_id", from = "the best by rank",
         doc = "Use this provider only." },
+    { key = "tunnel.device", type = "device", default = "ww0",
+        doc = "The network device that `ww up` makes." },
+    { key = "tunnel.mtu", type = "integer", min = 1280, max = 1500, default = 1400,
+        doc = "Its largest packet, in bytes." },
+    { key = "tunnel.kill_switch", type = "boolean", default = true,
+        doc = "From `ww up` to `ww down`, what belongs into the tunnel never leaves by another "
+            .. "way, also while no client runs." },
+    { key = "tunnel.dns", type = "boolean", default = true,
+        doc = "Names are asked of the tunnel's resolver, and of nobody else." },
+    { key = "tunnel.include", type = "cidrs", default = {},
+        doc = "Only these networks go into the tunnel (and tunnel.include_users). Empty: all." },
+    { key = "tunnel.exclude", type = "cidrs", default = {},
+        doc = "Networks that are reached outside of the tunnel, such as the local one." },
+    { key = "tunnel.include_users", type = "users", default = {},
+        doc = "Only what these users of the machine send goes into the tunnel (and "
+            .. "tunnel.include)." },
+    { key = "tunnel.exclude_users", type = "users", default = {},
+        doc = "Users of the machine whose traffic stays outside of the tunnel." },
 }
 
 local function join(...)

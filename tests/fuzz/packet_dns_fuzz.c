@@ -11,15 +11,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 struct state {
     struct ww_dns *dns;
     uint64_t exchange; /* 0: none is under way */
+    bool has_zeroed;   /* a name, perhaps one that an answer leads to */
     size_t query_size;
     uint8_t query[WW_DNS_QUERY_BYTES];
 };
 
 static enum ww_dns_verdict on_judge(void *arg, const char *name, const char *listed)
 {
-    (void)arg;
+    struct state *state = arg;
+
     if (strlen(name) > WW_NAME_BYTES_MAX || strlen(listed) >= WW_DNS_LIST_NAME_SIZE)
         abort();
+    state->has_zeroed = state->has_zeroed || name[0] == 'z';
     return name[0] == 'z' ? WW_DNS_ZERO : name[0] == 'b' ? WW_DNS_BLOCK : WW_DNS_ALLOW;
 }
 
@@ -47,18 +50,24 @@ static void on_end(void *arg, uint64_t exchange)
     state->exchange = 0;
 }
 
+struct checking {
+    bool has_zeroed;
+    char name[DNS_NAME_SIZE];
+};
+
 static int check_address(void *arg, const uint8_t address[16], bool is_v4)
 {
     static const uint8_t zero[16];
     static const uint8_t local[16] = {[15] = 1};
     uint8_t four[16];
-    const char *name = arg;
+    const struct checking *checking = arg;
 
     ww_address_map((const uint8_t[4]){0}, four);
     bool is_zero = memcmp(address, four, 16) == 0 || memcmp(address, zero, 16) == 0;
     ww_address_map((const uint8_t[4]){127, 0, 0, 1}, four);
     bool is_local = memcmp(address, four, 16) == 0 || memcmp(address, local, 16) == 0;
-    if ((is_zero && name[0] == 'z') || (is_local && dns_is_within(name, "localhost")))
+    if ((is_zero && checking->has_zeroed) ||
+        (is_local && dns_is_within(checking->name, "localhost")))
         return 0;
     if (ww_address_judge(NULL, address, is_v4, NULL))
         abort();
@@ -68,7 +77,8 @@ static int check_address(void *arg, const uint8_t address[16], bool is_v4)
 static void check_reply(const struct ww_dns_ask *ask, const uint8_t *reply, size_t size)
 {
     size_t limit = ask->is_stream ? DNS_MESSAGE_BYTES : ask->question.reply_bytes;
-    char name[DNS_NAME_SIZE];
+    const struct state *state = ask->arg;
+    struct checking checking = {.has_zeroed = state->has_zeroed};
     unsigned code = 0;
     struct ww_buf out;
     ns_msg message;
@@ -77,12 +87,12 @@ static void check_reply(const struct ww_dns_ask *ask, const uint8_t *reply, size
     if (size < DNS_HEAD_BYTES || size > limit || ns_initparse(reply, (int)size, &message) ||
         ns_msg_id(message) != ask->question.id || !ns_msg_getflag(message, ns_f_qr))
         abort();
-    dns_question_name(&ask->question, name);
+    dns_question_name(&ask->question, checking.name);
     for (unsigned index = 0; index < ns_msg_count(message, ns_s_an); index++) {
         if (ns_parserr(&message, ns_s_an, (int)index, &record))
             abort();
         if (ns_rr_class(record) == ns_c_in)
-            dns_record_addresses(&record, check_address, name);
+            dns_record_addresses(&record, check_address, &checking);
     }
     ww_buf_init(&out, 1 << 20);
     if (ww_dns_print(reply, size, &code, &out))
@@ -123,7 +133,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct state state = {NULL};
     struct ww_dns_config config = {&callbacks, &state, NULL, WW_DNS_EMPTY};
     struct ww_target upstream = {WW_TARGET_IPV4, {8, 8, 8, 8}, "", 53};
-    struct ww_dns_ask ask = {.fn = on_reply};
+    struct ww_dns_ask ask = {.fn = on_reply, .arg = &state};
     const uint8_t *reply = NULL;
     size_t reply_size = 0;
 

@@ -57,11 +57,16 @@ static void one_packet(struct ww_flows *flows, const uint8_t *bytes, size_t size
 {
     uint8_t answer[WW_FLOW_REJECT_BYTES];
     struct ww_flow *flow = NULL;
-    struct ww_ip ip;
+    struct ww_ip ip, error, quoted;
 
     if (ww_ip_judge(NULL, bytes, size, &ip, NULL))
         return;
-    check(ww_flow_reject(&ip, bytes, size, answer) <= sizeof(answer));
+    size_t answer_size = ww_flow_reject(&ip, bytes, size, answer);
+    check(answer_size <= sizeof(answer));
+    if (answer_size > 0 && ip.protocol != IPPROTO_TCP) { /* it is read as what it is */
+        check(ww_ip_read_error(answer, answer_size, &error, &quoted) == 0);
+        check(memcmp(quoted.destination, ip.destination, 16) == 0 || ip.is_fragment);
+    }
     if (is_incoming)
         swap_ends(&ip);
     struct ww_flow_packet packet = {&ip, bytes, size, !is_incoming};

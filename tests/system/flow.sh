@@ -65,6 +65,24 @@ step "denied by each side"
 out=$(traffic many --count 32 --max 65536 --seed 2) || fail "$out"
 [[ $(asked provider) == 4 && $(asked client) == 5 ]] ||
     fail "asked $(asked provider) and $(asked client) times"
+# Rates: at the client for what goes out, at the provider for what comes back, whatever is faster. Each
+# of the three names has a bucket of its own, that holds a quarter of a second.
+for side in client provider; do
+    cat > "$scratch/at-$side/flow.lua" << 'LUA'
+return {
+    verdict = function()
+        return { decision = "limit", bytes_s = 400000, max_flows = 100, seconds = 3600 }
+    end,
+}
+LUA
+    call "$side" policy.reload > "$scratch/out" || fail "$(cat "$scratch/out")"
+    out=$(traffic many --count 12 --max 131072 --seed 3) || fail "$out"
+    jq -e '(.bytes_up + .bytes_down) / .seconds < 3 * 400000 * 1.5' <<< "$out" > "$scratch/out" ||
+        fail "too fast: $out"
+    step "limited by the $side: $out"
+    echo 'return { verdict = function() return { decision = "allow" } end }' > "$scratch/at-$side/flow.lua"
+    call "$side" policy.reload > "$scratch/out" || fail "$(cat "$scratch/out")"
+done
 node_stop client
 node_stop provider
 node_stop arbiter

@@ -20,7 +20,7 @@ replay() {
     [[ -s $scratch/expected ]] || fail "the page has no block $1"
     grep '^\$ ' "$scratch/expected" | while IFS= read -r line; do
         echo "$line"
-        (cd "$scratch" && ww() { "$program" "$@"; } && eval "${line#\$ }" 2>&1) || true
+        (cd "$scratch" && ww() { "$program" "${@//DECISION/${decision:-}}"; } && eval "${line#\$ }" 2>&1) || true
     done | plain > "$scratch/printed"
     diff -u "$scratch/expected" "$scratch/printed" || fail "the page says otherwise"
 }

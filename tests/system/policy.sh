@@ -51,6 +51,48 @@ holds '.result.share_ppm == 50000'
 run 0 try extender.share --set generous --json
 holds '.result.share_ppm == 100000'
 
+step "a built-in set's name is no folder's"
+set_of strict 'return { decision = "refuse" }'
+(cd "$scratch" && run 0 try contract.offer --set strict --json)
+holds '.decision == "accept"'
+(cd "$scratch" && run 0 check strict --json)
+holds '(.warnings | length) == 0 and .tests < 40'
+(cd "$scratch" && run 0 try contract.offer --set ./strict --json)
+holds '.decision == "refuse"'
+
+step "thresholds and memory, from files"
+set_of around 'if ctx.thresholds.most < 5 then return { decision = "refuse", reason = "few" } end
+if (ctx.memory.seen or 0) > 3 then return { decision = "refuse", reason = "seen" } end
+return { decision = "accept", reason = "fine" }'
+printf '{"most": 4}' > "$scratch/few.json"
+printf '{ most = 7 }' > "$scratch/many.lua"
+printf '{ ["contract.offer"] = { seen = 4 }, ["contract.close"] = { seen = "x" } }' > "$scratch/memory.lua"
+printf '{"ctx": {"thresholds": {"most": 9}}}' > "$scratch/input.json"
+run 1 check "$scratch/around" --json
+holds '.faults[0].kind == "runtime" and .faults[0].line == 3'
+run 0 check "$scratch/around" --thresholds "$scratch/many.lua" --memory "$scratch/memory.lua"
+run 0 try contract.offer --set "$scratch/around" --thresholds "$scratch/few.json" --json
+holds '.result.reason == "few"'
+run 0 try contract.offer --set "$scratch/around" --thresholds "$scratch/few.json" --input "$scratch/input.json" --json
+holds '.result.reason == "fine"' # the input knows better
+run 0 try contract.offer --set "$scratch/around" --thresholds "$scratch/many.lua" --memory "$scratch/memory.lua" --json
+holds '.result.reason == "seen"'
+run 0 trace contract --set "$scratch/around" --thresholds "$scratch/few.json" --json
+holds '[.steps[] | select(.hook == "contract.offer") | .reason] == ["few"]'
+run 1 try contract.offer --set "$scratch/around" --thresholds "$scratch/memory.lua"
+grep -q 'thresholds or memory of contract.offer: .*whole numbers' "$err" || fail "$(cat "$err")"
+run 1 try contract.offer --set "$scratch/around" --memory "$scratch/many.lua"
+grep -q 'memory is a table by hook' "$err" || fail "$(cat "$err")"
+run 69 check "$scratch/around" --node --state "$scratch/nobody"
+
+step "numbers of a contract that there can't be"
+run 1 what-if --bytes 0
+grep -q 'why: bytes: a contract has 1 byte at least' "$err" || fail "$(cat "$err")"
+run 1 what-if --bytes 100 --proven 200
+grep -q 'why: proven: no more than' "$err" || fail "$(cat "$err")"
+run 1 what-if --window 5GiB
+grep -q 'why: window: ' "$err" || fail "$(cat "$err")"
+
 step "a set without tests is taken, with a warning"
 set_of good
 run 0 check "$scratch/good" --json

@@ -170,11 +170,30 @@ is_number arbiter 8 || fail "what was given up is in force"
 ww_policy arbiter log | grep -q "^ *7 .*given up" || fail "the log: $(ww_policy arbiter log)"
 node_stop arbiter
 
-step "a built-in set by its name"
-start_arbiter --policies strict
+step "a built-in set by its name, also where a folder has it"
+mkdir "$scratch/named" && cp -r "$policies" "$scratch/named/strict"
+cd "$scratch/named"
+start_arbiter --policies strict --policy-thresholds most=6
 strict=$("$program" policy check strict --json | jq -r .generation)
 [[ $(status arbiter | jq -r .policy_generation) == "$strict" ]] || fail "the set strict is not in force: $(status arbiter)"
 if grep -q "can't be watched" "$scratch/arbiter.log"; then fail "a name is watched as if it were a folder"; fi
 ww_policy arbiter reload --json | jq -e .unchanged > /dev/null || fail "reload takes other files than the start"
+ww_policy arbiter reload strict --json | jq -e .unchanged > /dev/null || fail "the name is a folder's"
+ww_policy arbiter reload ./strict --json | jq -e '.unchanged | not' > /dev/null || fail "the folder is not taken"
+
+step "thresholds and memory of a node"
+mkdir "$scratch/around"
+cat > "$scratch/around/contract.lua" << 'LUA'
+local M = {}
+function M.offer(request, ctx) return { decision = "accept", price_ppm = ctx.thresholds.most * 1 } end
+function M.accept() return { decision = "accept" } end
+function M.renew() return { decision = "ask" } end
+function M.close() return { decision = "dispute" } end
+return M
+LUA
+ww_policy arbiter try contract.offer --set "$scratch/around" --node --json | jq -e '.result.price_ppm == 6' > /dev/null ||
+    fail "the node's thresholds are not seen"
+ww_policy arbiter check "$scratch/around" --node > /dev/null 2>&1 || fail "check with the node's thresholds"
+if "$program" policy check "$scratch/around" > /dev/null 2>&1; then fail "check without thresholds"; fi
 node_stop arbiter
 step "done"

@@ -53,7 +53,7 @@ wait_on_screen() {
 start_repl() {
     server=$((server + 1))
     terminal new-session -d -x 80 -y 24 "env TERM=xterm-256color LANG=C $program repl --state $scratch/arbiter $*
-        echo exit code \$?; stty -a | grep -o -- ' [-]*icanon'; sleep 60"
+        echo exit code \$?; stty -a | grep -o -- ' [-]*icanon'; sleep 60" > /dev/null 2>&1 9>&-
     ends "ww arbiter>"
 }
 

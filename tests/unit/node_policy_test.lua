@@ -166,6 +166,53 @@ test("a round of a shadow ends after a second, and says what it left", function(
     assert(node.methods["policy.drop"]({}))
 end)
 
+test("a hypothetical decision sees the node's thresholds and memory", function()
+    assert(reload(offering([[
+    if ctx.thresholds.most < 5 then
+        return { decision = "refuse", reason = "few" }
+    end
+    return { decision = "accept", reason = "seen " .. tostring(ctx.memory.seen) }]])
+        :gsub("offer%(request%)", "offer(request, ctx)")))
+    local function reason()
+        local trace = assert(node.methods["policy.trace"]({ kind = "contract" }))
+        for _, step in ipairs(trace.steps) do
+            if step.hook == "contract.offer" then
+                return step.reason
+            end
+        end
+    end
+    assert(ww.arbiter.policy_thresholds({ thresholds = { "most 4" } }))
+    assert(reason() == "few")
+    assert(ww.arbiter.policy_thresholds({ thresholds = { "most 5" } }))
+    assert(reason() == "seen nil")
+    assert(node.methods["policy.remember"]({ hook = "contract.offer", key = "seen", value = 17,
+        seconds = 60 }))
+    assert(reason() == "seen 17")
+    local around = assert(node.methods["policy.context"]())
+    assert(around.thresholds.most == 5 and around.memory["contract.offer"].seen == 17)
+end)
+
+test("one decision in a thousand is asked again, beside the loop", function()
+    local client = rig.new_member(true)
+    rig.new_provider()
+    local function ranks()
+        for _, hook in ipairs(ww.arbiter.status({}).policy_hooks) do
+            if hook.hook == "match.rank" then
+                return hook
+            end
+        end
+    end
+    assert(reload(quick(31))) -- its VM was made before: nothing but the decision takes time
+    local before = ranks()
+    for _ = 1, 1001 do
+        assert(client:call("GET", "/v1/providers"))
+    end
+    wait_for("the repetition", 10, function() return ranks().repeated > before.repeated end)
+    local after = ranks()
+    assert(after.calls == before.calls + 1001 and after.repeated == before.repeated + 1)
+    assert(after.faults == before.faults)
+end)
+
 -- --- rules ---------------------------------------------------------------------------------------
 
 local function rule_at(at)
@@ -231,6 +278,24 @@ test("what a rule has decided outlives reloads that leave it as it is", function
         assert(not (one.labels and one.labels.rule == "contract.lua:8"))
     end
     assert(metric == 3)
+end)
+
+test("a rule of a built-in file counts as that file's", function()
+    assert(reload('return builtin("contract")'))
+    decide_often(2)
+    local found
+    for _, rule in ipairs(node.methods["policy.rules"]({}).rules) do
+        found = found or rule.file == "default/contract.lua" and rule
+    end
+    assert(found and found.hook == "contract.offer" and found.looks == 2, json.encode(found))
+    assert(found.at == ("default/contract.lua:%d"):format(found.line))
+    assert(not unused_at(found.at, 0)) -- it has decided in this very second
+    assert(reload('-- the same\nreturn builtin("contract")'))
+    decide_often(1)
+    for _, rule in ipairs(node.methods["policy.rules"]({}).rules) do
+        found = rule.at == found.at and rule or found
+    end
+    assert(found.looks == 3)
 end)
 
 test("what a rule has decided outlives a restart", function()

@@ -147,8 +147,8 @@ static void expect_state(bool filter, bool kill_switch, bool rules, bool names)
     assert_int_equal(now.has_names, names);
 }
 
-/* Where a socket of this process would send from; mark 0 for an application's. */
-static bool is_into_tunnel(const char *to, uint16_t port, uint32_t mark)
+/* Whether a socket of this process would send from that address; mark 0 for an application's. */
+static bool sends_from(const char *from, const char *to, uint16_t port, uint32_t mark)
 {
     struct sockaddr_in peer = {.sin_family = AF_INET, .sin_port = htons(port)}, own;
     socklen_t size = sizeof own;
@@ -157,9 +157,20 @@ static bool is_into_tunnel(const char *to, uint16_t port, uint32_t mark)
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark), 0);
     bool found = connect(fd, (struct sockaddr *)&peer, sizeof peer) == 0 &&
                  getsockname(fd, (struct sockaddr *)&own, &size) == 0 &&
-                 own.sin_addr.s_addr == inet_addr(WW_TUNNEL_V4);
+                 own.sin_addr.s_addr == inet_addr(from);
     close(fd);
     return found;
+}
+
+static bool is_into_tunnel(const char *to, uint16_t port, uint32_t mark)
+{
+    return sends_from(WW_TUNNEL_V4, to, port, mark);
+}
+
+/* The tunnel's resolver is this host, whoever asks. */
+static bool has_resolver(void)
+{
+    return sends_from(WW_TUNNEL_PEER_V4, WW_TUNNEL_PEER_V4, 53, 0);
 }
 
 static void it_goes_up_and_down_from_any_state(void **state)
@@ -175,7 +186,7 @@ static void it_goes_up_and_down_from_any_state(void **state)
         up(&PLAIN, 0);
         expect_state(true, true, true, false);
         assert_true(is_into_tunnel("198.51.100.1", 80, 0));
-        assert_true(is_into_tunnel(WW_TUNNEL_PEER_V4, 53, 0));
+        assert_true(has_resolver());
         assert_false(is_into_tunnel("198.51.100.1", 80, WW_HOST_MARK));
         assert_false(is_into_tunnel("198.51.100.1", 67, 0)); /* a renewed lease */
     }
@@ -212,7 +223,7 @@ static void lists_are_brought_up_to_date(void **state)
     tunnel.exclude_users = &me;
     up(&tunnel, 0);
     assert_false(is_into_tunnel("203.0.113.1", 80, 0));
-    assert_true(is_into_tunnel(WW_TUNNEL_PEER_V4, 53, 0));
+    assert_true(has_resolver());
     tunnel = PLAIN;
     tunnel.include = &in;
     tunnel.include_count = 1;

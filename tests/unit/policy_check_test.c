@@ -51,7 +51,7 @@ static void test_all_faults_are_told(void **state)
         "test('a', function() same(1, 2) end)\ntest('b', function() try('path.choose') end)\n"
         "test('c', function()\n error('no') end)\ntest('d', function() try('flow.verdict') end)");
     add(&sources, "payout.test.lua", "test('x', 1)");
-    assert_int_equal(ww_policy_check(&sources, tell, told, &summary), 0);
+    assert_int_equal(ww_policy_check(&sources, NULL, tell, told, &summary), 0);
     is_told(told, 0, WW_EPOLICY_SYNTAX, "flow.lua", 2);
     is_told(told, 1, WW_EPOLICY_RESULT, "lease.lua", 0);
     is_told(told, 2, WW_EPOLICY_TEST, "path.test.lua", 1);
@@ -78,7 +78,7 @@ static void test_faults_are_bounded(void **state)
     add(&sources, "path.lua", path_text);
     add(&sources, "path.test.lua",
         "for i = 1, 100 do test('t' .. i, function() error('no') end) end");
-    assert_int_equal(ww_policy_check(&sources, tell, told, &summary), 0);
+    assert_int_equal(ww_policy_check(&sources, NULL, tell, told, &summary), 0);
     assert_int_equal(told->count, WW_POLICY_FAULTS_MAX);
     assert_int_equal(summary.faults, 100);
     ww_policy_sources_deinit(&sources);
@@ -101,7 +101,7 @@ static void test_impure_is_told(void **state)
     add(&sources, "path.test.lua",
         "test('a', function() try('path.choose', { paths = { {} } }) end)\n"
         "test('b', function() try('path.choose') end)");
-    assert_int_equal(ww_policy_check(&sources, tell, told, &summary), 0);
+    assert_int_equal(ww_policy_check(&sources, NULL, tell, told, &summary), 0);
     assert_int_equal(told->count, 1);
     is_told(told, 0, WW_EPOLICY_IMPURE, "path.test.lua", 2);
     ww_policy_sources_deinit(&sources);
@@ -123,7 +123,7 @@ static void test_what_ships_holds(void **state)
 
         ww_policy_sources_init(&sources);
         assert_int_equal(ww_policy_sources_add_embedded(&sources, prefixes[index]), 0);
-        assert_int_equal(ww_policy_check(&sources, tell, told, &summary), 0);
+        assert_int_equal(ww_policy_check(&sources, NULL, tell, told, &summary), 0);
         if (told->count)
             fail_msg("%s:%u: %s", told->faults[0].file, told->faults[0].line,
                      told->faults[0].message);
@@ -231,7 +231,7 @@ static void test_no_memory(void **state)
 
         told->count = 0;
         ww_alloc_fail_after(n);
-        rc = ww_policy_check(&sources, tell, told, &summary);
+        rc = ww_policy_check(&sources, NULL, tell, told, &summary);
         ww_alloc_fail_after(0);
         assert_true(rc == 0 || rc == WW_ENOMEM);
     }

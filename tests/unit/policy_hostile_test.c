@@ -227,7 +227,7 @@ static void test_each_fails_its_check(void **state)
                               (int)cases[index].size, cases[index].text);
         ww_policy_sources_init(&sources);
         assert_int_equal(ww_policy_sources_add(&sources, "contract.lua", text, (size_t)size), 0);
-        assert_int_equal(ww_policy_check(&sources, blame, &named, &summary), 0);
+        assert_int_equal(ww_policy_check(&sources, NULL, blame, &named, &summary), 0);
         if (named == 0 || summary.faults != named)
             fail_msg("%s: %u faults were named", cases[index].title, named);
         ww_policy_sources_deinit(&sources);

@@ -1,4 +1,6 @@
 --- `ww completion bash|zsh|fish`: a completion script on stdout.
+local completion = require("ops.completion")
+
 return {
     name = "completion", order = 91, summary = "Print a completion script for a shell.",
     define = function(command)
@@ -10,6 +12,9 @@ Examples:
   ww completion fish > ~/.config/fish/completions/ww.fish]])
     end,
     run = function(args)
+        if args.shell == "bash" then
+            return { shell = "bash", script = completion.BASH }
+        end
         local main = require("ops.main")
         local parser = main.parser(main.commands())
         return { shell = args.shell, script = parser["get_" .. args.shell .. "_complete"](parser) }

@@ -49,6 +49,9 @@ local function topic_names(commands)
 end
 
 return {
+    topics = function()
+        return topic_names(require("ops.main").commands())
+    end,
     name = "help", order = 92, summary = "Explain a command, or: exit-codes, config-reference.",
     define = function(command)
         command:argument("topic"):argname("COMMAND"):args("*"):description("A command, or a topic.")

@@ -1,6 +1,7 @@
 --- `ww status`: what the nodes on this machine are doing.
 local format = require("ops.format")
 local nodes = require("ops.nodes")
+local tunnel = require("ops.tunnel")
 
 local CONTRACTS_SHOWN = 10 -- that have ended; `ww contracts` has them all
 
@@ -81,6 +82,7 @@ local function fields_of(status)
             :format(status.proxy, status.proxy_connections or 0) },
         { "names", status.dns and #status.dns.listen > 0 and ("%s (%d questions)"):format(
             table.concat(status.dns.listen, ", "), status.dns.asks) or nil },
+        { "tunnel", status.host and tunnel.host_text(status.host) },
         { "provider", status.provider },
         { "streams", status.streams_opened and ("%d opened, %d refused, %d to denied destinations")
             :format(
@@ -164,15 +166,28 @@ return {
         nodes.define(command)
         command:epilog([[
 Without a place it looks at WW_CONTROL, then at the usual state folders of all kinds of node.
+Of a client it says what `ww up` has set on this host; the kill switch is seen by root only.
 With --json: {"version":1, "nodes":[…]}; with a place that was named, that node's object itself.
 Examples:
   ww status
   ww status --state /var/lib/ww/provider --json | jq .connections]])
     end,
     run = function(args)
+        local host = tunnel.host_state()
         local found, err = nodes.status(args)
         if not found then
+            local set = tunnel.host_text(host)
+            if set then
+                err.reason = err.reason .. "; but this host is set up for its tunnel (" .. set
+                    .. "): nothing gets out that belongs into it"
+                err.fix = "ww up, or ww down"
+            end
             return nil, err
+        end
+        for _, status in ipairs(found) do
+            if status.role == "client" then
+                status.host = host
+            end
         end
         local named = args.control or args.state or args.config
             or (ww.process.env("WW_CONTROL") or "") ~= ""

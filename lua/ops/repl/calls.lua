@@ -529,6 +529,17 @@ local IDS = {
             add(decision.id)
         end
     end,
+    generation = function(host, add)
+        local log = host.node.methods["policy.log"]({})
+        for _, change in ipairs(log and log.changes or {}) do
+            add(tostring(change.number))
+        end
+    end,
+    asset = function(host, add)
+        for _, rate in ipairs(is_arbiter(host) and ww.arbiter.stat({}).rates or {}) do
+            add(rate.asset)
+        end
+    end,
     metric = function(host, add)
         for _, metric in ipairs(host.all_metrics()) do
             add(metric.name)

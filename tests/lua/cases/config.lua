@@ -179,7 +179,9 @@ return {
         check.is(ww.fs.write(folder .. "/a.lua", "return { policies = 'strict' }"))
         check.is(of_file() == "strict")
         check.is(ww.fs.mkdir(folder .. "/strict"))
-        check.is(of_file() == folder .. "/strict", "the folder comes first")
+        check.is(of_file() == "strict", "a built-in set's name is no folder's")
+        check.is(ww.fs.write(folder .. "/a.lua", "return { policies = './strict' }"))
+        check.is(ww.fs.is_dir(of_file()) and of_file():find(folder, 1, true) == 1)
         ww.fs.remove_tree(folder)
     end },
     { "a missing file", function(check)

@@ -74,6 +74,27 @@ return {
             check.is(downs == 2, "tries: " .. downs)
         end)
     end },
+    { "while its name doesn't resolve, an arbiter is where it was", function(check)
+        with_arbiter({ { 200, '{"nonce":{}}' } }, function(url, pin, key)
+            local folder = ww.fs.temp_dir("ww-lua-test")
+            local kept, codes = folder .. "/arbiter.address", {}
+            assert(ww.fs.write(kept, "nowhere.invalid 127.0.0.1\n"))
+            async.await(function(done)
+                local open
+                open = session.open({ url = url:gsub("127.0.0.1", "nowhere.invalid"), pin = pin,
+                    key = key, kept = kept, on_push = function() end, on_down = function(err)
+                        codes[#codes + 1] = err.code
+                        if #codes == 2 then
+                            open:close()
+                            done()
+                        end
+                    end })
+            end, 40)
+            ww.fs.remove_tree(folder)
+            check.is(codes[1] and codes[1] ~= "EMALFORMED", "by name: " .. tostring(codes[1]))
+            check.same(codes[2], "EMALFORMED") -- this arbiter's answer
+        end)
+    end },
     { "what others say can't drive a terminal", function(check)
         check.is(text.printable("a\27[31mb\7\r\nc\0\127") == "a?[31mb??\nc??")
         check.is(text.printable("é █ \194\155x") == "é █ ?x")

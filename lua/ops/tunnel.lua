@@ -1,0 +1,300 @@
+--- The machine's tunnel from the command line's side: `ww up`, `ww down` and what `ww status` says
+-- of it. The client node carries packets; what changes on the host is done here, so that it can
+-- also be undone when there is no node any more.
+local async = require("ops.async")
+local control = require("ops.control")
+local schema = require("ops.schema")
+
+local M = {}
+
+local ASK_S = 5
+local START_S = 20 -- a node's start: the state folder, its key, its sockets
+local STOP_S = 10 -- a node ends its contracts within 5 s
+local STEP_S = 0.2
+local LOG_LINES = 8 -- of a node that could not start
+local HOOK_S = 5 -- one call of resolvectl
+--- There while systemd-resolved runs; and what its stub's resolv.conf says.
+local RESOLVED, STUB = "/run/systemd/resolve/io.systemd.Resolve", "127%.0%.0%.53"
+local PEERS = { "192.0.0.1", "fd77:7700:77::1" } -- WW_TUNNEL_PEER_V4, WW_TUNNEL_PEER_V6
+
+--- nil, or why this process may not change the host's network.
+---@return table? err
+function M.check_rights()
+    if ww.host.may({}).may then
+        return nil
+    end
+    local err = ww.error("EPERM", "a network device, routes, the kill switch and the resolver are "
+        .. "root's to change (CAP_NET_ADMIN); this user has no right to any of it")
+    err.what = "This user can't change the host's network"
+    err.fix = "sudo ww up; or without root: ww client, and programs that use the proxy "
+        .. "socks5h://127.0.0.1:1080"
+    return err
+end
+
+--- Whether nobody listens at a control socket.
+local function is_absent(err)
+    return err.code == "EUNREACHABLE"
+end
+
+--- The client's status, or nil when none runs, or nil and what else is wrong.
+---@param config table
+---@return table? status
+---@return table? err
+function M.status(config)
+    local status, err = control.call(config.control, "status", {}, ASK_S)
+    if status and status.role ~= "client" then
+        err = ww.error("EINVAL", ("the node at %s is %s"):format(config.control,
+            tostring(status.role)))
+        err.what, err.fix = "That node is no client", "Name the client's: --control or --state"
+        return nil, err
+    elseif err and not is_absent(err) then
+        return nil, err
+    end
+    return status
+end
+
+-- --- the client's process ------------------------------------------------------------------------
+
+local function pid_file(config)
+    return config.state .. "/up.pid"
+end
+
+--- Whether `ww up` started the node that has this status.
+local function is_own(config, status)
+    local text = ww.fs.read(pid_file(config))
+    return text and tonumber(text) == status.pid or false
+end
+
+local function last_lines(path)
+    local text = ww.fs.read(path) or ""
+    local lines = {}
+    for line in text:gmatch("[^\n]+") do
+        lines[#lines + 1] = line
+        if #lines > LOG_LINES then
+            table.remove(lines, 1)
+        end
+    end
+    return table.concat(lines, "\n")
+end
+
+--- `ww client` with the same configuration: argv.
+local function arguments_of(file, flags)
+    local argv = { ww.process.self(), "client" }
+    if file then
+        argv[#argv + 1] = "--config"
+        argv[#argv + 1] = file
+    end
+    for _, key in ipairs(schema.ROLES.client) do
+        local value, flag = flags[key.key], schema.flag(key)
+        if type(value) == "boolean" then
+            argv[#argv + 1] = value and flag or "--no" .. flag:sub(2)
+        elseif value ~= nil then
+            for _, item in ipairs(type(value) == "table" and value or { value }) do
+                argv[#argv + 1] = flag
+                argv[#argv + 1] = item
+            end
+        end
+    end
+    return argv
+end
+
+--- Starts a client in the background, and waits until it answers.
+---@param config table
+---@param file string? its configuration
+---@param flags table<string, any>
+---@param progress fun(text: string)
+---@return table? status
+---@return table? err
+function M.start(config, file, flags, progress)
+    local log = config.state .. "/client.log"
+    local ok, err = ww.fs.mkdir(config.state, 448) -- 0700
+    if not ok then
+        return nil, err
+    end
+    progress("starting a client")
+    local ended
+    local child
+    child, err = ww.process.spawn({
+        argv = arguments_of(file, flags), stdout = log, stderr = log, detached = true,
+        on_exit = function(code, signal)
+            ended = signal and ("signal %d"):format(signal) or ("exit code %d"):format(code)
+        end,
+    })
+    if not child then
+        return nil, err
+    end
+    local pid = child:pid()
+    ok, err = ww.fs.write(pid_file(config), ("%d\n"):format(pid))
+    if not ok then
+        child:kill("TERM")
+        return nil, err
+    end
+    local until_us = ww.loop.now_us() + START_S * 1e6
+    while not ended and ww.loop.now_us() < until_us do
+        local status = M.status(config)
+        if status and status.pid == pid then
+            return status
+        end
+        async.sleep(STEP_S)
+    end
+    err = ww.error(ended and "ESYSTEM" or "ETIMEDOUT", (ended or "it doesn't answer") .. "\n"
+        .. last_lines(log))
+    err.what, err.fix = "The client did not start", "See " .. log
+    return nil, err
+end
+
+--- Ends the client if `ww up` started it, and waits until it has.
+---@param config table
+---@param status table
+---@return boolean? stopped false: it is somebody else's
+---@return table? err
+function M.stop(config, status)
+    if not is_own(config, status) then
+        return false
+    end
+    local ok, err = control.call(config.control, "stop", {}, ASK_S)
+    if not ok and not is_absent(err) and err.code ~= "ECLOSED" then -- it may go without an answer
+        return nil, err
+    end
+    local until_us = ww.loop.now_us() + STOP_S * 1e6
+    while ww.loop.now_us() < until_us do
+        local now, problem = M.status(config)
+        if now and now.pid ~= status.pid or not now and not problem then
+            ww.fs.remove(pid_file(config))
+            return true
+        end
+        async.sleep(STEP_S)
+    end
+    return nil, ww.error("ETIMEDOUT", "the client does not stop")
+end
+
+--- Waits until the client has a contract with a provider.
+---@param config table
+---@param limit_s number
+---@param progress fun(text: string)
+---@return table? status
+---@return table? err
+function M.wait_ready(config, limit_s, progress)
+    local until_us = ww.loop.now_us() + limit_s * 1e6
+    while true do
+        local status, err = M.status(config)
+        if err then
+            return nil, err
+        elseif not status then
+            err = ww.error("ECLOSED", "see " .. config.state .. "/client.log")
+            err.what, err.fix = "The client has ended", "ww up"
+            return nil, err
+        elseif status.ready then
+            return status
+        elseif ww.loop.now_us() >= until_us then
+            err = ww.error("ETIMEDOUT", status.ready_why)
+            err.what = ("There is no provider after %g s"):format(limit_s)
+            err.fix = "The client goes on trying; ww up again, or ww down"
+            return nil, err
+        end
+        progress("waiting for a provider: " .. (status.ready_why or "?"))
+        async.sleep(STEP_S)
+    end
+end
+
+--- Waits until the provider has said that it takes packets.
+---@param config table
+---@param limit_s number
+---@param progress fun(text: string)
+---@return table? status
+---@return table? err
+function M.wait_open(config, limit_s, progress)
+    local until_us = ww.loop.now_us() + limit_s * 1e6
+    while true do
+        local status, err = M.status(config)
+        local now = status and status.tunnel
+        if err then
+            return nil, err
+        elseif now and now.is_open then
+            return status
+        elseif now and now.refused then
+            err = ww.error("EUNSUPPORTED", ("provider %s answered %s"):format(
+                tostring(status.provider), now.refused))
+            err.what = "The provider takes no packets"
+            err.fix = "Name another one (--provider NODE); nothing was changed on this host. Its "
+                .. "streams work: the proxy at " .. tostring(status.proxy)
+            return nil, err
+        elseif ww.loop.now_us() >= until_us then
+            err = ww.error("ETIMEDOUT", status and status.ready_why or "it does not answer")
+            err.what = ("No provider takes packets after %g s"):format(limit_s)
+            err.fix = "The client goes on trying; ww up again, or ww down"
+            return nil, err
+        end
+        progress("asking the provider to take packets")
+        async.sleep(STEP_S)
+    end
+end
+
+-- --- names ---------------------------------------------------------------------------------------
+
+local function run(argv)
+    return async.await(function(done)
+        local child, err = ww.process.spawn({
+            argv = argv, stdout = "null", stderr = "null",
+            on_exit = function(code)
+                done(code == 0)
+            end,
+        })
+        if not child then
+            done(nil, err)
+        end
+    end, HOOK_S)
+end
+
+--- systemd-resolved asks servers of a link; it forgets these with the link.
+local function tell_resolved(device)
+    local dns = { "resolvectl", "dns", device }
+    for _, peer in ipairs(PEERS) do
+        dns[#dns + 1] = peer
+    end
+    return run(dns) and run({ "resolvectl", "domain", device, "~." })
+        and run({ "resolvectl", "default-route", device, "true" })
+        and run({ "resolvectl", "flush-caches" }) or false
+end
+
+--- Has this host's names asked of the tunnel's resolver.
+---@param device string
+---@return string? how
+---@return table? err
+function M.names_up(device)
+    local resolved = ww.fs.exists(RESOLVED) and tell_resolved(device)
+    local stub = (ww.fs.read("/etc/resolv.conf") or ""):find("nameserver%s+" .. STUB)
+    if resolved and stub then
+        return "systemd-resolved"
+    end
+    local ok, err = ww.host.names_up({})
+    if not ok then
+        err.what = "The host's resolver can't be changed"
+        err.fix = "Allow mounts (CAP_SYS_ADMIN), or use --no-tunnel-dns"
+        return nil, err
+    end
+    return resolved and "systemd-resolved and /etc/resolv.conf" or "/etc/resolv.conf"
+end
+
+-- --- what there is now ---------------------------------------------------------------------------
+
+--- What is set on this host: {rules, names, kill_switch?}; kill_switch is unknown without root.
+---@return table state
+function M.host_state()
+    return ww.host.state({}) or {}
+end
+
+--- One line of it, or nil where nothing is set.
+---@param state table
+---@return string?
+function M.host_text(state)
+    if not (state.rules or state.names or state.filter) then
+        return nil
+    end
+    local switch = state.kill_switch == nil and "unknown without root"
+        or state.kill_switch and "on" or "off"
+    return ("routes %s, names %s, kill switch %s"):format(state.rules and "set" or "not set",
+        state.names and "set" or "not set", switch)
+end
+
+return M

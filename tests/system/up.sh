@@ -1,0 +1,223 @@
+#!/usr/bin/env bash
+# `ww up` and `ww down` on a host of their own: a network namespace whose only wire leads to a router that
+# counts what comes. From up to down nothing but the client's own packets is on the wire, whatever is sent,
+# while the client is killed and comes back; and then the host is, byte for byte, what it was.
+# Skipped where namespaces are not allowed.
+set -eu
+if [[ -z ${UP_INSIDE:-} ]]; then
+    if ! unshare --mount --net true 2> /dev/null || [[ ! -w /dev/net/tun ]]; then
+        echo "namespaces are not allowed here"
+        exit 77
+    fi
+    UP_INSIDE=1 exec unshare --mount --net --propagation private bash "$0" "$@"
+fi
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source "$here/lib.sh"
+
+v4=198.51.100.1 v6=2001:db8:ff::1
+export WW_LUA=$here/lua/tunnel UP_PEER=$v4
+pin=$(printf 'b%.0s' {1..52})
+arbiter=(--arbiter "https://localhost:1#$pin")
+router=
+
+# --- the network: this namespace is the client's; the router's is held by a process -----------------
+host_up() {
+    mount -t tmpfs ww /run
+    echo "nameserver $v4" > /run/resolv.conf
+    mount --bind /run/resolv.conf /etc/resolv.conf
+    ip link set lo up
+    unshare --net sleep 3600 &
+    router=$!
+    wait_for 5 "the router's namespace" router_is_there
+    ip link add wire type veth peer name far netns "$router"
+    ip addr add 10.99.0.2/24 dev wire
+    ip addr add 2001:db8:1::2/64 dev wire nodad
+    ip link set wire up
+    in_router ip link set lo up
+    in_router ip addr add 10.99.0.1/24 dev far
+    in_router ip addr add "$v4/32" dev lo
+    in_router ip addr add 2001:db8:1::1/64 dev far nodad
+    in_router ip addr add "$v6/128" dev lo nodad
+    in_router ip link set far up
+    ip route add default via 10.99.0.1
+    ip -6 route add default via 2001:db8:1::1
+    wait_for 5 "the wire's own address" eval '! ip addr | grep -q tentative'
+    # As strict as a host may be: the answers to the client must pass.
+    echo 1 > /proc/sys/net/ipv4/conf/all/rp_filter
+    in_router nft -f - << 'RULES'
+table inet wire {
+    counter own {
+    }
+    counter rest {
+    }
+    counter rest6 {
+    }
+    chain prerouting {
+        type filter hook prerouting priority filter;
+        iifname != "far" accept
+        udp dport 40404 counter name own accept
+        icmpv6 type { nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert, mld-listener-report, mld2-listener-report } accept
+        meta nfproto ipv4 counter name rest
+        meta nfproto ipv6 counter name rest6
+    }
+}
+RULES
+}
+
+router_is_there() {
+    [[ $(readlink "/proc/$router/ns/net") != "$(readlink /proc/self/ns/net)" ]]
+}
+
+in_router() {
+    nsenter --net="/proc/$router/ns/net" "$@"
+}
+
+# counted NAME: packets that the router saw.
+counted() {
+    in_router nft -j list counter inet wire "$1" | jq '.nftables[] | .counter? // empty | .packets'
+}
+
+reset() {
+    in_router nft reset counters > /dev/null
+}
+
+# All that `ww up` could have changed.
+snapshot() {
+    ip rule
+    ip -6 rule
+    ip route show table all
+    ip -6 route show table all
+    ip -o addr
+    nft -s list ruleset
+    cat /proc/sys/net/ipv4/conf/all/{src_valid_mark,rp_filter} /etc/resolv.conf
+    grep -c resolv /proc/self/mountinfo
+}
+
+up() {
+    timeout 60 "$program" up --json "${arbiter[@]}" "$@" > "$scratch/up.out" 2> "$scratch/up.log" ||
+        fail "ww up $*: $(cat "$scratch/up.out")"
+    pid[client]=$(jq .pid "$scratch/up.out")
+}
+
+down() {
+    timeout 60 "$program" down --json > "$scratch/down.out" 2> "$scratch/down.log" ||
+        fail "ww down: $(cat "$scratch/down.out")"
+}
+
+asks() {
+    "$tools/system_tun" ask "$@" > "$scratch/ask.out"
+}
+
+# through ADDRESS PORT [USER]: by the tunnel, from its address.
+through() {
+    asks "$@" || fail "$* does not answer through the tunnel"
+    grep -qE '^(192.0.0.2|fd77:7700:77::2)$' "$scratch/ask.out" || fail "$* went from $(cat "$scratch/ask.out")"
+}
+
+no_leak() {
+    [[ $(counted rest) == 0 && $(counted rest6) == 0 ]] ||
+        fail "$1: $(counted rest) and $(counted rest6) packets on the wire"
+    step "$1: nothing on the wire but $(counted own) packets of the client"
+}
+
+host_up
+before=$(snapshot)
+
+# --- without root -------------------------------------------------------------------------------------
+code=0
+setpriv --reuid 65534 --clear-groups --inh-caps=-all env HOME="$scratch/nobody" "$program" up --json "${arbiter[@]}" \
+    > "$scratch/rootless.out" 2> /dev/null || code=$?
+[[ $code == 1 && $(jq -r .error.code "$scratch/rootless.out") == EPERM ]] || fail "rootless: $code $(cat "$scratch/rootless.out")"
+jq -r .error.fix "$scratch/rootless.out" | grep -q 'socks5h://' || fail "it does not name the proxy"
+step "without root it says what it can't do, and names the proxy"
+
+# --- down without anything, twice ----------------------------------------------------------------------
+down
+down
+[[ $(snapshot) == "$before" ]] || fail "ww down changed something"
+
+# --- up, again, kill -9, up, down: with traffic all the time ---------------------------------------------
+up
+jq -e '.started and .kill_switch and .names == "/etc/resolv.conf"' "$scratch/up.out" > /dev/null || fail "$(cat "$scratch/up.out")"
+reset
+"$tools/system_tun" flood wire "$v4" "$v6" > "$scratch/flood.out" &
+flood=$!
+through "$v4" 7
+through "$v6" 7
+through 192.0.0.1 53
+through fd77:7700:77::1 53
+grep -q '^nameserver 192.0.0.1$' /etc/resolv.conf || fail "resolv.conf: $(cat /etc/resolv.conf)"
+wait_for 5 "a packet of the client on the wire" eval '(($(counted own) > 0))'
+set_up=$(snapshot)
+up
+jq -e '.started == false' "$scratch/up.out" > /dev/null || fail "a second client: $(cat "$scratch/up.out")"
+[[ $(snapshot) == "$set_up" ]] || fail "a second ww up changed something"
+"$program" status --json | jq -e '.nodes[0].host | .kill_switch and .rules and .names' > /dev/null || fail "status"
+no_leak "up, twice"
+
+first=$(jq .pid "$scratch/up.out")
+kill -KILL "$first"
+wait_for 5 "the device's end" eval '! ip link show ww0'
+own=$(counted own)
+sleep 1
+[[ $(counted own) == "$own" ]] || fail "who sends packets of a client that is dead?"
+! asks "$v4" 7 || fail "an answer without a client"
+"$program" status --json > "$scratch/status.out" 2> /dev/null && fail "a status without a client"
+jq -r .error.reason "$scratch/status.out" | grep -q 'kill switch on' || fail "status: $(cat "$scratch/status.out")"
+no_leak "after kill -9"
+(($(nft -j list counter inet ww_tunnel refused | jq '.nftables[] | .counter? // empty | .packets') > 0)) || fail "nothing was refused"
+
+up
+jq -e '.started' "$scratch/up.out" > /dev/null || fail "no new client"
+through "$v4" 7
+through "$v6" 7
+no_leak "up again"
+
+# --- lists: changed on a tunnel that is up ----------------------------------------------------------------
+up --tunnel-exclude 198.51.100.0/24
+! asks "$v4" 7 || fail "an excluded network answers through the tunnel"
+(($(counted rest) > 0)) || fail "an excluded network is not reached"
+[[ $(counted rest6) == 0 ]] || fail "the other family leaks"
+through "$v6" 7
+up --tunnel-exclude-users 12345
+kill -STOP "$flood"
+reset
+through "$v4" 7
+! asks "$v4" 7 12345 || fail "an excluded user's packet came back"
+through 192.0.0.1 53 12345
+[[ $(counted rest) == 1 ]] || fail "an excluded user: $(counted rest) packets on the wire, not 1"
+up --tunnel-include-users 12345 --tunnel-include 203.0.113.0/24
+reset
+through "$v4" 7 12345
+through 203.0.113.5 7
+asks "$v4" 7 && fail "who is not included went through the tunnel"
+[[ $(counted rest) == 1 ]] || fail "who is not included: $(counted rest) packets on the wire, not 1"
+up
+reset
+kill -CONT "$flood"
+sleep 0.5
+no_leak "lists changed, and gone"
+step "networks and users are included and excluded while it is up"
+
+# --- killed while the kill switch is on, and down without a client ----------------------------------------
+kill -KILL "$(jq .pid "$scratch/up.out")"
+wait_for 5 "the device's end" eval '! ip link show ww0'
+no_leak "after another kill -9"
+kill -TERM "$flood"
+wait "$flood"
+step "sent meanwhile: $(cat "$scratch/flood.out")"
+down
+jq -e '.was_up and (.stopped | not)' "$scratch/down.out" > /dev/null || fail "down: $(cat "$scratch/down.out")"
+[[ $(snapshot) == "$before" ]] || fail "not as before: $(diff <(echo "$before") <(snapshot))"
+asks "$v4" 40404 || true
+(($(counted own) > 0)) || fail "after down nothing gets out"
+
+# --- down ends the client that up has started ----------------------------------------------------------------
+up --no-tunnel-kill-switch --no-tunnel-dns
+through "$v4" 7
+grep -q "$v4" /etc/resolv.conf || fail "resolv.conf was covered"
+down
+jq -e '.was_up and .stopped' "$scratch/down.out" > /dev/null || fail "down: $(cat "$scratch/down.out")"
+wait_for 5 "the client's end" eval '! kill -0 ${pid[client]}'
+[[ $(snapshot) == "$before" ]] || fail "not as before: $(diff <(echo "$before") <(snapshot))"
+step "down: rules, routes, addresses, filters and names are what they were"

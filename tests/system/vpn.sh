@@ -1,0 +1,192 @@
+#!/usr/bin/env bash
+# `ww up` with a whole market: a client, a provider, an arbiter and a
+# host on the internet, in network namespaces around a router that counts what the client's wire carries.
+# Its traffic goes through, both ways and in both families, and nothing but its packets to the arbiter and to
+# the provider is on the wire while the client is killed and comes back. Skipped where namespaces are not
+# allowed.
+#
+#   arbiter 11.0.1.2   provider 11.0.2.2   web 11.0.3.2   client 11.0.4.2     (and 2a00:11:0:N::2)
+#        └──────────────────┴──── router ─────┴──────────────┘
+set -eu
+if [[ -z ${VPN_INSIDE:-} ]]; then
+    if ! unshare --mount --net true 2> /dev/null || [[ ! -w /dev/net/tun ]]; then
+        echo "namespaces are not allowed here"
+        exit 77
+    fi
+    VPN_INSIDE=1 exec unshare --mount --net --pid --fork --kill-child --mount-proc --propagation private bash "$0" "$@"
+fi
+mount -t tmpfs ww /run
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+unset XDG_RUNTIME_DIR
+web4=11.0.3.2 web6=2a00:11:0:3::2
+
+machine() { # NAME NUMBER
+    ip netns add "$1"
+    ip link add "to-$1" type veth peer name eth0 netns "$1"
+    ip address add "11.0.$2.1/24" dev "to-$1"
+    ip address add "2a00:11:0:$2::1/64" dev "to-$1" nodad
+    ip link set "to-$1" up
+    ip -n "$1" address add "11.0.$2.2/24" dev eth0
+    ip -n "$1" address add "2a00:11:0:$2::2/64" dev eth0 nodad
+    ip -n "$1" link set eth0 up
+    ip -n "$1" link set lo up
+    ip -n "$1" route add default via "11.0.$2.1"
+    ip -n "$1" route add default via "2a00:11:0:$2::1"
+}
+
+# Not `ip netns exec`: that would be in a mount namespace of its own. In the background, nsenter itself, as it
+# becomes the program that a signal is for.
+on() {
+    local name=$1
+    shift
+    nsenter --net="/run/netns/$name" "$@"
+}
+
+forward() {
+    echo 1 > /proc/sys/net/ipv4/ip_forward
+    echo 1 > /proc/sys/net/ipv6/conf/all/forwarding
+}
+export -f forward
+
+build_machines() {
+    local number=0 name
+    echo "nameserver $web4" > /run/resolv.conf
+    mount --bind /run/resolv.conf /etc/resolv.conf
+    ip link set lo up
+    forward
+    for name in arbiter provider web client; do
+        number=$((number + 1))
+        machine "$name" "$number"
+    done
+    on client bash -c 'echo 1 > /proc/sys/net/ipv4/conf/all/rp_filter'
+    nft -f - << 'END'
+# The provider offers the address of its exit's device as a candidate, which the client's checks try.
+table inet wire {
+    counter own {
+    }
+    counter rest {
+    }
+    chain prerouting {
+        type filter hook prerouting priority filter;
+        iifname != "to-client" accept
+        ip daddr 11.0.1.2 tcp dport 8443 counter name own accept
+        ip daddr { 11.0.2.2, 10.119.0.1 } meta l4proto udp counter name own accept
+        ip6 daddr { 2a00:11:0:2::2, fd77:7700:119::1 } meta l4proto udp counter name own accept
+        icmpv6 type { nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert, mld-listener-report, mld2-listener-report } accept
+        counter name rest log prefix "leak "
+    }
+}
+END
+}
+
+start_on() { # NAME FLAGS…
+    local name=$1
+    shift
+    nsenter --net="/run/netns/$name" "$program" "$@" --state "$scratch/$name" 2>> "$scratch/$name.log" >&2 &
+    pid[$name]=$!
+}
+
+join_on() { # NAME NETWORK
+    "$program" key new --key "$scratch/keys/$1/key" > "$scratch/key.out" 2>&1 || fail "key new"
+    on "$1" "$program" join "$join_line" "$2" --key "$scratch/keys/$1/key" > "$scratch/join.out" 2>&1 ||
+        fail "join $2: $(cat "$scratch/join.out")"
+}
+
+start_provider_on() { # FLAGS…
+    start_on provider provider --key "$scratch/keys/provider/key" --arbiter "$join_line" "$@"
+    wait_for 20 "the provider's start" is_ready provider
+}
+
+start_nodes() {
+    start_on arbiter arbiter --listen 0.0.0.0:8443 --url https://11.0.1.2:8443 --hosts 11.0.1.2
+    wait_for 20 "the arbiter's start" is_ready arbiter
+    join_line=$(call arbiter join.line | jq -r .line)
+    join_on provider bobnet
+    join_on client alicenet
+    credit alicenet 100000000000
+    start_provider_on --egress-mode none
+    nsenter --net=/run/netns/web iperf3 -s > "$scratch/iperf.log" 2>&1 &
+}
+
+up() {
+    on client timeout 90 "$program" up --json --key "$scratch/keys/client/key" --arbiter "$join_line" \
+        --state "$scratch/client" --wait 60 > "$scratch/up.out" 2> "$scratch/up.log" ||
+        fail "ww up: $(cat "$scratch/up.out" "$scratch/client/client.log")"
+    pid[client]=$(jq .pid "$scratch/up.out")
+}
+
+down() {
+    on client timeout 60 "$program" down --json --state "$scratch/client" > "$scratch/down.out" 2> "$scratch/down.log" ||
+        fail "ww down: $(cat "$scratch/down.out")"
+}
+
+counted() {
+    nft -j list counter inet wire "$1" | jq '.nftables[] | .counter? // empty | .packets'
+}
+
+pings() {
+    on client ping -n -c 1 -W 2 "$1" > "$scratch/ping.out" 2>&1
+}
+
+check_traffic() {
+    local address
+    for address in $web4 $web6; do
+        wait_for 10 "an answer of $address" pings "$address"
+        on client iperf3 -J --connect-timeout 5000 -c "$address" -t 1 -R > "$scratch/iperf.json" ||
+            fail "TCP from $address: $(jq -r .error "$scratch/iperf.json")"
+        (($(jq .end.sum_received.bytes "$scratch/iperf.json") > 100000)) || fail "too little came from $address"
+        step "$address answers through the tunnel, $(jq '.end.sum_received.bits_per_second / 1e6 | floor' "$scratch/iperf.json") Mbit/s"
+    done
+}
+
+no_leak() {
+    [[ $(counted rest) == 0 ]] || fail "$1: $(counted rest) packets beside the tunnel: $(dmesg 2> /dev/null | grep 'leak ' | tail -3)"
+    step "$1: nothing on the wire but $(counted own) packets to the arbiter and to the provider"
+}
+
+snapshot() {
+    on client bash -c 'ip rule; ip -6 rule; ip route show table all; ip -6 route show table all; ip -o addr
+        nft -s list ruleset; cat /proc/sys/net/ipv4/conf/all/src_valid_mark /etc/resolv.conf'
+}
+
+build_machines
+start_nodes
+wait_for 5 "the wire's own address" eval '! ip -n client addr | grep -q tentative'
+before=$(snapshot)
+
+# --- a provider that takes no packets -----------------------------------------------------------------
+code=0
+on client timeout 90 "$program" up --json --key "$scratch/keys/client/key" --arbiter "$join_line" --state "$scratch/client" \
+    > "$scratch/up.out" 2> "$scratch/up.log" || code=$?
+[[ $code == 1 && $(jq -r .error.code "$scratch/up.out") == EUNSUPPORTED ]] || fail "a provider without egress: $code $(cat "$scratch/up.out")"
+pings "$web4" || fail "a failed ww up cut this host off"
+down
+[[ $(snapshot) == "$before" ]] || fail "a failed ww up changed the host: $(diff <(echo "$before") <(snapshot))"
+node_stop provider
+start_provider_on --egress-mode kernel
+step "a provider that takes no packets is named, and the host is as before"
+
+# --- up -----------------------------------------------------------------------------------------------
+up
+nft reset counters > /dev/null
+nsenter --net=/run/netns/client "$tools/system_tun" flood eth0 "$web4" "$web6" 100 > "$scratch/flood.out" &
+flood=$!
+check_traffic
+no_leak "up"
+kill -KILL "${pid[client]}"
+sleep 1
+! pings "$web4" || fail "an answer without a client"
+no_leak "after kill -9"
+up
+check_traffic
+no_leak "up again"
+kill -TERM "$flood"
+wait "$flood"
+step "sent meanwhile: $(cat "$scratch/flood.out")"
+down
+jq -e '.was_up and .stopped' "$scratch/down.out" > /dev/null || fail "down: $(cat "$scratch/down.out")"
+unset "pid[client]"
+[[ $(snapshot) == "$before" ]] || fail "not as before: $(diff <(echo "$before") <(snapshot))"
+pings "$web4" || fail "nothing gets out after down"
+check_books
+step "all held"
