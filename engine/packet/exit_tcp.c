@@ -314,6 +314,8 @@ static int begin(struct ww_exit_user *user, struct ww_exit_flow *flow, uint32_t 
     memcpy(join->syn, packet, size);
     join->syn_size = (uint8_t)size;
     rc = ww_egress_connect(user->egress, &target, &outside_callbacks, join, &join->outside);
+    if (rc == WW_ELIMIT && ww_exit_table_make_way(user->exit->table, flow->key.client, IPPROTO_TCP))
+        rc = ww_egress_connect(user->egress, &target, &outside_callbacks, join, &join->outside);
     if (rc) {
         ww_free(join);
         return rc;
