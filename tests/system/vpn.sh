@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # `ww up` with a whole market: a client, a provider, an arbiter and a
 # host on the internet, in network namespaces around a router that counts what the client's wire carries.
-# Its traffic goes through, both ways and in both families, and nothing but its packets to the arbiter and to
+# Its traffic goes through, names and both ways and in both families, and nothing but its packets to the arbiter and to
 # the provider is on the wire while the client is killed and comes back. Skipped where namespaces are not
 # allowed.
 #
@@ -9,8 +9,8 @@
 #        └──────────────────┴──── router ─────┴──────────────┘
 set -eu
 if [[ -z ${VPN_INSIDE:-} ]]; then
-    if ! unshare --mount --net true 2> /dev/null || [[ ! -w /dev/net/tun ]]; then
-        echo "namespaces are not allowed here"
+    if ! command -v dnsmasq iperf3 > /dev/null || ! unshare --mount --net true 2> /dev/null || [[ ! -w /dev/net/tun ]]; then
+        echo "needs dnsmasq-base, iperf3, namespaces and TUN devices"
         exit 77
     fi
     VPN_INSIDE=1 exec unshare --mount --net --pid --fork --kill-child --mount-proc --propagation private bash "$0" "$@"
@@ -105,12 +105,15 @@ start_nodes() {
     join_on client alicenet
     credit alicenet 100000000000
     start_provider_on --egress-mode none
+    nsenter --net=/run/netns/web dnsmasq --keep-in-foreground --conf-file=/dev/null --no-resolv --no-hosts \
+        --no-ping --listen-address="$web4" --bind-interfaces --user=root --pid-file= \
+        --host-record="plain.example,$web4" > "$scratch/dnsmasq.log" 2>&1 &
     nsenter --net=/run/netns/web iperf3 -s > "$scratch/iperf.log" 2>&1 &
 }
 
 up() {
     on client timeout 90 "$program" up --json --key "$scratch/keys/client/key" --arbiter "$join_line" \
-        --state "$scratch/client" --wait 60 > "$scratch/up.out" 2> "$scratch/up.log" ||
+        --state "$scratch/client" --dns-upstreams "$web4:53" --wait 60 > "$scratch/up.out" 2> "$scratch/up.log" ||
         fail "ww up: $(cat "$scratch/up.out" "$scratch/client/client.log")"
     pid[client]=$(jq .pid "$scratch/up.out")
 }
@@ -128,8 +131,13 @@ pings() {
     on client ping -n -c 1 -W 2 "$1" > "$scratch/ping.out" 2>&1
 }
 
+finds() {
+    [[ $(on client timeout 10 getent ahostsv4 "$1" | awk '/STREAM/ { print $1 }') == "$2" ]]
+}
+
 check_traffic() {
     local address
+    wait_for 10 "a name's address" finds plain.example "$web4"
     for address in $web4 $web6; do
         wait_for 10 "an answer of $address" pings "$address"
         on client iperf3 -J --connect-timeout 5000 -c "$address" -t 1 -R > "$scratch/iperf.json" ||
@@ -176,6 +184,7 @@ no_leak "up"
 kill -KILL "${pid[client]}"
 sleep 1
 ! pings "$web4" || fail "an answer without a client"
+! finds plain.example "$web4" || fail "a name's address without a client"
 no_leak "after kill -9"
 up
 check_traffic
