@@ -144,8 +144,9 @@ reset
 flood=$!
 through "$v4" 7
 through "$v6" 7
-through 192.0.0.1 53
-through fd77:7700:77::1 53
+# The resolver's address is this host's, where the client listens (dns_inner.sh).
+ip route get 192.0.0.1 | grep -q '^local 192.0.0.1 ' || fail "$(ip route get 192.0.0.1)"
+ip route get fd77:7700:77::1 | grep -q '^local fd77:7700:77::1 ' || fail "$(ip route get fd77:7700:77::1)"
 grep -q '^nameserver 192.0.0.1$' /etc/resolv.conf || fail "resolv.conf: $(cat /etc/resolv.conf)"
 wait_for 5 "a packet of the client on the wire" eval '(($(counted own) > 0))'
 set_up=$(snapshot)
@@ -184,7 +185,7 @@ kill -STOP "$flood"
 reset
 through "$v4" 7
 ! asks "$v4" 7 12345 || fail "an excluded user's packet came back"
-through 192.0.0.1 53 12345
+ip route get 192.0.0.1 uid 12345 | grep -q '^local 192.0.0.1 ' || fail "$(ip route get 192.0.0.1 uid 12345)"
 [[ $(counted rest) == 1 ]] || fail "an excluded user: $(counted rest) packets on the wire, not 1"
 up --tunnel-include-users 12345 --tunnel-include 203.0.113.0/24
 reset
@@ -221,3 +222,18 @@ jq -e '.was_up and .stopped' "$scratch/down.out" > /dev/null || fail "down: $(ca
 wait_for 5 "the client's end" eval '! kill -0 ${pid[client]}'
 [[ $(snapshot) == "$before" ]] || fail "not as before: $(diff <(echo "$before") <(snapshot))"
 step "down: rules, routes, addresses, filters and names are what they were"
+
+# --- where systemd-resolved runs, it is told -----------------------------------------------------------------
+mkdir -p "$scratch/bin" /run/systemd/resolve
+printf '#!/bin/sh\necho "$*" >> %s/resolvectl.out\n' "$scratch" > "$scratch/bin/resolvectl"
+chmod +x "$scratch/bin/resolvectl"
+: > /run/systemd/resolve/io.systemd.Resolve
+echo "nameserver 127.0.0.53" > /run/resolv.conf
+PATH=$scratch/bin:$PATH up
+[[ $(jq -r .names "$scratch/up.out") == systemd-resolved ]] || fail "$(cat "$scratch/up.out")"
+grep -qx 'dns ww0 192.0.0.1 fd77:7700:77::1' "$scratch/resolvectl.out" && grep -qx 'domain ww0 ~.' "$scratch/resolvectl.out" ||
+    fail "resolvectl: $(cat "$scratch/resolvectl.out")"
+grep -q 127.0.0.53 /etc/resolv.conf || fail "the stub's resolv.conf was covered"
+down
+wait_for 5 "the client's end" eval '! kill -0 ${pid[client]}'
+step "systemd-resolved is told of the tunnel's resolver"
