@@ -111,3 +111,17 @@ bool ww_addresses_source(const struct ww_loop *loop, const union ww_address *rem
         source->v4.sin_port = 0;
     return found;
 }
+
+size_t ww_addresses_link_bytes(const union ww_address *remote)
+{
+    bool is_v6 = remote->any.sa_family == AF_INET6;
+    int fd = socket(remote->any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0), bytes = 0;
+    socklen_t size = sizeof bytes;
+    if (fd < 0)
+        return 0;
+    if (connect(fd, &remote->any, ww_address_size(remote)) ||
+        getsockopt(fd, is_v6 ? IPPROTO_IPV6 : IPPROTO_IP, is_v6 ? IPV6_MTU : IP_MTU, &bytes, &size))
+        bytes = 0;
+    close(fd);
+    return bytes > 0 ? (size_t)bytes : 0;
+}

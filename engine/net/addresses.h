@@ -13,6 +13,9 @@ int ww_addresses_watch(struct ww_loop *loop, void (*changed)(void *arg), void *a
                        struct ww_addresses **addresses);
 /* NULL is fine. */
 void ww_addresses_destroy(struct ww_addresses *addresses);
+/* The largest IP packet that the link towards `remote` takes, as the kernel has it; 0: not known.
+ */
+size_t ww_addresses_link_bytes(const union ww_address *remote);
 /* The address that datagrams to `remote` leave from, port 0; false where there is no route. */
 bool ww_addresses_source(const struct ww_loop *loop, const union ww_address *remote,
                          union ww_address *source);

@@ -129,7 +129,8 @@ int ww_dtls_input(struct ww_dtls *dtls, const uint8_t *datagram, size_t size)
     size = sound_size(dtls, datagram, size);
     if (size == 0)
         return 0;
-    ERR_clear_error();
+    if (ERR_peek_error()) /* clearing costs more than looking */
+        ERR_clear_error();
     dtls->input = datagram;
     dtls->input_size = size;
     do {

@@ -81,6 +81,7 @@ static void on_timeout(struct ww_fast *fast)
     fast->timeouts++;
     fast->stats.timeouts++;
     fast->probes = PROBE_PACKETS;
+    fast->last_sent_us = fast->now_us; /* if they go or not: the next is as far away again */
     /* The oldest go again, whatever became of them; the window is reduced when it is known. */
     for (uint64_t number = fast->first; number < fast->next && found < PROBE_PACKETS; number++) {
         const struct fast_sent *slot = fast_slot(fast, number);

@@ -10,10 +10,15 @@
 /* To one peer in one turn, so that the others get theirs. */
 #define MESSAGES_PER_TURN  128
 #define DATAGRAMS_PER_TURN 1024
+/* Timeouts in a row after which a path that carried more is taken for one that no longer does. */
+#define TIMEOUTS_OF_A_HOLE 3
+#define PROBE_HEAD         5
+#define PROBE_ANSWER_BYTES 7
 
 static bool on_record(void *arg, const uint8_t *record, size_t size)
 {
     struct ww_peer *peer = arg;
+    peer->is_wide_used |= size + WW_DTLS_OVERHEAD > peer->mtu.base;
     return ww_transport_has_room(peer) && ww_dtls_send(peer->dtls, record, size);
 }
 
@@ -21,6 +26,85 @@ static size_t record_bytes(const struct ww_peer *peer)
 {
     return (peer->datagram_bytes ? peer->datagram_bytes : WW_DATAGRAM_BYTES) - WW_DTLS_OVERHEAD;
 }
+
+/* --- the path's MTU ------------------------------------------------------------------------------
+ */
+
+static void use_mtu(struct ww_peer *peer)
+{
+    peer->datagram_bytes = peer->mtu.best;
+    ww_fast_resize(peer->fast, record_bytes(peer));
+}
+
+static void start_mtu(struct ww_peer *peer)
+{
+    ww_mtu_start(&peer->mtu, ww_transport_least_bytes(peer), ww_transport_most_bytes(peer),
+                 ww_loop_now_us(peer->net->loop));
+    use_mtu(peer);
+}
+
+static void put_number(uint8_t *out, uint64_t value, unsigned size)
+{
+    for (unsigned i = size; i > 0; i--, value >>= 8)
+        out[i - 1] = (uint8_t)value;
+}
+
+static uint32_t get_number(const uint8_t *in, unsigned size)
+{
+    uint32_t value = 0;
+    for (unsigned i = 0; i < size; i++)
+        value = value << 8 | in[i];
+    return value;
+}
+
+static void send_probe(struct ww_peer *peer, uint32_t id, size_t size)
+{
+    uint8_t probe[WW_DATAGRAM_BYTES_MOST] = {WW_FAST_PROBE};
+    put_number(probe + 1, id, 4);
+    peer->sends_alone = true;
+    ww_dtls_send(peer->dtls, probe, size - WW_DTLS_OVERHEAD);
+    peer->sends_alone = false;
+}
+
+static void probe_mtu(struct ww_peer *peer, uint64_t now_us)
+{
+    uint32_t id;
+    size_t best = peer->mtu.best;
+    if (ww_fast_silent_timeouts(peer->fast) >= TIMEOUTS_OF_A_HOLE)
+        ww_mtu_black_hole(&peer->mtu, now_us);
+    size_t size = ww_mtu_probe(&peer->mtu, peer->is_wide_used, now_us, &id);
+    peer->is_wide_used = false;
+    if (peer->mtu.best != best)
+        use_mtu(peer);
+    if (size && ww_transport_has_room(peer))
+        send_probe(peer, id, WW_MIN(size, (size_t)WW_DATAGRAM_BYTES_MOST));
+}
+
+/* A probe, or the answer to one. */
+static int on_probe(struct ww_peer *peer, const uint8_t *record, size_t size)
+{
+    uint8_t answer[PROBE_ANSWER_BYTES] = {WW_FAST_PROBE_ANSWER};
+    if (record[0] == WW_FAST_PROBE) {
+        if (size < PROBE_HEAD)
+            return WW_EPROTOCOL;
+        memcpy(answer + 1, record + 1, 4);
+        put_number(answer + 5, size, 2);
+        on_record(peer, answer, sizeof answer);
+        return 0;
+    }
+    if (size != PROBE_ANSWER_BYTES)
+        return WW_EPROTOCOL;
+    if (ww_mtu_answer(&peer->mtu, get_number(record + 1, 4),
+                      get_number(record + 5, 2) + WW_DTLS_OVERHEAD,
+                      ww_loop_now_us(peer->net->loop))) {
+        use_mtu(peer);
+        ww_log(WW_LOG_DEBUG, "net", "the path carries more", "bytes=%zu", peer->mtu.best);
+    }
+    return 0;
+}
+
+/* --- life ----------------------------------------------------------------------------------------
+ */
 
 static void on_timer(void *arg)
 {
@@ -35,6 +119,8 @@ int ww_peer_fast_start(struct ww_peer *peer)
     int code = ww_timer_create(peer->net->loop, on_timer, peer, &peer->fast_timer);
     if (!code)
         code = ww_fast_create(record_bytes(peer), &CALLBACKS, peer, &peer->fast);
+    if (!code)
+        start_mtu(peer);
     return code;
 }
 
@@ -53,7 +139,9 @@ void ww_peer_fast_input(struct ww_peer *peer, const uint8_t *record, size_t size
 {
     if (!peer->fast)
         return;
-    int code = ww_fast_input(peer->fast, record, size, ww_loop_now_us(peer->net->loop));
+    bool is_probe = record[0] == WW_FAST_PROBE || record[0] == WW_FAST_PROBE_ANSWER;
+    int code = is_probe ? on_probe(peer, record, size)
+                        : ww_fast_input(peer->fast, record, size, ww_loop_now_us(peer->net->loop));
     if (code)
         ww_peer_fail(peer, code);
     ww_net_touch(peer);
@@ -61,8 +149,10 @@ void ww_peer_fast_input(struct ww_peer *peer, const uint8_t *record, size_t size
 
 void ww_peer_fast_path(struct ww_peer *peer)
 {
-    if (peer->fast)
-        ww_fast_path(peer->fast, record_bytes(peer), ww_loop_now_us(peer->net->loop));
+    if (!peer->fast)
+        return;
+    start_mtu(peer);
+    ww_fast_path(peer->fast, record_bytes(peer), ww_loop_now_us(peer->net->loop));
 }
 
 bool ww_peer_fast_take(struct ww_peer *peer)
@@ -96,7 +186,8 @@ void ww_peer_fast_output(struct ww_peer *peer)
     uint64_t now_us = ww_loop_now_us(peer->net->loop);
     if (!peer->fast || !peer->connected || peer->fail_code)
         return;
-    uint64_t next_us = ww_fast_output(peer->fast, now_us);
+    probe_mtu(peer, now_us);
+    uint64_t next_us = WW_MIN(ww_fast_output(peer->fast, now_us), ww_mtu_next_us(&peer->mtu));
     if (next_us == UINT64_MAX)
         ww_timer_stop(peer->fast_timer);
     else

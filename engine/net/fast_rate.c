@@ -19,6 +19,13 @@
 #define BURST_PACKETS    10
 #define BURST_US         2000 /* timers are not finer than 1 ms: this much of the rate at once */
 
+/* RFC 9406, HyStart++ */
+#define ROUND_SAMPLES 8
+#define RISE_MIN_US   4000U
+#define RISE_MAX_US   16000U
+#define CALM_DIVISOR  4
+#define CALM_ROUNDS   5
+
 static uint64_t least_window(const struct ww_fast *fast)
 {
     return (fast->is_lossy ? LOSSY_PACKETS : LEAST_PACKETS) * (uint64_t)fast->record_bytes;
@@ -31,6 +38,9 @@ void ww_fast_rate_start(struct ww_fast *fast)
     /* RFC 9002 7.2: ten packets, but not more than 14,720 bytes, unless two packets are more. */
     fast->cwnd = WW_MIN(FIRST_PACKETS * packet, WW_MAX((uint64_t)FIRST_BYTES, 2 * packet));
     fast->threshold = UINT64_MAX;
+    fast->round_end = fast->next;
+    fast->round_us = fast->last_round_us = fast->calm_us = 0;
+    fast->round_samples = fast->calm_rounds = 0;
     fast->recovery_us = 0;
     fast->epoch_us = fast->w_max = fast->w_reno = fast->k_ms = 0;
     fast->timeouts = 0;
@@ -39,10 +49,39 @@ void ww_fast_rate_start(struct ww_fast *fast)
     fast->pace_us = 0;
 }
 
+/* Slow start doubles the window each round. Before it overruns the path's queue the round trip
+ * grows: from then on it grows by a quarter of that, and after 5 such rounds not by doubling any
+ * more, unless the round trip was long by chance (RFC 9406). */
+static void look_for_queue(struct ww_fast *fast, uint32_t sample_us)
+{
+    if (fast->cwnd >= fast->threshold)
+        return;
+    if (fast->largest_acked > fast->round_end) {
+        fast->last_round_us = fast->round_us;
+        fast->round_us = 0;
+        fast->round_samples = 0;
+        fast->round_end = fast->next;
+        if (fast->calm_us && ++fast->calm_rounds >= CALM_ROUNDS)
+            fast->threshold = fast->cwnd;
+    }
+    fast->round_us = fast->round_us ? WW_MIN(fast->round_us, sample_us) : sample_us;
+    if (++fast->round_samples < ROUND_SAMPLES)
+        return;
+    uint32_t rise_us = WW_MIN(WW_MAX(fast->last_round_us / 8, RISE_MIN_US), RISE_MAX_US);
+    if (fast->calm_us) {
+        if (fast->round_us < fast->calm_us)
+            fast->calm_us = 0;
+    } else if (fast->last_round_us && fast->round_us >= fast->last_round_us + rise_us) {
+        fast->calm_us = fast->round_us;
+        fast->calm_rounds = 0;
+    }
+}
+
 void ww_fast_rate_sample(struct ww_fast *fast, uint64_t sample_us, uint64_t delay_us)
 {
     uint32_t sample = (uint32_t)WW_MIN(WW_MAX(sample_us, (uint64_t)1), (uint64_t)60000000);
     fast->latest_us = sample;
+    look_for_queue(fast, sample);
     if (fast->srtt_us == 0) {
         fast->min_us = fast->srtt_us = sample;
         fast->rttvar_us = sample / 2;
@@ -106,7 +145,7 @@ static uint64_t cubic_target(const struct ww_fast *fast)
 static void grow(struct ww_fast *fast, uint64_t bytes)
 {
     if (fast->cwnd < fast->threshold) {
-        fast->cwnd += bytes;
+        fast->cwnd += fast->calm_us ? bytes / CALM_DIVISOR : bytes;
         return;
     }
     if (!fast->epoch_us)

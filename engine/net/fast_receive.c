@@ -126,6 +126,7 @@ void ww_fast_send_ack(struct ww_fast *fast)
         fast->is_ack_due = true;
     if (!fast->is_ack_due || index == 0)
         return;
+    fast->ack_us = 0; /* if it can't go now, it goes when there is room */
     const struct ww_fast_range *range = &numbers->at[--index];
     uint64_t limit = fast->taken + WW_FAST_WINDOW_BYTES;
     record[0] = WW_FAST_ACK;
@@ -149,5 +150,4 @@ void ww_fast_send_ack(struct ww_fast *fast)
     fast->announced = limit;
     fast->is_ack_due = false;
     fast->unacked = 0;
-    fast->ack_us = 0;
 }

@@ -87,6 +87,11 @@ struct ww_fast {
     unsigned overtaken;    /* packets that a late one may be behind before it counts as lost */
     unsigned patience;     /* … and how many eighths of a round trip */
     uint64_t cwnd, threshold;
+    uint64_t round_end; /* slow start: the number that ends the present round */
+    uint32_t round_us,
+        last_round_us; /* the shortest sample of this round, and of the last; 0: none */
+    uint32_t calm_us;  /* … when growth was slowed; 0: it isn't */
+    unsigned round_samples, calm_rounds;
     uint64_t recovery_us; /* packets sent before this cause no further reduction */
     uint64_t epoch_us, w_max, w_reno;
     uint64_t k_ms;

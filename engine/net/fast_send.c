@@ -10,12 +10,12 @@ static uint8_t packet_record[WW_FAST_RECORD_BYTES_MAX];
 /* --- messages -----------------------------------------------------------------------------------
  */
 
-/* Bytes that may wait: twice what the path holds, so that a fast one never runs dry and nothing
- * stands in front of a slow one for long. */
+/* Bytes that may be held: what is on its way, and some more, so that the path never runs dry. What
+ * waits beyond that would only stand in front of what comes later, and push this out of the cache.
+ */
 static uint64_t room(const struct ww_fast *fast)
 {
-    return WW_MIN(WW_MAX(2 * fast->cwnd, (uint64_t)WW_FAST_WINDOW_LEAST_BYTES),
-                  (uint64_t)WW_FAST_WINDOW_BYTES);
+    return WW_MIN(fast->sent - fast->una + WW_FAST_UNSENT_BYTES, (uint64_t)WW_FAST_WINDOW_BYTES);
 }
 
 int ww_fast_write(struct ww_fast *fast, const uint8_t *head, size_t head_size,
@@ -46,7 +46,7 @@ int ww_fast_write(struct ww_fast *fast, const uint8_t *head, size_t head_size,
 
 bool ww_fast_is_writable(struct ww_fast *fast)
 {
-    if (!fast->is_blocked || fast->written - fast->una > room(fast) / 2)
+    if (!fast->is_blocked || fast->written - fast->una + WW_FAST_UNSENT_BYTES / 2 > room(fast))
         return false;
     fast->is_blocked = false;
     return true;

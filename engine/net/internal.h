@@ -13,6 +13,7 @@
 #include "dtls.h"
 #include "ice.h"
 #include "lane.h"
+#include "mtu.h"
 #include "sctp.h"
 #include "ww/net.h"
 
@@ -21,6 +22,8 @@
 /* Over loopback, between two of us (net.h: allow_jumbo): DTLS's largest record. */
 #define WW_JUMBO_RECORD_BYTES   16384
 #define WW_JUMBO_DATAGRAM_BYTES (WW_JUMBO_RECORD_BYTES + WW_DTLS_OVERHEAD)
+/* What a record may be in all: a path of 9,000 bytes is used, if it has that. */
+#define WW_DATAGRAM_BYTES_MOST 8972
 /* One read from SCTP. Longer messages are put together from several. */
 #define WW_SCTP_READ_BYTES 65536
 
@@ -118,6 +121,9 @@ struct ww_peer {
     struct ww_sctp *sctp;
     struct ww_fast *fast; /* once DTLS is there; NULL: one side doesn't have it */
     struct ww_timer *fast_timer;
+    struct ww_mtu mtu;      /* of its path */
+    bool is_wide_used;      /* larger datagrams than every path carries went lately */
+    bool sends_alone;       /* the next datagram shares no batch */
     struct ww_route *route; /* in use */
     struct ww_route *next;  /* an attempt */
     struct ww_route *left;
@@ -201,6 +207,9 @@ void ww_change_tick(void *arg);
 /* --- transport.c */
 void ww_transport_output(struct ww_peer *peer, const uint8_t *datagram, size_t size);
 void ww_transport_input(struct ww_route *route, const uint8_t *datagram, size_t size);
+/* What its path is known to carry without a search, and what might be found. */
+size_t ww_transport_least_bytes(const struct ww_peer *peer);
+size_t ww_transport_most_bytes(const struct ww_peer *peer);
 /* The first path: what waited for it goes. */
 void ww_transport_start(struct ww_peer *peer);
 void ww_transport_flush(struct ww_peer *peer);

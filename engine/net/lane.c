@@ -169,11 +169,11 @@ void ww_lane_flush(struct ww_lane *lane)
 }
 
 /* The batch that a datagram of this size may join, or a new one. */
-static struct batch *find_batch(struct ww_lane *lane, size_t size)
+static struct batch *find_batch(struct ww_lane *lane, size_t size, bool alone)
 {
     struct batch *last = TAILQ_LAST(&lane->batches, batch_list);
-    if (last && !last->full && last->count < BATCH_SEGMENTS && size <= last->segment_size &&
-        last->size + size <= BATCH_BYTES)
+    if (last && !alone && !last->full && last->count < BATCH_SEGMENTS &&
+        size <= last->segment_size && last->size + size <= BATCH_BYTES)
         return last;
     if (lane->batch_count >= BATCHES_MAX)
         return NULL;
@@ -191,9 +191,9 @@ bool ww_lane_has_room(const struct ww_lane *lane)
     return lane->batch_count < BATCHES_MAX / 2;
 }
 
-bool ww_lane_send(struct ww_lane *lane, const uint8_t *data, size_t size)
+bool ww_lane_send(struct ww_lane *lane, const uint8_t *data, size_t size, bool alone)
 {
-    struct batch *batch = find_batch(lane, size);
+    struct batch *batch = find_batch(lane, size, alone);
     if (!batch || size > BATCH_BYTES) {
         lane->counters.dropped++;
         return false;
@@ -201,7 +201,7 @@ bool ww_lane_send(struct ww_lane *lane, const uint8_t *data, size_t size)
     memcpy(batch->data + batch->size, data, size);
     batch->size += size;
     batch->count++;
-    batch->full = size < batch->segment_size;
+    batch->full = alone || size < batch->segment_size;
     lane->counters.datagrams_sent++;
     lane->counters.bytes_sent += size;
     /* A batch that can't grow goes at once, while it is in the cache. */

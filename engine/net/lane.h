@@ -25,8 +25,9 @@ int ww_lane_create(struct ww_loop *loop, int nice_fd, const union ww_address *re
                    const struct ww_lane_callbacks *callbacks, void *arg, struct ww_lane **lane);
 /* Flushes and closes. NULL is fine. */
 void ww_lane_destroy(struct ww_lane *lane);
-/* Copies the datagram into the batch; false when too much is waiting and it was dropped. */
-bool ww_lane_send(struct ww_lane *lane, const uint8_t *data, size_t size);
+/* Copies the datagram into the batch; false when too much is waiting and it was dropped. `alone`:
+ * it may be longer than the link takes, so no other shares its fate. */
+bool ww_lane_send(struct ww_lane *lane, const uint8_t *data, size_t size, bool alone);
 /* Less than half of what may wait does. */
 bool ww_lane_has_room(const struct ww_lane *lane);
 /* Sends what is batched. */

@@ -51,6 +51,17 @@ static void copy_mark(int from, int to)
         setsockopt(to, SOL_SOCKET, SO_MARK, &mark, sizeof mark);
 }
 
+/* Datagrams go whole or not at all, whatever routers may have said: the search for the path's MTU
+ * (mtu.c) relies on what arrives, not on ICMP that anybody may forge. */
+static void never_cut(int fd, int family)
+{
+    const int v4 = IP_PMTUDISC_PROBE, v6 = IPV6_PMTUDISC_PROBE;
+    if (family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &v6, sizeof v6);
+    else
+        setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &v4, sizeof v4);
+}
+
 int ww_lane_socket_open(int nice_fd, int *fd)
 {
     const int on = 1;
@@ -82,6 +93,7 @@ int ww_lane_socket_open(int nice_fd, int *fd)
     /* Without GRO it works, packet by packet. */
     if (setsockopt(made, IPPROTO_UDP, UDP_GRO, &on, sizeof on))
         ww_log(WW_LOG_INFO, "net", "no UDP_GRO on this kernel", "errno=%d", errno);
+    never_cut(made, address.ss_family);
     ww_lane_raise_buffers(made);
     *fd = made;
     return 0;

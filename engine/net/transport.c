@@ -39,7 +39,7 @@ void ww_transport_output(struct ww_peer *peer, const uint8_t *datagram, size_t s
     if (!route || peer->change.lost_us) {
         peer->counters.dropped++; /* RFC 7675 5.1: not without consent. SCTP sends it again. */
     } else if (route->lane) {
-        ww_lane_send(route->lane, datagram, size);
+        ww_lane_send(route->lane, datagram, size, peer->sends_alone);
         ww_net_touch(peer);
     } else if (route->has_pair) {
         send_by_ice(peer, datagram, size);
@@ -90,7 +90,7 @@ void ww_transport_input(struct ww_route *route, const uint8_t *datagram, size_t 
 /* --- path ----------------------------------------------------------------------------------------
  */
 
-static size_t choose_datagram_bytes(const struct ww_peer *peer)
+size_t ww_transport_least_bytes(const struct ww_peer *peer)
 {
     if (peer->net->config.allow_jumbo && peer->remote_datagram_bytes > WW_DATAGRAM_BYTES &&
         ww_address_is_loopback(&peer->route->pair.local) &&
@@ -99,9 +99,20 @@ static size_t choose_datagram_bytes(const struct ww_peer *peer)
     return WW_DATAGRAM_BYTES;
 }
 
+/* Only on our own socket, which doesn't let the kernel cut datagrams. */
+size_t ww_transport_most_bytes(const struct ww_peer *peer)
+{
+    const struct ww_route *route = peer->route;
+    if (!route || !route->lane || peer->net->config.loopback_only)
+        return 0;
+    size_t heads = route->pair.remote.any.sa_family == AF_INET6 ? 48 : 28;
+    size_t link = ww_addresses_link_bytes(&route->pair.remote);
+    return link > heads ? WW_MIN(link - heads, (size_t)WW_DATAGRAM_BYTES_MOST) : 0;
+}
+
 void ww_transport_start(struct ww_peer *peer)
 {
-    peer->datagram_bytes = choose_datagram_bytes(peer);
+    peer->datagram_bytes = ww_transport_least_bytes(peer);
     send_early(peer);
     if (!peer->is_dtls_server) {
         int code = ww_dtls_start(peer->dtls);

@@ -23,6 +23,7 @@ struct client_tunnel {
     struct packet_table table;
     struct flow_table *flows;
     uint64_t flows_serial; /* of the connection that new flows of it are said to go over */
+    struct ww_flow *flow;  /* of the packet that goes out just now, or NULL */
     struct packet_queue queue;
     struct ww_ip_fragments fragments;
     uint8_t inner[2][16]; /* IPv6, IPv4 */
@@ -121,6 +122,8 @@ static int bind_route(struct client_tunnel *tunnel, const struct ww_ip *ip,
             return rc;
         route->until = client_declared_until(conn, &dest);
     }
+    if (route->serial != conn->serial)
+        flow_set_peer(tunnel->flow, &conn->remote);
     route->serial = conn->serial;
     return 0;
 }
@@ -133,13 +136,13 @@ static int find_conn(struct client_tunnel *tunnel, const struct ww_ip *ip, struc
     int rc;
 
     if (ip->offset > 0) {
-        route = packet_table_datagram(&tunnel->table, ip, false, now_us);
+        route = packet_table_datagram(&tunnel->table, ip, now_us);
         return route->serial ? bind_route(tunnel, ip, route, conn) : WW_ENOTFOUND;
     }
     route = packet_table_open(&tunnel->table, ip, now_us);
     rc = bind_route(tunnel, ip, route, conn);
     if (rc == 0 && ip->is_fragment)
-        packet_table_datagram(&tunnel->table, ip, false, now_us)->serial = (*conn)->serial;
+        packet_table_datagram(&tunnel->table, ip, now_us)->serial = (*conn)->serial;
     return rc;
 }
 
@@ -221,23 +224,31 @@ static void run_queue(struct client_tunnel *tunnel)
         set_pause(tunnel, false);
 }
 
-/* What a denied packet is answered, to where it came from. */
-static void reject(struct client_tunnel *tunnel, const struct ww_ip *ip, const uint8_t *packet,
-                   size_t size, bool is_outgoing)
+/* The application hears that the packet is denied. */
+static void tell_denied(struct client_tunnel *tunnel, const struct ww_ip *ip, const uint8_t *packet,
+                        size_t size)
 {
     uint8_t answer[WW_FLOW_REJECT_BYTES];
-    struct ww_ip back;
 
     size = ww_flow_reject(ip, packet, size, answer);
-    if (size == 0)
-        return;
-    if (is_outgoing)
+    if (size > 0)
         ww_tun_write(tunnel->tun, answer, size, false);
-    else if (!ww_ip_read(answer, size, &back, NULL) && !tunnel->queue.count)
-        send_packet(tunnel, &back, answer, size, false);
 }
 
-/* Counts the packet in its flow; false: it doesn't pass, and was answered if it is to be. */
+/* … and the destination that a connection is over. */
+static void reject(struct client_tunnel *tunnel, const struct ww_ip *ip, const uint8_t *packet,
+                   size_t size)
+{
+    uint8_t abort[WW_FLOW_REJECT_BYTES];
+    struct ww_ip reset;
+
+    tell_denied(tunnel, ip, packet, size);
+    size_t abort_size = ww_flow_abort(ip, packet, abort);
+    if (abort_size > 0 && !tunnel->queue.count && !ww_ip_read(abort, abort_size, &reset, NULL))
+        send_packet(tunnel, &reset, abort, abort_size, false);
+}
+
+/* Counts the packet in its flow; false: it doesn't pass. */
 static bool follow(struct client_tunnel *tunnel, const struct ww_ip *ip, const uint8_t *packet,
                    size_t size, bool is_outgoing)
 {
@@ -248,16 +259,39 @@ static bool follow(struct client_tunnel *tunnel, const struct ww_ip *ip, const u
         flow_table_set_peer(tunnel->flows, &conn->remote);
         tunnel->flows_serial = conn->serial;
     }
-    switch (ww_flows_packet(tunnel->flows->flows, &about, ww_loop_now_us(tunnel->client->edge.loop),
-                            NULL)) {
-    case WW_FLOW_PASS:
-        return true;
-    case WW_FLOW_REJECT:
-        reject(tunnel, ip, packet, size, is_outgoing);
+    enum ww_flow_pass pass =
+        ww_flows_packet(tunnel->flows->flows, &about, ww_loop_now_us(tunnel->client->edge.loop),
+                        is_outgoing ? &tunnel->flow : NULL);
+    if (pass == WW_FLOW_REJECT && is_outgoing)
+        reject(tunnel, ip, packet, size);
+    return pass == WW_FLOW_PASS;
+}
+
+static bool is_multicast(const struct ww_ip *ip)
+{
+    return ip->is_v4 ? ip->destination[12] >= 224 : ip->destination[0] == 0xff;
+}
+
+/* By its form, its source and the address rules. False: counted, and told where that helps. */
+static bool may_go_out(struct client_tunnel *tunnel, const uint8_t *packet, size_t size,
+                       struct ww_ip *ip)
+{
+    uint64_t now_us = ww_loop_now_us(tunnel->client->edge.loop);
+    int rc = ww_ip_judge(tunnel->client->rules, packet, size, ip, NULL);
+    bool is_ours = rc != WW_EMALFORMED && rc != WW_EUNSUPPORTED &&
+                   memcmp(ip->source, tunnel->inner[ip->is_v4], 16) == 0;
+
+    if (!rc && !is_ours) {
+        tunnel->counts.out_foreign++;
         return false;
-    case WW_FLOW_DROP:
-        break;
     }
+    if (!rc && ip->is_fragment)
+        rc = ww_ip_fragment(&tunnel->fragments, ip, now_us, NULL);
+    if (!rc)
+        return true;
+    tunnel->counts.out_denied++;
+    if (rc == WW_EDESTINATION && is_ours && !is_multicast(ip))
+        tell_denied(tunnel, ip, packet, size);
     return false;
 }
 
@@ -265,25 +299,17 @@ static void on_packet(void *arg, uint8_t *packet, size_t size, bool is_partial)
 {
     struct client_tunnel *tunnel = arg;
     struct ww_ip ip;
-    int rc = ww_ip_judge(tunnel->client->rules, packet, size, &ip, NULL);
+    int rc;
 
-    if (!rc && ip.is_fragment)
-        rc = ww_ip_fragment(&tunnel->fragments, &ip, ww_loop_now_us(tunnel->client->edge.loop),
-                            NULL);
-    if (rc) {
-        tunnel->counts.out_denied++;
+    if (!may_go_out(tunnel, packet, size, &ip))
         return;
-    }
-    if (memcmp(ip.source, tunnel->inner[ip.is_v4], 16) != 0) {
-        tunnel->counts.out_foreign++;
-        return;
-    }
     if (!follow(tunnel, &ip, packet, size, true)) {
         tunnel->counts.out_rejected++;
         return;
     }
     rc = tunnel->queue.count ? tunnel->blocked_by
                              : send_packet(tunnel, &ip, packet, size, is_partial);
+    tunnel->flow = NULL;
     if (rc)
         put_off(tunnel, rc, packet, size, is_partial);
 }
@@ -367,25 +393,18 @@ static bool is_our_error(struct client_tunnel *tunnel, const uint8_t *packet, si
 }
 
 /* To us, from the public internet, and of a flow that began here. */
-static bool may_come_in(struct client_tunnel *tunnel, const uint8_t *packet, size_t size,
-                        struct ww_ip *ip, bool *is_error)
+static bool may_come_in(struct client_tunnel *tunnel, const uint8_t *packet, size_t size)
 {
     uint64_t now_us = ww_loop_now_us(tunnel->client->edge.loop);
-    int rc = ww_ip_read(packet, size, ip, NULL);
+    struct ww_ip ip;
+    int rc = ww_ip_read(packet, size, &ip, NULL);
 
-    *is_error = rc == WW_EUNSUPPORTED;
-    if (*is_error)
+    if (rc == WW_EUNSUPPORTED)
         return is_our_error(tunnel, packet, size, now_us);
-    if (rc || memcmp(ip->destination, tunnel->inner[ip->is_v4], 16) != 0 ||
-        ww_address_judge(tunnel->client->rules, ip->source, ip->is_v4, NULL))
+    if (rc || memcmp(ip.destination, tunnel->inner[ip.is_v4], 16) != 0 ||
+        ww_address_judge(tunnel->client->rules, ip.source, ip.is_v4, NULL))
         return false;
-    if (ip->offset > 0)
-        return packet_table_datagram(&tunnel->table, ip, true, now_us)->serial != 0;
-    if (!packet_table_find_back(&tunnel->table, ip, now_us))
-        return false;
-    if (ip->is_fragment)
-        packet_table_datagram(&tunnel->table, ip, true, now_us)->serial = 1;
-    return true;
+    return follow(tunnel, &ip, packet, size, false);
 }
 
 void client_tunnel_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,
@@ -394,14 +413,11 @@ void client_tunnel_packet(void *arg, uint64_t stream_id, const uint8_t *packet, 
     struct conn *conn = arg;
     const struct client *client = conn->owner;
     struct client_tunnel *tunnel = client->tunnel;
-    struct ww_ip ip;
-    bool is_error;
 
     (void)stream_id;
     if (!tunnel)
         return;
-    if (!may_come_in(tunnel, packet, size, &ip, &is_error) ||
-        (!is_error && !follow(tunnel, &ip, packet, size, false))) {
+    if (!may_come_in(tunnel, packet, size)) {
         tunnel->counts.in_refused++;
         return;
     }

@@ -41,7 +41,7 @@ struct conn {
     struct {                /* the flow of packets */
         bool is_open, is_touched;
         bool is_accepted; /* a client: the provider has said that it takes them */
-        int refused; /* a client: the provider takes none, and why */
+        int refused;      /* a client: the provider takes none, and why */
         uint64_t stream_id;
         void *state; /* the owner's */
     } packets;

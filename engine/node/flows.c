@@ -298,8 +298,13 @@ static int open_geo(struct flows *flows, struct ww_call *call)
 
     while (!rc && !ww_call_text_at(call, "geo", count++, &path)) {
         rc = ww_geo_add(flows->geo, path);
-        if (rc)
-            ww_call_reason(call, "geo: %.200s: %s", path, ww_error_what(rc));
+        if (!rc)
+            continue;
+        ww_call_reason(call, "geo: %.200s %s", path,
+                       rc == WW_ENOTFOUND  ? "can't be read"
+                       : rc == WW_ECORRUPT ? "is no file of MaxMind's format"
+                                           : ww_error_what(rc));
+        rc = WW_ECONFIG;
     }
     return rc;
 }

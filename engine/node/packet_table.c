@@ -5,8 +5,7 @@
 #include <string.h>
 
 #define WAYS          4
-#define DATAGRAM_FLAG 0x80 /* in protocol: ports are halves of a datagram's id … */
-#define BACK_FLAG     0x40 /* … that comes back */
+#define DATAGRAM_FLAG 0x80 /* in protocol: ports are halves of a datagram's id */
 
 int packet_table_init(struct packet_table *table, size_t set_count)
 {
@@ -92,26 +91,14 @@ struct packet_route *packet_table_find(struct packet_table *table, const struct 
     return route;
 }
 
-struct packet_route *packet_table_find_back(struct packet_table *table, const struct ww_ip *ip,
-                                            uint64_t now_us)
-{
-    struct ww_ip sent = {.source_port = ip->destination_port,
-                         .destination_port = ip->source_port,
-                         .protocol = ip->protocol};
-
-    memcpy(sent.destination, ip->source, 16);
-    return packet_table_find(table, &sent, now_us);
-}
-
 struct packet_route *packet_table_datagram(struct packet_table *table, const struct ww_ip *ip,
-                                           bool is_back, uint64_t now_us)
+                                           uint64_t now_us)
 {
     struct packet_route key = {.here_port = (uint16_t)ip->id,
                                .there_port = (uint16_t)(ip->id >> 16),
                                .protocol = ip->protocol | DATAGRAM_FLAG};
 
-    key.protocol |= is_back ? BACK_FLAG : 0;
-    memcpy(key.there, is_back ? ip->source : ip->destination, 16);
+    memcpy(key.there, ip->destination, 16);
     return find_or_make(table, &key, now_us);
 }
 

@@ -34,11 +34,8 @@ struct packet_route *packet_table_open(struct packet_table *table, const struct 
 /* The entry of a packet that went out, or NULL. */
 struct packet_route *packet_table_find(struct packet_table *table, const struct ww_ip *ip,
                                        uint64_t now_us);
-/* The entry of a packet that comes back, or NULL. */
-struct packet_route *packet_table_find_back(struct packet_table *table, const struct ww_ip *ip,
-                                            uint64_t now_us);
-/* The entry of a fragment's datagram, by its id, in the direction that it has; made likewise. */
+/* The entry of a fragment's datagram, by its id; made likewise. */
 struct packet_route *packet_table_datagram(struct packet_table *table, const struct ww_ip *ip,
-                                           bool is_back, uint64_t now_us);
+                                           uint64_t now_us);
 /* The destination to be declared. Echo has port 0. */
 void packet_dest(const struct ww_ip *ip, struct ww_dest *dest);

@@ -282,6 +282,21 @@ static int bound_hooks(void *context, struct ww_call *call)
     return 0;
 }
 
+/* {} -> {text}: the reference of all hooks, as docs/policies/hooks.md has it */
+static int bound_reference(void *context, struct ww_call *call)
+{
+    struct ww_buf page;
+
+    (void)context;
+    ww_buf_init(&page, PRINTED_BYTES_MAX);
+    ww_hook_reference(&page);
+    int rc = page.error;
+    if (!rc)
+        ww_call_put_text(call, "text", ww_buf_text(&page));
+    ww_buf_deinit(&page);
+    return rc;
+}
+
 static void put_covered(void *arg, const char *file, unsigned line, bool tested, bool returned)
 {
     struct ww_call *call = arg;
@@ -322,9 +337,10 @@ static int bound_cover(void *context, struct ww_call *call)
 int policy_bind(struct ww_ops *ops)
 {
     static const struct ww_ops_function functions[] = {
-        {"sample", bound_sample},   {"cover", bound_cover}, {"all_files", bound_all_files},
-        {"check", bound_check},     {"try", bound_try},     {"files", bound_files},
-        {"globals", bound_globals}, {"hooks", bound_hooks}, {"is_built_in", bound_is_built_in},
+        {"sample", bound_sample},       {"cover", bound_cover}, {"all_files", bound_all_files},
+        {"check", bound_check},         {"try", bound_try},     {"files", bound_files},
+        {"globals", bound_globals},     {"hooks", bound_hooks}, {"is_built_in", bound_is_built_in},
+        {"reference", bound_reference},
     };
 
     return ww_ops_bind(ops, "policy", functions, WW_ARRAY_COUNT(functions), NULL);

@@ -71,26 +71,35 @@ static int judge(struct provider_packets *packets, const uint8_t *packet, size_t
     return check_owed(conn, ip, packet_table_open(&packets->table, ip, now_us));
 }
 
-/* Counts the packet in its flow; false: it doesn't pass, and was answered if it is to be. */
+/* The client's end hears that the packet is denied, and the destination that a connection is over.
+ */
+static void reject(struct provider_packets *packets, const struct ww_ip *ip, const uint8_t *packet,
+                   size_t size)
+{
+    struct conn *conn = packets->conn;
+    struct provider *provider = conn->owner;
+    uint8_t answer[WW_FLOW_REJECT_BYTES];
+
+    size_t answer_size = ww_flow_reject(ip, packet, size, answer);
+    if (answer_size > 0)
+        ww_transfer_packet_send(conn->transfer, conn->packets.stream_id, answer, answer_size, false,
+                                ww_loop_now_us(conn->loop));
+    answer_size = ww_flow_abort(ip, packet, answer);
+    if (answer_size > 0)
+        ww_exit_packet(provider->exit, packets->number, answer, answer_size, false);
+}
+
+/* Counts the packet in its flow; false: it doesn't pass. */
 static bool follow(struct provider_packets *packets, const struct ww_ip *ip, const uint8_t *packet,
                    size_t size, bool is_outgoing)
 {
     const struct ww_flow_packet about = {ip, packet, size, is_outgoing};
-    struct conn *conn = packets->conn;
-    uint64_t now_us = ww_loop_now_us(conn->loop);
-    uint8_t answer[WW_FLOW_REJECT_BYTES];
+    enum ww_flow_pass pass =
+        ww_flows_packet(packets->flows->flows, &about, ww_loop_now_us(packets->conn->loop), NULL);
 
-    enum ww_flow_pass pass = ww_flows_packet(packets->flows->flows, &about, now_us, NULL);
-    if (pass != WW_FLOW_REJECT)
-        return pass == WW_FLOW_PASS;
-    size = ww_flow_reject(ip, packet, size, answer);
-    if (size > 0 && is_outgoing)
-        ww_transfer_packet_send(conn->transfer, conn->packets.stream_id, answer, size, false,
-                                now_us);
-    else if (size > 0)
-        ww_exit_packet(((struct provider *)conn->owner)->exit, packets->number, answer, size,
-                       false);
-    return false;
+    if (pass == WW_FLOW_REJECT && is_outgoing)
+        reject(packets, ip, packet, size);
+    return pass == WW_FLOW_PASS;
 }
 
 void provider_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,

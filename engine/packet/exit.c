@@ -92,7 +92,9 @@ void ww_exit_in(struct ww_exit *exit, uint32_t client, uint8_t *packet, size_t s
     if (!ww_exit_has_client(exit, client))
         return;
     ww_fair_packet(exit->in, client, packet, size, is_partial, ww_loop_now_us(exit->loop));
-    if (ww_fair_waiting(exit->in, client))
+    if (!exit->is_reading)
+        ww_timer_start(exit->timer, 0); /* tells the end of the batch */
+    else if (ww_fair_waiting(exit->in, client))
         serve_soon(exit, QUEUE_US);
 }
 
@@ -144,6 +146,7 @@ static void on_packet(void *arg, uint8_t *packet, size_t size, bool is_partial)
 {
     struct ww_exit *exit = arg;
 
+    exit->is_reading = true;
     if (exit->kernel)
         ww_exit_kernel_in(exit, packet, size, is_partial);
     else
@@ -152,7 +155,10 @@ static void on_packet(void *arg, uint8_t *packet, size_t size, bool is_partial)
 
 static void on_batch_end(void *arg)
 {
-    end_batch(arg);
+    struct ww_exit *exit = arg;
+
+    exit->is_reading = false;
+    end_batch(exit);
 }
 
 static void on_failed(void *arg, int code)
@@ -291,19 +297,19 @@ static bool are_valid(const struct ww_exit_options *options)
 }
 
 /* A name that nftables takes, too. */
-static bool copy_names(struct ww_exit *exit)
+static int copy_names(struct ww_exit *exit)
 {
     const char *device = exit->options.device ? exit->options.device : "";
     size_t size = strlen(device);
 
     if (size == 0 || size >= sizeof(exit->device) || device[0] < 'a' || device[0] > 'z' ||
         strspn(device, "abcdefghijklmnopqrstuvwxyz0123456789-") != size)
-        return false;
+        return WW_EINVAL;
     memcpy(exit->device, device, size);
     exit->options.device = exit->device;
     exit->folder = ww_strdup(exit->options.folder ? exit->options.folder : ".");
     exit->options.folder = exit->folder;
-    return exit->folder != NULL;
+    return exit->folder ? 0 : WW_ENOMEM;
 }
 
 static int create_parts(struct ww_exit *exit)
@@ -344,6 +350,12 @@ static int open_way(struct ww_exit *exit, char why[WW_EXIT_WHY_BYTES])
         exit->options.mode = WW_EXIT_USER;
         rc = ww_exit_user_open(exit, why);
     }
+    if (rc && mode == WW_EXIT_AUTO) {
+        char user[WW_EXIT_WHY_BYTES / 2];
+
+        snprintf(user, sizeof(user), "%.*s", (int)sizeof(user) - 1, why);
+        snprintf(why, WW_EXIT_WHY_BYTES, "kernel: %.110s; user: %.110s", exit->why, user);
+    }
     return rc;
 }
 
@@ -364,7 +376,9 @@ int ww_exit_create(struct ww_loop *loop, const struct ww_exit_options *options,
     created->options = *options;
     created->callbacks = callbacks;
     created->arg = arg;
-    rc = copy_names(created) ? create_parts(created) : WW_EINVAL;
+    rc = copy_names(created);
+    if (rc == 0)
+        rc = create_parts(created);
     if (rc)
         ww_exit_explain(why, rc,
                         rc == WW_EINVAL ? "the device's name is not valid" : "memory ran out", 0);

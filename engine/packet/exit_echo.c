@@ -34,14 +34,17 @@ bool ww_exit_echo_is_allowed(bool is_v4)
 
 static void on_readable(void *arg, int fd, unsigned events)
 {
-    struct echo_join *join = arg;
+    const struct echo_join *join = arg;
     struct ww_exit_user *user = join->head.user;
-    struct ww_exit_key key = ww_exit_table_at(user->exit->table, join->head.flow)->key;
+    struct ww_exit_table *table = user->exit->table;
+    uint32_t number = join->head.flow;
+    struct ww_exit_key key = ww_exit_table_at(table, number)->key;
     uint8_t *message = user->datagram;
 
     (void)events;
     for (int i = 0; i < TURN; i++) {
         ssize_t got = recv(fd, message, WW_EXIT_DATAGRAM_BYTES - 40, 0);
+        const struct ww_exit_flow *flow;
 
         if (got < 0 && errno == EINTR)
             continue;
@@ -52,8 +55,11 @@ static void on_readable(void *arg, int fd, unsigned events)
         message[2] = message[3] = 0;
         message[4] = (uint8_t)(key.source_port >> 8);
         message[5] = (uint8_t)key.source_port;
-        ww_exit_table_touch(user->exit->table, join->head.flow, ww_loop_now_us(user->exit->loop));
+        ww_exit_table_touch(table, number, ww_loop_now_us(user->exit->loop));
         ww_exit_send(user, &key, message, (size_t)got);
+        flow = ww_exit_table_at(table, number);
+        if (!flow || flow->join != &join->head) /* its client was closed meanwhile */
+            return;
     }
 }
 

@@ -9,6 +9,7 @@
 #define FIN_OUT     1
 #define FIN_IN      2
 #define OVER        4
+#define WAY_LOOKS   64 /* flows of another protocol that are passed over */
 
 struct place { /* a destination of a client */
     uint8_t address[16];
@@ -254,12 +255,38 @@ static bool make_room(struct ww_exit_table *table, struct client *client, uint64
     return true;
 }
 
+bool ww_exit_table_make_way(struct ww_exit_table *table, uint32_t client, uint8_t protocol)
+{
+    struct client *most = &table->clients[client];
+    uint32_t number;
+
+    for (uint32_t i = 0; i < table->limits.clients; i++) {
+        if (table->clients[i].counts.flows > most->counts.flows)
+            most = &table->clients[i];
+    }
+    if (most == &table->clients[client])
+        return false;
+    number = most->oldest;
+    for (int i = 0; i < WAY_LOOKS && number != NONE && protocol; i++) {
+        if (table->flows[number].key.protocol == protocol)
+            break;
+        number = table->flows[number].newer;
+    }
+    if (number == NONE || (protocol && table->flows[number].key.protocol != protocol))
+        return false;
+    most->counts.flows_evicted++;
+    close_told(table, number);
+    return true;
+}
+
 static bool has_room(struct ww_exit_table *table, struct client *client, uint64_t now_us)
 {
-    if (client->counts.flows < table->limits.flows &&
-        (table->flow_free != NONE || table->flow_used < table->flow_max))
+    if (client->counts.flows >= table->limits.flows)
+        return make_room(table, client, now_us);
+    if (table->flow_free != NONE || table->flow_used < table->flow_max)
         return true;
-    return make_room(table, client, now_us);
+    return ww_exit_table_make_way(table, (uint32_t)(client - table->clients), 0) ||
+           make_room(table, client, now_us);
 }
 
 int ww_exit_table_open(struct ww_exit_table *table, const struct ww_exit_key *key, uint64_t now_us,

@@ -46,6 +46,10 @@ int ww_exit_table_open(struct ww_exit_table *table, const struct ww_exit_key *ke
                        uint32_t *number);
 /* NULL if there is none by that number. Valid until the flow is closed. */
 struct ww_exit_flow *ww_exit_table_at(struct ww_exit_table *table, uint32_t number);
+/* What all clients share is used up: the one with the most flows, if that is not `client` and it
+ * has more than it, gives up its idlest one of this protocol (or of any: 0). False: there is none.
+ */
+bool ww_exit_table_make_way(struct ww_exit_table *table, uint32_t client, uint8_t protocol);
 /* What a TCP packet's flags say of the flow's end. */
 void ww_exit_table_flags(struct ww_exit_flow *flow, uint8_t tcp_flags, bool outgoing);
 /* Whether the owner says that the flow is over: it is then soon swept. */

@@ -3,6 +3,7 @@
  * our namespace, whose accepted socket is joined with the connection outside: half-closes, resets
  * and back pressure pass both ways. Relies on the egress, which judges the destination again. */
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -313,6 +314,8 @@ static int begin(struct ww_exit_user *user, struct ww_exit_flow *flow, uint32_t 
     memcpy(join->syn, packet, size);
     join->syn_size = (uint8_t)size;
     rc = ww_egress_connect(user->egress, &target, &outside_callbacks, join, &join->outside);
+    if (rc == WW_ELIMIT && ww_exit_table_make_way(user->exit->table, flow->key.client, IPPROTO_TCP))
+        rc = ww_egress_connect(user->egress, &target, &outside_callbacks, join, &join->outside);
     if (rc) {
         ww_free(join);
         return rc;
@@ -429,6 +432,19 @@ static void join_accepted(struct ww_exit_user *user, int fd, const struct sockad
     settle(join);
 }
 
+/* No more descriptors: the first that waits is reset, or its watch would never rest. */
+static void turn_away(struct ww_exit_user *user, int listen_fd)
+{
+    int fd;
+
+    if (user->spare_fd >= 0)
+        close(user->spare_fd);
+    fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0)
+        close_by_reset(fd);
+    user->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 void ww_exit_tcp_on_accept(void *arg, int listen_fd, unsigned events)
 {
     struct ww_exit_user *user = arg;
@@ -439,6 +455,8 @@ void ww_exit_tcp_on_accept(void *arg, int listen_fd, unsigned events)
         socklen_t size = sizeof(peer);
         int fd = accept4(listen_fd, (struct sockaddr *)&peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
+        if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+            turn_away(user, listen_fd);
         if (fd < 0)
             return;
         join_accepted(user, fd, &peer);

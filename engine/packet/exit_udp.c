@@ -94,6 +94,7 @@ void ww_exit_udp_out(struct ww_exit_user *user, const struct ww_exit_key *key, c
     struct ww_exit_flow *flow;
     struct udp_join *join;
     uint32_t number;
+    int rc = 0;
 
     if (size < UDP_HEADER_BYTES || (size_t)(head[4] << 8 | head[5]) != size) {
         ww_exit_refuse(exit, key->client);
@@ -103,7 +104,11 @@ void ww_exit_udp_out(struct ww_exit_user *user, const struct ww_exit_key *key, c
         return;
     flow = ww_exit_table_at(exit->table, number);
     join = flow->join;
-    if (!join && open_join(user, key, number, &join) != 0) {
+    if (!join)
+        rc = open_join(user, key, number, &join);
+    if (rc == WW_ELIMIT && ww_exit_table_make_way(exit->table, key->client, IPPROTO_UDP))
+        rc = open_join(user, key, number, &join);
+    if (rc) {
         ww_exit_table_close(exit->table, number);
         ww_exit_refuse(exit, key->client);
         return;

@@ -3,6 +3,7 @@
  * Relies on exit_space.c for the namespace and on the egress for what goes outside. */
 #include "exit_user.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <unistd.h>
@@ -85,6 +86,7 @@ int ww_exit_user_open(struct ww_exit *exit, char why[WW_EXIT_WHY_BYTES])
     if (!user)
         return ww_exit_explain(why, WW_ENOMEM, "memory ran out", 0);
     user->exit = exit;
+    user->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     user->space = (struct ww_exit_space){-1, -1, -1};
     exit->user = user;
     rc = ww_exit_space_make(exit->options.mtu, &user->space, why);
@@ -117,6 +119,8 @@ void ww_exit_user_close(struct ww_exit *exit)
         close(user->space.listen_v4_fd);
     if (user->space.listen_v6_fd >= 0)
         close(user->space.listen_v6_fd);
+    if (user->spare_fd >= 0)
+        close(user->spare_fd);
     for (size_t i = 0; i < WW_EXIT_WHOLES; i++)
         ww_free(user->wholes[i].bytes);
     ww_free(user);

@@ -23,6 +23,7 @@ struct ww_exit_user {
     struct ww_egress *egress;
     struct ww_exit_space space;
     struct ww_watch *listen_v4, *listen_v6;
+    int spare_fd; /* given up to accept, and refuse, when there are no more descriptors */
     bool has_echo_v4, has_echo_v6;
     uint16_t next_id; /* of IPv4 packets in fragments */
     struct ww_exit_whole wholes[WW_EXIT_WHOLES];

@@ -223,6 +223,8 @@ static uint64_t serve(struct ww_fair *fair, struct client *client, uint64_t now_
             return 0;
         }
         client->is_blocked = false;
+        if (STAILQ_FIRST(&client->waiting) != cell) /* forgotten from inside of the call */
+            return 0;
         client->deficit -= size;
         take(fair, client, size);
         client->counts.queued_packets++;

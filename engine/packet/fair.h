@@ -14,8 +14,8 @@ struct ww_fair_options {
     uint64_t client_bytes_per_s; /* of each; 0: no limit */
     uint64_t total_bytes_per_s;  /* of all; 0: no limit */
     /* The packet goes on, borrowed and writable. WW_EAGAIN: not now, it is kept, and nothing of
-     * this client is tried before ww_fair_ready. Anything else: it is gone. No function of the fair
-     * one may be called from here, but ww_fair_ready. */
+     * this client is tried before ww_fair_ready. Anything else: it is gone. Of this one's
+     * functions only ww_fair_ready and ww_fair_forget may be called from here. */
     int (*deliver)(void *arg, uint32_t client, uint8_t *packet, size_t size, bool is_partial);
     void *arg;
 };

@@ -136,3 +136,23 @@ size_t ww_flow_reject(const struct ww_ip *ip, const uint8_t *bytes, size_t size,
         return reset(ip, bytes, answer);
     return prohibit(ip, bytes, size, answer);
 }
+
+size_t ww_flow_abort(const struct ww_ip *ip, const uint8_t *bytes,
+                     uint8_t reset_out[WW_FLOW_REJECT_BYTES])
+{
+    const uint8_t *tcp = bytes + ip->header_size;
+    struct ww_ip turned = *ip;
+
+    if (ip->protocol != IPPROTO_TCP || ip->offset > 0 || (tcp[13] & (TCP_RST | TCP_ACK)) != TCP_ACK)
+        return 0;
+    memcpy(turned.source, ip->destination, 16);
+    memcpy(turned.destination, ip->source, 16);
+    size_t head = put_ip(&turned, IPPROTO_TCP, TCP_HEADER_BYTES, reset_out);
+    uint8_t *out = reset_out + head;
+    memcpy(out, tcp, 12); /* ports and both numbers: the end that gets it takes no other */
+    memset(out + 12, 0, 8);
+    out[12] = TCP_HEADER_BYTES / 4 << 4;
+    out[13] = TCP_RST | TCP_ACK;
+    put_u16(out + 16, transport_sum(ip, IPPROTO_TCP, out, TCP_HEADER_BYTES));
+    return head + TCP_HEADER_BYTES;
+}

@@ -48,6 +48,7 @@ _Static_assert(sizeof(struct entry) + 2 * sizeof(union ww_hook_any) +
 /* Of a hook. */
 struct shapes {
     struct ww_policy_shape input, result;
+    bool names_nodes;
 };
 
 struct ww_policy_journal {
@@ -96,6 +97,7 @@ int ww_policy_journal_create(const struct ww_policy_journal_options *options,
     for (size_t hook = 0; hook < WW_HOOK_COUNT; hook++) {
         ww_policy_shape_of(ww_policy_hooks[hook].input(), &made->shapes[hook].input);
         ww_policy_shape_of(ww_policy_hooks[hook].result(), &made->shapes[hook].result);
+        made->shapes[hook].names_nodes = ww_policy_names_nodes(ww_policy_hooks[hook].input());
     }
     if (options->pseudonyms && ww_policy_pseudonyms_create(&made->pseudonyms)) {
         ww_free(made);
@@ -166,6 +168,7 @@ static void rename_all(struct ww_policy_journal *journal, const struct entry *en
     char *input = at + sizeof(*entry), *result = input + entry->input_size;
     const struct ww_policy_kept_decision kept = {
         .hook = &ww_policy_hooks[entry->hook],
+        .names_nodes = journal->shapes[entry->hook].names_nodes,
         .result_shape = &journal->shapes[entry->hook].result,
         .input = input,
         .input_size = entry->input_size,

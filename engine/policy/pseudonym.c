@@ -105,6 +105,11 @@ static void rename_text(const struct applying *applying, char *text)
     memcpy(text, other, WW_MIN(size, (size_t)TEXT_SIZE));
 }
 
+static bool is_identity(const struct ww_policy_field *field)
+{
+    return field->kind == WW_FIELD_TEXT && field->size == WW_HASH_TEXT_SIZE;
+}
+
 /* Where the byte at `place` of the whole input is. */
 static char *kept_at(const struct applying *applying, size_t place)
 {
@@ -138,13 +143,27 @@ static void rename_fields(struct applying *applying, const struct ww_policy_stru
 
         if (kept_at(applying, place + field->offset) >= applying->end)
             break; /* as is all that comes after it */
-        if (field->kind == WW_FIELD_TEXT && field->size == WW_HASH_TEXT_SIZE)
+        if (is_identity(field))
             rename_text(applying, kept_at(applying, place + field->offset));
         else if (field->kind == WW_FIELD_INNER)
             rename_fields(applying, field->type(), place + field->offset);
         else if (field->kind == WW_FIELD_LIST)
             rename_items(applying, field, place);
     }
+}
+
+bool ww_policy_names_nodes(const struct ww_policy_struct *type)
+{
+    bool names = false;
+
+    for (size_t index = 0; index < type->field_count; index++) {
+        const struct ww_policy_field *field = &type->fields[index];
+
+        names = names || is_identity(field);
+        if (field->kind == WW_FIELD_INNER || field->kind == WW_FIELD_LIST)
+            names = names || ww_policy_names_nodes(field->type());
+    }
+    return names;
 }
 
 /* Each text in a key that may be an id: a policy builds its keys of what it likes. */
@@ -198,7 +217,8 @@ void ww_policy_pseudonyms_apply(struct ww_policy_pseudonyms *pseudonyms,
                                 const struct ww_policy_kept_decision *kept)
 {
     const struct ww_policy_struct *type = kept->hook->result();
-    const struct ww_policy_field *reason = ww_policy_field_find(type, "reason");
+    const struct ww_policy_field *reason =
+        kept->names_nodes ? ww_policy_field_find(type, "reason") : NULL;
     struct applying applying = {
         .pseudonyms = pseudonyms, .base = kept->input, .end = kept->input + kept->input_size};
     size_t at = reason ? result_at(kept, reason->offset) : kept->result_size;
@@ -208,6 +228,7 @@ void ww_policy_pseudonyms_apply(struct ww_policy_pseudonyms *pseudonyms,
         applying.reason_size =
             strnlen(applying.reason, WW_MIN(reason->size, kept->result_size - at));
     }
-    rename_fields(&applying, kept->hook->input(), 0);
+    if (kept->names_nodes)
+        rename_fields(&applying, kept->hook->input(), 0);
     rename_writes(pseudonyms, kept, result_at(kept, type->fields[type->field_count - 1].offset));
 }

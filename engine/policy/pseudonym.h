@@ -12,6 +12,7 @@ void ww_policy_pseudonyms_destroy(struct ww_policy_pseudonyms *pseudonyms);
 /* A decision as the journal keeps it: see compact.h. */
 struct ww_policy_kept_decision {
     const struct ww_policy_hook *hook;
+    bool names_nodes; /* the input: as ww_policy_names_nodes says */
     const struct ww_policy_shape *result_shape;
     char *input;
     size_t input_size;
@@ -19,6 +20,8 @@ struct ww_policy_kept_decision {
     size_t result_size;
 };
 
+/* Whether a struct has identities, or room for them, at all. */
+bool ww_policy_names_nodes(const struct ww_policy_struct *type);
 /* Replaces each text of a node id's length in the input, and where it is named in the reason of the
  * result and in keys that it remembers something under. */
 void ww_policy_pseudonyms_apply(struct ww_policy_pseudonyms *pseudonyms,

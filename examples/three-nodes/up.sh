@@ -149,6 +149,9 @@ direct=$(on client curl -sS --max-time 60 "$down" | sha256sum)
 [ "$tunnelled" = "$direct" ] || fail "the tunnel changed what was downloaded"
 echo "identical both ways"
 
+# For tests: more of them, with all that is defined here.
+[ -z "${THREE_NODES_THEN:-}" ] || . "$THREE_NODES_THEN"
+
 say "What is not on the public internet is refused"
 if on client curl -sS --max-time 10 -x socks5h://127.0.0.1:1080 http://11.0.2.1:1/ ||
     on client curl -sS --max-time 10 -x socks5h://127.0.0.1:1080 http://192.168.1.1/; then

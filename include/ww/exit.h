@@ -57,13 +57,14 @@ struct ww_exit_options {
 };
 struct ww_exit_callbacks {
     /* A packet for a client, from its inner peer: borrowed and writable. WW_EAGAIN: not now; it is
-     * kept until ww_exit_ready. Anything else: it is gone. Only ww_exit_ready may be called. */
+     * kept until ww_exit_ready. Anything else: it is gone. Only ww_exit_ready and
+     * ww_exit_client_close may be called from here. */
     int (*packet)(void *arg, uint32_t client, uint8_t *packet, size_t size, bool is_partial);
     /* What came in this turn has been told. NULL is fine. */
     void (*batch_end)(void *arg);
 };
 
-#define WW_EXIT_WHY_BYTES 160
+#define WW_EXIT_WHY_BYTES 256
 
 /* Opens the way out, in one of the modes that options allow; with WW_EXIT_AUTO, kernel is tried
  * first. Takes some 10 ms and may fork; for the start of a node. why (never empty on an error)

@@ -142,3 +142,7 @@ void ww_flows_stats(const struct ww_flows *flows, struct ww_flows_stats *stats);
  * going. 0: none may be sent (to a reset, to a later fragment). */
 size_t ww_flow_reject(const struct ww_ip *ip, const uint8_t *bytes, size_t size,
                       uint8_t answer[WW_FLOW_REJECT_BYTES]);
+/* Ends the connection of a TCP packet that was rejected at its other end too: a reset from where
+ * the packet came from to where it was going. 0: there is none (not TCP, or its first packet). */
+size_t ww_flow_abort(const struct ww_ip *ip, const uint8_t *bytes,
+                     uint8_t reset[WW_FLOW_REJECT_BYTES]);

@@ -73,8 +73,8 @@ local function load_counts()
     end
 end
 
+--- A node that was added since they were read: load_counts comes before.
 local function count_node(network)
-    load_counts()
     node_counts[network] = (node_counts[network] or 0) + 1
 end
 
@@ -179,6 +179,7 @@ function M.create(node, public_key, name)
     if M.find(name) then
         return nil, ww.error("ENAME", "the name is taken")
     end
+    load_counts()
     local network = ww.crypto.id()
     local entry = { name = name, root = node, created_s = now_s() }
     local ok, err = add_all({

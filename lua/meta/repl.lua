@@ -120,6 +120,12 @@ function flows.counts() end
 ---@return any
 function flows.list(peer, after, limit) end
 
+--- All that are open, those of packets too, as `ww flows` shows them: application, country, bytes and packets each way. Where they go (`address`, `name`) after \write REASON only.
+---@param sort string? "bytes" by default, "up", "down", "last" or "first"
+---@param limit number? at most so many, 100 by default, 500 at most
+---@return any
+function flows.table(sort, limit) end
+
 --- Names that are looked up through the tunnel.
 dns = {}
 
@@ -396,7 +402,7 @@ function log.set(level) end
 ---@return any
 function log.note(text) end
 
---- What there is, or one name of it.
+--- What there is, or one name of it, or a hook of the policies. A name alone does the same.
 ---@param ... any
 ---@return any
 function help(...) end

@@ -502,8 +502,8 @@ local CLIENT = {
     { key = "proxy_remote", type = "boolean", default = false,
         doc = "Allow `proxy` to be an address that other machines reach. There is no password." },
     { key = "providers", type = "integer", min = 1, max = 8, default = 1,
-        doc = "How many providers to be connected to at once, each under a contract of its own. What "
-            .. "begins is spread over them, and packets move on when one is lost." },
+        doc = "How many providers to be connected to at once, each under a contract of its own. "
+            .. "What begins is spread over them, and packets move on when one is lost." },
     { key = "footprint", type = "boolean", default = true,
         doc = "Keep how much went where in the state, for `ww footprint` and nobody else." },
     { key = "dns.listen", type = "listens", default = {},

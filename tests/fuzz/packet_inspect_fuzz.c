@@ -61,6 +61,7 @@ static void one_packet(struct ww_flows *flows, const uint8_t *bytes, size_t size
 
     if (ww_ip_judge(NULL, bytes, size, &ip, NULL))
         return;
+    check(ww_flow_abort(&ip, bytes, answer) <= sizeof(answer));
     size_t answer_size = ww_flow_reject(&ip, bytes, size, answer);
     check(answer_size <= sizeof(answer));
     if (answer_size > 0 && ip.protocol != IPPROTO_TCP) { /* it is read as what it is */

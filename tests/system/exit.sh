@@ -77,13 +77,13 @@ fi
 
 folder=$scratch/folder
 mkdir -m 777 "$folder"
-exit_pid='' started=0
+exit_pid='' started=0 older=()
 
 up() { # ARGUMENT…
     local name log
     started=$((started + 1))
     log=$scratch/exit.$started.log
-    ip netns exec provider "$tools/system_exit" "$mode" "$folder" "${as_nobody[@]}" -a 198.51.100.0/24 \
+    ip netns exec provider "${older[@]}" "$tools/system_exit" "$mode" "$folder" "${as_nobody[@]}" -a 198.51.100.0/24 \
         -a 2001:db8:2::/48 "$@" /run/netns/one /run/netns/two > "$log" 2>&1 &
     exit_pid=$!
     wait_for 10 "the provider" grep -q "\"mode\":\"$mode\"" "$log"
@@ -167,6 +167,14 @@ if [[ $mode = kernel ]]; then
     grep -q "flags owner" "$scratch/rules.log" || echo "    this kernel has no owner flag"
     [[ $(forwarding) != "$forwarding_before" ]] || fail "forwarding was not switched on"
 
+    step "the table comes back when its holder is killed"
+    nft_pid=$(pgrep -P $exit_pid -x nft) || fail "nobody holds the table"
+    kill -KILL "$nft_pid"
+    back() { [[ -n $(rules) ]] && [[ $(pgrep -P $exit_pid -x nft) != "$nft_pid" ]]; }
+    wait_for 15 "the table's return" back
+    reaches 11.0.9.1 || fail "the internet, with a new table"
+    reaches 203.0.113.2 && fail "the host itself, with a new table"
+
     step "killed, it leaves no table, and the next start undoes the rest"
     kill -KILL $exit_pid
     wait $exit_pid 2> /dev/null || true
@@ -183,6 +191,46 @@ if [[ $mode = kernel ]]; then
     [[ $(forwarding) = "$forwarding_before" ]] ||
         fail "forwarding is $(forwarding), not $forwarding_before"
     [[ ! -e $folder/exit-forwarding ]] || fail "a note is left"
+
+    step "the same on an older kernel: no owner flag, one switch for all of IPv6"
+    cat > /run/nft << 'END'
+#!/bin/bash
+[[ ${1:-} = -i ]] || exec /run/nft.real "$@"
+sed -u 's/.*flags owner.*/refused/' | /run/nft.real -i
+END
+    chmod 755 /run/nft
+    cp "$(command -v nft)" /run/nft.real
+    mount --bind /run/nft "$(command -v nft)"
+    on provider ip tuntap add wwexit0 mode tun vnet_hdr
+    : > /run/none
+    for name in wwexit0 up0; do
+        # The one that `ip netns exec` sees is that of the namespace.
+        [[ ! -e /proc/sys/net/ipv6/conf/$name/force_forwarding ]] || fail "$name is here, too"
+    done
+    older=(bash -c 'for name in wwexit0 up0; do
+        file=/proc/sys/net/ipv6/conf/$name/force_forwarding
+        [[ ! -e $file ]] || mount --bind /run/none $file; done; exec "$@"' older)
+    accept_ra() { on provider cat /proc/sys/net/ipv6/conf/up0/accept_ra; }
+    ra_before=$(accept_ra)
+    up
+    rules | grep -q ww-wwexit0 || fail "no table"
+    on provider nft list table inet ww-wwexit0 | grep -q owner && fail "a table with an owner"
+    [[ $(forwarding) = "1 1 "* ]] || fail "forwarding is $(forwarding)"
+    ((ra_before != 1 || $(accept_ra) == 2)) || fail "accept_ra is $(accept_ra)"
+    peer one tcp $v4 $port 1 100000
+    peer one tcp $v6 $port 1 100000
+    kill -KILL $exit_pid
+    wait $exit_pid 2> /dev/null || true
+    rules | grep -q ww-wwexit0 || fail "the table has gone, who removed it?"
+    up
+    peer one tcp $v6 $port 1 100000
+    down
+    wait_for 5 "the table's end" gone
+    [[ $(forwarding) = "$forwarding_before" && $(accept_ra) = "$ra_before" ]] ||
+        fail "forwarding is $(forwarding), not $forwarding_before; accept_ra $(accept_ra), not $ra_before"
+    on provider ip link del wwexit0
+    umount "$(command -v nft)"
+    older=()
 else
     down
 fi

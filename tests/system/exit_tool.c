@@ -1,9 +1,9 @@
 /* Lets the packets of other network namespaces out through ww/exit.h: what a provider does, without
  * peers and contracts. Each CLIENT is the path of a namespace, where a TUN device "cl0" is made.
- *   system_exit MODE FOLDER [-u] [-x] [-a PREFIX]… [-l LIMIT=N]… CLIENT…
+ *   system_exit MODE FOLDER [-u] [-x] [-d MS] [-a PREFIX]… [-l LIMIT=N]… CLIENT…
  * Limits: flows, opens, destinations, rate, total (the last two in bytes a second).
- * -u becomes nobody first; -x lets every packet pass, as a broken judge would. Prints what it is
- * and, on SIGUSR1, what went through, as JSON. */
+ * -u becomes nobody first; -x lets every packet pass, as a broken judge would; -d holds up what
+ * goes to the clients. Prints what it is and, on SIGUSR1, what went through, as JSON. */
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -23,6 +23,7 @@
 
 #define CLIENTS_MAX 8
 #define NOBODY      65534
+#define LINE_MAX    32768 /* packets: 45 MB, 50 ms at 7 Gbit/s */
 
 static struct ww_loop *loop;
 static struct ww_exit *provider;
@@ -35,6 +36,18 @@ static struct client {
 } clients[CLIENTS_MAX];
 static size_t client_count;
 static bool becomes_nobody, judges_nothing;
+static struct {
+    uint64_t us;
+    size_t first, end; /* counted on; modulo LINE_MAX */
+    struct ww_timer *timer;
+    struct slot {
+        uint64_t due_us;
+        uint32_t client;
+        size_t size;
+        bool is_partial;
+        uint8_t bytes[1500];
+    } slots[LINE_MAX];
+} line;
 static struct ww_exit_options options = {
     .limits = WW_EXIT_LIMITS_DEFAULT,
     .inner_v4 = {[10] = 0xff, [11] = 0xff, [12] = 192, 0, 0, 2},
@@ -70,9 +83,42 @@ static void on_failed(void *arg, int code)
 
 static const struct ww_tun_callbacks tun_callbacks = {.packet = on_packet, .failed = on_failed};
 
+/* A line of that length in front of the clients, one way. */
+static void on_delay(void *arg)
+{
+    uint64_t now_us = ww_clock_mono_us();
+
+    (void)arg;
+    for (; line.first != line.end && line.slots[line.first % LINE_MAX].due_us <= now_us;
+         line.first++) {
+        const struct slot *slot = &line.slots[line.first % LINE_MAX];
+
+        ww_tun_write(clients[slot->client].tun, slot->bytes, slot->size, slot->is_partial);
+    }
+    ww_timer_start(line.timer, 1000);
+}
+
+static void delay(uint32_t number, const uint8_t *packet, size_t size, bool is_partial)
+{
+    struct slot *slot = &line.slots[line.end % LINE_MAX];
+
+    if (line.end - line.first == LINE_MAX || size > sizeof(slot->bytes))
+        return;
+    slot->due_us = ww_clock_mono_us() + line.us;
+    slot->client = number;
+    slot->size = size;
+    slot->is_partial = is_partial;
+    memcpy(slot->bytes, packet, size);
+    line.end++;
+}
+
 static int on_back(void *arg, uint32_t number, uint8_t *packet, size_t size, bool is_partial)
 {
     (void)arg;
+    if (line.us) {
+        delay(number, packet, size, is_partial);
+        return 0;
+    }
     ww_tun_write(clients[number].tun, packet, size, is_partial);
     return 0;
 }
@@ -165,9 +211,11 @@ static void read_options(int argc, char **argv)
     options.folder = argv[2];
     options.rules = rules;
     optind = 3;
-    while ((option = getopt(argc, argv, "uxa:l:")) != -1) {
+    while ((option = getopt(argc, argv, "uxa:l:d:")) != -1) {
         if (option == 'u')
             becomes_nobody = true;
+        else if (option == 'd')
+            line.us = strtoul(optarg, NULL, 10) * 1000;
         else if (option == 'x')
             judges_nothing = true;
         else if (option == 'a' && (ww_prefix_parse(optarg, &prefix) != 0 ||
@@ -219,12 +267,15 @@ int main(int argc, char **argv)
         return 3;
     }
     open_clients();
+    if (line.us && ww_timer_create(loop, on_delay, NULL, &line.timer) == 0)
+        ww_timer_start(line.timer, 1000);
     ww_exit_status(provider, &status);
     printf("{\"mode\":\"%s\",\"device\":\"%s\",\"echo_v4\":%d,\"echo_v6\":%d,\"why\":\"%s\"}\n",
            ww_exit_mode_name(status.mode), status.device, status.has_echo_v4, status.has_echo_v6,
            status.why);
     fflush(stdout);
     ww_loop_run(loop);
+    ww_timer_destroy(line.timer);
     for (size_t i = 0; i < client_count; i++)
         ww_tun_destroy(clients[i].tun);
     ww_exit_destroy(provider);

@@ -59,4 +59,69 @@ replay 2
 replay 3
 replay 4
 unset WW_CONTROL
+
+step "repl.md"
+page=$docs/operating/repl.md
+# typed NUMBER: what stands behind the prompts of a console block: an input that begins a loop, to its end.
+typed() {
+    block console "$1" | awk 'inside { print } inside && /^end/ { inside = 0; next }
+        match($0, /^ww [a-z]+( admin#|>) /) { input = substr($0, RLENGTH + 1); print input; inside = input ~ / do$/ }'
+}
+# What was printed for it: without the inputs, the greeting, and what a trace sends.
+said() {
+    block console "$1" | awk 'inside { if (/^end/) inside = 0; next } /^\$ / || /It reads only/ { next }
+        match($0, /^ww [a-z]+( admin#|>) /) { inside = / do$/; next } /^[0-9][0-9]:[0-9][0-9]:/ { exit } { print }'
+}
+numbers() {
+    plain | sed -E "s/^[a-z2-7]{8}\\t/ID\\t/; s/(^|\\t)[0-9]+$/\\1N/; s/network = \"[0-9a-f]{4}.*\"/network = ID/
+        s#$scratch/#/etc/ww/policies/#; s/streams = [0-9]+/streams = N/"
+}
+# session NUMBER NODE ARGUMENT…
+session() {
+    said "$1" | numbers > "$scratch/expected"
+    [[ -s $scratch/expected ]] || fail "the page has no block $1"
+    typed "$1" | grep -v '^.watch' | sed "s#/etc/ww/policies/#$scratch/#" > "$scratch/inputs"
+    "$program" repl --state "$scratch/$2" "${@:3}" < "$scratch/inputs" 2>&1 | numbers > "$scratch/printed"
+    diff -u "$scratch/expected" "$scratch/printed" || fail "the page says otherwise"
+}
+# commands NUMBER: what stands behind "$ ww repl NODE".
+commands() {
+    local line
+    said "$1" | numbers | sed -E 's/^.\{"value".*/JSON/; s/^\{"value.*/JSON/' > "$scratch/expected"
+    block console "$1" | sed -n 's/^\$ ww repl //p' | while IFS= read -r line; do
+        eval "\"\$program\" repl --state \"\$scratch\"/$line"
+    done 2>&1 | numbers | sed -E 's/^\{"value.*/JSON/' > "$scratch/printed"
+    diff -u "$scratch/expected" "$scratch/printed" || fail "the page says otherwise"
+}
+commands 1
+session 2 provider
+"$program" ban alicenet --reason x --confirm alicenet --state "$scratch/arbiter" 2> /dev/null
+session 3 arbiter
+session 4 arbiter
+session 5 arbiter
+session 6 provider
+commands 7
+# What a trace and a log send, as the page has it: the same fields, the same shape.
+event() {
+    sed -n '/^[0-9:.]* hook contract.offer {/,/^}/p' | sed -n 's/^ *\([a-z_]*\) = .*/\1/p' | sort -u
+}
+block console 5 | event > "$scratch/expected"
+"$program" repl --state "$scratch/arbiter" -e 'trace.hook("contract.offer")' -e 'log.follow()' -e 'sleep(60)' \
+    > "$scratch/events" 2>&1 &
+tracer=$!
+wait_for 10 "the trace" grep -q 'kind = "log"' "$scratch/events"
+"$program" repl --state "$scratch/arbiter" --write "ticket 4711" -e 'bans.list()' -e 'log.note("before the upgrade")' > /dev/null
+"$program" repl --state "$scratch/client" --write "a new contract" -e 'peers.drop(peers.list()[1].peer)' > /dev/null
+wait_for 20 "a decision" grep -q '^    time_us' "$scratch/events"
+wait_for 10 "a line of the log" grep -q 'a note' "$scratch/events"
+kill -INT "$tracer"
+wait "$tracer" || true
+event < "$scratch/events" > "$scratch/printed"
+diff -u "$scratch/expected" "$scratch/printed" || fail "the page has other fields of a decision"
+line() {
+    sed -E -n 's/^[0-9:.]{12} (warn repl: a session changes something) session=[0-9]+ call=log.note (args.*)/\1 \2/p'
+}
+block console 6 | line > "$scratch/expected"
+line < "$scratch/events" > "$scratch/printed"
+diff -u "$scratch/expected" "$scratch/printed" || fail "the page has another line of the log"
 step "all held"

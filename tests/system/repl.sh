@@ -53,6 +53,32 @@ for kind in contract peer hook metric key; do
     call client repl.ids "{\"kind\":\"$kind\"}" | jq -e '.ids | length > 0' > /dev/null || fail "no $kind is completed"
 done
 
+step "what-if on a contract that is open; help on hooks; names say what they are"
+for node in arbiter client provider; do
+    gives "$node" 'local c = contracts.list()[1] local w = policy.what_if(c.contract) return w.terms.bytes == c.bytes, #w.cases > 5' $'true\ntrue'
+    gives "$node" 'policy.what_if(contracts.list()[1].contract, { bytes = 5000000 }).terms.bytes' 5000000
+done
+repl 1 client -e 'policy.what_if(("0"):rep(32))'
+says "$err" ENOTFOUND
+repl 0 client -e 'help "contract.offer"' -e 'contracts.get' -e 'help(flows)' -e 'apropos "strikes"'
+says "$out" 'price_nano_usd_per_gib (whole number'
+says "$out" 'contracts.get(id)'
+says "$out" 'flows.list([peer], [after], [limit])'
+says "$out" '[hook]'
+
+step "many sessions at once, each with its own level and names"
+for session in $(seq 1 12); do
+    "$program" repl --state "$scratch/arbiter" $( ((session % 2)) && echo --write odd) -e "mine = $session" -e 'sleep(0.3)' \
+        -e 'mine, pcall(log.note, "from " .. mine)' > "$scratch/session.$session" 2>&1 &
+    sessions[session]=$!
+done
+for session in "${!sessions[@]}"; do
+    wait "${sessions[session]}" || fail "session $session: $(cat "$scratch/session.$session")"
+    [[ $(head -n 2 "$scratch/session.$session" | tr '\n' ' ') == "$session $( ((session % 2)) && echo true || echo false) " ]] ||
+        fail "session $session: $(cat "$scratch/session.$session")"
+done
+[[ $(grep -c 'room=repl msg="a note"' "$scratch/arbiter.log") == 6 ]] || fail "others have written, too"
+
 step "flows: pages, bytes, and destinations for those who say why"
 # open_flow: a connection through the client's proxy, that stays.
 open_flow() {

@@ -113,6 +113,47 @@ typed '0'
 keys Left Delete Enter
 expect '78'
 
+step "ids that the node has, help, apropos, JSON, a test that is saved, delta"
+join alice alicenet
+typed 'networks.get("al'
+keys Tab
+ends 'ww arbiter> networks.get("alicenet"'
+typed ').nodes == 1'
+keys Enter
+ends 'ww arbiter>'
+shows 'true' || fail "the completed id is not the node's: $(grep . "$scratch/screen" | tail -n 6)"
+typed 'help "contract.of'
+keys Tab
+ends 'ww arbiter> help "contract.offer"'
+keys Enter
+expect 'a contract that a client asks for'
+typed 'apropos "backup"'
+keys Enter
+expect 'ledger.backup(path)'
+typed '\js'
+keys Tab
+keys Enter
+expect 'Results are JSON'
+typed '{ b = 1, a = 2 }'
+keys Enter
+expect '{"value":{"a":2,"b":1},"version":1}'
+typed '\json'
+keys Enter
+expect 'Results are Lua'
+typed '{ b = 1, a = 2 }'
+keys Enter
+expect '{ a = 2, b = 1 }'
+typed 'policy.try("contract.offer").decision'
+keys Enter
+expect '"accept"'
+typed '\save-test '"$scratch"'/a.test.lua'
+keys Enter
+expect '.test.lua: 1.'
+grep -q 'same(got.decision, "accept")' "$scratch/a.test.lua" || fail "the saved test: $(cat "$scratch/a.test.lua")"
+typed 'delta()'
+keys Enter
+expect 'nothing was set by hand'
+
 step "UTF-8"
 typed '#"ä€"'
 keys Left Left BSpace Enter

@@ -39,6 +39,17 @@ for name in client provider; do
 done
 
 check_counts 67108864
+lane() { # what carries the client's lanes
+    status client | jq -r '[.. | .lane? | select(.)] | unique | join(" ")'
+}
+[ "$(lane)" = records ] || fail "the lanes are in $(lane), not in records"
+node_stop client
+
+# With a node that has no fast lane: the same by data channels.
+start_client --no-fast-lane
+run sizes --max 4194304 --total 16777216 --seed 19
+run udp --count 40 --seed 20
+[ "$(lane)" = channels ] || fail "the lanes are in $(lane), not in channels"
 node_stop client
 node_stop provider
 node_stop arbiter

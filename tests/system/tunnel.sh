@@ -193,6 +193,34 @@ check_refusals() {
     step "refused: a private destination, another source, what nobody asked for"
 }
 
+# refused COMMAND…: it must fail, and at once: somebody answers.
+refused() {
+    local begin
+    begin=$(now_ms)
+    on client "$@" > "$scratch/refused.out" 2>&1 && fail "$* gets through"
+    (($(now_ms) - begin < 3000)) || fail "$* waits for an answer"
+}
+
+# The user blocks, and a private destination is refused, with a word to whoever asks.
+check_verdicts() {
+    local at
+    [[ $(call client flows.list '{"limit":50}' | jq '[.flows[] | select(.protocol == "tcp" or .protocol == "icmp")] | length') -gt 3 ]] ||
+        fail "flows are not listed: $(call client flows.list | head -c 2000)"
+    call client flows.block "{\"text\":\"$web4\"}" > /dev/null || fail "flows.block"
+    refused curl -sS --max-time 10 "http://$web4:5201/"
+    refused ping -c 1 -W 5 $web4
+    grep -q -i "filtered\|prohibited" "$scratch/refused.out" || fail "ping is not told: $(cat "$scratch/refused.out")"
+    (($(tunnel out_rejected) >= 2)) || fail "blocked packets are not counted"
+    call client flows.unblock "{\"text\":\"$web4\"}" > /dev/null || fail "flows.unblock"
+    on client ping -c 1 -W 2 $web4 > "$scratch/ping.out" || fail "still blocked"
+    refused curl -sS --max-time 10 http://10.1.2.3/
+    # A closed port says so through the whole tunnel.
+    at=$(now_ms)
+    on client bash -c "exec 3<>/dev/udp/$web4/9; echo x >&3; sleep 0.3; echo x >&3" > "$scratch/udp.out" 2>&1 &&
+        fail "a closed UDP port is not told"
+    step "verdicts: blocked flows, private destinations and closed ports are told at once ($(($(now_ms) - at)) ms)"
+}
+
 is_settled() {
     status "$1" | jq -e '(.history | length) > 0 and all(.history[]; .state == "settled")'
 }
@@ -218,6 +246,7 @@ step "arbiter, provider, client and a host are ready"
 check_traffic
 check_flows
 check_refusals
+check_verdicts
 step "client $(status client | jq -c .tunnel)"
 step "provider $(status provider | jq -c .packets)"
 if [[ -n ${TUNNEL_HOOK:-} ]]; then

@@ -109,6 +109,10 @@ start_nodes() {
     credit alicenet 100000000000
     start_provider_on --egress-mode none
     nsenter --net=/run/netns/web iperf3 -s > "$scratch/iperf.log" 2>&1 &
+    command -v dnsmasq > /dev/null || return 0
+    nsenter --net=/run/netns/web dnsmasq --keep-in-foreground --conf-file=/dev/null --no-resolv --no-hosts --no-ping \
+        --listen-address="$web4" --bind-interfaces --user=root --pid-file= --local=/example/ \
+        --host-record="web.example,$web4,$web6" > "$scratch/dnsmasq.log" 2>&1 &
 }
 
 up() {
@@ -148,6 +152,14 @@ check_traffic() {
     done
 }
 
+# As any program does: by /etc/resolv.conf and the C library.
+check_names() {
+    command -v dnsmasq > /dev/null || return 0
+    on client timeout 20 getent ahosts web.example > "$scratch/names.out" || fail "no names: $(call client dns.status)"
+    grep -q "^$web4 " "$scratch/names.out" && grep -q "^$web6 " "$scratch/names.out" || fail "names: $(cat "$scratch/names.out")"
+    step "names are found by the resolver in the tunnel"
+}
+
 no_leak() {
     [[ $(counted rest) == 0 ]] || fail "$1: $(counted rest) packets beside the tunnel: $(dmesg 2> /dev/null | grep 'leak ' | tail -3)"
     step "$1: nothing on the wire but $(counted own) packets to the arbiter and to the provider"
@@ -181,6 +193,7 @@ nft reset counters > /dev/null
 nsenter --net=/run/netns/client "$tools/system_tun" flood eth0 "$web4" "$web6" 100 > "$scratch/flood.out" &
 flood=$!
 check_traffic
+check_names
 no_leak "up"
 kill -KILL "${pid[client]}"
 sleep 1

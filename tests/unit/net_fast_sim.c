@@ -168,8 +168,7 @@ static void turn(struct sim_end *end)
     write_some(end);
     end->next_us = ww_fast_output(end->fast, end->sim->now_us);
     /* A timer that is due at once, again and again, would turn a core. */
-    if (end->next_us <= end->sim->now_us)
-        end->next_us = end->sim->now_us + 1000;
+    assert_true(end->next_us > end->sim->now_us);
     if (end->datagrams_written < end->datagrams_to_send || end->is_full || end->is_slow)
         end->next_us = WW_MIN(end->next_us, end->sim->now_us + 1000);
 }

@@ -57,21 +57,10 @@ static struct ww_ip outgoing(uint16_t here, uint16_t there)
     return ip;
 }
 
-static struct ww_ip reply_to(const struct ww_ip *ip)
-{
-    struct ww_ip back = *ip;
-
-    memcpy(back.source, ip->destination, 16);
-    memcpy(back.destination, ip->source, 16);
-    back.source_port = ip->destination_port;
-    back.destination_port = ip->source_port;
-    return back;
-}
-
 static void test_table(void **state)
 {
     struct packet_table table;
-    struct ww_ip ip = outgoing(1000, 1), back = reply_to(&ip), other;
+    struct ww_ip ip = outgoing(1000, 1), other;
     struct packet_route *route;
 
     (void)state;
@@ -79,28 +68,30 @@ static void test_table(void **state)
     assert_int_equal(packet_table_init(&table, 16), WW_ENOMEM);
     ww_alloc_fail_after(0);
     assert_int_equal(packet_table_init(&table, 16), 0);
-    assert_null(packet_table_find_back(&table, &back, 1));
+    assert_null(packet_table_find(&table, &ip, 1));
     route = packet_table_open(&table, &ip, 1);
     assert_int_equal(route->serial, 0);
     route->serial = 7;
     assert_ptr_equal(packet_table_open(&table, &ip, 2), route);
-    assert_ptr_equal(packet_table_find_back(&table, &back, 3), route);
+    assert_ptr_equal(packet_table_find(&table, &ip, 3), route);
     assert_int_equal(route->used_us, 3);
-    /* Another port, address, protocol, or direction: another flow. */
-    other = back;
+    /* Another port, address or protocol: another flow. */
+    other = ip;
     other.destination_port++;
-    assert_null(packet_table_find_back(&table, &other, 4));
-    other = back;
-    other.source[15]++;
-    assert_null(packet_table_find_back(&table, &other, 4));
-    other = back;
+    assert_null(packet_table_find(&table, &other, 4));
+    other = ip;
+    other.destination[15]++;
+    assert_null(packet_table_find(&table, &other, 4));
+    other = ip;
     other.protocol = IPPROTO_TCP;
-    assert_null(packet_table_find_back(&table, &other, 4));
-    /* Fragments: by their id, each direction for itself. */
+    assert_null(packet_table_find(&table, &other, 4));
+    /* Fragments: by their id, beside the flows. */
     ip.id = 0x12345678;
-    packet_table_datagram(&table, &ip, false, 5)->serial = 9;
-    assert_int_equal(packet_table_datagram(&table, &ip, false, 5)->serial, 9);
-    assert_int_equal(packet_table_datagram(&table, &ip, true, 5)->serial, 0);
+    packet_table_datagram(&table, &ip, 5)->serial = 9;
+    assert_int_equal(packet_table_datagram(&table, &ip, 5)->serial, 9);
+    assert_int_equal(packet_table_find(&table, &ip, 6)->serial, 7);
+    ip.id++;
+    assert_int_equal(packet_table_datagram(&table, &ip, 7)->serial, 0);
     packet_table_deinit(&table);
 }
 
@@ -123,9 +114,9 @@ static void test_table_is_bounded(void **state)
         assert_int_equal(packet_table_open(&table, &used, ++now_us)->serial, 1);
     }
     for (uint16_t there = 0; there < 5000; there++) {
-        struct ww_ip ip = outgoing(1000, there), back = reply_to(&ip);
+        struct ww_ip ip = outgoing(1000, there);
 
-        known += packet_table_find_back(&table, &back, ++now_us) != NULL;
+        known += packet_table_find(&table, &ip, ++now_us) != NULL;
     }
     assert_int_equal(known, 64 * 4 - 1);
     assert_int_equal(ww_alloc_count(), count);

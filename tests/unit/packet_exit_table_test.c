@@ -162,6 +162,31 @@ static void idle_ones_are_swept(void **state)
     ww_exit_table_destroy(table);
 }
 
+/* Who has the most gives way to who has less, of the protocol that is asked for. */
+static void the_greediest_makes_way(void **state)
+{
+    struct ww_exit_table *table = make(100, 1000, 100);
+    struct ww_exit_key tcp = key_of(2, IPPROTO_TCP, 1, 1);
+    uint32_t number;
+
+    (void)state;
+    assert_int_equal(ww_exit_table_open(table, &tcp, S, &number), 0);
+    for (unsigned i = 0; i < 10; i++) {
+        assert_int_equal(open_one(table, 2, 1, i, S + i), 0);
+        assert_int_equal(i < 5 ? open_one(table, 1, 1, i, S + i) : 0, 0);
+    }
+    assert_false(ww_exit_table_make_way(table, 2, IPPROTO_UDP)); /* nobody has more */
+    for (unsigned i = 0; i < 6; i++)
+        assert_true(ww_exit_table_make_way(table, 1, IPPROTO_UDP));
+    assert_int_equal(counts_of(table, 2).flows, 5);
+    assert_false(ww_exit_table_make_way(table, 1, IPPROTO_UDP)); /* as many: nothing is taken */
+    assert_int_not_equal(ww_exit_table_find(table, &tcp, S), WW_EXIT_NO_FLOW);
+    assert_false(ww_exit_table_make_way(table, 3, IPPROTO_ICMP));
+    assert_true(ww_exit_table_make_way(table, 3, 0));
+    assert_int_equal(counts_of(table, 1).flows + counts_of(table, 2).flows, 9);
+    ww_exit_table_destroy(table);
+}
+
 #define MODEL 64
 
 /* Random opens, finds, closes and forgets of few keys, against a list that is searched. */
@@ -212,11 +237,9 @@ static void as_a_slow_model(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_idlest_gives_way),
-        cmocka_unit_test(new_flows_have_a_rate),
-        cmocka_unit_test(destinations_are_counted_once),
-        cmocka_unit_test(idle_ones_are_swept),
-        cmocka_unit_test(as_a_slow_model),
+        cmocka_unit_test(the_idlest_gives_way),          cmocka_unit_test(new_flows_have_a_rate),
+        cmocka_unit_test(destinations_are_counted_once), cmocka_unit_test(idle_ones_are_swept),
+        cmocka_unit_test(the_greediest_makes_way),       cmocka_unit_test(as_a_slow_model),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -229,6 +229,40 @@ static void the_pool_is_shared(void **state)
     ww_fair_destroy(fair);
 }
 
+static struct ww_fair *forgetful;
+
+static int forget_it(void *arg, uint32_t client, uint8_t *packet, size_t size, bool is_partial)
+{
+    (void)arg;
+    (void)packet;
+    (void)size;
+    (void)is_partial;
+    got_packets[client]++;
+    if (got_packets[client] == 3)
+        ww_fair_forget(forgetful, client);
+    return got_packets[client] == 1 ? WW_EAGAIN : 0;
+}
+
+/* A client that is closed while its packet is delivered. */
+static void forgotten_from_inside(void **state)
+{
+    const struct ww_fair_options options = {.clients = CLIENTS, .deliver = forget_it};
+
+    (void)state;
+    memset(got_packets, 0, sizeof(got_packets));
+    assert_int_equal(ww_fair_create(&options, &forgetful), 0);
+    for (uint64_t i = 0; i < 10; i++)
+        put(forgetful, 0, i, 100, 1000);
+    assert_int_equal(got_packets[0], 1);
+    ww_fair_ready(forgetful, 0);
+    assert_int_equal(ww_fair_run(forgetful, 2000), 0);
+    assert_int_equal(got_packets[0], 3);
+    assert_int_equal(ww_fair_waiting(forgetful, 0), 0);
+    put(forgetful, 0, 11, 100, 3000);
+    assert_int_equal(got_packets[0], 4);
+    ww_fair_destroy(forgetful);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -239,6 +273,7 @@ int main(void)
         cmocka_unit_test(waiting_is_told_in_time),
         cmocka_unit_test(what_is_too_large_to_wait_is_dropped),
         cmocka_unit_test(the_pool_is_shared),
+        cmocka_unit_test(forgotten_from_inside),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

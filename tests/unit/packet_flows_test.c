@@ -369,6 +369,14 @@ static size_t reject(const struct shape *shape, uint8_t *answer)
     return ww_flow_reject(&ip, bytes, size, answer);
 }
 
+static size_t abort_of(const struct shape *shape, uint8_t *answer)
+{
+    uint8_t bytes[2048];
+    struct ww_ip ip;
+    build(shape, bytes, &ip);
+    return ww_flow_abort(&ip, bytes, answer);
+}
+
 static void a_reset_is_one_that_is_taken(void **state)
 {
     uint8_t answer[WW_FLOW_REJECT_BYTES];
@@ -389,8 +397,17 @@ static void a_reset_is_one_that_is_taken(void **state)
         check_sums(answer, head + 20);
         assert_memory_equal(answer + head,
                             ((uint8_t[]){1, 187, 0x12, 0x34, 0, 0, 2, 0, 0, 0, 0, 0, 0x50, 4}), 14);
+        /* And to the other end, in the packet's own numbers. */
+        assert_int_equal(abort_of(&shape, answer), head + 20);
+        check_sums(answer, head + 20);
+        assert_memory_equal(
+            answer + head, ((uint8_t[]){0x12, 0x34, 1, 187, 0, 0, 1, 0, 0, 0, 2, 0, 0x50, 20}), 14);
+        assert_int_equal(answer[family == 1 ? 24 + 15 : 19], 8);
         shape.flags = RST | ACK;
         assert_int_equal(reject(&shape, answer), 0);
+        assert_int_equal(abort_of(&shape, answer), 0);
+        shape.flags = SYN;
+        assert_int_equal(abort_of(&shape, answer), 0);
         shape.payload = 0;
     }
 }

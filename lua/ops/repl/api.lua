@@ -99,12 +99,12 @@ M.spaces = {
     } },
     { name = "paths", doc = "How packets get to each peer.", calls = {
         { name = "list", roles = EDGE, doc = "The path of each connection.", args = { LIMIT },
-            gives = { "peer", "kind", "local", "remote", "data", "rtt_us", "mtu", "changes",
+            gives = { "peer", "kind", "local", "remote", "data", "lane", "rtt_us", "mtu", "changes",
                 "lost_ms" },
             example = "paths.list()" },
         { name = "get", roles = EDGE, doc = "The path to one peer; nil when there is none.",
             args = { PEER },
-            gives = { "peer", "kind", "local", "remote", "data", "rtt_us", "mtu", "changes",
+            gives = { "peer", "kind", "local", "remote", "data", "lane", "rtt_us", "mtu", "changes",
                 "lost_ms" },
             example = "paths.get(peers.list()[1].peer).rtt_us" },
     } },
@@ -123,6 +123,14 @@ M.spaces = {
             gives = { "number", "state", "protocol", "destination", "peer", "contract", "verdict",
                 "bytes_up", "bytes_down", "age_s" },
             example = "flows.list{limit = 10}" },
+        { name = "table", roles = EDGE, doc = "All that are open, those of packets too, as `ww "
+                .. "flows` shows them: application, country, bytes and packets each way. Where "
+                .. "they go (`address`, `name`) after \\write REASON only.",
+            args = { { name = "sort", type = "text", optional = true,
+                doc = "\"bytes\" by default, \"up\", \"down\", \"last\" or \"first\"" }, LIMIT },
+            gives = { "id", "protocol", "address", "name", "port", "application", "country",
+                "peer", "bytes_up", "bytes_down", "packets_up", "packets_down", "state" },
+            example = "flows.table{sort = \"last\", limit = 10}" },
     } },
     { name = "dns", doc = "Names that are looked up through the tunnel.", calls = {
         { name = "status", roles = CLIENT, doc = "Where applications may ask, the resolvers, and "
@@ -362,7 +370,8 @@ M.spaces = {
 --- Names that live in the REPL's own process.
 M.session = {
     { name = "help", usage = "help() or help \"contracts.get\"",
-        doc = "What there is, or one name of it." },
+        doc = "What there is, or one name of it, or a hook of the policies. A name alone does the "
+            .. "same." },
     { name = "apropos", usage = "apropos \"word\"", doc = "Every name whose text has the word." },
     { name = "why", usage = "why(ID)", doc = "As policy.why(ID)." },
     { name = "delta", usage = "delta()",

@@ -255,6 +255,17 @@ M["flows.list"] = function(host, args, session)
     return result.flows
 end
 
+M["flows.table"] = function(host, args, session)
+    local result, err = core(host).flows_list({ sort = args.sort, limit = limit_of(args) })
+    if not result then
+        return nil, err
+    end
+    for _, flow in ipairs(session.level == "read" and result.flows or {}) do
+        flow.address, flow.name = nil, nil
+    end
+    return result.flows
+end
+
 for _, name in ipairs({ "dns.status", "dns.query", "dns.flush" }) do
     M[name] = function(host, args)
         return host.node.methods[name](args)

@@ -1,5 +1,6 @@
 --- Help of the REPL, from ops.repl.api: for help(), apropos, and unknown names.
 local api = require("ops.repl.api")
+local hook_help = require("ops.repl.hook_help")
 local text = require("ops.text")
 
 local M = {}
@@ -94,6 +95,7 @@ local function overview(has)
     for _, entry in ipairs(api.commands) do
         lines[#lines + 1] = ("  %-34s  %s"):format(entry.usage, first_sentence(entry.doc))
     end
+    lines[#lines + 1] = "Of the policies: help \"contract.offer\", and so on for each hook."
     lines[#lines + 1] = "Everything else is Lua. A call takes its arguments in order, or by name: "
         .. "contracts.list{limit = 5}"
     return table.concat(lines, "\n")
@@ -114,6 +116,9 @@ function M.names()
             names[#names + 1] = entry.name
         end
     end
+    for _, name in ipairs(hook_help.names()) do
+        names[#names + 1] = name
+    end
     return names
 end
 
@@ -126,8 +131,10 @@ function M.text(name, has)
         return overview(has)
     end
     local call, space = api.find(name)
+    local hook = hook_help.text(name)
     if call then
-        return call_help(space, call)
+        local more = hook and "\n\nAnd a hook of the policies:\n" .. hook or ""
+        return call_help(space, call) .. more
     end
     for _, candidate in ipairs(api.spaces) do
         if candidate.name == name then
@@ -140,6 +147,9 @@ function M.text(name, has)
                 return entry.usage .. "\n" .. wrap(entry.doc, "  ")
             end
         end
+    end
+    if hook then
+        return hook
     end
     return ("Nothing is called %s%s."):format(name, text.suggestion(name, M.names()))
 end
@@ -165,6 +175,12 @@ function M.apropos(word)
             if matches(entry.name, entry.doc) then
                 lines[#lines + 1] = ("  %-34s  %s"):format(entry.usage, first_sentence(entry.doc))
             end
+        end
+    end
+    local hooks = hook_help.summaries()
+    for _, name in ipairs(hook_help.names()) do
+        if matches(hook_help.text(name)) then
+            lines[#lines + 1] = ("  %-34s  %s   [hook]"):format(name, hooks[name])
         end
     end
     if #lines == 0 then

@@ -118,6 +118,9 @@ function M.lua_names()
     return names
 end
 
+--- Names of the REPL's own tables and functions: shown, they say what they are for.
+local named_values = setmetatable({}, { __mode = "k" })
+
 local function environment(self)
     local names = M.lua_names()
     names.KiB, names.MiB, names.GiB, names.TiB = 1024, 1024 ^ 2, 1024 ^ 3, 1024 ^ 4
@@ -133,8 +136,13 @@ local function environment(self)
             end
         end
         names[space.name] = next(functions) and functions or nil
+        for name, fn in pairs(functions) do
+            named_values[fn] = space.name .. "." .. name
+        end
+        named_values[functions] = space.name
     end
     function names.help(name)
+        name = named_values[name or 1] or name
         return text_value(help.text(name ~= nil and tostring(name) or nil, self.has))
     end
     function names.apropos(word)
@@ -329,6 +337,8 @@ end
 function M.format(value)
     if getmetatable(value) == Text then
         return value.text
+    elseif value ~= nil and named_values[value] then
+        return help.text(named_values[value])
     end
     return show.value(value)
 end

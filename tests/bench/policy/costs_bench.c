@@ -6,11 +6,12 @@
  *
  * bench_costs [MS [ROUNDS]]: a round is so many milliseconds each (20, 25). Ends with 1 when a
  * contract.offer takes more than 5 us with repetition and journal, or the journal adds more than a
- * tenth to it.
+ * tenth (and what the measurement may be off) to any hook.
  */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@
 
 #define TARGET_OFFER_NS    5000
 #define TARGET_JOURNAL_PCT 10
+#define NOISE_PCT          2 /* that the medians of 25 rounds may be off */
 #define ROUNDS_MAX         1000
 
 enum { PLAIN, IMPURE, JOURNAL, SHADOW, TRACE, KINDS };
@@ -263,7 +265,8 @@ int main(int argc, char **argv)
         .ms = argc > 1 ? strtoull(argv[1], NULL, 10) : 20,
         .rounds = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 25,
     };
-    double offer[KINDS] = {0}, result[KINDS];
+    double offer[KINDS] = {0}, result[KINDS], worst = 0;
+    enum ww_hook worst_hook = WW_HOOK_CONTRACT_OFFER;
     pthread_t thread;
 
     repeat_elsewhere(setup.impure, &repeaters[0]);
@@ -274,17 +277,25 @@ int main(int argc, char **argv)
         return 2;
     printf("%-18s %12s %18s %18s %18s %18s\n", "ns of CPU time", NAMES[PLAIN], NAMES[IMPURE],
            NAMES[JOURNAL], NAMES[SHADOW], NAMES[TRACE]);
-    for (unsigned hook = 0; hook < WW_HOOK_COUNT; hook++)
-        show(&setup, (enum ww_hook)hook, hook == WW_HOOK_CONTRACT_OFFER ? offer : result);
+    for (unsigned hook = 0; hook < WW_HOOK_COUNT; hook++) {
+        show(&setup, (enum ww_hook)hook, result);
+        if (hook == WW_HOOK_CONTRACT_OFFER)
+            memcpy(offer, result, sizeof(offer));
+        if (result[JOURNAL] / result[IMPURE] > worst) {
+            worst = result[JOURNAL] / result[IMPURE];
+            worst_hook = (enum ww_hook)hook;
+        }
+    }
     printf("the shadow: %.0f ns a decision, on its own thread\n",
            (double)setup.shadow.cpu_ns / (double)WW_MAX(setup.shadow.decisions, 1));
     printf(
-        "contract.offer with journal: %.2f us, target %.0f; the journal adds %.1f %%, target %d\n",
-        offer[JOURNAL] / 1e3, TARGET_OFFER_NS / 1e3, (offer[JOURNAL] / offer[IMPURE] - 1) * 100,
+        "contract.offer with journal: %.2f us, target %.0f; the journal adds %.1f %% at most (%s), "
+        "target %d\n",
+        offer[JOURNAL] / 1e3, TARGET_OFFER_NS / 1e3, (worst - 1) * 100, ww_hook_name(worst_hook),
         TARGET_JOURNAL_PCT);
     ww_policy_set_release(setup.shadow.set);
     return offer[JOURNAL] <= TARGET_OFFER_NS &&
-                   offer[JOURNAL] <= offer[IMPURE] * (1 + TARGET_JOURNAL_PCT / 100.0)
+                   worst <= 1 + (TARGET_JOURNAL_PCT + NOISE_PCT) / 100.0
                ? 0
                : 1;
 }

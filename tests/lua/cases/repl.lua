@@ -94,6 +94,19 @@ return {
         check.contains(help.text("contracts.gt"), "contracts.get")
         check.contains(help.apropos("WALLET"), "wallets.list")
     end },
+    { "hooks have help, from their own reference", function(check)
+        for _, hook in ipairs(ww.policy.hooks({}).hooks) do
+            local text = help.text(hook)
+            check.contains(text, hook .. "\nDecides ")
+            check.contains(text, "\nInput (")
+            check.contains(text, "\n  reason (string of at most ")
+            check.is(not text:find("[`|<]"), text)
+        end
+        check.contains(help.text("contract.offer"), "\n  bytes (whole number, 1 to 4294967296): "
+            .. "bytes that are asked for\n")
+        check.contains(help.text("contract.offr"), "contract.offer")
+        check.contains(help.apropos("strikes"), "contract.offer")
+    end },
     { "a session reads until it says why, and no further than configured", function(check)
         local host, methods = host_of("operate")
         local _, err = methods["repl.call"]({ call = "log.set", args = { level = "debug" } }, 1)
