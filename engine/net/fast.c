@@ -141,7 +141,7 @@ uint64_t ww_fast_output(struct ww_fast *fast, uint64_t now_us)
         fast->used_us = fast->now_us;
     if (fast->loss_us && fast->now_us >= fast->loss_us)
         ww_fast_find_losses(fast);
-    else if (!fast->loss_us && fast->now_us >= timeout_at(fast))
+    if (!fast->loss_us && fast->now_us >= timeout_at(fast))
         on_timeout(fast);
     ww_fast_send_packed(fast);
     ww_fast_send_data(fast);

@@ -127,7 +127,8 @@ struct ww_transfer {
     bool is_client;
     bool is_dead;               /* failed, aborted or lost */
     bool is_lane_full;          /* send said WW_EAGAIN; ww_transfer_writable clears it */
-    bool is_datagram_lane_full; /* likewise, while packets wait */
+    bool is_datagram_lane_full; /* likewise, while packets wait; and for no longer than … */
+    uint64_t datagram_lane_us;  /* … until then, since a lane need not say that it takes them */
     bool is_control_due;
     bool is_again; /* a callback made work: pump once more */
     unsigned depth;

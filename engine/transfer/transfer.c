@@ -99,15 +99,20 @@ void ww_transfer_leave(struct ww_transfer *t, bool may_run)
     t->depth--;
 }
 
+static void resume_packets(struct ww_transfer *t)
+{
+    if (!t->is_datagram_lane_full)
+        return;
+    t->is_datagram_lane_full = false;
+    if (t->packets && t->packets->wants_write)
+        ww_transfer_waiting_add(t, t->packets);
+}
+
 void ww_transfer_writable(struct ww_transfer *t, uint64_t now_us)
 {
     ww_transfer_enter(t, now_us);
     t->is_lane_full = false;
-    if (t->is_datagram_lane_full) {
-        t->is_datagram_lane_full = false;
-        if (t->packets && t->packets->wants_write)
-            ww_transfer_waiting_add(t, t->packets);
-    }
+    resume_packets(t);
     ww_transfer_leave(t, true);
 }
 
@@ -122,6 +127,8 @@ static void check_timers(struct ww_transfer *t)
         t->is_control_due = true;
     }
     ww_transfer_index_expire(t, 0);
+    if (t->now_us >= t->datagram_lane_us)
+        resume_packets(t);
 }
 
 uint64_t ww_transfer_tick(struct ww_transfer *t, uint64_t now_us)
@@ -142,6 +149,8 @@ uint64_t ww_transfer_tick(struct ww_transfer *t, uint64_t now_us)
         next_us = WW_MIN(next_us, t->ack_us);
     if (t->has_traffic && !t->is_ping_due)
         next_us = WW_MIN(next_us, t->ping_us);
+    if (t->is_datagram_lane_full)
+        next_us = WW_MIN(next_us, t->datagram_lane_us);
     next_us = WW_MIN(next_us, ww_transfer_index_expires_us(t));
     next_us = WW_MIN(next_us, ww_transfer_receipt_next_us(t));
     return WW_MIN(next_us, ww_transfer_settle_next_us(t));

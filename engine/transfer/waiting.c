@@ -6,6 +6,8 @@
 #include "room.h"
 
 #define TURNS_MAX 4096 /* per run; what is left is done on the next tick */
+#define LANE_RETRY_US                                                                              \
+    5000 /* packets try a full lane again, whatever it says: 64 KiB at 100 Mbit/s */
 
 void ww_transfer_waiting_add(struct ww_transfer *t, struct transfer_stream *stream)
 {
@@ -282,7 +284,7 @@ int ww_transfer_datagram_send(struct ww_transfer *t, uint64_t stream_id, const u
 }
 
 /* The owner keeps the packet: it hears when there is room, from the queue of those that wait for
- * budget and window, or when the lane says so. */
+ * budget and window, or when the lane says so, or some milliseconds later. */
 static void defer(struct ww_transfer *t, struct transfer_stream *stream, size_t size)
 {
     uint64_t room;
@@ -290,10 +292,12 @@ static void defer(struct ww_transfer *t, struct transfer_stream *stream, size_t 
     t->stats.packets_deferred++;
     stream->wants_write = true;
     stream->wanted = size;
-    if (next_contract(t, transfer_cost(size), &room) && room >= transfer_cost(size))
-        t->is_datagram_lane_full = true;
-    else
+    if (!next_contract(t, transfer_cost(size), &room) || room < transfer_cost(size)) {
         ww_transfer_waiting_add(t, stream);
+    } else if (!t->is_datagram_lane_full) {
+        t->is_datagram_lane_full = true;
+        t->datagram_lane_us = t->now_us + LANE_RETRY_US;
+    }
 }
 
 int ww_transfer_packet_send(struct ww_transfer *t, uint64_t stream_id, const uint8_t *packet,

@@ -147,7 +147,8 @@ static void test_budget_is_told(void **state)
     sim_destroy(sim);
 }
 
-/* The lane itself is full: heard of when its owner says that it can take more. */
+/* The lane itself is full: heard of when its owner says that it can take more, or soon all the
+ * same. */
 static void test_lane_is_told(void **state)
 {
     uint64_t flow;
@@ -164,6 +165,13 @@ static void test_lane_is_told(void **state)
     assert_int_equal(half->writable_calls, 1);
     ww_transfer_writable(sim->ends[SIM_CLIENT].transfer, sim->now_us);
     assert_int_equal(half->writable_calls, 1);
+    sim->send_code = WW_EAGAIN;
+    assert_int_equal(sim_datagram(sim, SIM_CLIENT, flow, 1400), WW_EAGAIN);
+    sim->send_code = 0;
+    ww_transfer_tick(sim->ends[SIM_CLIENT].transfer, sim->now_us + 4000);
+    assert_int_equal(half->writable_calls, 1);
+    ww_transfer_tick(sim->ends[SIM_CLIENT].transfer, sim->now_us + 6000);
+    assert_int_equal(half->writable_calls, 2);
     sim_finish(sim);
     sim_destroy(sim);
 }
