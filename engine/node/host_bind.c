@@ -1,9 +1,10 @@
 /* ww.host: what a client's tunnel changes on its host (ww/host.h), for `ww up`, `ww down` and
  * `ww status`. Each call waits for the kernel: for commands, not for a node.
  *
- * may{} -> {may}; up{device=, kill_switch=, dns=, include={…}, exclude={…}, include_users={…},
- * exclude_users={…}}, names_up{}, down{} -> {}; state{} -> {rules, names, and, where root asks,
- * filter, kill_switch}. Users are names, numbers or ranges of numbers. */
+ * may{} -> {may}; names{} -> {ours}, of what is cheap, also for a node; up{device=, kill_switch=,
+ * dns=, include={…}, exclude={…}, include_users={…}, exclude_users={…}}, names_up{}, down{} -> {};
+ * state{} -> {rules, names, and, where root asks, filter, kill_switch}. Users are names, numbers or
+ * ranges of numbers. */
 #include <ctype.h>
 #include <errno.h>
 #include <pwd.h>
@@ -156,11 +157,18 @@ static int bound_may(void *context, struct ww_call *call)
     return 0;
 }
 
+static int bound_names(void *context, struct ww_call *call)
+{
+    (void)context;
+    ww_call_put_bool(call, "ours", ww_host_names_are_ours());
+    return 0;
+}
+
 int host_bind(struct ww_ops *ops)
 {
     static const struct ww_ops_function functions[] = {
         {"up", bound_up},       {"names_up", bound_names_up}, {"down", bound_down},
-        {"state", bound_state}, {"may", bound_may},
+        {"state", bound_state}, {"may", bound_may},           {"names", bound_names},
     };
 
     return ww_ops_bind(ops, "host", functions, WW_ARRAY_COUNT(functions), NULL);

@@ -180,7 +180,7 @@ int ww_host_state(struct ww_host_state *state)
     size_t rules = 0;
 
     memset(state, 0, sizeof(*state));
-    state->has_names = host_names_are_ours();
+    state->has_names = ww_host_names_are_ours();
     int rc = host_netlink_open(&netlink, reason);
     if (!rc)
         rc = host_rules_count(&netlink, &rules);

@@ -28,7 +28,7 @@ static bool is_same_file(const char *one, const char *other)
            a.st_ino == b.st_ino;
 }
 
-bool host_names_are_ours(void)
+bool ww_host_names_are_ours(void)
 {
     return is_same_file(OURS, SYSTEM);
 }
@@ -49,7 +49,7 @@ static int write_ours(char *reason)
 
 int ww_host_names_up(char reason[WW_HOST_REASON_SIZE])
 {
-    if (host_names_are_ours())
+    if (ww_host_names_are_ours())
         return 0;
     int rc = write_ours(reason);
     if (!rc && mount(OURS, SYSTEM, NULL, MS_BIND, NULL))
@@ -62,7 +62,7 @@ int ww_host_names_down(char reason[WW_HOST_REASON_SIZE])
     int error = 0;
 
     /* Where it is a link, the mount is where it leads; so is what is unmounted. */
-    for (int count = 0; !error && count < MOUNTS_MAX && host_names_are_ours(); count++)
+    for (int count = 0; !error && count < MOUNTS_MAX && ww_host_names_are_ours(); count++)
         error = umount2(SYSTEM, MNT_DETACH) ? errno : 0;
     return error ? host_fail(reason, error, "the mount over " SYSTEM) : 0;
 }

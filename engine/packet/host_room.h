@@ -38,6 +38,3 @@ int host_link_up(struct host_netlink *netlink, const char *device, char *reason)
 int host_rules_up(struct host_netlink *netlink, const struct ww_host_tunnel *tunnel, char *reason);
 int host_rules_down(struct host_netlink *netlink, char *reason);
 int host_rules_count(struct host_netlink *netlink, size_t *count);
-
-/* host_dns.c */
-bool host_names_are_ours(void);

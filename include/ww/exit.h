@@ -57,8 +57,8 @@ struct ww_exit_options {
 };
 struct ww_exit_callbacks {
     /* A packet for a client, from its inner peer: borrowed and writable. WW_EAGAIN: not now; it is
-     * kept until ww_exit_ready. Anything else: it is gone. Only ww_exit_ready and
-     * ww_exit_client_close may be called from here. */
+     * kept until ww_exit_ready. Anything else: it is gone. Of this exit,
+     * ww_exit_packet, ww_exit_ready and ww_exit_client_close may be called from here. */
     int (*packet)(void *arg, uint32_t client, uint8_t *packet, size_t size, bool is_partial);
     /* What came in this turn has been told. NULL is fine. */
     void (*batch_end)(void *arg);

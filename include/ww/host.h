@@ -46,6 +46,8 @@ int ww_host_down(char reason[WW_HOST_REASON_SIZE]);
  * is. WW_EPERM (needs CAP_SYS_ADMIN), WW_ENOTFOUND (there is no such file), WW_ESYSTEM. */
 int ww_host_names_up(char reason[WW_HOST_REASON_SIZE]);
 int ww_host_names_down(char reason[WW_HOST_REASON_SIZE]);
+/* Whether names are asked of the tunnel's resolver by that mount. Cheap, for anybody. */
+bool ww_host_names_are_ours(void);
 
 struct ww_host_state {
     bool has_filter;  /* the table is there; without a kill switch, too */

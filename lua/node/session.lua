@@ -229,9 +229,14 @@ function Session:_retry(err)
     self.backoff_s = math.min(self.backoff_s * 2, BACKOFF_MAX_S)
 end
 
---- The URL for this attempt: by name, and after that has failed by address, in turn.
+--- The URL for this attempt: by name and by address in turn. By address first where names are asked
+--- of the tunnel's resolver: there is none before this session is open.
 function Session:_url()
-    self.by_address = not self.by_address and self.last_error ~= nil
+    if self.last_error == nil then
+        self.by_address = ww.host.names({}).ours
+    else
+        self.by_address = not self.by_address
+    end
     return self.by_address and kept_url(self.options) or self.options.url
 end
 

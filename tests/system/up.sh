@@ -222,3 +222,18 @@ jq -e '.was_up and .stopped' "$scratch/down.out" > /dev/null || fail "down: $(ca
 wait_for 5 "the client's end" eval '! kill -0 ${pid[client]}'
 [[ $(snapshot) == "$before" ]] || fail "not as before: $(diff <(echo "$before") <(snapshot))"
 step "down: rules, routes, addresses, filters and names are what they were"
+
+# --- where systemd-resolved runs, it is told -----------------------------------------------------------------
+mkdir -p "$scratch/bin" /run/systemd/resolve
+printf '#!/bin/sh\necho "$*" >> %s/resolvectl.out\n' "$scratch" > "$scratch/bin/resolvectl"
+chmod +x "$scratch/bin/resolvectl"
+: > /run/systemd/resolve/io.systemd.Resolve
+echo "nameserver 127.0.0.53" > /run/resolv.conf
+PATH=$scratch/bin:$PATH up
+[[ $(jq -r .names "$scratch/up.out") == systemd-resolved ]] || fail "$(cat "$scratch/up.out")"
+grep -qx 'dns ww0 192.0.0.1 fd77:7700:77::1' "$scratch/resolvectl.out" && grep -qx 'domain ww0 ~.' "$scratch/resolvectl.out" ||
+    fail "resolvectl: $(cat "$scratch/resolvectl.out")"
+grep -q 127.0.0.53 /etc/resolv.conf || fail "the stub's resolv.conf was covered"
+down
+wait_for 5 "the client's end" eval '! kill -0 ${pid[client]}'
+step "systemd-resolved is told of the tunnel's resolver"
