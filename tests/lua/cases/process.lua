@@ -1,5 +1,5 @@
--- ww.process: where a child's output goes. Root starts a client whose log is in a folder that may be
--- somebody else's (ww up).
+-- ww.process: where a child's output goes. Root starts a client whose log is in a folder that may
+-- be somebody else's (ww up).
 local async = require("ops.async")
 
 local LIMIT_S = 10
@@ -8,9 +8,7 @@ local LIMIT_S = 10
 local function run(options)
     local problem
     local code = async.await(function(done)
-        options.on_exit = function(code)
-            done(code)
-        end
+        options.on_exit = done
         local child, err = ww.process.spawn(options)
         if not child then
             problem = err
