@@ -92,6 +92,9 @@ void client_declare_stop(struct conn *conn);
 /* client_tunnel.c: whole packets of this machine. */
 /* {device=, mtu=}: opens the device, which is neither up nor has addresses; answers {device, mtu}.
  * Open already with that name: nothing happens. WW_EEXIST: with another one. */
+/* A packet of no flow of ours came. It is paid for like what was asked for, so who sends much of it
+ * loses the connection: WW_NODE_JUNK_BYTES. */
+void client_note_junk(struct conn *conn, size_t size);
 int client_tunnel_open(struct client *client, struct ww_call *call);
 int client_tunnel_close(struct client *client, struct ww_call *call);
 void client_tunnel_destroy(struct client *client);

@@ -248,11 +248,12 @@ static void reject(struct client_tunnel *tunnel, const struct ww_ip *ip, const u
         send_packet(tunnel, &reset, abort, abort_size, false);
 }
 
-/* Counts the packet in its flow; false: it doesn't pass. */
+/* Counts the packet in its flow; false: it doesn't pass. in: it comes in, and *in becomes its flow;
+ * NULL: it goes out. */
 static bool follow(struct client_tunnel *tunnel, const struct ww_ip *ip, const uint8_t *packet,
-                   size_t size, bool is_outgoing)
+                   size_t size, struct ww_flow **in)
 {
-    const struct ww_flow_packet about = {ip, packet, size, is_outgoing};
+    const struct ww_flow_packet about = {ip, packet, size, !in};
     const struct conn *conn = tunnel->client->active;
 
     if (conn && conn->serial != tunnel->flows_serial) {
@@ -261,8 +262,8 @@ static bool follow(struct client_tunnel *tunnel, const struct ww_ip *ip, const u
     }
     enum ww_flow_pass pass =
         ww_flows_packet(tunnel->flows->flows, &about, ww_loop_now_us(tunnel->client->edge.loop),
-                        is_outgoing ? &tunnel->flow : NULL);
-    if (pass == WW_FLOW_REJECT && is_outgoing)
+                        in ? in : &tunnel->flow);
+    if (pass == WW_FLOW_REJECT && !in)
         reject(tunnel, ip, packet, size);
     return pass == WW_FLOW_PASS;
 }
@@ -303,7 +304,7 @@ static void on_packet(void *arg, uint8_t *packet, size_t size, bool is_partial)
 
     if (!may_go_out(tunnel, packet, size, &ip))
         return;
-    if (!follow(tunnel, &ip, packet, size, true)) {
+    if (!follow(tunnel, &ip, packet, size, NULL)) {
         tunnel->counts.out_rejected++;
         return;
     }
@@ -392,19 +393,41 @@ static bool is_our_error(struct client_tunnel *tunnel, const uint8_t *packet, si
            packet_table_find(&tunnel->table, &about, now_us);
 }
 
-/* To us, from the public internet, and of a flow that began here. */
-static bool may_come_in(struct client_tunnel *tunnel, const uint8_t *packet, size_t size)
+/* Another provider has no word in a flow that doesn't go by it. */
+static bool is_of_conn(struct client_tunnel *tunnel, const struct conn *conn,
+                       const struct ww_ip *ip, uint64_t now_us)
+{
+    const struct packet_route *route;
+    struct ww_ip back = *ip;
+
+    if (ip->offset > 0 || HASH_COUNT(tunnel->client->edge.conns) < 2)
+        return true;
+    memcpy(back.destination, ip->source, 16);
+    back.source_port = ip->destination_port;
+    back.destination_port = ip->source_port;
+    route = packet_table_find(&tunnel->table, &back, now_us);
+    return !route || !route->serial || route->serial == conn->serial;
+}
+
+/* To us, from the public internet, and of a flow that began here and goes by this connection.
+ * WW_EFOREIGN: it has no business here; WW_EDENIED: the policy's word, or over its rate. */
+static int judge_in(struct client_tunnel *tunnel, const struct conn *conn, const uint8_t *packet,
+                    size_t size)
 {
     uint64_t now_us = ww_loop_now_us(tunnel->client->edge.loop);
+    struct ww_flow *flow = NULL;
     struct ww_ip ip;
     int rc = ww_ip_read(packet, size, &ip, NULL);
 
     if (rc == WW_EUNSUPPORTED)
-        return is_our_error(tunnel, packet, size, now_us);
+        return is_our_error(tunnel, packet, size, now_us) ? 0 : WW_EFOREIGN;
     if (rc || memcmp(ip.destination, tunnel->inner[ip.is_v4], 16) != 0 ||
-        ww_address_judge(tunnel->client->rules, ip.source, ip.is_v4, NULL))
-        return false;
-    return follow(tunnel, &ip, packet, size, false);
+        ww_address_judge(tunnel->client->rules, ip.source, ip.is_v4, NULL) ||
+        !is_of_conn(tunnel, conn, &ip, now_us))
+        return WW_EFOREIGN;
+    if (follow(tunnel, &ip, packet, size, &flow))
+        return 0;
+    return flow ? WW_EDENIED : WW_EFOREIGN;
 }
 
 void client_tunnel_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,
@@ -413,14 +436,19 @@ void client_tunnel_packet(void *arg, uint64_t stream_id, const uint8_t *packet, 
     struct conn *conn = arg;
     const struct client *client = conn->owner;
     struct client_tunnel *tunnel = client->tunnel;
+    int rc;
 
     (void)stream_id;
     if (!tunnel)
         return;
-    if (!may_come_in(tunnel, packet, size)) {
+    rc = judge_in(tunnel, conn, packet, size);
+    if (rc) {
         tunnel->counts.in_refused++;
+        if (rc == WW_EFOREIGN)
+            client_note_junk(conn, size);
         return;
     }
+    conn->packets.good_bytes += size;
     tunnel->counts.in_packets++;
     tunnel->counts.in_bytes += size;
     ww_tun_write(tunnel->tun, packet, size, is_partial);

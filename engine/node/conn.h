@@ -43,7 +43,8 @@ struct conn {
         bool is_accepted; /* a client: the provider has said that it takes them */
         int refused;      /* a client: the provider takes none, and why */
         uint64_t stream_id;
-        void *state; /* the owner's */
+        uint64_t good_bytes, junk_bytes; /* a client: of its flows, and of none */
+        void *state;                     /* the owner's */
     } packets;
     struct ww_id contract; /* the newest contract between the two: signalling goes under it */
     bool has_contract;

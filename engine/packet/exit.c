@@ -175,6 +175,8 @@ static void on_closed(void *arg, struct ww_exit_flow *flow)
 
     if (exit->user)
         ww_exit_user_closed(exit, flow);
+    else if (exit->kernel)
+        ww_exit_kernel_closed(exit, flow);
 }
 
 /* --- clients ---------------------------------------------------------------------------------- */
