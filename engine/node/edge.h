@@ -94,6 +94,7 @@ struct edge {
     /* A client: the name that was looked up here and answered with this address, or NULL; until the
      * next call. NULL: not known here. */
     const char *(*name_of)(const struct edge *edge, const uint8_t address[16]);
+    void (*cut_denied)(struct edge *edge); /* ends the streams whose flow has become denied */
     bool started;
 };
 

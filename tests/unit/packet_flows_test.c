@@ -288,6 +288,8 @@ static void denied_flows_are_rejected(void **state)
     struct shape syn = {.protocol = IPPROTO_TCP, .flags = SYN, .here = 1, .there = 26};
     struct shape good = {.protocol = IPPROTO_TCP, .flags = SYN, .here = 1, .there = 80};
     struct ww_flow *flow = NULL;
+    uint32_t at = 0;
+    size_t most = 1;
 
     (void)state;
     assert_int_equal(go(flows, &syn, SECOND, &flow), WW_FLOW_REJECT);
@@ -298,7 +300,11 @@ static void denied_flows_are_rejected(void **state)
     assert_int_equal(go(flows, &syn, SECOND, NULL), WW_FLOW_DROP); /* RFC 4443 wants a limit */
     assert_int_equal(watcher.opened, 1);
     assert_int_equal(go(flows, &good, SECOND, &flow), WW_FLOW_PASS);
-    ww_flows_judge_again(flows);
+    assert_true(ww_flows_judge_again(flows, &at, &most));
+    assert_int_equal(watcher.named, 1);
+    most = 9;
+    assert_false(ww_flows_judge_again(flows, &at, &most));
+    assert_int_equal(most, 8);
     assert_int_equal(watcher.named, 2);
     assert_int_equal(go(flows, &good, 3 * SECOND, &flow), WW_FLOW_REJECT);
     ww_flows_destroy(flows);
