@@ -100,6 +100,9 @@ struct edge {
 
 /* Reads {key, state, stun, loopback, bypass, port_min, port_max, policies}. */
 int edge_start(struct edge *edge, struct ww_call *call);
+/* {egress_pool_v4=, egress_pool_v6=}, or the usual ones: the networks of the exit's device, IPv6
+ * and IPv4. WW_EINVAL. */
+int edge_exit_pool(struct ww_call *call, struct ww_prefix pool[2]);
 /* Destroys connections, flushes the state. */
 void edge_stop(struct edge *edge);
 struct conn *edge_find(struct edge *edge, const struct ww_hash *remote);

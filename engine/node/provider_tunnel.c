@@ -287,24 +287,15 @@ static int read_mode(struct ww_call *call, enum ww_exit_mode *mode)
     return 0;
 }
 
-/* "10.119.0.0/16" and "fd77:7700:119::/64". */
 static int read_pool(struct ww_call *call, struct ww_exit_options *options)
 {
-    const char *v4 = WW_EXIT_POOL_V4, *v6 = WW_EXIT_POOL_V6;
-    struct ww_prefix prefix;
+    struct ww_prefix pool[2];
+    int rc = edge_exit_pool(call, pool);
 
-    ww_call_text(call, "egress_pool_v4", &v4, NULL);
-    ww_call_text(call, "egress_pool_v6", &v6, NULL);
-    if (ww_prefix_parse(v4, &prefix) != 0 || prefix.bits != 96 + 16) {
-        ww_call_reason(call, "egress.pool_v4 is an IPv4 network of 16 bits");
-        return WW_EINVAL;
-    }
-    memcpy(options->pool_v4, prefix.address + 12, 4);
-    if (ww_prefix_parse(v6, &prefix) != 0 || prefix.bits != 64) {
-        ww_call_reason(call, "egress.pool_v6 is an IPv6 network of 64 bits");
-        return WW_EINVAL;
-    }
-    memcpy(options->pool_v6, prefix.address, 16);
+    if (rc)
+        return rc;
+    memcpy(options->pool_v4, pool[1].address + 12, 4);
+    memcpy(options->pool_v6, pool[0].address, 16);
     return 0;
 }
 
