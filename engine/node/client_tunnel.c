@@ -189,6 +189,66 @@ static void set_pause(struct client_tunnel *tunnel, bool is_paused)
         ww_tun_resume(tunnel->tun);
 }
 
+/* The application hears that the packet is denied. */
+static void tell_denied(struct client_tunnel *tunnel, const struct ww_ip *ip, const uint8_t *packet,
+                        size_t size)
+{
+    uint8_t answer[WW_FLOW_REJECT_BYTES];
+
+    size = ww_flow_reject(ip, packet, size, answer);
+    if (size > 0)
+        ww_tun_write(tunnel->tun, answer, size, false);
+}
+
+/* … and the destination that a connection is over. */
+static void reject(struct client_tunnel *tunnel, const struct ww_ip *ip, const uint8_t *packet,
+                   size_t size)
+{
+    uint8_t abort[WW_FLOW_REJECT_BYTES];
+    struct ww_ip reset;
+
+    tell_denied(tunnel, ip, packet, size);
+    size_t abort_size = ww_flow_abort(ip, packet, abort);
+    if (abort_size > 0 && !ww_ip_read(abort, abort_size, &reset, NULL) &&
+        !send_packet(tunnel, &reset, abort, abort_size, false))
+        ww_flows_count(tunnel->flow, true, abort_size, ww_loop_now_us(tunnel->client->edge.loop));
+}
+
+/* Counts the packet in its flow; false: it doesn't pass. */
+static bool follow(struct client_tunnel *tunnel, const struct ww_flow_packet *packet,
+                   struct ww_flow **flow)
+{
+    const struct conn *conn = tunnel->client->active;
+
+    if (conn && conn->serial != tunnel->flows_serial) {
+        flow_table_set_peer(tunnel->flows, &conn->remote);
+        tunnel->flows_serial = conn->serial;
+    }
+    enum ww_flow_pass pass = ww_flows_packet(tunnel->flows->flows, packet,
+                                             ww_loop_now_us(tunnel->client->edge.loop), flow);
+    if (pass == WW_FLOW_REJECT && packet->is_outgoing)
+        reject(tunnel, packet->ip, packet->bytes, packet->size);
+    return pass == WW_FLOW_PASS;
+}
+
+/* By its flow, and on its way if that may go on: as send_packet; WW_EDENIED: it may not, and is
+ * counted. What is not on its way then is not in its flow's counts. */
+static int pass(struct client_tunnel *tunnel, const struct ww_ip *ip, const uint8_t *packet,
+                size_t size, bool is_partial)
+{
+    const struct ww_flow_packet about = {ip, packet, size, true};
+    int rc = WW_EDENIED;
+
+    if (follow(tunnel, &about, &tunnel->flow))
+        rc = send_packet(tunnel, ip, packet, size, is_partial);
+    else
+        tunnel->counts.out_rejected++;
+    if (rc && rc != WW_EDENIED)
+        ww_flows_take_back(tunnel->flow, &about);
+    tunnel->flow = NULL;
+    return rc;
+}
+
 static void put_off(struct client_tunnel *tunnel, int why, const uint8_t *packet, size_t size,
                     bool is_partial)
 {
@@ -212,59 +272,16 @@ static void run_queue(struct client_tunnel *tunnel)
         int rc = ww_ip_read(slot->bytes, slot->size, &ip, NULL); /* it was judged when it came */
 
         if (!rc)
-            rc = send_packet(tunnel, &ip, slot->bytes, slot->size, slot->is_partial);
+            rc = pass(tunnel, &ip, slot->bytes, slot->size, slot->is_partial);
         if (rc == WW_EAGAIN || rc == WW_ENOCONTRACT) {
             tunnel->blocked_by = rc;
             break;
         }
         packet_queue_drop_first(&tunnel->queue);
-        tunnel->counts.out_dropped += rc != 0;
+        tunnel->counts.out_dropped += rc != 0 && rc != WW_EDENIED;
     }
     if (tunnel->queue.count < WW_NODE_PACKETS_MAX / 4 || tunnel->blocked_by == WW_ENOCONTRACT)
         set_pause(tunnel, false);
-}
-
-/* The application hears that the packet is denied. */
-static void tell_denied(struct client_tunnel *tunnel, const struct ww_ip *ip, const uint8_t *packet,
-                        size_t size)
-{
-    uint8_t answer[WW_FLOW_REJECT_BYTES];
-
-    size = ww_flow_reject(ip, packet, size, answer);
-    if (size > 0)
-        ww_tun_write(tunnel->tun, answer, size, false);
-}
-
-/* … and the destination that a connection is over. */
-static void reject(struct client_tunnel *tunnel, const struct ww_ip *ip, const uint8_t *packet,
-                   size_t size)
-{
-    uint8_t abort[WW_FLOW_REJECT_BYTES];
-    struct ww_ip reset;
-
-    tell_denied(tunnel, ip, packet, size);
-    size_t abort_size = ww_flow_abort(ip, packet, abort);
-    if (abort_size > 0 && !tunnel->queue.count && !ww_ip_read(abort, abort_size, &reset, NULL))
-        send_packet(tunnel, &reset, abort, abort_size, false);
-}
-
-/* Counts the packet in its flow; false: it doesn't pass. */
-static bool follow(struct client_tunnel *tunnel, const struct ww_ip *ip, const uint8_t *packet,
-                   size_t size, bool is_outgoing)
-{
-    const struct ww_flow_packet about = {ip, packet, size, is_outgoing};
-    const struct conn *conn = tunnel->client->active;
-
-    if (conn && conn->serial != tunnel->flows_serial) {
-        flow_table_set_peer(tunnel->flows, &conn->remote);
-        tunnel->flows_serial = conn->serial;
-    }
-    enum ww_flow_pass pass =
-        ww_flows_packet(tunnel->flows->flows, &about, ww_loop_now_us(tunnel->client->edge.loop),
-                        is_outgoing ? &tunnel->flow : NULL);
-    if (pass == WW_FLOW_REJECT && is_outgoing)
-        reject(tunnel, ip, packet, size);
-    return pass == WW_FLOW_PASS;
 }
 
 static bool is_multicast(const struct ww_ip *ip)
@@ -303,14 +320,8 @@ static void on_packet(void *arg, uint8_t *packet, size_t size, bool is_partial)
 
     if (!may_go_out(tunnel, packet, size, &ip))
         return;
-    if (!follow(tunnel, &ip, packet, size, true)) {
-        tunnel->counts.out_rejected++;
-        return;
-    }
-    rc = tunnel->queue.count ? tunnel->blocked_by
-                             : send_packet(tunnel, &ip, packet, size, is_partial);
-    tunnel->flow = NULL;
-    if (rc)
+    rc = tunnel->queue.count ? tunnel->blocked_by : pass(tunnel, &ip, packet, size, is_partial);
+    if (rc && rc != WW_EDENIED)
         put_off(tunnel, rc, packet, size, is_partial);
 }
 
@@ -397,6 +408,7 @@ static bool may_come_in(struct client_tunnel *tunnel, const uint8_t *packet, siz
 {
     uint64_t now_us = ww_loop_now_us(tunnel->client->edge.loop);
     struct ww_ip ip;
+    const struct ww_flow_packet about = {&ip, packet, size, false};
     int rc = ww_ip_read(packet, size, &ip, NULL);
 
     if (rc == WW_EUNSUPPORTED)
@@ -404,7 +416,7 @@ static bool may_come_in(struct client_tunnel *tunnel, const uint8_t *packet, siz
     if (rc || memcmp(ip.destination, tunnel->inner[ip.is_v4], 16) != 0 ||
         ww_address_judge(tunnel->client->rules, ip.source, ip.is_v4, NULL))
         return false;
-    return follow(tunnel, &ip, packet, size, false);
+    return follow(tunnel, &about, NULL);
 }
 
 void client_tunnel_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,

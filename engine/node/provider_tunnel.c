@@ -17,7 +17,6 @@ struct provider_packets {
     bool is_touched;
     struct packet_table table;
     struct flow_table *flows;
-    bool is_again; /* the packet that comes back next was looked at already */
     struct ww_ip_fragments fragments;
 };
 
@@ -90,15 +89,14 @@ static void reject(struct provider_packets *packets, const struct ww_ip *ip, con
 }
 
 /* Counts the packet in its flow; false: it doesn't pass. */
-static bool follow(struct provider_packets *packets, const struct ww_ip *ip, const uint8_t *packet,
-                   size_t size, bool is_outgoing)
+static bool follow(struct provider_packets *packets, const struct ww_flow_packet *packet,
+                   struct ww_flow **flow)
 {
-    const struct ww_flow_packet about = {ip, packet, size, is_outgoing};
     enum ww_flow_pass pass =
-        ww_flows_packet(packets->flows->flows, &about, ww_loop_now_us(packets->conn->loop), NULL);
+        ww_flows_packet(packets->flows->flows, packet, ww_loop_now_us(packets->conn->loop), flow);
 
-    if (pass == WW_FLOW_REJECT && is_outgoing)
-        reject(packets, ip, packet, size);
+    if (pass == WW_FLOW_REJECT && packet->is_outgoing)
+        reject(packets, packet->ip, packet->bytes, packet->size);
     return pass == WW_FLOW_PASS;
 }
 
@@ -109,12 +107,13 @@ void provider_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_
     struct provider *provider = conn->owner;
     struct provider_packets *packets = conn->packets.state;
     struct ww_ip ip;
+    const struct ww_flow_packet about = {&ip, packet, size, true};
     int rc;
 
     if (!conn->packets.is_open || conn->packets.stream_id != stream_id || !provider->exit)
         return;
     rc = judge(packets, packet, size, &ip);
-    if (rc == 0 && !follow(packets, &ip, packet, size, true))
+    if (rc == 0 && !follow(packets, &about, NULL))
         rc = WW_EDENIED;
     if (rc == 0) {
         provider->packets.out_packets++;
@@ -130,14 +129,15 @@ void provider_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_
 /* --- back ------------------------------------------------------------------------------------- */
 
 /* A word of a router is of no flow; the client looks at what it is about. */
-static bool may_go_back(struct provider_packets *packets, const uint8_t *packet, size_t size)
+static bool may_go_back(struct provider_packets *packets, struct ww_flow_packet *about,
+                        struct ww_ip *ip, struct ww_flow **flow)
 {
-    struct ww_ip ip, about;
-    int rc = ww_ip_read(packet, size, &ip, NULL);
+    struct ww_ip quoted;
+    int rc = ww_ip_read(about->bytes, about->size, ip, NULL);
 
     if (rc == WW_EUNSUPPORTED)
-        return ww_ip_read_error(packet, size, &ip, &about) == 0;
-    return rc == 0 && follow(packets, &ip, packet, size, false);
+        return ww_ip_read_error(about->bytes, about->size, ip, &quoted) == 0;
+    return rc == 0 && follow(packets, about, flow);
 }
 
 static int exit_packet(void *arg, uint32_t number, uint8_t *packet, size_t size, bool is_partial)
@@ -145,8 +145,11 @@ static int exit_packet(void *arg, uint32_t number, uint8_t *packet, size_t size,
     struct provider *provider = arg;
     struct provider_packets *packets = provider->by_client[number];
     struct conn *conn = packets->conn;
+    struct ww_ip ip;
+    struct ww_flow_packet about = {&ip, packet, size, false};
+    struct ww_flow *flow = NULL;
 
-    if (!packets->is_again && !may_go_back(packets, packet, size)) {
+    if (!may_go_back(packets, &about, &ip, &flow)) {
         provider->packets.in_refused++;
         return WW_EDENIED;
     }
@@ -154,13 +157,14 @@ static int exit_packet(void *arg, uint32_t number, uint8_t *packet, size_t size,
                                      is_partial, ww_loop_now_us(conn->loop));
 
     packets->is_touched = true;
-    packets->is_again = rc == WW_EAGAIN;
     if (rc == 0) {
         provider->packets.in_packets++;
         provider->packets.in_bytes += size;
-    } else if (rc != WW_EAGAIN) {
-        provider->packets.in_refused++;
+        return 0;
     }
+    if (flow)
+        ww_flows_take_back(flow, &about);
+    provider->packets.in_refused += rc != WW_EAGAIN; /* else it comes again */
     return rc;
 }
 

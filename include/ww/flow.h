@@ -114,6 +114,9 @@ struct ww_flow_packet {
  * none. Fragments after the first belong to where the first went. */
 enum ww_flow_pass ww_flows_packet(struct ww_flows *flows, const struct ww_flow_packet *packet,
                                   uint64_t now_us, struct ww_flow **flow);
+/* A packet that passed has come to nothing, now (it is dropped) or yet (it waits, and will be shown
+ * to ww_flows_packet again): takes it back out of the counts, and of the rate. In the same turn. */
+void ww_flows_take_back(struct ww_flow *flow, const struct ww_flow_packet *packet);
 /* Closes what was idle for too long, at most WW_FLOWS_TURN of them: call it each second. */
 void ww_flows_expire(struct ww_flows *flows, uint64_t now_us);
 
