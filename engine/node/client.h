@@ -92,6 +92,9 @@ void client_declare_stop(struct conn *conn);
  * Open already with that name: nothing happens. WW_EEXIST: with another one. */
 int client_tunnel_open(struct client *client, struct ww_call *call);
 int client_tunnel_close(struct client *client, struct ww_call *call);
+/* Sends a packet that the provider itself answers; how long that took is in the status then, until
+ * the next. WW_ESTATE: no tunnel is open; WW_ENOCONTRACT: nobody takes packets now; WW_EAGAIN. */
+int client_tunnel_probe(struct client *client);
 void client_tunnel_destroy(struct client *client);
 void client_tunnel_put(const struct client *client, struct ww_call *call);
 void client_tunnel_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,

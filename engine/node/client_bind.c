@@ -358,6 +358,12 @@ static int bound_tunnel_close(void *context, struct ww_call *call)
     return client_tunnel_close(context, call);
 }
 
+static int bound_tunnel_probe(void *context, struct ww_call *call)
+{
+    (void)call;
+    return client_tunnel_probe(context);
+}
+
 static int shared_disconnect(void *context, struct ww_call *call)
 {
     return edge_disconnect(context, call);
@@ -396,6 +402,7 @@ int client_bind(struct ww_ops *ops, struct client **out)
         {"status", bound_status},
         {"tunnel_open", bound_tunnel_open},
         {"tunnel_close", bound_tunnel_close},
+        {"tunnel_probe", bound_tunnel_probe},
         {"disconnect", shared_disconnect},
         {"never_opened", bound_never_opened},
         {"signals_again", shared_signals_again},

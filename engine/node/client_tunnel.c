@@ -6,40 +6,11 @@
  * go yet wait, bounded; while their connection has no room the device is not read, and while there
  * is none, what doesn't fit is dropped. Nothing that a provider sends reaches the kernel unless it
  * belongs to a flow that began here. */
-#include <stdio.h>
 #include <string.h>
 
-#include "client_dns.h"
-#include "packet_queue.h"
-#include "packet_table.h"
-
-#include "ww/tun.h"
+#include "client_tunnel.h"
 
 #define DEMAND_US 1000000 /* between two calls for a provider */
-
-struct client_tunnel {
-    struct client *client;
-    struct ww_tun *tun;
-    struct packet_table table;
-    struct flow_table *flows;
-    uint64_t flows_serial; /* of the connection that new flows of it are said to go over */
-    struct ww_flow *flow;  /* of the packet that goes out just now, or NULL */
-    struct packet_queue queue;
-    struct ww_ip_fragments fragments;
-    uint8_t inner[2][16]; /* IPv6, IPv4 */
-    uint64_t demand_us;
-    unsigned mtu;
-    bool is_paused;
-    int blocked_by; /* WW_EAGAIN, WW_ENOCONTRACT: why the first of the queue waits */
-    struct {
-        uint64_t out_packets, out_bytes, in_packets, in_bytes; /* that went through */
-        uint64_t out_denied;   /* by the address rules, or of a form that is not carried */
-        uint64_t out_foreign;  /* of another source address */
-        uint64_t out_rejected; /* by the flow policy, or over its rate */
-        uint64_t out_dropped;  /* no room, no provider, or too many new destinations */
-        uint64_t in_refused;   /* of no flow, or not to be let in */
-    } counts;
-};
 
 /* --- out -------------------------------------------------------------------------------------- */
 
@@ -339,7 +310,7 @@ static void on_failed(void *arg, int code)
     client_tunnel_destroy(tunnel->client);
 }
 
-static const struct ww_tun_callbacks TUN_CALLBACKS = {
+const struct ww_tun_callbacks CLIENT_TUN_CALLBACKS = {
     .packet = on_packet, .batch_end = on_batch_end, .failed = on_failed};
 
 void client_tunnel_retry(struct client *client)
@@ -429,148 +400,13 @@ void client_tunnel_packet(void *arg, uint64_t stream_id, const uint8_t *packet, 
     (void)stream_id;
     if (!tunnel)
         return;
-    if (!may_come_in(tunnel, packet, size)) {
+    bool is_let_in = may_come_in(tunnel, packet, size);
+    if (!is_let_in && !client_tunnel_is_probed(tunnel, conn, packet, size)) {
         tunnel->counts.in_refused++;
         return;
     }
     tunnel->counts.in_packets++;
     tunnel->counts.in_bytes += size;
-    ww_tun_write(tunnel->tun, packet, size, is_partial);
-}
-
-/* --- its life --------------------------------------------------------------------------------- */
-
-static void inner_addresses(struct client_tunnel *tunnel)
-{
-    bool is_v4;
-
-    ww_address_parse(WW_TUNNEL_V6, strlen(WW_TUNNEL_V6), tunnel->inner[false], &is_v4);
-    ww_address_parse(WW_TUNNEL_V4, strlen(WW_TUNNEL_V4), tunnel->inner[true], &is_v4);
-}
-
-static void tunnel_free(struct client_tunnel *tunnel)
-{
-    ww_tun_destroy(tunnel->tun);
-    flow_table_close(tunnel->flows);
-    packet_table_deinit(&tunnel->table);
-    packet_queue_deinit(&tunnel->queue);
-    ww_free(tunnel);
-}
-
-/* The flows end with it; their contracts go on. */
-void client_tunnel_destroy(struct client *client)
-{
-    struct conn *conn, *next;
-
-    if (!client->tunnel)
-        return;
-    client_dns_inner_close(client);
-    HASH_ITER(hh, client->edge.conns, conn, next)
-    {
-        if (conn->packets.is_open) {
-            ww_transfer_stream_reset(conn->transfer, conn->packets.stream_id, 0);
-            conn_touch(conn);
-        }
-        conn->packets.is_open = conn->packets.is_accepted = false;
-        conn->packets.refused = 0;
-    }
-    tunnel_free(client->tunnel);
-    client->tunnel = NULL;
-}
-
-static int tunnel_create(struct client *client, const struct ww_tun_options *options)
-{
-    struct client_tunnel *tunnel = ww_alloc(1, sizeof(*tunnel));
-    int rc;
-
-    if (!tunnel)
-        return WW_ENOMEM;
-    tunnel->client = client;
-    tunnel->mtu = options->mtu;
-    inner_addresses(tunnel);
-    rc = packet_table_init(&tunnel->table, WW_NODE_ROUTES_CLIENT);
-    if (!rc)
-        rc = flow_table_open(&client->edge, NULL, &tunnel->flows);
-    if (!rc)
-        rc = ww_tun_create(client->edge.loop, options, &TUN_CALLBACKS, tunnel, &tunnel->tun);
-    if (rc) {
-        tunnel_free(tunnel);
-        return rc;
-    }
-    client->tunnel = tunnel;
-    client_dns_inner_open(client);
-    return 0;
-}
-
-static int put_device(const struct client_tunnel *tunnel, struct ww_call *call)
-{
-    ww_call_put_text(call, "device", ww_tun_name(tunnel->tun));
-    ww_call_put_u64(call, "mtu", tunnel->mtu);
-    return 0;
-}
-
-int client_tunnel_open(struct client *client, struct ww_call *call)
-{
-    const char *device = "ww0";
-    uint64_t mtu = WW_TUNNEL_MTU;
-
-    ww_call_text(call, "device", &device, NULL);
-    ww_call_u64(call, "mtu", &mtu);
-    if (!client->edge.started)
-        return WW_ESTATE;
-    if (mtu < WW_TUNNEL_MTU_LEAST || mtu > WW_PACKET_BYTES_MAX) {
-        ww_call_reason(call, "mtu is %d to %d", WW_TUNNEL_MTU_LEAST, WW_PACKET_BYTES_MAX);
-        return WW_ERANGE;
-    }
-    if (client->tunnel) {
-        if (strcmp(ww_tun_name(client->tunnel->tun), device) == 0) {
-            client_tunnel_retry(client);
-            return put_device(client->tunnel, call);
-        }
-        ww_call_reason(call, "the tunnel is open on %s", ww_tun_name(client->tunnel->tun));
-        return WW_EEXIST;
-    }
-    struct ww_tun_options options = {.name = device, .fd = -1, .mtu = (unsigned)mtu};
-    int rc = tunnel_create(client, &options);
-    if (rc) {
-        ww_call_reason(call, "the device %s can't be opened", device);
-        return rc;
-    }
-    client_tunnel_retry(client);
-    return put_device(client->tunnel, call);
-}
-
-int client_tunnel_close(struct client *client, struct ww_call *call)
-{
-    (void)call;
-    client_tunnel_destroy(client);
-    return 0;
-}
-
-void client_tunnel_put(const struct client *client, struct ww_call *call)
-{
-    const struct client_tunnel *tunnel = client->tunnel;
-    const struct conn *active = client->active;
-    struct ww_tun_stats tun;
-
-    if (!tunnel)
-        return;
-    ww_tun_stats(tunnel->tun, &tun);
-    ww_call_begin(call, "tunnel", false);
-    put_device(tunnel, call);
-    ww_call_put_bool(call, "is_open", active && active->packets.is_accepted);
-    if (active && active->packets.refused)
-        ww_call_put_text(call, "refused", ww_error_name(active->packets.refused));
-    ww_call_put_u64(call, "out_packets", tunnel->counts.out_packets);
-    ww_call_put_u64(call, "out_bytes", tunnel->counts.out_bytes);
-    ww_call_put_u64(call, "in_packets", tunnel->counts.in_packets);
-    ww_call_put_u64(call, "in_bytes", tunnel->counts.in_bytes);
-    ww_call_put_u64(call, "out_denied", tunnel->counts.out_denied);
-    ww_call_put_u64(call, "out_foreign", tunnel->counts.out_foreign);
-    ww_call_put_u64(call, "out_rejected", tunnel->counts.out_rejected);
-    ww_call_put_u64(call, "out_dropped", tunnel->counts.out_dropped);
-    ww_call_put_u64(call, "in_refused", tunnel->counts.in_refused);
-    ww_call_put_u64(call, "in_dropped", tun.write_dropped + tun.write_refused);
-    ww_call_put_u64(call, "waiting", tunnel->queue.count);
-    ww_call_end(call);
+    if (is_let_in)
+        ww_tun_write(tunnel->tun, packet, size, is_partial);
 }

@@ -9,6 +9,8 @@
 #include "packet_table.h"
 #include "provider.h"
 
+#include "ww/probe.h"
+
 #define OWED_LOOK_US 100000 /* between two looks at whether a destination was declared */
 
 struct provider_packets {
@@ -100,6 +102,24 @@ static bool follow(struct provider_packets *packets, const struct ww_flow_packet
     return pass == WW_FLOW_PASS;
 }
 
+/* The tunnel's own other end is here. */
+static bool answer_probe(struct conn *conn, const uint8_t *packet, size_t size)
+{
+    struct provider *provider = conn->owner;
+    uint8_t answer[WW_PROBE_BYTES];
+
+    if (!ww_probe_answer(packet, size, answer))
+        return false;
+    provider->packets.out_packets++;
+    provider->packets.out_bytes += size;
+    if (ww_transfer_packet_send(conn->transfer, conn->packets.stream_id, answer, sizeof(answer),
+                                false, ww_loop_now_us(conn->loop)) == 0) {
+        provider->packets.in_packets++;
+        provider->packets.in_bytes += sizeof(answer);
+    }
+    return true;
+}
+
 void provider_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,
                      bool is_partial)
 {
@@ -119,9 +139,9 @@ void provider_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_
         provider->packets.out_packets++;
         provider->packets.out_bytes += size;
         ww_exit_packet(provider->exit, packets->number, packet, size, is_partial);
-    } else if (rc == WW_EDESTINATION) {
+    } else if (rc == WW_EDESTINATION && !answer_probe(conn, packet, size)) {
         provider->packets.out_denied++;
-    } else {
+    } else if (rc != WW_EDESTINATION) {
         provider->packets.out_refused++;
     }
 }

@@ -117,6 +117,7 @@ up() {
         --state "$scratch/client" --dns-upstreams "$web4:53" --wait 60 > "$scratch/up.out" 2> "$scratch/up.log" ||
         fail "ww up: $(cat "$scratch/up.out" "$scratch/client/client.log")"
     pid[client]=$(jq .pid "$scratch/up.out")
+    jq -e '.round_trip_us > 0 and .round_trip_us < 5000000' "$scratch/up.out" > /dev/null || fail "no round trip: $(cat "$scratch/up.out")"
 }
 
 down() {
