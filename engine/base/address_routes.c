@@ -155,6 +155,13 @@ int ww_address_host_add_route(struct ww_address_host *host, struct nlmsghdr *mes
                                address, route->rtm_dst_len + (is_v4 ? 96U : 0U));
 }
 
+/* NLMSG_OK, whose comparison of signed and unsigned clang warns of. */
+static bool is_whole(const struct nlmsghdr *message, int left)
+{
+    return left >= (int)sizeof(*message) && message->nlmsg_len >= sizeof(*message) &&
+           message->nlmsg_len <= (uint32_t)left;
+}
+
 /* Reads a dump to its end. */
 static int read_dump(struct ww_address_host *host, int fd)
 {
@@ -169,7 +176,7 @@ static int read_dump(struct ww_address_host *host, int fd)
             continue;
         if (size <= 0)
             return WW_ESYSTEM;
-        for (; NLMSG_OK(message, left); message = NLMSG_NEXT(message, left)) {
+        for (; is_whole(message, left); message = NLMSG_NEXT(message, left)) {
             int rc;
 
             if (message->nlmsg_type == NLMSG_DONE)

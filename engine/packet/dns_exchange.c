@@ -219,8 +219,10 @@ void dns_tick(void *arg)
     uint64_t now_us = ww_loop_now_us(dns->loop);
 
     ww_timer_start(dns->timer, DNS_TICK_US);
-    for (size_t slot = 0; slot < WW_DNS_LOOKUPS_MAX; slot++) {
-        struct dns_lookup *lookup = dns->lookups[slot];
+    size_t first = dns->serial % WW_DNS_LOOKUPS_MAX; /* elsewhere each time: what a limit lets
+                                                      * through is shared by all */
+    for (size_t count = 0; count < WW_DNS_LOOKUPS_MAX; count++) {
+        struct dns_lookup *lookup = dns->lookups[(first + count) % WW_DNS_LOOKUPS_MAX];
         if (!lookup)
             continue;
         if (now_us - lookup->since_us >= WW_DNS_DEADLINE_MS * 1000ULL) {
@@ -250,6 +252,11 @@ void ww_dns_failed(struct ww_dns *dns, uint64_t exchange, int code)
     if (!lookup)
         return;
     dns->stats.failures++;
+    if (code == WW_ELIMIT) { /* the provider wants no more flows just now: the same again, soon */
+        lookup->tries--;
+        end_exchange(dns, lookup);
+        return;
+    }
     move_on(dns, lookup, code);
 }
 

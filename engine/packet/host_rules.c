@@ -204,7 +204,7 @@ static int read_rule(const struct nlmsghdr *message, void *arg)
 {
     struct rules *rules = arg;
     const struct fib_rule_hdr *head = mnl_nlmsg_get_payload(message);
-    const struct nlattr *attribute;
+    struct nlattr *attribute; /* not const: the macro casts it */
     struct rule rule;
     bool is_ours = false;
 

@@ -119,7 +119,8 @@ const char *ww_dns_code_word(unsigned code);
 /* One message from the upstream of the exchange; one that is not its answer changes nothing.
  * Callbacks: judge, send, end, and fn of asks. An exchange that is over is fine. */
 void ww_dns_answer(struct ww_dns *dns, uint64_t exchange, const uint8_t *message, size_t size);
-/* It can't be answered any more: another try is made. Callbacks: send, end, fn. */
+/* It can't be answered any more: another try is made, at once, or soon for WW_ELIMIT. Callbacks:
+ * send, end, fn. */
 void ww_dns_failed(struct ww_dns *dns, uint64_t exchange, int code);
 /* Forgets all answers: another set of policies decides from now on, or a person wants it. */
 void ww_dns_flush(struct ww_dns *dns);

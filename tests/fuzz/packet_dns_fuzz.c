@@ -130,7 +130,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct ww_dns_callbacks callbacks = {on_judge, on_send, on_end};
     static struct ww_loop *loop;
-    struct state state = {NULL};
+    struct state state = {.dns = NULL};
     struct ww_dns_config config = {&callbacks, &state, NULL, WW_DNS_EMPTY};
     struct ww_target upstream = {WW_TARGET_IPV4, {8, 8, 8, 8}, "", 53};
     struct ww_dns_ask ask = {.fn = on_reply, .arg = &state};

@@ -100,7 +100,8 @@ start_provider_on() { # FLAGS…
 start_nodes() {
     nsenter --net=/run/netns/web dnsmasq --keep-in-foreground --conf-file=/dev/null --no-resolv --no-hosts \
         --no-ping --listen-address="$web4" --bind-interfaces --user=root --pid-file= \
-        --host-record="web.example,$web4,$web6" --host-record=arbiter.example,11.0.1.2 > "$scratch/dnsmasq.log" 2>&1 &
+        --host-record="plain.example,$web4" --host-record="web.example,$web4,$web6" \
+        --host-record=arbiter.example,11.0.1.2 > "$scratch/dnsmasq.log" 2>&1 &
     wait_for 10 "the name server's start" finds arbiter.example 11.0.1.2
     start_on arbiter arbiter --listen 0.0.0.0:8443 --url https://arbiter.example:8443 --hosts arbiter.example
     wait_for 20 "the arbiter's start" is_ready arbiter

@@ -413,6 +413,29 @@ static void test_without_a_connection_it_waits(void **state)
     assert_reply(ns_r_servfail, "");
 }
 
+/* A provider takes so many new flows a second: no reason to give up, nor to ask somebody else. */
+static void test_a_limit_is_waited_for(void **state)
+{
+    struct ww_dns_ask ask = {0};
+    uint64_t since_us = ww_clock_mono_us();
+
+    (void)state;
+    assert_int_equal(rig_ask(&rig, &ask, "limit.example", ns_t_a), WW_EAGAIN);
+    for (size_t count = 1; count <= WW_DNS_TRIES_MAX + 1; count++) {
+        assert_int_equal(rig.sent_count, count);
+        assert_int_equal(rig_last(&rig)->upstream.kind, WW_TARGET_IPV4);
+        ww_dns_failed(rig.dns, rig_last(&rig)->exchange, WW_ELIMIT);
+        assert_int_equal(rig.sent_count, count);
+        while (rig.sent_count == count && ww_clock_mono_us() - since_us < 7000000)
+            ww_loop_turn(rig.loop, 20000);
+    }
+    assert_int_equal(rig.replies, 0);
+    paper_answer(&paper, rig_last(&rig), ns_r_noerror);
+    paper_a(&paper, 60, "93.184.216.34");
+    rig_answer(&rig, rig_last(&rig), &paper);
+    assert_reply(ns_r_noerror, "limit.example 60 IN A 93.184.216.34\n");
+}
+
 static void test_a_cut_answer_is_fetched_in_a_stream(void **state)
 {
     struct ww_dns_ask ask = {0}, long_ask = {.is_stream = true};
@@ -455,6 +478,7 @@ int main(void)
         DNS_TEST(test_a_failure_of_a_resolver_is_tried_elsewhere_and_kept_shortly),
         DNS_TEST(test_silence_ends),
         DNS_TEST(test_without_a_connection_it_waits),
+        DNS_TEST(test_a_limit_is_waited_for),
         DNS_TEST(test_a_cut_answer_is_fetched_in_a_stream),
     };
 
