@@ -266,8 +266,7 @@ static void proxy_request(void *arg, struct ww_proxy_connection *connection,
     stream->connection = connection;
     stream->target = *target;
     stream->verdict = verdict;
-    stream->number = ++client->stream_numbers;
-    stream->pipe.flow = flow_stream_open(&client->edge, &dest);
+    stream->pipe.flow = flow_stream_open(&client->edge, &dest, verdict);
     pipe_pace_add(&client->pace, &stream->pipe, &verdict->bucket);
     stream->since_us = ww_loop_now_us(client->edge.loop);
     LIST_INSERT_HEAD(&client->streams, stream, link);
@@ -430,8 +429,9 @@ void client_stream_reset(void *arg, uint64_t stream_id, int code)
 }
 
 /* What the user has blocked meanwhile. */
-void client_cut_denied(struct client *client)
+void client_cut_denied(struct edge *edge)
 {
+    struct client *client = (struct client *)edge; /* its first member */
     struct client_stream *stream, *next;
 
     for (stream = LIST_FIRST(&client->streams); stream; stream = next) {

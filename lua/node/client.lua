@@ -493,6 +493,9 @@ function M.start(config)
         ["tunnel.close"] = function()
             return ww.client.tunnel_close({})
         end,
+        ["tunnel.probe"] = function()
+            return ww.client.tunnel_probe({})
+        end,
         ["contracts.end"] = function()
             node.stopping = true
             edge.end_contracts(ww.client, node.reporter, STOP_S, true)
