@@ -373,6 +373,8 @@ test("what stands in the file of rules is believed as far as it can be true", fu
     end
     attached.stop()
     assert(not ww.fs.read(path):find("no.hook", 1, true))
+    assert(ww.fs.write(path, text))
+    attached = policies.attach(node, ww.arbiter, { state = rig.folder })
 end)
 
 test("a rule is called unused only when that is certain", function()
@@ -389,6 +391,31 @@ test("a rule is called unused only when that is certain", function()
     assert(not unused_at("contract.lua:6", 1).certain, "decisions were not looked at")
     assert(not unused_at("contract.lua:11", 1)) -- this one decides all the time
     assert(not unused_at("contract.lua:13", 0)) -- an arbiter never asks contract.accept
+end)
+
+test("lines of the log of policies that can't be are left out", function()
+    assert(reload(offering(RULES, "-- log")))
+    restart() -- which takes the first generation that is kept for the one at the start
+    local path = rig.folder .. "/policies.log"
+    local text, before = assert(ww.fs.read(path)), #node.methods["policy.log"]({}).changes
+    local number = ww.arbiter.status({}).policy_number
+    local good = json.decode(text:match("([^\n]+)\n$"))
+    for name, bad in pairs({ number = { 1e300, 1.5, -3, 0, "x", 2 ^ 53 }, hash = { 7, "", "ZZ" },
+        at_s = { "x", 1e300, {} }, how = { {}, 5 }, who = { {} }, failed = { {}, 0.5 },
+        nonsense = { 1 } }) do
+        for _, value in ipairs(bad) do
+            local kept = good[name]
+            good[name] = value
+            assert(ww.fs.write(path, text .. "\0{\n[]\n5\n" .. json.encode(good) .. "\n"))
+            good[name] = kept
+            restart()
+            local log = node.methods["policy.log"]({})
+            assert(#log.changes == before, name .. " " .. json.encode(value))
+            assert(ww.arbiter.status({}).policy_number == number, name)
+        end
+    end
+    assert(ww.fs.write(path, text))
+    restart()
 end)
 
 test("what was given up is known after a restart", function()
