@@ -127,16 +127,21 @@ void client_dest(const struct ww_target *target, enum ww_dest_protocol protocol,
 
 struct conn *client_next_conn(struct client *client)
 {
-    struct conn *conn = client->active;
+    struct conn *conn = client->active, *cut = NULL;
 
     for (unsigned i = HASH_COUNT(client->edge.conns); i > 0; i--) {
         conn = conn && conn->hh.next ? conn->hh.next : client->edge.conns;
-        if (conn->is_ready && !conn->closing_code) {
+        if (!conn->is_ready || conn->closing_code)
+            continue;
+        if (!conn->is_cut) {
             client->active = conn;
             return conn;
         }
+        cut = cut ? cut : conn;
     }
-    return NULL;
+    if (cut)
+        client->active = cut;
+    return cut;
 }
 
 /* 0 when the stream is on its way; WW_ENOCONTRACT when it has to wait. */

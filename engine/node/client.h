@@ -59,8 +59,8 @@ void client_stream_accepted(void *arg, uint64_t stream_id, const struct ww_dest 
 void client_stream_data(void *arg, uint64_t stream_id, const uint8_t *data, size_t size, bool fin);
 void client_stream_writable(void *arg, uint64_t stream_id);
 void client_stream_reset(void *arg, uint64_t stream_id, int code);
-/* Another connection for what begins now, in turn: it becomes the active one. NULL: there is none.
- */
+/* Another connection for what begins now, in turn: it becomes the active one. One whose path is
+ * lost only if there is no other. NULL: there is none. */
 struct conn *client_next_conn(struct client *client);
 /* A connection or a contract has come: waiting requests try again. */
 void client_retry(struct client *client);

@@ -28,6 +28,19 @@ static bool is_usable(const struct conn *conn)
     return conn && conn->is_ready && !conn->closing_code;
 }
 
+/* Whether flows go on over another one. Over a lost path it would wait for it, up to two
+ * minutes, while others are there. */
+static bool is_left(const struct client *client, const struct conn *conn)
+{
+    if (!conn->is_cut)
+        return false;
+    for (conn = client->edge.conns; conn; conn = conn->hh.next) {
+        if (is_usable(conn) && !conn->is_cut && !conn->packets.refused)
+            return true;
+    }
+    return false;
+}
+
 static void demand(struct client_tunnel *tunnel)
 {
     struct edge_note note = {.edge = &tunnel->client->edge, .event = EDGE_DEMAND};
@@ -79,7 +92,7 @@ static int bind_route(struct client_tunnel *tunnel, const struct ww_ip *ip,
     struct ww_dest dest;
     int rc;
 
-    if (!is_usable(conn) || (rc = open_flow(conn)) != 0) {
+    if (!is_usable(conn) || is_left(tunnel->client, conn) || (rc = open_flow(conn)) != 0) {
         conn = next_conn(tunnel, &rc);
         if (!conn)
             return rc;
