@@ -85,6 +85,9 @@ class World:
         self.run("provider", "sysctl", "-qw", "net.ipv4.ip_forward=1")
         self.run("provider", "nft", "add table ip bench; add chain ip bench post "
                  "{ type nat hook postrouting priority 100; }; add rule ip bench post oifname to-internet masquerade")
+        # Nobody's own packets go through another one's tunnel: ICE would find that way, too.
+        self.run("provider", "nft", "add chain ip bench apart { type filter hook input priority 0; }; "
+                 "add rule ip bench apart iifname != { lo, to-client, to-internet } drop")
 
     def __exit__(self, *_):
         for process in reversed(self.processes):
