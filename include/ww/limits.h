@@ -218,8 +218,9 @@
 #define WW_NET_HIDDEN_MAX 8                 /* networks of devices that nodes make: two of a tunnel with two addresses each, two of an exit */
 #define WW_EXIT_CLIENTS_MAX 1024           /* that one provider lets packets out for: each has an address of the pool */
 #define WW_EXIT_PACKET_BYTES_MAX 2032      /* one packet that waits: above any MTU of a tunnel */
-#define WW_EXIT_CELLS 4096                 /* packets that wait in one direction: 8 MiB, touched only when used */
-#define WW_EXIT_QUEUE_PACKETS 256          /* … of one client: 0.3 s at 10 Mbit/s */
+#define WW_EXIT_CELLS 8192                 /* packets that wait in one direction: 16 MiB, touched only when used */
+#define WW_EXIT_QUEUE_PACKETS 2048         /* … of one client: 20 ms at 1 Gbit/s … */
+#define WW_EXIT_QUEUE_PACKETS_MIN 256      /* … and so many however long they wait: 0.3 s at 10 Mbit/s */
 #define WW_EXIT_FLOWS_MAX 262144           /* of all clients: 128 full ones; 40 MiB, touched only when used */
 #define WW_EXIT_EVICT_IDLE_MS 30000        /* a full client's flow gives way to a new one after so long */
 #define WW_EXIT_TCP_IDLE_MS 7440000        /* RFC 5382 REQ-5: an idle connection lives 2 hours and 4 minutes */
