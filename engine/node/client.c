@@ -127,16 +127,21 @@ void client_dest(const struct ww_target *target, enum ww_dest_protocol protocol,
 
 struct conn *client_next_conn(struct client *client)
 {
-    struct conn *conn = client->active;
+    struct conn *conn = client->active, *cut = NULL;
 
     for (unsigned i = HASH_COUNT(client->edge.conns); i > 0; i--) {
         conn = conn && conn->hh.next ? conn->hh.next : client->edge.conns;
-        if (conn->is_ready && !conn->closing_code) {
+        if (!conn->is_ready || conn->closing_code)
+            continue;
+        if (!conn->is_cut) {
             client->active = conn;
             return conn;
         }
+        cut = cut ? cut : conn;
     }
-    return NULL;
+    if (cut)
+        client->active = cut;
+    return cut;
 }
 
 /* 0 when the stream is on its way; WW_ENOCONTRACT when it has to wait. */
@@ -266,8 +271,7 @@ static void proxy_request(void *arg, struct ww_proxy_connection *connection,
     stream->connection = connection;
     stream->target = *target;
     stream->verdict = verdict;
-    stream->number = ++client->stream_numbers;
-    stream->pipe.flow = flow_stream_open(&client->edge, &dest);
+    stream->pipe.flow = flow_stream_open(&client->edge, &dest, verdict);
     pipe_pace_add(&client->pace, &stream->pipe, &verdict->bucket);
     stream->since_us = ww_loop_now_us(client->edge.loop);
     LIST_INSERT_HEAD(&client->streams, stream, link);
@@ -430,8 +434,9 @@ void client_stream_reset(void *arg, uint64_t stream_id, int code)
 }
 
 /* What the user has blocked meanwhile. */
-void client_cut_denied(struct client *client)
+void client_cut_denied(struct edge *edge)
 {
+    struct client *client = (struct client *)edge; /* its first member */
     struct client_stream *stream, *next;
 
     for (stream = LIST_FIRST(&client->streams); stream; stream = next) {

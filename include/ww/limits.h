@@ -215,10 +215,12 @@
 #define WW_IP_FRAGMENT_MS 15000            /* for all fragments of one, as reassembly has it elsewhere */
 #define WW_EXIT_POOL_V4 "10.119.0.0/16"    /* clients' addresses behind a provider that translates, seen by nobody else … */
 #define WW_EXIT_POOL_V6 "fd77:7700:119::/64" /* … and the gateway's, .0.1 and ::1 */
+#define WW_NET_HIDDEN_MAX 8                 /* networks of devices that nodes make: two of a tunnel with two addresses each, two of an exit */
 #define WW_EXIT_CLIENTS_MAX 1024           /* that one provider lets packets out for: each has an address of the pool */
 #define WW_EXIT_PACKET_BYTES_MAX 2032      /* one packet that waits: above any MTU of a tunnel */
-#define WW_EXIT_CELLS 4096                 /* packets that wait in one direction: 8 MiB, touched only when used */
-#define WW_EXIT_QUEUE_PACKETS 256          /* … of one client: 0.3 s at 10 Mbit/s */
+#define WW_EXIT_CELLS 8192                 /* packets that wait in one direction: 16 MiB, touched only when used */
+#define WW_EXIT_QUEUE_PACKETS 2048         /* … of one client: 20 ms at 1 Gbit/s … */
+#define WW_EXIT_QUEUE_PACKETS_MIN 256      /* … and so many however long they wait: 0.3 s at 10 Mbit/s */
 #define WW_EXIT_ECHOES_MAX 1024            /* sockets for echo, of all clients: ten machines that each watch a hundred others */
 #define WW_EXIT_FLOWS_MAX 262144           /* of all clients: 128 full ones; 40 MiB, touched only when used */
 #define WW_EXIT_EVICT_IDLE_MS 30000        /* a full client's flow gives way to a new one after so long */

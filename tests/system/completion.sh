@@ -28,7 +28,7 @@ offers() {
 
 step "words that need no node"
 offers 'policy' po
-offers 'check coverage diff drop journal log promote reload replay rollback shadow test trace try what-if why' policy ''
+offers 'check coverage diff drop journal log promote reload replay rollback rules shadow test trace try what-if why' policy ''
 offers 'contract flow' policy trace ''
 offers 'flow' policy trace f
 offers 'contract.accept contract.close contract.offer contract.renew' policy try contract.

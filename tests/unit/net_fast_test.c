@@ -316,6 +316,7 @@ static void refuses_what_breaks_the_protocol(void **state)
         {"one part alone", 11, {2, 0, 0, 0, 0, 0, 2, 0, 1, 7, 7}},
         {"a part behind the last", 10, {2, 0, 0, 0, 0, 0, 2, 2, 2, 7}},
         {"a part of the wrong size", 11, {2, 0, 0, 0, 0, 0, 2, 0, 2, 7, 7}},
+        {"a last part that is not filled up", 10, {2, 0, 0, 0, 0, 0, 3, 1, 2, 7}},
         {"a part behind the end", 10, {2, 0, 0, 0, 0, 0, 4, 2, 3, 7}},
         {"a datagram that is too large", 10, {2, 0, 0, 0, 0, 0xff, 0xff, 0, 2, 7}},
     };
