@@ -52,13 +52,61 @@ local function packets_text(packets)
     elseif packets.mode == "none" then
         return "none" .. (packets.why ~= "" and ": " .. packets.why or "")
     end
-    local text = ("by the %s%s, %d clients, %d flows"):format(
+    local text = ("by the %s%s, %d clients, %d flows; %s out, %s in"):format(
         packets.mode == "kernel" and "kernel, " or "user-space egress", packets.device,
-        packets.clients, packets.flows)
+        packets.clients, packets.flows, format.bytes(packets.out_bytes),
+        format.bytes(packets.in_bytes))
+    local refused = packets.out_denied + packets.out_refused + packets.in_refused
+    if refused > 0 then
+        text = text .. ("; %d refused"):format(refused)
+    end
     if not (packets.echo_v4 and packets.echo_v6) then
         text = text .. "; no echo (net.ipv4.ping_group_range)"
     end
     return text
+end
+
+--- What a client's tunnel carries.
+local function tunnel_text(tunnel)
+    if not tunnel then
+        return nil
+    end
+    local text = ("%s, %s; %s up, %s down"):format(tunnel.device,
+        tunnel.is_open and "the provider takes packets"
+            or tunnel.refused and "refused by the provider" or "waiting for a provider",
+        format.bytes(tunnel.out_bytes), format.bytes(tunnel.in_bytes))
+    if tunnel.probe_us then
+        text = text .. (", %.1f ms there and back"):format(tunnel.probe_us / 1000)
+    end
+    for _, reason in ipairs({
+        { tunnel.out_denied, "to denied destinations" }, { tunnel.out_rejected, "blocked" },
+        { tunnel.out_foreign, "of another source" },
+        { tunnel.out_dropped + tunnel.in_dropped, "without room" },
+        { tunnel.in_refused, "unasked for" },
+    }) do
+        if reason[1] > 0 then
+            text = text .. ("; %d %s"):format(reason[1], reason[2])
+        end
+    end
+    return text
+end
+
+local function names_text(dns)
+    if not dns then
+        return nil
+    end
+    local where = #dns.listen > 0 and table.concat(dns.listen, ", ") .. ": " or ""
+    if where == "" and dns.asks == 0 then
+        return nil
+    end
+    return ("%s%d questions, %d from the cache, %d blocked"):format(where, dns.asks, dns.hits,
+        dns.blocked)
+end
+
+local function flows_text(flows)
+    return flows and ("%d open of %d"):format(flows.open, flows.opened)
+        .. (flows.rejected > 0 and ("; %d packets rejected"):format(flows.rejected) or "")
+        .. (flows.dropped > 0 and ("; %d packets dropped"):format(flows.dropped) or "")
 end
 
 local function fields_of(status)
@@ -80,14 +128,15 @@ local function fields_of(status)
         { "network", status.network },
         { "proxy", status.proxy and ("%s (%d connections)")
             :format(status.proxy, status.proxy_connections or 0) },
-        { "names", status.dns and #status.dns.listen > 0 and ("%s (%d questions)"):format(
-            table.concat(status.dns.listen, ", "), status.dns.asks) or nil },
-        { "tunnel", status.host and tunnel.host_text(status.host) },
+        { "names", names_text(status.dns) },
+        { "host", status.host and tunnel.host_text(status.host) },
+        { "tunnel", tunnel_text(status.tunnel) },
         { "provider", status.provider },
         { "streams", status.streams_opened and ("%d opened, %d refused, %d to denied destinations")
             :format(
             status.streams_opened, status.streams_refused or 0, status.destinations_denied or 0) },
         { "packets", packets_text(status.packets) },
+        { "flows", flows_text(status.flows) },
         { "contracts ended", status.contracts_ended },
         { "up, down", traffic_text(status) },
         { "policies", status.policy_generation and ("generation %d, %s"):format(
