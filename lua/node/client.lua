@@ -409,9 +409,9 @@ local function add_tunnel_metrics(list)
         rejected = tunnel.out_rejected or 0, no_room = tunnel.out_dropped or 0,
         unasked = tunnel.in_refused or 0, device = tunnel.in_dropped or 0,
     }) do
-        add("dropped_total", "counter", "Packets dropped: to a denied destination or of a form that "
-            .. "is not carried, of another source, by the flow policy, for want of room or of a "
-            .. "provider, of no flow that began here, or by the device", count,
+        add("dropped_total", "counter", "Packets dropped: to a denied destination or of a form "
+            .. "that is not carried, of another source, by the flow policy, for want of room or "
+            .. "of a provider, of no flow that began here, or by the device", count,
             { reason = reason })
     end
 end

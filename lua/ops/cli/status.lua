@@ -67,22 +67,22 @@ local function packets_text(packets)
 end
 
 --- What a client's tunnel carries.
-local function tunnel_text(tunnel)
-    if not tunnel then
+local function tunnel_text(carried)
+    if not carried then
         return nil
     end
-    local text = ("%s, %s; %s up, %s down"):format(tunnel.device,
-        tunnel.is_open and "the provider takes packets"
-            or tunnel.refused and "refused by the provider" or "waiting for a provider",
-        format.bytes(tunnel.out_bytes), format.bytes(tunnel.in_bytes))
-    if tunnel.probe_us then
-        text = text .. (", %.1f ms there and back"):format(tunnel.probe_us / 1000)
+    local text = ("%s, %s; %s up, %s down"):format(carried.device,
+        carried.is_open and "the provider takes packets"
+            or carried.refused and "refused by the provider" or "waiting for a provider",
+        format.bytes(carried.out_bytes), format.bytes(carried.in_bytes))
+    if carried.probe_us then
+        text = text .. (", %.1f ms there and back"):format(carried.probe_us / 1000)
     end
     for _, reason in ipairs({
-        { tunnel.out_denied, "to denied destinations" }, { tunnel.out_rejected, "blocked" },
-        { tunnel.out_foreign, "of another source" },
-        { tunnel.out_dropped + tunnel.in_dropped, "without room" },
-        { tunnel.in_refused, "unasked for" },
+        { carried.out_denied, "to denied destinations" }, { carried.out_rejected, "blocked" },
+        { carried.out_foreign, "of another source" },
+        { carried.out_dropped + carried.in_dropped, "without room" },
+        { carried.in_refused, "unasked for" },
     }) do
         if reason[1] > 0 then
             text = text .. ("; %d %s"):format(reason[1], reason[2])
