@@ -6,6 +6,7 @@
 #include "client_dns.h"
 
 #include <arpa/inet.h>
+#include <inttypes.h>
 #include <string.h>
 
 /* --- the proxy's connection as the end of a pipe ---------------------------------------------- */
@@ -126,16 +127,21 @@ void client_dest(const struct ww_target *target, enum ww_dest_protocol protocol,
 
 struct conn *client_next_conn(struct client *client)
 {
-    struct conn *conn = client->active;
+    struct conn *conn = client->active, *cut = NULL;
 
     for (unsigned i = HASH_COUNT(client->edge.conns); i > 0; i--) {
         conn = conn && conn->hh.next ? conn->hh.next : client->edge.conns;
-        if (conn->is_ready && !conn->closing_code) {
+        if (!conn->is_ready || conn->closing_code)
+            continue;
+        if (!conn->is_cut) {
             client->active = conn;
             return conn;
         }
+        cut = cut ? cut : conn;
     }
-    return NULL;
+    if (cut)
+        client->active = cut;
+    return cut;
 }
 
 int client_open(struct client *client, const struct ww_dest *dest, struct conn **conn,
@@ -339,6 +345,21 @@ const struct ww_proxy_callbacks CLIENT_PROXY_CALLBACKS = {
     .datagram = client_proxy_datagram,
     .dissociated = client_dissociated,
 };
+
+/* --- packets that nobody asked for ------------------------------------------------------------ */
+
+void client_note_junk(struct conn *conn, size_t size)
+{
+    char peer[WW_HASH_TEXT_SIZE];
+
+    conn->packets.junk_bytes += size;
+    if (conn->packets.junk_bytes <= WW_NODE_JUNK_BYTES + conn->packets.good_bytes / 2)
+        return;
+    ww_log(WW_LOG_WARN, "client", "the provider sends packets that nobody asked for",
+           "peer=%s bytes=%" PRIu64, ww_hash_format(&conn->remote, peer), conn->packets.junk_bytes);
+    ww_transfer_abort(conn->transfer, WW_EPROTOCOL);
+    conn_lose(conn, WW_EPROTOCOL);
+}
 
 /* --- transfer's callbacks --------------------------------------------------------------------- */
 

@@ -59,8 +59,8 @@ void client_stream_accepted(void *arg, uint64_t stream_id, const struct ww_dest 
 void client_stream_data(void *arg, uint64_t stream_id, const uint8_t *data, size_t size, bool fin);
 void client_stream_writable(void *arg, uint64_t stream_id);
 void client_stream_reset(void *arg, uint64_t stream_id, int code);
-/* Another connection for what begins now, in turn: it becomes the active one. NULL: there is none.
- */
+/* Another connection for what begins now, in turn: it becomes the active one. One whose path is
+ * lost only if there is no other. NULL: there is none. */
 struct conn *client_next_conn(struct client *client);
 /* Opens a stream on the next connection that can carry one now, and declares where it goes. *conn is
  * that connection. WW_ENOCONTRACT: there is none; as ww_transfer_stream_open and client_declare. */
@@ -94,6 +94,9 @@ void client_declare_stop(struct conn *conn);
 /* client_tunnel.c: whole packets of this machine. */
 /* {device=, mtu=}: opens the device, which is neither up nor has addresses; answers {device, mtu}.
  * Open already with that name: nothing happens. WW_EEXIST: with another one. */
+/* A packet of no flow of ours came. It is paid for like what was asked for, so who sends much of it
+ * loses the connection: WW_NODE_JUNK_BYTES. */
+void client_note_junk(struct conn *conn, size_t size);
 int client_tunnel_open(struct client *client, struct ww_call *call);
 int client_tunnel_close(struct client *client, struct ww_call *call);
 /* Sends a packet that the provider itself answers; how long that took is in the status then, until

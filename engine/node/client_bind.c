@@ -115,10 +115,17 @@ static void conn_ready(struct conn *conn)
     edge_conn_ready(conn);
 }
 
+/* What waits for a connection whose path is lost goes over another one. */
+static void conn_path(struct conn *conn, enum ww_path_event event)
+{
+    edge_conn_path(conn, event);
+    client_retry(conn->owner);
+}
+
 static const struct conn_callbacks CONN_CALLBACKS = {
     .signal = edge_conn_signal,
     .ready = conn_ready,
-    .path = edge_conn_path,
+    .path = conn_path,
     .closed = conn_closed,
     .transfer =
         {

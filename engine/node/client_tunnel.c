@@ -28,6 +28,19 @@ static bool is_usable(const struct conn *conn)
     return conn && conn->is_ready && !conn->closing_code;
 }
 
+/* Whether flows go on over another one. Over a lost path it would wait for it, up to two
+ * minutes, while others are there. */
+static bool is_left(const struct client *client, const struct conn *conn)
+{
+    if (!conn->is_cut)
+        return false;
+    for (conn = client->edge.conns; conn; conn = conn->hh.next) {
+        if (is_usable(conn) && !conn->is_cut && !conn->packets.refused)
+            return true;
+    }
+    return false;
+}
+
 static void demand(struct client_tunnel *tunnel)
 {
     struct edge_note note = {.edge = &tunnel->client->edge, .event = EDGE_DEMAND};
@@ -79,7 +92,7 @@ static int bind_route(struct client_tunnel *tunnel, const struct ww_ip *ip,
     struct ww_dest dest;
     int rc;
 
-    if (!is_usable(conn) || (rc = open_flow(conn)) != 0) {
+    if (!is_usable(conn) || is_left(tunnel->client, conn) || (rc = open_flow(conn)) != 0) {
         conn = next_conn(tunnel, &rc);
         if (!conn)
             return rc;
@@ -374,20 +387,42 @@ static bool is_our_error(struct client_tunnel *tunnel, const uint8_t *packet, si
            packet_table_find(&tunnel->table, &about, now_us);
 }
 
-/* To us, from the public internet, and of a flow that began here. */
-static bool may_come_in(struct client_tunnel *tunnel, const uint8_t *packet, size_t size)
+/* Another provider has no word in a flow that doesn't go by it. */
+static bool is_of_conn(struct client_tunnel *tunnel, const struct conn *conn,
+                       const struct ww_ip *ip, uint64_t now_us)
+{
+    const struct packet_route *route;
+    struct ww_ip back = *ip;
+
+    if (ip->offset > 0 || HASH_COUNT(tunnel->client->edge.conns) < 2)
+        return true;
+    memcpy(back.destination, ip->source, 16);
+    back.source_port = ip->destination_port;
+    back.destination_port = ip->source_port;
+    route = packet_table_find(&tunnel->table, &back, now_us);
+    return !route || !route->serial || route->serial == conn->serial;
+}
+
+/* To us, from the public internet, and of a flow that began here and goes by this connection.
+ * WW_EFOREIGN: it has no business here; WW_EDENIED: the policy's word, or over its rate. */
+static int judge_in(struct client_tunnel *tunnel, const struct conn *conn, const uint8_t *packet,
+                    size_t size)
 {
     uint64_t now_us = ww_loop_now_us(tunnel->client->edge.loop);
+    struct ww_flow *flow = NULL;
     struct ww_ip ip;
     const struct ww_flow_packet about = {&ip, packet, size, false};
     int rc = ww_ip_read(packet, size, &ip, NULL);
 
     if (rc == WW_EUNSUPPORTED)
-        return is_our_error(tunnel, packet, size, now_us);
+        return is_our_error(tunnel, packet, size, now_us) ? 0 : WW_EFOREIGN;
     if (rc || memcmp(ip.destination, tunnel->inner[ip.is_v4], 16) != 0 ||
-        ww_address_judge(tunnel->client->rules, ip.source, ip.is_v4, NULL))
-        return false;
-    return follow(tunnel, &about, NULL);
+        ww_address_judge(tunnel->client->rules, ip.source, ip.is_v4, NULL) ||
+        !is_of_conn(tunnel, conn, &ip, now_us))
+        return WW_EFOREIGN;
+    if (follow(tunnel, &about, &flow))
+        return 0;
+    return flow ? WW_EDENIED : WW_EFOREIGN;
 }
 
 void client_tunnel_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,
@@ -396,17 +431,21 @@ void client_tunnel_packet(void *arg, uint64_t stream_id, const uint8_t *packet, 
     struct conn *conn = arg;
     const struct client *client = conn->owner;
     struct client_tunnel *tunnel = client->tunnel;
+    int rc;
 
     (void)stream_id;
     if (!tunnel)
         return;
-    bool is_let_in = may_come_in(tunnel, packet, size);
-    if (!is_let_in && !client_tunnel_is_probed(tunnel, conn, packet, size)) {
+    rc = judge_in(tunnel, conn, packet, size);
+    if (rc && !client_tunnel_is_probed(tunnel, conn, packet, size)) {
         tunnel->counts.in_refused++;
+        if (rc == WW_EFOREIGN)
+            client_note_junk(conn, size);
         return;
     }
+    conn->packets.good_bytes += size;
     tunnel->counts.in_packets++;
     tunnel->counts.in_bytes += size;
-    if (is_let_in)
+    if (!rc)
         ww_tun_write(tunnel->tun, packet, size, is_partial);
 }

@@ -192,6 +192,8 @@ nsenter --net=/run/netns/client "$tools/system_tun" flood eth0 "$web4" "$web6" 1
 flood=$!
 check_traffic
 check_names
+"$program" status --state "$scratch/client" | grep -qE '^  packets +[0-9.]+ [KM]iB out, [0-9.]+ MiB in by ww0; [0-9]+ refused, [0-9]+ dropped$' ||
+    fail "ww status says nothing of packets: $("$program" status --state "$scratch/client")"
 no_leak "up"
 kill -KILL "${pid[client]}"
 sleep 1

@@ -45,6 +45,10 @@ local function traffic_text(status)
     return format.bytes(up) .. ", " .. format.bytes(down)
 end
 
+local function several(count, what)
+    return ("%d %s%s"):format(count, what, count == 1 and "" or "s")
+end
+
 --- How a provider lets whole packets out.
 local function packets_text(packets)
     if type(packets) ~= "table" then
@@ -52,10 +56,10 @@ local function packets_text(packets)
     elseif packets.mode == "none" then
         return "none" .. (packets.why ~= "" and ": " .. packets.why or "")
     end
-    local text = ("by the %s%s, %d clients, %d flows; %s out, %s in"):format(
+    local text = ("by the %s%s, %s, %s; %s out, %s in"):format(
         packets.mode == "kernel" and "kernel, " or "user-space egress", packets.device,
-        packets.clients, packets.flows, format.bytes(packets.out_bytes),
-        format.bytes(packets.in_bytes))
+        several(packets.clients, "client"), several(packets.flows, "flow"),
+        format.bytes(packets.out_bytes), format.bytes(packets.in_bytes))
     local refused = packets.out_denied + packets.out_refused + packets.in_refused
     if refused > 0 then
         text = text .. ("; %d refused"):format(refused)
@@ -99,8 +103,8 @@ local function names_text(dns)
     if where == "" and dns.asks == 0 then
         return nil
     end
-    return ("%s%d questions, %d from the cache, %d blocked"):format(where, dns.asks, dns.hits,
-        dns.blocked)
+    return ("%s%s, %d from the cache, %d blocked"):format(where, several(dns.asks, "question"),
+        dns.hits, dns.blocked)
 end
 
 local function flows_text(flows)
