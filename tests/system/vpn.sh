@@ -192,7 +192,7 @@ nsenter --net=/run/netns/client "$tools/system_tun" flood eth0 "$web4" "$web6" 1
 flood=$!
 check_traffic
 check_names
-"$program" status --state "$scratch/client" | grep -qE '^  packets +[0-9.]+ [KM]iB out, [0-9.]+ MiB in by ww0; [0-9]+ refused, [0-9]+ dropped$' ||
+"$program" status --state "$scratch/client" | grep -qE '^  tunnel +ww0, the provider takes packets; [0-9.]+ [KM]iB up, [0-9.]+ MiB down, [0-9.]+ ms there and back' ||
     fail "ww status says nothing of packets: $("$program" status --state "$scratch/client")"
 no_leak "up"
 kill -KILL "${pid[client]}"
