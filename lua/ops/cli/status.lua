@@ -51,7 +51,7 @@ end
 
 --- What went through a client's device, and what did not.
 local function device_text(device)
-    if type(device) ~= "table" or not device.is_open then
+    if type(device) ~= "table" or not device.device then
         return nil
     end
     local refused = device.out_denied + device.out_rejected + device.out_foreign
