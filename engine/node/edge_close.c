@@ -5,8 +5,9 @@
  * cleanly, 2: before the close stands a second receipt, which contradicts the one in it, after its
  * size(1).
  *
- * None is lost for lack of memory: the room for it is made when the contract opens, it is told from
- * there, and what can't be signed or stored now is tried again.
+ * None is lost for lack of memory, or of room in the queue for the disk: the room for it is made
+ * when the contract opens, it is told from there, and what can't be signed or stored now is tried
+ * again.
  */
 #include <stdio.h>
 #include <string.h>
@@ -152,7 +153,8 @@ bool edge_state_has_ended(struct edge *edge, const struct ww_id *id)
     return rc != WW_ENOTFOUND;
 }
 
-/* Signs and stores it. WW_ENOMEM: to be tried again. Any other error: it is left alone. */
+/* Signs and stores it. WW_ENOMEM, WW_ELIMIT: to be tried again. Any other error: it is left alone.
+ */
 static int begin_close(struct edge_close *write)
 {
     int rc = sign_close(write->edge, write);
@@ -164,7 +166,7 @@ static int keep_or_give_up(struct edge_close *write, int rc)
 {
     struct edge *edge = write->edge;
 
-    if (rc == WW_ENOMEM) {
+    if (rc == WW_ENOMEM || rc == WW_ELIMIT) {
         STAILQ_INSERT_TAIL(&edge->closes_unstored, write, entry);
         if (!ww_timer_running(edge->close_timer))
             ww_timer_start(edge->close_timer, RETRY_US);

@@ -12,6 +12,7 @@ local M = {}
 local LOG_MAX = 256 -- entries kept over a restart
 local LOG_BYTES_MAX = 1048576
 local WHO_MAX = 64
+local NUMBER_MAX = 1e12 -- of a generation, or a second: more is damage
 local SETTLE_S = 0.2 -- an editor writes a file in several steps, and a set has several files
 local UNUSED_DAYS = 30
 local METRIC_RULES_MAX = 128
@@ -23,14 +24,31 @@ end
 
 -- --- log -----------------------------------------------------------------------------------------
 
+--- What each field of an entry must be; the rest may be absent.
+local FIELDS = { number = "number", hash = "string", at_s = "number", how = "string",
+    who = "string", folder = "string", failed = "number" }
+local NEEDED = { "number", "hash", "at_s", "how", "who" }
+
+local function is_entry(entry)
+    local good = type(entry) == "table"
+    for _, name in ipairs(good and NEEDED or {}) do
+        good = good and entry[name] ~= nil
+    end
+    for name, value in pairs(good and entry or {}) do
+        good = good and type(value) == FIELDS[name]
+        if good and type(value) == "number" then
+            good = value >= 0 and value <= NUMBER_MAX and value == math.floor(value)
+        end
+    end
+    return good and entry.number > 0 and entry.hash:find("^[a-z2-7]+$") ~= nil
+end
+
 --- The entries of the log file, oldest first. A line that can't be read is left out.
 local function read_log(path)
     local entries = {}
     for line in (ww.fs.read(path) or ""):gmatch("[^\n]+") do
         local entry = json.decode(line)
-        local good = type(entry) == "table" and type(entry.number) == "number"
-            and type(entry.hash) == "string"
-        if good then
+        if is_entry(entry) then
             entries[#entries + 1] = entry
         end
     end

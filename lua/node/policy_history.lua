@@ -16,6 +16,7 @@ local SAVE_S = 60
 local ABSENT_S = 86400 -- not in force for longer: then it is watched anew
 local HOUR_S = 3600
 local VERSION = 1
+local COUNT_MAX = 1e30 -- beyond what any node can have counted
 local COUNTERS = { "looks", "instructions", "time_us", "bytes", "nano_usd" }
 
 local function wall_s()
@@ -229,7 +230,8 @@ end
 -- --- the file ------------------------------------------------------------------------------------
 
 local function is_count(value)
-    return type(value) == "number" and value >= 0 and value < math.huge
+    return type(value) == "number" and value >= 0 and value <= COUNT_MAX
+        and value == math.floor(value)
 end
 
 local function is_entry(entry)
@@ -241,8 +243,9 @@ local function is_entry(entry)
     return good
 end
 
---- Nothing of the file is believed.
+--- What the file says is believed as far as it can be true: a clock may have been set back since.
 local function read(self)
+    local now_s = wall_s()
     local text = ww.fs.read(self.path)
     if not text then
         return
@@ -256,11 +259,15 @@ local function read(self)
     end
     for key, entry in pairs(stored.rules) do
         if type(key) == "string" and is_entry(entry) then
+            for _, name in ipairs({ "since_s", "force_s", "last_s" }) do
+                entry[name] = math.min(entry[name], now_s)
+            end
             self.rules[key] = entry
         end
     end
-    for hook, last_s in pairs(stored.unseen) do
-        self.unseen[hook] = is_count(last_s) and last_s or nil
+    for _, hook in ipairs(self.hooks) do
+        local last_s = stored.unseen[hook]
+        self.unseen[hook] = is_count(last_s) and math.min(last_s, now_s) or nil
     end
     trim(self)
 end

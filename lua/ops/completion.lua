@@ -14,7 +14,8 @@ local KINDS = {
     HOOK = "hook", DIR = "folders", FILE = "files", PATH = "files", NODE = "node",
     NETWORK = "network", CONTRACT = "dispute", ASSET = "asset", WHAT = "ban", TARGET = "banned",
     N = "generation", A = "generation", B = "generation", COMMAND = "command",
-    ["--count"] = "nothing", ["--price"] = "nothing",
+    HOST = "nothing", TYPE = "record",
+    ["--count"] = "nothing", ["--limit"] = "nothing", ["--price"] = "nothing",
 }
 
 --- Kinds of ids that a node has (ops.repl.calls), and which kind of node.
@@ -57,6 +58,12 @@ local WORDS = {
     ban = function(add)
         add("list")
         add("lift")
+    end,
+    record = function(add)
+        for _, name in ipairs({ "A", "AAAA", "CAA", "CNAME", "HTTPS", "MX", "NS", "PTR", "SOA",
+            "SRV", "SVCB", "TXT" }) do
+            add(name)
+        end
     end,
     command = function(add)
         for _, name in ipairs(require("ops.cli.help").topics()) do

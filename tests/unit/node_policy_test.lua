@@ -340,6 +340,43 @@ test("what a rule has decided outlives a restart", function()
     end
 end)
 
+test("what stands in the file of rules is believed as far as it can be true", function()
+    local path, now_s = rig.folder .. "/policies.rules", math.floor(ww.loop.wall_ms() / 1000)
+    assert(reload(offering(RULES, "-- believed")))
+    decide_often(1)
+    restart()
+    local text = assert(ww.fs.read(path))
+    local function edited(edit)
+        local stored = json.decode(text)
+        for _, entry in pairs(stored.rules) do
+            edit(entry)
+        end
+        stored.unseen["no.hook"], stored.unseen["contract.offer"] = 5, now_s + 9e6
+        assert(ww.fs.write(path, json.encode(stored)))
+        attached = policies.attach(node, ww.arbiter, { state = rig.folder })
+        return assert(rule_at("contract.lua:10"))
+    end
+    -- The clock was ahead, and has been set right.
+    local rule = edited(function(entry)
+        entry.since_s, entry.force_s = now_s + 9e6, now_s + 9e6
+        entry.last_s = entry.last_s > 0 and now_s + 9e6 or 0
+    end)
+    assert(rule.since_s >= now_s and rule.since_s <= now_s + 60, rule.since_s)
+    assert(rule.last_s <= now_s + 60, rule.last_s)
+    assert(not unused_at("contract.lua:5", 0).certain) -- one of which no rule is known was just now
+    -- Nobody has counted so far.
+    for _, much in ipairs({ 1e300, 1.5, 2 ^ 110 }) do
+        rule = edited(function(entry)
+            entry.looks, entry.nano_usd, entry.since_s = much, much, much
+        end)
+        assert(rule.looks < 100 and #rule.nano_usd < 40, json.encode(rule))
+    end
+    attached.stop()
+    assert(not ww.fs.read(path):find("no.hook", 1, true))
+    assert(ww.fs.write(path, text))
+    attached = policies.attach(node, ww.arbiter, { state = rig.folder })
+end)
+
 test("a rule is called unused only when that is certain", function()
     -- The first 64 decisions of a hook that takes long are looked at, later ones seldom.
     assert(reload(offering([[
@@ -354,6 +391,31 @@ test("a rule is called unused only when that is certain", function()
     assert(not unused_at("contract.lua:6", 1).certain, "decisions were not looked at")
     assert(not unused_at("contract.lua:11", 1)) -- this one decides all the time
     assert(not unused_at("contract.lua:13", 0)) -- an arbiter never asks contract.accept
+end)
+
+test("lines of the log of policies that can't be are left out", function()
+    assert(reload(offering(RULES, "-- log")))
+    restart() -- which takes the first generation that is kept for the one at the start
+    local path = rig.folder .. "/policies.log"
+    local text, before = assert(ww.fs.read(path)), #node.methods["policy.log"]({}).changes
+    local number = ww.arbiter.status({}).policy_number
+    local good = json.decode(text:match("([^\n]+)\n$"))
+    for name, bad in pairs({ number = { 1e300, 1.5, -3, 0, "x", 2 ^ 53 }, hash = { 7, "", "ZZ" },
+        at_s = { "x", 1e300, {} }, how = { {}, 5 }, who = { {} }, failed = { {}, 0.5 },
+        nonsense = { 1 } }) do
+        for _, value in ipairs(bad) do
+            local kept = good[name]
+            good[name] = value
+            assert(ww.fs.write(path, text .. "\0{\n[]\n5\n" .. json.encode(good) .. "\n"))
+            good[name] = kept
+            restart()
+            local log = node.methods["policy.log"]({})
+            assert(#log.changes == before, name .. " " .. json.encode(value))
+            assert(ww.arbiter.status({}).policy_number == number, name)
+        end
+    end
+    assert(ww.fs.write(path, text))
+    restart()
 end)
 
 test("what was given up is known after a restart", function()

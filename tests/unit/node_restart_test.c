@@ -361,6 +361,29 @@ static void test_no_close_is_lost(void **state)
     assert_true(tried_again >= 3);
 }
 
+/* Nor for a disk that is so slow that no more may wait for it. */
+static void test_no_close_is_lost_to_a_slow_disk(void **state)
+{
+    struct ww_transfer_counts counts = {.bytes_up = 4, .bytes_down = 5};
+    struct ww_store_batch *batch = NULL;
+    struct rig rig;
+
+    (void)state;
+    create(&rig, WW_TRANSFER_PROVIDER);
+    assert_int_equal(edge_state_use(&rig.edge, &ID, &PEER, UINT64_MAX / 2, on_durable, &rig), 0);
+    while (ww_committer_pending(rig.edge.committer) < WW_COMMITTER_QUEUE_MAX) {
+        assert_int_equal(ww_store_batch_create(&batch), 0);
+        assert_int_equal(ww_committer_submit(rig.edge.committer, batch, NULL, NULL), 0);
+    }
+    edge_state_end(&rig.edge, &PEER, &ID, &counts, WW_CLOSE_DONE, true);
+    assert_false(STAILQ_EMPTY(&rig.edge.closes_unstored));
+    turn_until_told(&rig, 1);
+    assert_int_equal(told.last.bytes_up, 4);
+    assert_int_equal(size_of(&rig, 'O'), 0);
+    assert_int_not_equal(size_of(&rig, 'C'), 0);
+    destroy(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -372,6 +395,7 @@ int main(void)
         cmocka_unit_test(test_corrupt),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_no_close_is_lost),
+        cmocka_unit_test(test_no_close_is_lost_to_a_slow_disk),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
---- `ww flows`, `ww flows block WHAT`, `ww flows unblock WHAT`, `ww flows blocks`.
+--- `ww flows`, `ww flows block HOST`, `ww flows unblock HOST`, `ww flows blocks`.
 local async = require("ops.async")
 local control = require("ops.control")
 local format = require("ops.format")
@@ -130,7 +130,7 @@ return {
         command:argument("action"):argname("ACTION"):args("?")
             :choices({ "list", "block", "unblock", "blocks" })
             :description("list (which is what it does without), block, unblock, blocks.")
-        command:argument("what"):argname("WHAT"):args("?")
+        command:argument("what"):argname("HOST"):args("?")
             :description("With block and unblock: a host (and all names below it), an address or "
             .. "prefix, or an application.")
         command:option("--sort"):choices({ "bytes", "up", "down", "last", "first" })
