@@ -90,6 +90,9 @@ static void on_timeout(struct ww_fast *fast)
         ww_fast_send_again(fast, slot->offset, slot->offset + slot->size);
         found++;
     }
+    /* Where all that can be remembered is lost, no packet could ask for an acknowledgement. */
+    if (fast->next - fast->first >= WW_FAST_PACKETS_MAX)
+        ww_fast_lose_oldest(fast, PROBE_PACKETS);
 }
 
 static uint64_t timeout_at(const struct ww_fast *fast)

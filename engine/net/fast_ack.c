@@ -171,6 +171,15 @@ void ww_fast_find_losses(struct ww_fast *fast)
         ww_fast_rate_lost(fast, newest_us, is_persistent);
 }
 
+void ww_fast_lose_oldest(struct ww_fast *fast, unsigned count)
+{
+    for (; count && fast->first < fast->next; count--, fast->first++) {
+        struct fast_sent *slot = fast_slot(fast, fast->first);
+        if (slot->state == FAST_IN_FLIGHT)
+            on_lost(fast, slot);
+    }
+}
+
 void ww_fast_forget_flight(struct ww_fast *fast)
 {
     for (uint64_t number = fast->first; number < fast->next; number++) {

@@ -8,8 +8,7 @@
 /* Of the loop's thread: a record while it is made. */
 static uint8_t part_record[WW_FAST_RECORD_BYTES_MAX];
 
-/* --- out
- * ------------------------------------------------------------------------------------------ */
+/* --- out -------------------------------------------------------------------------------------- */
 
 static bool send(struct ww_fast *fast, const uint8_t *record, size_t size, unsigned messages)
 {
@@ -55,7 +54,9 @@ static int send_parts(struct ww_fast *fast, const uint8_t *head, size_t head_siz
         part_record[7] = (uint8_t)index;
         part_record[8] = (uint8_t)count;
         gather(part_record + FAST_PART_HEAD, from, size, head, head_size, payload);
-        if (!send(fast, part_record, FAST_PART_HEAD + size, index + 1 == count))
+        /* Records of one size leave in one system call: the last is filled up. */
+        memset(part_record + FAST_PART_HEAD + size, 0, part - size);
+        if (!send(fast, part_record, FAST_PART_HEAD + part, index + 1 == count))
             return WW_EAGAIN;
     }
     return 0;
@@ -89,8 +90,7 @@ int ww_fast_datagram(struct ww_fast *fast, const uint8_t *head, size_t head_size
     return 0;
 }
 
-/* --- in
- * ------------------------------------------------------------------------------------------- */
+/* --- in --------------------------------------------------------------------------------------- */
 
 static bool has_room(struct ww_fast *fast, size_t size)
 {
@@ -186,8 +186,9 @@ int ww_fast_on_part(struct ww_fast *fast, const uint8_t *record, size_t size)
         total > WW_FAST_DATAGRAM_BYTES_MAX)
         return WW_EPROTOCOL;
     size_t each = (total + count - 1) / count, from = index * each;
-    if (from >= total || size != WW_MIN(each, total - from))
+    if (from >= total || size != each)
         return WW_EPROTOCOL;
+    size = WW_MIN(each, total - from);
     struct fast_part *part = find_part(fast, id, (uint16_t)total, (uint8_t)count);
     if (!part) {
         fast->stats.parts_dropped++;

@@ -178,6 +178,8 @@ int ww_fast_on_ack(struct ww_fast *fast, const uint8_t *record, size_t size);
 void ww_fast_find_losses(struct ww_fast *fast);
 /* The oldest packets of which nothing is expected; is_crowded: nor may be. */
 void ww_fast_forget_slots(struct ww_fast *fast, bool is_crowded);
+/* The oldest packets are lost, whatever became of them, and forgotten. */
+void ww_fast_lose_oldest(struct ww_fast *fast, unsigned count);
 /* Nothing is known of what is on its way. */
 void ww_fast_forget_flight(struct ww_fast *fast);
 

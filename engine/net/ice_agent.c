@@ -159,25 +159,27 @@ static void add_local_address(NiceAgent *agent, const char *text)
         nice_agent_add_local_address(agent, &address);
 }
 
-static bool is_tunnel_address(const char *text)
+static bool is_hidden(const struct ww_net_config *config, const char *text)
 {
-    static const char *const own[] = {WW_TUNNEL_V4, WW_TUNNEL_V6, WW_TUNNEL_PEER_V4,
-                                      WW_TUNNEL_PEER_V6};
+    uint8_t address[16];
+    bool is_v4;
 
-    for (size_t index = 0; index < WW_ARRAY_COUNT(own); index++) {
-        if (strcmp(text, own[index]) == 0)
+    if (ww_address_parse(text, strcspn(text, "%"), address, &is_v4))
+        return false;
+    for (size_t index = 0; index < config->hidden_count; index++) {
+        if (ww_prefix_contains(&config->hidden[index], address))
             return true;
     }
     return false;
 }
 
-/* All that this machine has, but for a tunnel's own: a peer can't be reached through the tunnel
- * that it carries. */
-static void add_local_addresses(NiceAgent *agent)
+/* All that this machine has, but for what nodes have made: a peer can't be reached through the
+ * tunnel that it carries. */
+static void add_local_addresses(NiceAgent *agent, const struct ww_net_config *config)
 {
     GList *all = nice_interfaces_get_local_ips(FALSE);
     for (GList *item = all; item; item = item->next) {
-        if (!is_tunnel_address(item->data))
+        if (!is_hidden(config, item->data))
             add_local_address(agent, item->data);
     }
     g_list_free_full(all, g_free);
@@ -231,7 +233,7 @@ void ww_ice_agent_start(struct ww_ice *ice, const struct ww_loop *loop, GMainCon
         if (has_ipv6_loopback())
             add_local_address(agent, "::1");
     } else {
-        add_local_addresses(agent);
+        add_local_addresses(agent, config);
     }
     g_signal_connect(agent, "new-candidate-full", G_CALLBACK(on_candidate), id);
     g_signal_connect(agent, "candidate-gathering-done", G_CALLBACK(on_gathered), id);

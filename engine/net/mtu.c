@@ -3,8 +3,10 @@
  */
 #include "mtu.h"
 
-#define TRIES_MAX     5
-#define TRY_US        500000
+#define TRIES_MAX 5
+#define TRY_US    500000
+#define FIRST_US                                                                                   \
+    62500 /* the first try again, and twice as late each time: a new peer's first is often lost */
 #define STEP          8    /* closer is close enough: 0.7 % */
 #define ETHERNET      1472 /* 1,500 less IPv4 and UDP; over IPv6 `most` is 1,452 there */
 #define CONFIRM_US    15000000
@@ -92,8 +94,9 @@ size_t ww_mtu_probe(struct ww_mtu *mtu, bool is_used, uint64_t now_us, uint32_t 
         give_up_size(mtu, now_us);
     if ((!mtu->is_searching && !mtu->is_confirming) || now_us < mtu->due_us)
         return 0;
+    uint64_t wait_us = mtu->is_searching ? (uint64_t)FIRST_US << mtu->tries : TRY_US;
     mtu->tries++;
-    mtu->due_us = now_us + TRY_US;
+    mtu->due_us = now_us + WW_MIN(wait_us, (uint64_t)TRY_US);
     *id = ++mtu->id;
     return mtu->trying;
 }

@@ -6,6 +6,7 @@
 #include "client_dns.h"
 
 #include <arpa/inet.h>
+#include <inttypes.h>
 #include <string.h>
 
 /* --- the proxy's connection as the end of a pipe ---------------------------------------------- */
@@ -126,16 +127,21 @@ void client_dest(const struct ww_target *target, enum ww_dest_protocol protocol,
 
 struct conn *client_next_conn(struct client *client)
 {
-    struct conn *conn = client->active;
+    struct conn *conn = client->active, *cut = NULL;
 
     for (unsigned i = HASH_COUNT(client->edge.conns); i > 0; i--) {
         conn = conn && conn->hh.next ? conn->hh.next : client->edge.conns;
-        if (conn->is_ready && !conn->closing_code) {
+        if (!conn->is_ready || conn->closing_code)
+            continue;
+        if (!conn->is_cut) {
             client->active = conn;
             return conn;
         }
+        cut = cut ? cut : conn;
     }
-    return NULL;
+    if (cut)
+        client->active = cut;
+    return cut;
 }
 
 /* 0 when the stream is on its way; WW_ENOCONTRACT when it has to wait. */
@@ -265,8 +271,7 @@ static void proxy_request(void *arg, struct ww_proxy_connection *connection,
     stream->connection = connection;
     stream->target = *target;
     stream->verdict = verdict;
-    stream->number = ++client->stream_numbers;
-    stream->pipe.flow = flow_stream_open(&client->edge, &dest);
+    stream->pipe.flow = flow_stream_open(&client->edge, &dest, verdict);
     pipe_pace_add(&client->pace, &stream->pipe, &verdict->bucket);
     stream->since_us = ww_loop_now_us(client->edge.loop);
     LIST_INSERT_HEAD(&client->streams, stream, link);
@@ -328,6 +333,21 @@ const struct ww_proxy_callbacks CLIENT_PROXY_CALLBACKS = {
     .datagram = client_proxy_datagram,
     .dissociated = client_dissociated,
 };
+
+/* --- packets that nobody asked for ------------------------------------------------------------ */
+
+void client_note_junk(struct conn *conn, size_t size)
+{
+    char peer[WW_HASH_TEXT_SIZE];
+
+    conn->packets.junk_bytes += size;
+    if (conn->packets.junk_bytes <= WW_NODE_JUNK_BYTES + conn->packets.good_bytes / 2)
+        return;
+    ww_log(WW_LOG_WARN, "client", "the provider sends packets that nobody asked for",
+           "peer=%s bytes=%" PRIu64, ww_hash_format(&conn->remote, peer), conn->packets.junk_bytes);
+    ww_transfer_abort(conn->transfer, WW_EPROTOCOL);
+    conn_lose(conn, WW_EPROTOCOL);
+}
 
 /* --- transfer's callbacks --------------------------------------------------------------------- */
 
@@ -414,8 +434,9 @@ void client_stream_reset(void *arg, uint64_t stream_id, int code)
 }
 
 /* What the user has blocked meanwhile. */
-void client_cut_denied(struct client *client)
+void client_cut_denied(struct edge *edge)
 {
+    struct client *client = (struct client *)edge; /* its first member */
     struct client_stream *stream, *next;
 
     for (stream = LIST_FIRST(&client->streams); stream; stream = next) {

@@ -25,8 +25,7 @@ struct client_stream {
     struct ww_target target;
     char target_text[WW_TARGET_TEXT_BYTES];
     struct verdict *verdict; /* of the flow policy */
-    uint64_t number;         /* of this client's streams and flows */
-    uint64_t since_us;
+    uint64_t since_us;       /* TCP: when it was asked for */
     bool accepted, is_waiting;
 };
 
@@ -51,8 +50,7 @@ struct client {
     struct ww_timer *waiting_timer;
     struct pipe_pace pace;
     uint64_t denied_count, refused_count, opened_count;
-    uint64_t stream_numbers; /* the last one given */
-    bool stopping;           /* contracts are being ended: nothing new is taken */
+    bool stopping; /* contracts are being ended: nothing new is taken */
 };
 
 /* client.c */
@@ -61,15 +59,15 @@ void client_stream_accepted(void *arg, uint64_t stream_id, const struct ww_dest 
 void client_stream_data(void *arg, uint64_t stream_id, const uint8_t *data, size_t size, bool fin);
 void client_stream_writable(void *arg, uint64_t stream_id);
 void client_stream_reset(void *arg, uint64_t stream_id, int code);
-/* Another connection for what begins now, in turn: it becomes the active one. NULL: there is none.
- */
+/* Another connection for what begins now, in turn: it becomes the active one. One whose path is
+ * lost only if there is no other. NULL: there is none. */
 struct conn *client_next_conn(struct client *client);
 /* A connection or a contract has come: waiting requests try again. */
 void client_retry(struct client *client);
 /* The connection is going: its streams let go of it. */
 void client_detach(struct conn *conn);
-/* Ends the streams whose flow is denied. */
-void client_cut_denied(struct client *client);
+/* Ends the streams whose flow is denied: edge.cut_denied. */
+void client_cut_denied(struct edge *edge);
 /* A stream that has a rate goes on. */
 void client_pipe_touched(struct pipe *pipe);
 void client_waiting_expired(void *arg);
@@ -92,8 +90,14 @@ void client_declare_stop(struct conn *conn);
 /* client_tunnel.c: whole packets of this machine. */
 /* {device=, mtu=}: opens the device, which is neither up nor has addresses; answers {device, mtu}.
  * Open already with that name: nothing happens. WW_EEXIST: with another one. */
+/* A packet of no flow of ours came. It is paid for like what was asked for, so who sends much of it
+ * loses the connection: WW_NODE_JUNK_BYTES. */
+void client_note_junk(struct conn *conn, size_t size);
 int client_tunnel_open(struct client *client, struct ww_call *call);
 int client_tunnel_close(struct client *client, struct ww_call *call);
+/* Sends a packet that the provider itself answers; how long that took is in the status then, until
+ * the next. WW_ESTATE: no tunnel is open; WW_ENOCONTRACT: nobody takes packets now; WW_EAGAIN. */
+int client_tunnel_probe(struct client *client);
 void client_tunnel_destroy(struct client *client);
 void client_tunnel_put(const struct client *client, struct ww_call *call);
 void client_tunnel_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,

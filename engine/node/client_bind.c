@@ -12,7 +12,6 @@
 
 #include "client.h"
 #include "client_dns.h"
-#include "flow_list.h"
 #include "node.h"
 
 /* --- contracts on the connection -------------------------------------------------------------- */
@@ -116,10 +115,17 @@ static void conn_ready(struct conn *conn)
     edge_conn_ready(conn);
 }
 
+/* What waits for a connection whose path is lost goes over another one. */
+static void conn_path(struct conn *conn, enum ww_path_event event)
+{
+    edge_conn_path(conn, event);
+    client_retry(conn->owner);
+}
+
 static const struct conn_callbacks CONN_CALLBACKS = {
     .signal = edge_conn_signal,
     .ready = conn_ready,
-    .path = edge_conn_path,
+    .path = conn_path,
     .closed = conn_closed,
     .transfer =
         {
@@ -332,36 +338,6 @@ static int start_proxy(struct client *client, struct ww_call *call)
     return rc;
 }
 
-/* {after=, limit=, peer=} -> flows, the newest first. */
-static int bound_flows(void *context, struct ww_call *call)
-{
-    struct client *client = context;
-    struct client_stream *stream;
-    struct flow_page page;
-
-    if (!client->edge.started)
-        return WW_ESTATE;
-    int rc = flow_page_begin(&page, call, client->edge.loop);
-    if (rc)
-        return rc;
-    LIST_FOREACH (stream, &client->streams, link) {
-        struct flow_view view = {.number = stream->number,
-                                 .since_us = stream->since_us,
-                                 .state = stream->is_waiting ? "waiting"
-                                          : !stream->conn    ? "draining"
-                                          : stream->accepted ? "open"
-                                                             : "opening",
-                                 .conn = stream->conn,
-                                 .verdict = stream->verdict,
-                                 .bytes_up = stream->pipe.bytes_in,
-                                 .bytes_down = stream->pipe.bytes_out};
-        if (!flow_page_put(&page, &view))
-            break;
-    }
-    flow_page_end(&page);
-    return 0;
-}
-
 static int bound_start(void *context, struct ww_call *call)
 {
     struct client *client = context;
@@ -389,12 +365,10 @@ static int bound_tunnel_close(void *context, struct ww_call *call)
     return client_tunnel_close(context, call);
 }
 
-/* {}: after something was blocked. */
-static int bound_flows_cut(void *context, struct ww_call *call)
+static int bound_tunnel_probe(void *context, struct ww_call *call)
 {
     (void)call;
-    client_cut_denied(context);
-    return 0;
+    return client_tunnel_probe(context);
 }
 
 static int shared_disconnect(void *context, struct ww_call *call)
@@ -435,8 +409,7 @@ int client_bind(struct ww_ops *ops, struct client **out)
         {"status", bound_status},
         {"tunnel_open", bound_tunnel_open},
         {"tunnel_close", bound_tunnel_close},
-        {"flows", bound_flows},
-        {"flows_cut", bound_flows_cut},
+        {"tunnel_probe", bound_tunnel_probe},
         {"disconnect", shared_disconnect},
         {"never_opened", bound_never_opened},
         {"signals_again", shared_signals_again},
@@ -451,6 +424,7 @@ int client_bind(struct ww_ops *ops, struct client **out)
     client->edge.ops = ops;
     client->edge.loop = ww_ops_loop(ops);
     client->edge.role = WW_TRANSFER_CLIENT;
+    client->edge.cut_denied = client_cut_denied;
     TAILQ_INIT(&client->waiting);
     int rc = pipe_pace_init(&client->pace, client->edge.loop, client_pipe_touched);
     if (!rc)

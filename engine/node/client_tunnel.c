@@ -6,40 +6,11 @@
  * go yet wait, bounded; while their connection has no room the device is not read, and while there
  * is none, what doesn't fit is dropped. Nothing that a provider sends reaches the kernel unless it
  * belongs to a flow that began here. */
-#include <stdio.h>
 #include <string.h>
 
-#include "client_dns.h"
-#include "packet_queue.h"
-#include "packet_table.h"
-
-#include "ww/tun.h"
+#include "client_tunnel.h"
 
 #define DEMAND_US 1000000 /* between two calls for a provider */
-
-struct client_tunnel {
-    struct client *client;
-    struct ww_tun *tun;
-    struct packet_table table;
-    struct flow_table *flows;
-    uint64_t flows_serial; /* of the connection that new flows of it are said to go over */
-    struct ww_flow *flow;  /* of the packet that goes out just now, or NULL */
-    struct packet_queue queue;
-    struct ww_ip_fragments fragments;
-    uint8_t inner[2][16]; /* IPv6, IPv4 */
-    uint64_t demand_us;
-    unsigned mtu;
-    bool is_paused;
-    int blocked_by; /* WW_EAGAIN, WW_ENOCONTRACT: why the first of the queue waits */
-    struct {
-        uint64_t out_packets, out_bytes, in_packets, in_bytes; /* that went through */
-        uint64_t out_denied;   /* by the address rules, or of a form that is not carried */
-        uint64_t out_foreign;  /* of another source address */
-        uint64_t out_rejected; /* by the flow policy, or over its rate */
-        uint64_t out_dropped;  /* no room, no provider, or too many new destinations */
-        uint64_t in_refused;   /* of no flow, or not to be let in */
-    } counts;
-};
 
 /* --- out -------------------------------------------------------------------------------------- */
 
@@ -55,6 +26,19 @@ static struct conn *conn_by_serial(struct client *client, uint64_t serial)
 static bool is_usable(const struct conn *conn)
 {
     return conn && conn->is_ready && !conn->closing_code;
+}
+
+/* Whether flows go on over another one. Over a lost path it would wait for it, up to two
+ * minutes, while others are there. */
+static bool is_left(const struct client *client, const struct conn *conn)
+{
+    if (!conn->is_cut)
+        return false;
+    for (conn = client->edge.conns; conn; conn = conn->hh.next) {
+        if (is_usable(conn) && !conn->is_cut && !conn->packets.refused)
+            return true;
+    }
+    return false;
 }
 
 static void demand(struct client_tunnel *tunnel)
@@ -108,7 +92,7 @@ static int bind_route(struct client_tunnel *tunnel, const struct ww_ip *ip,
     struct ww_dest dest;
     int rc;
 
-    if (!is_usable(conn) || (rc = open_flow(conn)) != 0) {
+    if (!is_usable(conn) || is_left(tunnel->client, conn) || (rc = open_flow(conn)) != 0) {
         conn = next_conn(tunnel, &rc);
         if (!conn)
             return rc;
@@ -189,6 +173,66 @@ static void set_pause(struct client_tunnel *tunnel, bool is_paused)
         ww_tun_resume(tunnel->tun);
 }
 
+/* The application hears that the packet is denied. */
+static void tell_denied(struct client_tunnel *tunnel, const struct ww_ip *ip, const uint8_t *packet,
+                        size_t size)
+{
+    uint8_t answer[WW_FLOW_REJECT_BYTES];
+
+    size = ww_flow_reject(ip, packet, size, answer);
+    if (size > 0)
+        ww_tun_write(tunnel->tun, answer, size, false);
+}
+
+/* … and the destination that a connection is over. */
+static void reject(struct client_tunnel *tunnel, const struct ww_ip *ip, const uint8_t *packet,
+                   size_t size)
+{
+    uint8_t abort[WW_FLOW_REJECT_BYTES];
+    struct ww_ip reset;
+
+    tell_denied(tunnel, ip, packet, size);
+    size_t abort_size = ww_flow_abort(ip, packet, abort);
+    if (abort_size > 0 && !ww_ip_read(abort, abort_size, &reset, NULL) &&
+        !send_packet(tunnel, &reset, abort, abort_size, false))
+        ww_flows_count(tunnel->flow, true, abort_size, ww_loop_now_us(tunnel->client->edge.loop));
+}
+
+/* Counts the packet in its flow; false: it doesn't pass. */
+static bool follow(struct client_tunnel *tunnel, const struct ww_flow_packet *packet,
+                   struct ww_flow **flow)
+{
+    const struct conn *conn = tunnel->client->active;
+
+    if (conn && conn->serial != tunnel->flows_serial) {
+        flow_table_set_peer(tunnel->flows, &conn->remote);
+        tunnel->flows_serial = conn->serial;
+    }
+    enum ww_flow_pass pass = ww_flows_packet(tunnel->flows->flows, packet,
+                                             ww_loop_now_us(tunnel->client->edge.loop), flow);
+    if (pass == WW_FLOW_REJECT && packet->is_outgoing)
+        reject(tunnel, packet->ip, packet->bytes, packet->size);
+    return pass == WW_FLOW_PASS;
+}
+
+/* By its flow, and on its way if that may go on: as send_packet; WW_EDENIED: it may not, and is
+ * counted. What is not on its way then is not in its flow's counts. */
+static int pass(struct client_tunnel *tunnel, const struct ww_ip *ip, const uint8_t *packet,
+                size_t size, bool is_partial)
+{
+    const struct ww_flow_packet about = {ip, packet, size, true};
+    int rc = WW_EDENIED;
+
+    if (follow(tunnel, &about, &tunnel->flow))
+        rc = send_packet(tunnel, ip, packet, size, is_partial);
+    else
+        tunnel->counts.out_rejected++;
+    if (rc && rc != WW_EDENIED)
+        ww_flows_take_back(tunnel->flow, &about);
+    tunnel->flow = NULL;
+    return rc;
+}
+
 static void put_off(struct client_tunnel *tunnel, int why, const uint8_t *packet, size_t size,
                     bool is_partial)
 {
@@ -212,59 +256,16 @@ static void run_queue(struct client_tunnel *tunnel)
         int rc = ww_ip_read(slot->bytes, slot->size, &ip, NULL); /* it was judged when it came */
 
         if (!rc)
-            rc = send_packet(tunnel, &ip, slot->bytes, slot->size, slot->is_partial);
+            rc = pass(tunnel, &ip, slot->bytes, slot->size, slot->is_partial);
         if (rc == WW_EAGAIN || rc == WW_ENOCONTRACT) {
             tunnel->blocked_by = rc;
             break;
         }
         packet_queue_drop_first(&tunnel->queue);
-        tunnel->counts.out_dropped += rc != 0;
+        tunnel->counts.out_dropped += rc != 0 && rc != WW_EDENIED;
     }
     if (tunnel->queue.count < WW_NODE_PACKETS_MAX / 4 || tunnel->blocked_by == WW_ENOCONTRACT)
         set_pause(tunnel, false);
-}
-
-/* The application hears that the packet is denied. */
-static void tell_denied(struct client_tunnel *tunnel, const struct ww_ip *ip, const uint8_t *packet,
-                        size_t size)
-{
-    uint8_t answer[WW_FLOW_REJECT_BYTES];
-
-    size = ww_flow_reject(ip, packet, size, answer);
-    if (size > 0)
-        ww_tun_write(tunnel->tun, answer, size, false);
-}
-
-/* … and the destination that a connection is over. */
-static void reject(struct client_tunnel *tunnel, const struct ww_ip *ip, const uint8_t *packet,
-                   size_t size)
-{
-    uint8_t abort[WW_FLOW_REJECT_BYTES];
-    struct ww_ip reset;
-
-    tell_denied(tunnel, ip, packet, size);
-    size_t abort_size = ww_flow_abort(ip, packet, abort);
-    if (abort_size > 0 && !tunnel->queue.count && !ww_ip_read(abort, abort_size, &reset, NULL))
-        send_packet(tunnel, &reset, abort, abort_size, false);
-}
-
-/* Counts the packet in its flow; false: it doesn't pass. */
-static bool follow(struct client_tunnel *tunnel, const struct ww_ip *ip, const uint8_t *packet,
-                   size_t size, bool is_outgoing)
-{
-    const struct ww_flow_packet about = {ip, packet, size, is_outgoing};
-    const struct conn *conn = tunnel->client->active;
-
-    if (conn && conn->serial != tunnel->flows_serial) {
-        flow_table_set_peer(tunnel->flows, &conn->remote);
-        tunnel->flows_serial = conn->serial;
-    }
-    enum ww_flow_pass pass =
-        ww_flows_packet(tunnel->flows->flows, &about, ww_loop_now_us(tunnel->client->edge.loop),
-                        is_outgoing ? &tunnel->flow : NULL);
-    if (pass == WW_FLOW_REJECT && is_outgoing)
-        reject(tunnel, ip, packet, size);
-    return pass == WW_FLOW_PASS;
 }
 
 static bool is_multicast(const struct ww_ip *ip)
@@ -303,14 +304,8 @@ static void on_packet(void *arg, uint8_t *packet, size_t size, bool is_partial)
 
     if (!may_go_out(tunnel, packet, size, &ip))
         return;
-    if (!follow(tunnel, &ip, packet, size, true)) {
-        tunnel->counts.out_rejected++;
-        return;
-    }
-    rc = tunnel->queue.count ? tunnel->blocked_by
-                             : send_packet(tunnel, &ip, packet, size, is_partial);
-    tunnel->flow = NULL;
-    if (rc)
+    rc = tunnel->queue.count ? tunnel->blocked_by : pass(tunnel, &ip, packet, size, is_partial);
+    if (rc && rc != WW_EDENIED)
         put_off(tunnel, rc, packet, size, is_partial);
 }
 
@@ -328,7 +323,7 @@ static void on_failed(void *arg, int code)
     client_tunnel_destroy(tunnel->client);
 }
 
-static const struct ww_tun_callbacks TUN_CALLBACKS = {
+const struct ww_tun_callbacks CLIENT_TUN_CALLBACKS = {
     .packet = on_packet, .batch_end = on_batch_end, .failed = on_failed};
 
 void client_tunnel_retry(struct client *client)
@@ -392,19 +387,42 @@ static bool is_our_error(struct client_tunnel *tunnel, const uint8_t *packet, si
            packet_table_find(&tunnel->table, &about, now_us);
 }
 
-/* To us, from the public internet, and of a flow that began here. */
-static bool may_come_in(struct client_tunnel *tunnel, const uint8_t *packet, size_t size)
+/* Another provider has no word in a flow that doesn't go by it. */
+static bool is_of_conn(struct client_tunnel *tunnel, const struct conn *conn,
+                       const struct ww_ip *ip, uint64_t now_us)
+{
+    const struct packet_route *route;
+    struct ww_ip back = *ip;
+
+    if (ip->offset > 0 || HASH_COUNT(tunnel->client->edge.conns) < 2)
+        return true;
+    memcpy(back.destination, ip->source, 16);
+    back.source_port = ip->destination_port;
+    back.destination_port = ip->source_port;
+    route = packet_table_find(&tunnel->table, &back, now_us);
+    return !route || !route->serial || route->serial == conn->serial;
+}
+
+/* To us, from the public internet, and of a flow that began here and goes by this connection.
+ * WW_EFOREIGN: it has no business here; WW_EDENIED: the policy's word, or over its rate. */
+static int judge_in(struct client_tunnel *tunnel, const struct conn *conn, const uint8_t *packet,
+                    size_t size)
 {
     uint64_t now_us = ww_loop_now_us(tunnel->client->edge.loop);
+    struct ww_flow *flow = NULL;
     struct ww_ip ip;
+    const struct ww_flow_packet about = {&ip, packet, size, false};
     int rc = ww_ip_read(packet, size, &ip, NULL);
 
     if (rc == WW_EUNSUPPORTED)
-        return is_our_error(tunnel, packet, size, now_us);
+        return is_our_error(tunnel, packet, size, now_us) ? 0 : WW_EFOREIGN;
     if (rc || memcmp(ip.destination, tunnel->inner[ip.is_v4], 16) != 0 ||
-        ww_address_judge(tunnel->client->rules, ip.source, ip.is_v4, NULL))
-        return false;
-    return follow(tunnel, &ip, packet, size, false);
+        ww_address_judge(tunnel->client->rules, ip.source, ip.is_v4, NULL) ||
+        !is_of_conn(tunnel, conn, &ip, now_us))
+        return WW_EFOREIGN;
+    if (follow(tunnel, &about, &flow))
+        return 0;
+    return flow ? WW_EDENIED : WW_EFOREIGN;
 }
 
 void client_tunnel_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,
@@ -413,152 +431,21 @@ void client_tunnel_packet(void *arg, uint64_t stream_id, const uint8_t *packet, 
     struct conn *conn = arg;
     const struct client *client = conn->owner;
     struct client_tunnel *tunnel = client->tunnel;
+    int rc;
 
     (void)stream_id;
     if (!tunnel)
         return;
-    if (!may_come_in(tunnel, packet, size)) {
+    rc = judge_in(tunnel, conn, packet, size);
+    if (rc && !client_tunnel_is_probed(tunnel, conn, packet, size)) {
         tunnel->counts.in_refused++;
+        if (rc == WW_EFOREIGN)
+            client_note_junk(conn, size);
         return;
     }
+    conn->packets.good_bytes += size;
     tunnel->counts.in_packets++;
     tunnel->counts.in_bytes += size;
-    ww_tun_write(tunnel->tun, packet, size, is_partial);
-}
-
-/* --- its life --------------------------------------------------------------------------------- */
-
-static void inner_addresses(struct client_tunnel *tunnel)
-{
-    bool is_v4;
-
-    ww_address_parse(WW_TUNNEL_V6, strlen(WW_TUNNEL_V6), tunnel->inner[false], &is_v4);
-    ww_address_parse(WW_TUNNEL_V4, strlen(WW_TUNNEL_V4), tunnel->inner[true], &is_v4);
-}
-
-static void tunnel_free(struct client_tunnel *tunnel)
-{
-    ww_tun_destroy(tunnel->tun);
-    flow_table_close(tunnel->flows);
-    packet_table_deinit(&tunnel->table);
-    packet_queue_deinit(&tunnel->queue);
-    ww_free(tunnel);
-}
-
-/* The flows end with it; their contracts go on. */
-void client_tunnel_destroy(struct client *client)
-{
-    struct conn *conn, *next;
-
-    if (!client->tunnel)
-        return;
-    client_dns_inner_close(client);
-    HASH_ITER(hh, client->edge.conns, conn, next)
-    {
-        if (conn->packets.is_open) {
-            ww_transfer_stream_reset(conn->transfer, conn->packets.stream_id, 0);
-            conn_touch(conn);
-        }
-        conn->packets.is_open = conn->packets.is_accepted = false;
-        conn->packets.refused = 0;
-    }
-    tunnel_free(client->tunnel);
-    client->tunnel = NULL;
-}
-
-static int tunnel_create(struct client *client, const struct ww_tun_options *options)
-{
-    struct client_tunnel *tunnel = ww_alloc(1, sizeof(*tunnel));
-    int rc;
-
-    if (!tunnel)
-        return WW_ENOMEM;
-    tunnel->client = client;
-    tunnel->mtu = options->mtu;
-    inner_addresses(tunnel);
-    rc = packet_table_init(&tunnel->table, WW_NODE_ROUTES_CLIENT);
     if (!rc)
-        rc = flow_table_open(&client->edge, NULL, &tunnel->flows);
-    if (!rc)
-        rc = ww_tun_create(client->edge.loop, options, &TUN_CALLBACKS, tunnel, &tunnel->tun);
-    if (rc) {
-        tunnel_free(tunnel);
-        return rc;
-    }
-    client->tunnel = tunnel;
-    client_dns_inner_open(client);
-    return 0;
-}
-
-static int put_device(const struct client_tunnel *tunnel, struct ww_call *call)
-{
-    ww_call_put_text(call, "device", ww_tun_name(tunnel->tun));
-    ww_call_put_u64(call, "mtu", tunnel->mtu);
-    return 0;
-}
-
-int client_tunnel_open(struct client *client, struct ww_call *call)
-{
-    const char *device = "ww0";
-    uint64_t mtu = WW_TUNNEL_MTU;
-
-    ww_call_text(call, "device", &device, NULL);
-    ww_call_u64(call, "mtu", &mtu);
-    if (!client->edge.started)
-        return WW_ESTATE;
-    if (mtu < WW_TUNNEL_MTU_LEAST || mtu > WW_PACKET_BYTES_MAX) {
-        ww_call_reason(call, "mtu is %d to %d", WW_TUNNEL_MTU_LEAST, WW_PACKET_BYTES_MAX);
-        return WW_ERANGE;
-    }
-    if (client->tunnel) {
-        if (strcmp(ww_tun_name(client->tunnel->tun), device) == 0) {
-            client_tunnel_retry(client);
-            return put_device(client->tunnel, call);
-        }
-        ww_call_reason(call, "the tunnel is open on %s", ww_tun_name(client->tunnel->tun));
-        return WW_EEXIST;
-    }
-    struct ww_tun_options options = {.name = device, .fd = -1, .mtu = (unsigned)mtu};
-    int rc = tunnel_create(client, &options);
-    if (rc) {
-        ww_call_reason(call, "the device %s can't be opened", device);
-        return rc;
-    }
-    client_tunnel_retry(client);
-    return put_device(client->tunnel, call);
-}
-
-int client_tunnel_close(struct client *client, struct ww_call *call)
-{
-    (void)call;
-    client_tunnel_destroy(client);
-    return 0;
-}
-
-void client_tunnel_put(const struct client *client, struct ww_call *call)
-{
-    const struct client_tunnel *tunnel = client->tunnel;
-    const struct conn *active = client->active;
-    struct ww_tun_stats tun;
-
-    if (!tunnel)
-        return;
-    ww_tun_stats(tunnel->tun, &tun);
-    ww_call_begin(call, "tunnel", false);
-    put_device(tunnel, call);
-    ww_call_put_bool(call, "is_open", active && active->packets.is_accepted);
-    if (active && active->packets.refused)
-        ww_call_put_text(call, "refused", ww_error_name(active->packets.refused));
-    ww_call_put_u64(call, "out_packets", tunnel->counts.out_packets);
-    ww_call_put_u64(call, "out_bytes", tunnel->counts.out_bytes);
-    ww_call_put_u64(call, "in_packets", tunnel->counts.in_packets);
-    ww_call_put_u64(call, "in_bytes", tunnel->counts.in_bytes);
-    ww_call_put_u64(call, "out_denied", tunnel->counts.out_denied);
-    ww_call_put_u64(call, "out_foreign", tunnel->counts.out_foreign);
-    ww_call_put_u64(call, "out_rejected", tunnel->counts.out_rejected);
-    ww_call_put_u64(call, "out_dropped", tunnel->counts.out_dropped);
-    ww_call_put_u64(call, "in_refused", tunnel->counts.in_refused);
-    ww_call_put_u64(call, "in_dropped", tun.write_dropped + tun.write_refused);
-    ww_call_put_u64(call, "waiting", tunnel->queue.count);
-    ww_call_end(call);
+        ww_tun_write(tunnel->tun, packet, size, is_partial);
 }

@@ -60,8 +60,6 @@ static struct client_stream *flow_open(struct client_association *association,
     flow->client = client;
     flow->association = association;
     flow->target = *target;
-    flow->number = ++client->stream_numbers;
-    flow->since_us = ww_loop_now_us(client->edge.loop);
     flow->conn = conn;
     snprintf(flow->target_text, sizeof(flow->target_text), "%s", text);
     int rc = ww_transfer_stream_open(conn->transfer, &dest, &flow->pipe.stream_id);
@@ -72,7 +70,7 @@ static struct client_stream *flow_open(struct client_association *association,
         ww_free(flow);
         return NULL;
     }
-    flow->pipe.flow = flow_stream_open(&client->edge, &dest);
+    flow->pipe.flow = flow_stream_open(&client->edge, &dest, flow->verdict);
     flow_set_peer(flow->pipe.flow, &conn->remote);
     LIST_INSERT_HEAD(&client->streams, flow, link);
     client->opened_count++;
@@ -118,10 +116,9 @@ void client_proxy_datagram(void *arg, struct ww_proxy_association *proxy,
     uint64_t now_us = ww_loop_now_us(conn->loop);
     if (!ww_flow_bucket_take(&flow->verdict->bucket, size, now_us))
         return;
-    if (flow->pipe.flow)
+    if (!ww_transfer_datagram_send(conn->transfer, flow->pipe.stream_id, data, size, now_us) &&
+        flow->pipe.flow)
         ww_flows_count(flow->pipe.flow, true, size, now_us);
-    if (!ww_transfer_datagram_send(conn->transfer, flow->pipe.stream_id, data, size, now_us))
-        flow->pipe.bytes_in += size;
     conn_touch(conn);
 }
 
@@ -152,7 +149,6 @@ void client_datagram(void *arg, uint64_t stream_id, const uint8_t *data, size_t 
     if (!flow || !flow->association ||
         !ww_flow_bucket_take(&flow->verdict->bucket, size, ww_loop_now_us(flow->client->edge.loop)))
         return;
-    flow->pipe.bytes_out += size;
     if (flow->pipe.flow)
         ww_flows_count(flow->pipe.flow, false, size, ww_loop_now_us(flow->client->edge.loop));
     ww_proxy_association_send(flow->association->proxy, &flow->target, data, size);

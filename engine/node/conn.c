@@ -183,6 +183,9 @@ static void peer_signal(void *arg, const char *text)
 static void peer_path(void *arg, enum ww_path_event event)
 {
     struct conn *conn = arg;
+
+    if (event != WW_PATH_IS_SILENT)
+        conn->is_cut = event == WW_PATH_IS_LOST;
     if (!conn->closing_code)
         conn->callbacks->path(conn, event);
 }

@@ -35,6 +35,7 @@ struct conn {
     void *streams;   /* the owner's table of this connection's streams */
     void *declaring; /* the owner's state of declarations; NULL until a stream is opened */
     bool is_ready, is_closed;
+    bool is_cut;                   /* its path is lost, and no other one found yet */
     int closing_code;              /* set: closed will be told by the timer */
     uint64_t opens_left, opens_us; /* provider: streams that may be opened now, and since when */
     uint64_t bare_since_us; /* provider: without a contract, as its clock saw it; 0: it has one */
@@ -43,7 +44,8 @@ struct conn {
         bool is_accepted; /* a client: the provider has said that it takes them */
         int refused;      /* a client: the provider takes none, and why */
         uint64_t stream_id;
-        void *state; /* the owner's */
+        uint64_t good_bytes, junk_bytes; /* a client: of its flows, and of none */
+        void *state;                     /* the owner's */
     } packets;
     struct ww_id contract; /* the newest contract between the two: signalling goes under it */
     bool has_contract;

@@ -27,6 +27,39 @@ static void addresses_changed(void *arg)
     edge_tell(&note);
 }
 
+int edge_exit_pool(struct ww_call *call, struct ww_prefix pool[2])
+{
+    const char *v4 = WW_EXIT_POOL_V4, *v6 = WW_EXIT_POOL_V6;
+
+    ww_call_text(call, "egress_pool_v4", &v4, NULL);
+    ww_call_text(call, "egress_pool_v6", &v6, NULL);
+    if (ww_prefix_parse(v4, &pool[1]) != 0 || pool[1].bits != 96 + 16) {
+        ww_call_reason(call, "egress.pool_v4 is an IPv4 network of 16 bits");
+        return WW_EINVAL;
+    }
+    if (ww_prefix_parse(v6, &pool[0]) != 0 || pool[0].bits != 64) {
+        ww_call_reason(call, "egress.pool_v6 is an IPv6 network of 64 bits");
+        return WW_EINVAL;
+    }
+    return 0;
+}
+
+/* A tunnel of a client on this host, and the exit of a provider that has one. */
+static int hide_own(const struct edge *edge, struct ww_call *call, struct ww_net_config *config)
+{
+    static const char *const tunnel[] = {WW_TUNNEL_V4, WW_TUNNEL_V6, WW_TUNNEL_PEER_V4,
+                                         WW_TUNNEL_PEER_V6};
+    const char *mode = "none";
+
+    for (size_t index = 0; index < WW_ARRAY_COUNT(tunnel); index++)
+        WW_REQUIRE(ww_prefix_parse(tunnel[index], &config->hidden[config->hidden_count++]) == 0);
+    ww_call_text(call, "egress_mode", &mode, NULL);
+    if (edge->role != WW_TRANSFER_PROVIDER || strcmp(mode, "none") == 0)
+        return 0;
+    config->hidden_count += 2;
+    return edge_exit_pool(call, &config->hidden[config->hidden_count - 2]);
+}
+
 static int start_net(struct edge *edge, struct ww_call *call)
 {
     struct ww_net_config config = {.key = edge->key, .allow_bypass = true, .allow_fast = true};
@@ -41,6 +74,9 @@ static int start_net(struct edge *edge, struct ww_call *call)
     ww_call_u64(call, "port_max", &port_max);
     if (port_min > port_max || port_max > 65535)
         return WW_ECONFIG;
+    int rc = hide_own(edge, call, &config);
+    if (rc)
+        return rc;
     config.addresses_changed = addresses_changed;
     config.arg = edge;
     config.port_min = (uint16_t)port_min;

@@ -94,11 +94,15 @@ struct edge {
     /* A client: the name that was looked up here and answered with this address, or NULL; until the
      * next call. NULL: not known here. */
     const char *(*name_of)(const struct edge *edge, const uint8_t address[16]);
+    void (*cut_denied)(struct edge *edge); /* ends the streams whose flow has become denied */
     bool started;
 };
 
 /* Reads {key, state, stun, loopback, bypass, port_min, port_max, policies}. */
 int edge_start(struct edge *edge, struct ww_call *call);
+/* {egress_pool_v4=, egress_pool_v6=}, or the usual ones: the networks of the exit's device, IPv6
+ * and IPv4. WW_EINVAL. */
+int edge_exit_pool(struct ww_call *call, struct ww_prefix pool[2]);
 /* Destroys connections, flushes the state. */
 void edge_stop(struct edge *edge);
 struct conn *edge_find(struct edge *edge, const struct ww_hash *remote);

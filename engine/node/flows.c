@@ -10,6 +10,8 @@
 
 #define TICK_US             1000000
 #define FOOTPRINT_TICKS     60
+#define JUDGED_IN_TURN      500 /* flows judged again before packets go on: some 10 us each */
+#define JUDGING_US          10000
 #define APPLICATION_OF_NONE "unknown"
 
 /* --- the footprint ---------------------------------------------------------------------------- */
@@ -48,11 +50,25 @@ static void count_footprint(struct edge *edge, const struct ww_flow *flow)
     info->counted[1] = flow->bytes[1];
 }
 
+/* Policies change by a reload, or fall back by themselves. */
+static void notice_generation(struct edge *edge)
+{
+    struct ww_policy_generation now;
+
+    ww_policy_live_current(edge->policies.live, &now);
+    if (ww_hash_equal(&now.hash, &edge->flows->generation))
+        return;
+    edge->flows->generation = now.hash;
+    flows_judge_again(edge);
+}
+
 static void tick(void *arg)
 {
     struct edge *edge = arg;
     struct flows *flows = edge->flows;
     struct flow_table *table;
+
+    notice_generation(edge);
     bool counts = flows->footprint && ++flows->ticks % FOOTPRINT_TICKS == 0;
 
     LIST_FOREACH (table, &flows->tables, link) {
@@ -98,12 +114,21 @@ static void dest_of(const struct ww_flow *flow, struct ww_dest *dest)
     }
 }
 
-/* Asks about a flow as far as it is known. A stream's verdict is its own to keep: only whether it
- * is blocked counts. */
+/* A stream keeps the verdict that it was opened with, whose rate follows the policy: only whether
+ * it may go on is asked. */
+static int judge_stream(struct edge *edge, const struct verdict_about *about)
+{
+    struct verdict *verdict;
+    int rc = verdict_ask_about(edge, about, &verdict);
+
+    verdict_end(&verdict);
+    return rc == WW_EDENIED ? rc : 0;
+}
+
+/* Asks about a flow as far as it is known. */
 static int judge(struct edge *edge, struct ww_flow *flow)
 {
     struct flow_info *info = flow->owner;
-    struct ww_hook_flow_request request = {.port = flow->there_port};
     struct verdict_about about = {.application = flow->application,
                                   .name = flow->name,
                                   .country = info->place.country,
@@ -114,13 +139,15 @@ static int judge(struct edge *edge, struct ww_flow *flow)
     about.dest = &dest;
     about.is_echo = flow->protocol == IPPROTO_ICMP || flow->protocol == IPPROTO_ICMPV6;
     if (flow->state == WW_FLOW_STREAM) {
-        if (flow->name)
-            memcpy(request.name, flow->name, strlen(flow->name));
-        return flows_blocked(edge, &about, &request) ? WW_EDENIED : 0;
+        about.name = NULL; /* the destination's own, as when it was opened */
+        int rc = judge_stream(edge, &about);
+        info->decision = rc ? WW_HOOK_DENY : info->decision;
+        return rc;
     }
     flow->bucket = NULL;
     verdict_end(&info->verdict); /* before the next is asked for: it may be the same, and full */
     int rc = verdict_ask_about(edge, &about, &info->verdict);
+    info->decision = rc ? WW_HOOK_DENY : info->verdict->decision;
     if (!rc && info->verdict->bucket.bytes_s)
         flow->bucket = &info->verdict->bucket;
     return rc;
@@ -167,12 +194,33 @@ static void table_closed(void *arg, struct ww_flow *flow)
 
 static const struct ww_flow_callbacks TABLE_CALLBACKS = {table_opened, table_named, table_closed};
 
+static void judge_turn(void *arg)
+{
+    struct edge *edge = arg;
+    size_t most = JUDGED_IN_TURN;
+    struct flow_table *table;
+    bool has_more = false;
+
+    LIST_FOREACH (table, &edge->flows->tables, link) {
+        if (table->is_judged_again)
+            table->is_judged_again = ww_flows_judge_again(table->flows, &table->judged_at, &most);
+        has_more = has_more || table->is_judged_again;
+    }
+    if (edge->cut_denied)
+        edge->cut_denied(edge);
+    if (has_more)
+        ww_timer_start(edge->flows->judging, JUDGING_US);
+}
+
 void flows_judge_again(struct edge *edge)
 {
     struct flow_table *table;
 
-    LIST_FOREACH (table, &edge->flows->tables, link)
-        ww_flows_judge_again(table->flows);
+    LIST_FOREACH (table, &edge->flows->tables, link) {
+        table->is_judged_again = true;
+        table->judged_at = 0;
+    }
+    judge_turn(edge);
 }
 
 /* --- tables ----------------------------------------------------------------------------------- */
@@ -230,7 +278,8 @@ void flow_table_set_peer(struct flow_table *table, const struct ww_hash *peer)
 
 /* --- streams ---------------------------------------------------------------------------------- */
 
-struct ww_flow *flow_stream_open(struct edge *edge, const struct ww_dest *dest)
+struct ww_flow *flow_stream_open(struct edge *edge, const struct ww_dest *dest,
+                                 const struct verdict *verdict)
 {
     struct ww_flow what = {.there_port = dest->port, .protocol = (uint8_t)dest->protocol};
     char name[WW_NAME_BYTES_MAX + 1] = "";
@@ -252,6 +301,7 @@ struct ww_flow *flow_stream_open(struct edge *edge, const struct ww_dest *dest)
         return NULL;
     }
     info->id = ++edge->flows->ids;
+    info->decision = verdict->decision;
     flows_place(edge, dest, &info->place);
     flow->owner = info;
     return flow;
@@ -326,8 +376,10 @@ int flows_start(struct edge *edge, struct ww_call *call)
         rc = blocks_load(edge);
     if (!rc && edge->role == WW_TRANSFER_CLIENT && keeps_footprint)
         rc = footprint_create(edge, &flows->footprint);
-    if (!rc && edge->role == WW_TRANSFER_CLIENT)
+    if (!rc)
         rc = table_create(edge, NULL, &flows->streams);
+    if (!rc)
+        rc = ww_timer_create(edge->loop, judge_turn, edge, &flows->judging);
     if (!rc)
         rc = ww_timer_create(edge->loop, tick, edge, &flows->clock);
     if (rc) {
@@ -350,6 +402,7 @@ void flows_stop(struct edge *edge)
     ww_inspector_destroy(flows->inspector);
     ww_geo_destroy(flows->geo);
     ww_timer_destroy(flows->clock);
+    ww_timer_destroy(flows->judging);
     ww_free(flows->blocks);
     ww_free(flows);
     edge->flows = NULL;

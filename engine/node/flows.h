@@ -1,5 +1,5 @@
-/* Inside of the room: the flows of a node: those of packets and, at a client, those of its proxy,
- * in tables of packet's (ww/flow.h). Here are their verdicts, what the user has blocked, where
+/* Inside of the room: the flows of a node, those of packets and streams, in tables of packet's
+ * (ww/flow.h). Here are their verdicts, what the user has blocked, where
  * addresses are, and the footprint. A provider has no footprint: where its clients go is not its to
  * keep. Thread: the loop's.
  */
@@ -18,9 +18,10 @@ struct footprint;
 
 /* What ww_flow.owner points to. */
 struct flow_info {
-    uint64_t id; /* counts up */
-    struct verdict *verdict;
-    struct ww_hash peer; /* who carries it, or at a provider whose it is */
+    uint64_t id;                /* counts up */
+    struct verdict *verdict;    /* of packets; that of a stream is the stream's */
+    enum ww_hook_flow decision; /* what the policy, or the user, has said of it */
+    struct ww_hash peer;        /* who carries it, or at a provider whose it is */
     bool has_peer;
     struct ww_place place;
     char *asked; /* the name that an answer with this address was for, when it opened; or NULL. For
@@ -34,6 +35,8 @@ struct flow_table {
     struct ww_flows *flows;
     struct ww_hash peer; /* of new flows, until flow_set_peer says otherwise */
     bool has_peer;
+    bool is_judged_again; /* … up to judged_at */
+    uint32_t judged_at;
 };
 
 /* Reads {geo = {FILE, …}, inspect =, footprint =} and what is stored. The store is open. */
@@ -52,9 +55,11 @@ void flow_table_close(struct flow_table *table);
 /* Who carries the flows that open from now on. */
 void flow_table_set_peer(struct flow_table *table, const struct ww_hash *peer);
 
-/* A stream of the proxy: counted with ww_flows_count, ended with flow_stream_close. NULL: none,
- * which costs no more than that nobody sees it. */
-struct ww_flow *flow_stream_open(struct edge *edge, const struct ww_dest *dest);
+/* A stream (the proxy's, or of a provider), with what the policy has said of it: counted with
+ * ww_flows_count, ended with flow_stream_close. NULL: none, which costs no more than that nobody
+ * sees it. */
+struct ww_flow *flow_stream_open(struct edge *edge, const struct ww_dest *dest,
+                                 const struct verdict *verdict);
 /* NULL is fine; *flow becomes NULL. */
 void flow_stream_close(struct edge *edge, struct ww_flow **flow);
 void flow_set_peer(struct ww_flow *flow, const struct ww_hash *peer);

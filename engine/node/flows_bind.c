@@ -1,8 +1,9 @@
 /* Flows for Lua, as functions of ww.client and ww.provider beside the node's own.
  *
- * flows_list{sort=, limit=} -> {flows, open}; flows_block{text=, done=}, flows_unblock{text=,
- * done=}, flows_blocks{} -> {blocks}; footprint{by=, days=, from_s=, limit=} -> {rows, next_s?};
- * footprint_forget{done=}. What changes the state calls done(result, error) once that is on disk.
+ * flows_list{sort=, limit=, after=, peer=} -> {flows, open}; flows_block{text=, done=},
+ * flows_unblock{text=, done=}, flows_blocks{} -> {blocks}; footprint{by=, days=, from_s=, limit=}
+ * -> {rows, next_s?}; footprint_forget{done=}. What changes the state calls done(result, error)
+ * once that is on disk.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -51,7 +52,8 @@ static int by_last(const void *a, const void *b)
 
 static int by_first(const void *a, const void *b)
 {
-    return compare(FLOW(a)->first_us, FLOW(b)->first_us);
+    const struct flow_info *left = FLOW(a)->owner, *right = FLOW(b)->owner;
+    return compare(left ? left->id : 0, right ? right->id : 0); /* as they were opened */
 }
 
 static const struct {
@@ -79,7 +81,22 @@ static void put_address(struct ww_call *call, const uint8_t address[16])
     ww_call_put_text(call, "address", text);
 }
 
-static void put_flow(struct ww_call *call, const struct ww_flow *flow)
+/* Who carries it, and the contract under which bytes are sent now: a flow may outlive many. */
+static void put_peer(struct ww_call *call, struct edge *edge, const struct ww_hash *peer)
+{
+    struct ww_transfer_contract_info contracts[4];
+    const struct conn *conn = edge_find(edge, peer);
+    size_t count =
+        conn ? ww_transfer_contracts(conn->transfer, contracts, WW_ARRAY_COUNT(contracts)) : 0;
+
+    ww_call_put_hash(call, "peer", peer);
+    for (size_t i = 0; i < count; i++) {
+        if (contracts[i].state == WW_TC_CURRENT)
+            ww_call_put_id(call, "contract", &contracts[i].id);
+    }
+}
+
+static void put_flow(struct ww_call *call, struct edge *edge, const struct ww_flow *flow)
 {
     static const char *states[WW_FLOW_STATES] = {"closing", "echo",        "open",  "opening",
                                                  "open",    "established", "stream"};
@@ -106,7 +123,7 @@ static void put_flow(struct ww_call *call, const struct ww_flow *flow)
     if (info && info->place.network)
         ww_call_put_u64(call, "network", info->place.network);
     if (info && info->has_peer)
-        ww_call_put_hash(call, "peer", &info->peer);
+        put_peer(call, edge, &info->peer);
     ww_call_put_u64(call, "bytes_up", flow->bytes[1]);
     ww_call_put_u64(call, "bytes_down", flow->bytes[0]);
     ww_call_put_u64(call, "packets_up", flow->packets[1]);
@@ -114,13 +131,44 @@ static void put_flow(struct ww_call *call, const struct ww_flow *flow)
     ww_call_put_u64(call, "dropped", flow->dropped);
     ww_call_put_u64(call, "first_ms", edge_wall_ms(flow->first_us));
     ww_call_put_u64(call, "last_ms", edge_wall_ms(flow->last_us));
+    if (info)
+        ww_call_put_text(call, "verdict", ww_hook_word("flow", info->decision));
     ww_call_put_text(call, "state", flow->is_denied ? "denied" : states[flow->state]);
     ww_call_put_u64(call, "bytes_s", flow->bucket ? flow->bucket->bytes_s : 0);
     ww_call_end(call);
 }
 
+/* Which are asked for. */
+struct wanted {
+    uint64_t before; /* only flows with a lower id */
+    struct ww_hash peer;
+    bool has_peer;
+};
+
+static bool is_wanted(const struct wanted *wanted, const struct ww_flow *flow)
+{
+    const struct flow_info *info = flow->owner;
+
+    if (wanted->before == UINT64_MAX && !wanted->has_peer)
+        return true;
+    return info && info->id < wanted->before &&
+           (!wanted->has_peer || (info->has_peer && ww_hash_equal(&info->peer, &wanted->peer)));
+}
+
+static int read_wanted(struct ww_call *call, struct wanted *wanted)
+{
+    *wanted = (struct wanted){.before = UINT64_MAX};
+    int rc = ww_call_u64(call, "after", &wanted->before);
+    if (rc && rc != WW_ENOTFOUND)
+        return rc;
+    rc = ww_call_hash(call, "peer", &wanted->peer);
+    wanted->has_peer = !rc;
+    return rc == WW_ENOTFOUND ? 0 : rc;
+}
+
 /* All of them, in no order. NULL: none, or no memory. */
-static const struct ww_flow **collect(struct flows *flows, size_t *count)
+static const struct ww_flow **collect(struct flows *flows, const struct wanted *wanted,
+                                      size_t *count)
 {
     const struct ww_flow **all;
     struct flow_table *table;
@@ -133,8 +181,10 @@ static const struct ww_flow **collect(struct flows *flows, size_t *count)
         return NULL;
     LIST_FOREACH (table, &flows->tables, link) {
         struct ww_flow *flow = NULL;
-        while (used < most && (flow = ww_flows_next(table->flows, flow)))
-            all[used++] = flow;
+        while (used < most && (flow = ww_flows_next(table->flows, flow))) {
+            if (is_wanted(wanted, flow))
+                all[used++] = flow;
+        }
     }
     *count = used;
     return all;
@@ -145,6 +195,7 @@ static int bound_list(void *context, struct ww_call *call)
     struct edge *edge = context;
     const char *sort = "bytes";
     uint64_t limit = LIST_MAX;
+    struct wanted wanted;
     size_t count, chosen = 0;
 
     if (!edge->flows)
@@ -155,14 +206,17 @@ static int bound_list(void *context, struct ww_call *call)
         chosen++;
     if (chosen == WW_ARRAY_COUNT(SORTS))
         return WW_EINVAL;
-    const struct ww_flow **all = collect(edge->flows, &count);
+    int rc = read_wanted(call, &wanted);
+    if (rc)
+        return rc;
+    const struct ww_flow **all = collect(edge->flows, &wanted, &count);
     if (all)
         qsort(all, count, sizeof(all[0]), SORTS[chosen].compare);
     limit = WW_MIN(WW_MIN(limit, (uint64_t)LIST_MAX), (uint64_t)count);
     ww_call_put_u64(call, "open", count);
     ww_call_begin(call, "flows", true);
     for (size_t i = 0; i < limit; i++)
-        put_flow(call, all[i]);
+        put_flow(call, edge, all[i]);
     ww_call_end(call);
     ww_free(all);
     return 0;

@@ -16,11 +16,13 @@ struct block {
 
 struct flows {
     LIST_HEAD(, flow_table) tables;
-    struct flow_table *streams; /* a client's: of its proxy, and of its device */
+    struct flow_table *streams;
     struct ww_inspector *inspector;
     struct ww_geo *geo;
     struct footprint *footprint; /* NULL: none is kept */
     struct ww_timer *clock;
+    struct ww_timer *judging;  /* while flows are to be judged again */
+    struct ww_hash generation; /* of the policies, by which flows were judged last */
     uint64_t ticks, ids;
     bool inspects;
     struct block *blocks; /* WW_FLOW_BLOCKS_MAX of them, from the first on */
@@ -38,5 +40,6 @@ int blocks_add(struct edge *edge, const char *text, ww_commit_fn fn, void *arg);
 int blocks_remove(struct edge *edge, const char *text, ww_commit_fn fn, void *arg);
 /* Everything carried so far is in the footprint. */
 void flows_count_now(struct edge *edge);
-/* All open flows are judged again. */
+/* All open flows are judged again, and streams that are denied now end: some of them at once, the
+ * others in turns that leave the loop to packets. */
 void flows_judge_again(struct edge *edge);

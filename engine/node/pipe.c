@@ -53,9 +53,8 @@ void pipe_pump(struct pipe *pipe, uint64_t now_us)
             pipe->bucket->tokens += size - written;
         if (rc)
             return; /* the stream's own end is told by its reset */
-        pipe->bytes_in += written;
         if (pipe->flow && written)
-            ww_flows_count(pipe->flow, true, written, now_us);
+            ww_flows_count(pipe->flow, !pipe->is_exit, written, now_us);
         if (written)
             pipe->ops->consume(pipe->end, written);
         if (written < size) {
@@ -87,9 +86,8 @@ void pipe_deliver(struct pipe *pipe, const uint8_t *data, size_t size, bool fin)
         pipe->ops->reset(end);
         return;
     }
-    pipe->bytes_out += size;
     if (pipe->flow && size)
-        ww_flows_count(pipe->flow, false, size, ww_clock_mono_us());
+        ww_flows_count(pipe->flow, pipe->is_exit, size, ww_clock_mono_us());
     pipe->credit_owed += size;
     if (pipe->ops->queued(pipe->end) <= WW_PIPE_QUEUE_BYTES)
         pipe_drained(pipe);

@@ -30,8 +30,8 @@ struct pipe {
     LIST_ENTRY(pipe) paced;        /* while it has a bucket: pipe_pace.h */
     struct ww_flow_bucket *bucket; /* bytes that may pass; NULL: any number */
     bool is_starved;               /* … and it has run out of them */
-    struct ww_flow *flow;          /* counts too; NULL: none */
-    uint64_t bytes_in, bytes_out;  /* from and to the connection; of a flow, its datagrams' */
+    struct ww_flow *flow;          /* where bytes are counted; NULL: nowhere */
+    bool is_exit; /* the connection is the destination's: what comes from it comes in */
 };
 
 /* From the connection into the stream, as much as fits. */

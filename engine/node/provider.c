@@ -60,6 +60,7 @@ static void stream_free(struct provider_stream *stream)
 {
     pipe_pace_remove(&stream->pipe);
     verdict_end(&stream->verdict);
+    flow_stream_close(stream->edge, &stream->pipe.flow);
     if (stream->conn) {
         struct provider_stream *table = stream->conn->streams;
         HASH_DEL(table, stream);
@@ -169,8 +170,9 @@ static void flow_datagram(void *arg, const uint8_t *data, size_t size)
         !ww_flow_bucket_take(&stream->verdict->bucket, size, now_of(stream)))
         return;
     if (!ww_transfer_datagram_send(stream->conn->transfer, stream->pipe.stream_id, data, size,
-                                   now_of(stream)))
-        stream->pipe.bytes_in += size;
+                                   now_of(stream)) &&
+        stream->pipe.flow)
+        ww_flows_count(stream->pipe.flow, false, size, now_of(stream));
     touch(stream);
 }
 
@@ -265,11 +267,11 @@ void provider_stream_opened(void *arg, uint64_t stream_id, const struct ww_dest 
     }
     LIST_INSERT_HEAD(&provider->streams, stream, link);
     stream->conn = conn;
+    stream->edge = &provider->edge;
     stream->pipe.transfer = conn->transfer;
     stream->pipe.stream_id = stream_id;
     stream->pipe.ops = &END_OPS;
-    stream->number = ++provider->stream_numbers;
-    stream->since_us = ww_loop_now_us(conn->loop);
+    stream->pipe.is_exit = true;
     HASH_ADD(hh, table, pipe.stream_id, sizeof(stream->pipe.stream_id), stream);
     int rc = stream->hh.tbl ? 0 : WW_ENOMEM;
     if (rc) {
@@ -281,6 +283,8 @@ void provider_stream_opened(void *arg, uint64_t stream_id, const struct ww_dest 
     if (!rc)
         rc = verdict_ask(&provider->edge, dest, &stream->verdict);
     if (!rc) {
+        stream->pipe.flow = flow_stream_open(&provider->edge, dest, stream->verdict);
+        flow_set_peer(stream->pipe.flow, &conn->remote);
         pipe_pace_add(&provider->pace, &stream->pipe, &stream->verdict->bucket);
         rc = open_egress(provider, stream, dest);
     }
@@ -333,8 +337,34 @@ void provider_datagram(void *arg, uint64_t stream_id, const uint8_t *data, size_
     if (!stream || !stream->is_flow ||
         !ww_flow_bucket_take(&stream->verdict->bucket, size, now_of(stream)))
         return;
-    stream->pipe.bytes_out += size;
+    if (stream->pipe.flow)
+        ww_flows_count(stream->pipe.flow, true, size, now_of(stream));
     ww_egress_flow_send(stream->flow, data, size);
+}
+
+/* Resets it at both ends. */
+static void stream_reset(struct provider_stream *stream, int code)
+{
+    if (stream->conn)
+        ww_transfer_stream_reset(stream->conn->transfer, stream->pipe.stream_id, code);
+    if (stream->is_flow)
+        ww_egress_flow_close(stream->flow);
+    else
+        pipe_stream_closed(&stream->pipe);
+    touch(stream);
+    stream_free(stream);
+}
+
+void provider_cut_denied(struct edge *edge)
+{
+    struct provider *provider = (struct provider *)edge; /* its first member */
+    struct provider_stream *stream, *next;
+
+    for (stream = LIST_FIRST(&provider->streams); stream; stream = next) {
+        next = LIST_NEXT(stream, link);
+        if (stream->pipe.flow && stream->pipe.flow->is_denied)
+            stream_reset(stream, WW_EDENIED);
+    }
 }
 
 void provider_reset_overdue(struct conn *conn)
@@ -345,12 +375,7 @@ void provider_reset_overdue(struct conn *conn)
     {
         if (!provider_is_overdue(conn, stream->digest))
             continue;
-        ww_transfer_stream_reset(conn->transfer, stream->pipe.stream_id, WW_EUNDECLARED);
-        if (stream->is_flow)
-            ww_egress_flow_close(stream->flow);
-        else
-            pipe_stream_closed(&stream->pipe);
-        stream_free(stream);
+        stream_reset(stream, WW_EUNDECLARED);
         ((struct provider *)conn->owner)->refused_count++;
     }
     conn_touch(conn);

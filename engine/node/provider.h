@@ -11,13 +11,12 @@
 struct provider_stream {
     UT_hash_handle hh;                /* in conn->streams, key: pipe.stream_id */
     LIST_ENTRY(provider_stream) link; /* in provider->streams */
-    struct conn *conn;                /* NULL after the connection has gone */
-    struct pipe pipe;                 /* TCP; pipe.stream_id for both */
-    struct ww_egress_flow *flow;      /* UDP; NULL for TCP */
-    struct verdict *verdict;          /* of the flow policy */
+    struct edge *edge;
+    struct conn *conn;           /* NULL after the connection has gone */
+    struct pipe pipe;            /* TCP; pipe.stream_id for both */
+    struct ww_egress_flow *flow; /* UDP; NULL for TCP */
+    struct verdict *verdict;     /* of the flow policy */
     bool is_flow, accepted;
-    uint64_t number; /* of this provider's streams and flows */
-    uint64_t since_us;
     uint8_t digest[DECLARED_DIGEST]; /* of its destination */
 };
 
@@ -60,7 +59,6 @@ struct provider {
     uint8_t seal_key[NODE_STORE_KEY_SIZE];
     uint64_t max_contracts;
     uint64_t denied_flows; /* signed destinations of the fixed list until the contract is closed */
-    uint64_t stream_numbers; /* the last one given */
     uint64_t opened_count, refused_count, denied_count, contracts_refused, denied_contracts;
     uint8_t inner[2][16]; /* the source of every client's packets: IPv6, IPv4 */
     struct {
@@ -84,6 +82,8 @@ void provider_detach(struct conn *conn);
 void provider_pipe_touched(struct pipe *pipe);
 /* Whether a client may open something now: opening costs it nothing. */
 bool provider_may_open(struct conn *conn);
+/* Ends the streams whose flow is denied: edge.cut_denied. */
+void provider_cut_denied(struct edge *edge);
 /* Resets the streams to destinations that should have been declared long ago. */
 void provider_reset_overdue(struct conn *conn);
 

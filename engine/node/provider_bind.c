@@ -9,7 +9,6 @@
  */
 #include <string.h>
 
-#include "flow_list.h"
 #include "node.h"
 #include "provider.h"
 
@@ -174,35 +173,6 @@ static int bound_status(void *context, struct ww_call *call)
     return 0;
 }
 
-/* {after=, limit=, peer=} -> flows, the newest first. */
-static int bound_flows(void *context, struct ww_call *call)
-{
-    struct provider *provider = context;
-    struct provider_stream *stream;
-    struct flow_page page;
-
-    if (!provider->edge.started)
-        return WW_ESTATE;
-    int rc = flow_page_begin(&page, call, provider->edge.loop);
-    if (rc)
-        return rc;
-    LIST_FOREACH (stream, &provider->streams, link) {
-        struct flow_view view = {.number = stream->number,
-                                 .since_us = stream->since_us,
-                                 .state = !stream->conn      ? "draining"
-                                          : stream->accepted ? "open"
-                                                             : "opening",
-                                 .conn = stream->conn,
-                                 .verdict = stream->verdict,
-                                 .bytes_up = stream->pipe.bytes_out,
-                                 .bytes_down = stream->pipe.bytes_in};
-        if (!flow_page_put(&page, &view))
-            break;
-    }
-    flow_page_end(&page);
-    return 0;
-}
-
 static int bound_start(void *context, struct ww_call *call)
 {
     struct provider *provider = context;
@@ -280,7 +250,6 @@ int provider_bind(struct ww_ops *ops, struct provider **out)
         {"disconnect", shared_disconnect},
         {"end_contracts", bound_end_contracts},
         {"status", bound_status},
-        {"flows", bound_flows},
         {"signals_again", shared_signals_again},
         {"close_done", shared_close_done},
         {"outcome", shared_outcome},
@@ -291,6 +260,7 @@ int provider_bind(struct ww_ops *ops, struct provider **out)
     provider->edge.ops = ops;
     provider->edge.loop = ww_ops_loop(ops);
     provider->edge.role = WW_TRANSFER_PROVIDER;
+    provider->edge.cut_denied = provider_cut_denied;
     int rc = pipe_pace_init(&provider->pace, provider->edge.loop, provider_pipe_touched);
     if (!rc)
         rc = ww_timer_create(provider->edge.loop, provider_check_times, provider, &provider->clock);

@@ -9,6 +9,8 @@
 #include "packet_table.h"
 #include "provider.h"
 
+#include "ww/probe.h"
+
 #define OWED_LOOK_US 100000 /* between two looks at whether a destination was declared */
 
 struct provider_packets {
@@ -17,7 +19,6 @@ struct provider_packets {
     bool is_touched;
     struct packet_table table;
     struct flow_table *flows;
-    bool is_again; /* the packet that comes back next was looked at already */
     struct ww_ip_fragments fragments;
 };
 
@@ -90,16 +91,33 @@ static void reject(struct provider_packets *packets, const struct ww_ip *ip, con
 }
 
 /* Counts the packet in its flow; false: it doesn't pass. */
-static bool follow(struct provider_packets *packets, const struct ww_ip *ip, const uint8_t *packet,
-                   size_t size, bool is_outgoing)
+static bool follow(struct provider_packets *packets, const struct ww_flow_packet *packet,
+                   struct ww_flow **flow)
 {
-    const struct ww_flow_packet about = {ip, packet, size, is_outgoing};
     enum ww_flow_pass pass =
-        ww_flows_packet(packets->flows->flows, &about, ww_loop_now_us(packets->conn->loop), NULL);
+        ww_flows_packet(packets->flows->flows, packet, ww_loop_now_us(packets->conn->loop), flow);
 
-    if (pass == WW_FLOW_REJECT && is_outgoing)
-        reject(packets, ip, packet, size);
+    if (pass == WW_FLOW_REJECT && packet->is_outgoing)
+        reject(packets, packet->ip, packet->bytes, packet->size);
     return pass == WW_FLOW_PASS;
+}
+
+/* The tunnel's own other end is here. */
+static bool answer_probe(struct conn *conn, const uint8_t *packet, size_t size)
+{
+    struct provider *provider = conn->owner;
+    uint8_t answer[WW_PROBE_BYTES];
+
+    if (!ww_probe_answer(packet, size, answer))
+        return false;
+    provider->packets.out_packets++;
+    provider->packets.out_bytes += size;
+    if (ww_transfer_packet_send(conn->transfer, conn->packets.stream_id, answer, sizeof(answer),
+                                false, ww_loop_now_us(conn->loop)) == 0) {
+        provider->packets.in_packets++;
+        provider->packets.in_bytes += sizeof(answer);
+    }
+    return true;
 }
 
 void provider_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,
@@ -109,20 +127,21 @@ void provider_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_
     struct provider *provider = conn->owner;
     struct provider_packets *packets = conn->packets.state;
     struct ww_ip ip;
+    const struct ww_flow_packet about = {&ip, packet, size, true};
     int rc;
 
     if (!conn->packets.is_open || conn->packets.stream_id != stream_id || !provider->exit)
         return;
     rc = judge(packets, packet, size, &ip);
-    if (rc == 0 && !follow(packets, &ip, packet, size, true))
+    if (rc == 0 && !follow(packets, &about, NULL))
         rc = WW_EDENIED;
     if (rc == 0) {
         provider->packets.out_packets++;
         provider->packets.out_bytes += size;
         ww_exit_packet(provider->exit, packets->number, packet, size, is_partial);
-    } else if (rc == WW_EDESTINATION) {
+    } else if (rc == WW_EDESTINATION && !answer_probe(conn, packet, size)) {
         provider->packets.out_denied++;
-    } else {
+    } else if (rc != WW_EDESTINATION) {
         provider->packets.out_refused++;
     }
 }
@@ -130,14 +149,15 @@ void provider_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_
 /* --- back ------------------------------------------------------------------------------------- */
 
 /* A word of a router is of no flow; the client looks at what it is about. */
-static bool may_go_back(struct provider_packets *packets, const uint8_t *packet, size_t size)
+static bool may_go_back(struct provider_packets *packets, struct ww_flow_packet *about,
+                        struct ww_ip *ip, struct ww_flow **flow)
 {
-    struct ww_ip ip, about;
-    int rc = ww_ip_read(packet, size, &ip, NULL);
+    struct ww_ip quoted;
+    int rc = ww_ip_read(about->bytes, about->size, ip, NULL);
 
     if (rc == WW_EUNSUPPORTED)
-        return ww_ip_read_error(packet, size, &ip, &about) == 0;
-    return rc == 0 && follow(packets, &ip, packet, size, false);
+        return ww_ip_read_error(about->bytes, about->size, ip, &quoted) == 0;
+    return rc == 0 && follow(packets, about, flow);
 }
 
 static int exit_packet(void *arg, uint32_t number, uint8_t *packet, size_t size, bool is_partial)
@@ -145,8 +165,11 @@ static int exit_packet(void *arg, uint32_t number, uint8_t *packet, size_t size,
     struct provider *provider = arg;
     struct provider_packets *packets = provider->by_client[number];
     struct conn *conn = packets->conn;
+    struct ww_ip ip;
+    struct ww_flow_packet about = {&ip, packet, size, false};
+    struct ww_flow *flow = NULL;
 
-    if (!packets->is_again && !may_go_back(packets, packet, size)) {
+    if (!may_go_back(packets, &about, &ip, &flow)) {
         provider->packets.in_refused++;
         return WW_EDENIED;
     }
@@ -154,13 +177,14 @@ static int exit_packet(void *arg, uint32_t number, uint8_t *packet, size_t size,
                                      is_partial, ww_loop_now_us(conn->loop));
 
     packets->is_touched = true;
-    packets->is_again = rc == WW_EAGAIN;
     if (rc == 0) {
         provider->packets.in_packets++;
         provider->packets.in_bytes += size;
-    } else if (rc != WW_EAGAIN) {
-        provider->packets.in_refused++;
+        return 0;
     }
+    if (flow)
+        ww_flows_take_back(flow, &about);
+    provider->packets.in_refused += rc != WW_EAGAIN; /* else it comes again */
     return rc;
 }
 
@@ -287,24 +311,15 @@ static int read_mode(struct ww_call *call, enum ww_exit_mode *mode)
     return 0;
 }
 
-/* "10.119.0.0/16" and "fd77:7700:119::/64". */
 static int read_pool(struct ww_call *call, struct ww_exit_options *options)
 {
-    const char *v4 = WW_EXIT_POOL_V4, *v6 = WW_EXIT_POOL_V6;
-    struct ww_prefix prefix;
+    struct ww_prefix pool[2];
+    int rc = edge_exit_pool(call, pool);
 
-    ww_call_text(call, "egress_pool_v4", &v4, NULL);
-    ww_call_text(call, "egress_pool_v6", &v6, NULL);
-    if (ww_prefix_parse(v4, &prefix) != 0 || prefix.bits != 96 + 16) {
-        ww_call_reason(call, "egress.pool_v4 is an IPv4 network of 16 bits");
-        return WW_EINVAL;
-    }
-    memcpy(options->pool_v4, prefix.address + 12, 4);
-    if (ww_prefix_parse(v6, &prefix) != 0 || prefix.bits != 64) {
-        ww_call_reason(call, "egress.pool_v6 is an IPv6 network of 64 bits");
-        return WW_EINVAL;
-    }
-    memcpy(options->pool_v6, prefix.address, 16);
+    if (rc)
+        return rc;
+    memcpy(options->pool_v4, pool[1].address + 12, 4);
+    memcpy(options->pool_v6, pool[0].address, 16);
     return 0;
 }
 

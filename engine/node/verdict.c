@@ -181,22 +181,6 @@ int verdict_ask_about(struct edge *edge, const struct verdict_about *about, stru
     return 0;
 }
 
-const char *verdict_destination(const struct verdict *verdict, char out[VERDICT_KEY_SIZE])
-{
-    unsigned port = 0;
-    int host_at = 0;
-
-    /* As verdict_ask_about has made it. */
-    WW_REQUIRE(sscanf(verdict->key, "%*c %u %n", &port, &host_at) == 1 && host_at > 0);
-    const char *host = verdict->key + host_at;
-    int size = (int)strcspn(host, " ");
-    snprintf(out, VERDICT_KEY_SIZE, memchr(host, ':', (size_t)size) ? "[%.*s]:%u" : "%.*s:%u", size,
-             host, port);
-    return ww_hook_word("protocol", verdict->key[0] == 'u'   ? WW_HOOK_UDP
-                                    : verdict->key[0] == 'i' ? WW_HOOK_ICMP
-                                                             : WW_HOOK_TCP);
-}
-
 void verdict_end(struct verdict **out)
 {
     struct verdict *verdict = *out;

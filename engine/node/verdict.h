@@ -53,8 +53,5 @@ void verdicts_clear(struct verdicts *verdicts);
 int verdict_ask(struct edge *edge, const struct ww_dest *dest, struct verdict **verdict);
 int verdict_ask_about(struct edge *edge, const struct verdict_about *about,
                       struct verdict **verdict);
-/* Where its flows go, as they were asked for: "example.org:443", "[2001:db8::1]:53". Returns the
- * protocol, "tcp", "udp" or "icmp". */
-const char *verdict_destination(const struct verdict *verdict, char out[VERDICT_KEY_SIZE]);
 /* The flow has ended. NULL is fine; *verdict becomes NULL. */
 void verdict_end(struct verdict **verdict);

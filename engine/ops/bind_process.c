@@ -58,14 +58,18 @@ static void child_exited(void *arg, int status)
     ww_ops_protected(ops, 2, 0);
 }
 
-/* -1 inherits. The caller closes what is not -1. */
-static int open_output(const char *where)
+/* *fd is -1 for "inherit"; the caller closes it if it is not. No link is followed: the folder may
+ * be another user's, and this process root's. */
+static bool open_output(const char *where, int *fd)
 {
+    *fd = -1;
     if (strcmp(where, "inherit") == 0)
-        return -1;
+        return true;
     if (strcmp(where, "null") == 0)
-        return open("/dev/null", O_WRONLY | O_CLOEXEC);
-    return open(where, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+        *fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    else
+        *fd = open(where, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return *fd >= 0;
 }
 
 static int lua_spawn(lua_State *lua)
@@ -98,13 +102,15 @@ static int lua_spawn(lua_State *lua)
     struct ww_child_options options = {
         .argv = argv,
         .stdin_fd = open("/dev/null", O_RDONLY | O_CLOEXEC),
-        .stdout_fd = open_output(out),
-        .stderr_fd = open_output(err),
+        .stdout_fd = -1,
+        .stderr_fd = -1,
         .die_with_parent = !is_detached,
         .own_group = !is_detached,
         .own_session = is_detached,
     };
-    int rc = ww_child_create(box->ops->loop, &options, child_exited, box, &box->child);
+    int rc = WW_EIO;
+    if (open_output(out, &options.stdout_fd) && open_output(err, &options.stderr_fd))
+        rc = ww_child_create(box->ops->loop, &options, child_exited, box, &box->child);
     int saved = errno;
     if (options.stdin_fd >= 0)
         close(options.stdin_fd);

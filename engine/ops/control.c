@@ -34,6 +34,8 @@ struct ww_control {
     LIST_HEAD(, session) sessions;
     size_t session_count;
     uint64_t last_number;
+    unsigned calling;  /* `line` callbacks on the stack */
+    bool is_destroyed; /* by one of them: freed when they have returned */
 };
 
 static struct session *find_session(struct ww_control *control, uint64_t number)
@@ -62,6 +64,19 @@ static void end_session(struct session *session)
 
     free_session(session);
     control->callbacks.closed(control->arg, number);
+}
+
+/* False when the whole socket is gone, by the callback. */
+static bool tell_line(struct ww_control *control, uint64_t number, const char *line, size_t size)
+{
+    control->calling++;
+    control->callbacks.line(control->arg, number, line, size);
+    control->calling--;
+    if (!control->is_destroyed)
+        return true;
+    if (!control->calling)
+        ww_free(control);
+    return false;
 }
 
 static void linger_over(void *arg)
@@ -119,9 +134,9 @@ static bool take_lines(struct session *session)
             return false;
         }
         ww_stream_consume(session->stream, line_size + 1);
-        control->callbacks.line(control->arg, number, line, line_size);
+        bool is_here = tell_line(control, number, line, line_size);
         ww_free(line);
-        if (!find_session(control, number))
+        if (!is_here || !find_session(control, number))
             return false;
     }
     session->has_more = true;
@@ -277,5 +292,7 @@ void ww_control_destroy(struct ww_control *control)
         free_session(LIST_FIRST(&control->sessions));
     ww_listener_destroy(control->listener);
     unlink(control->path);
-    ww_free(control);
+    control->is_destroyed = true;
+    if (!control->calling)
+        ww_free(control);
 }

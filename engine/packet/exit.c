@@ -102,7 +102,7 @@ void ww_exit_in_later(struct ww_exit *exit, uint32_t client, const uint8_t *pack
 {
     if (!ww_exit_has_client(exit, client))
         return;
-    ww_fair_later(exit->in, client, packet, size, false);
+    ww_fair_later(exit->in, client, packet, size, false, ww_loop_now_us(exit->loop));
     ww_timer_start(exit->timer, 0);
 }
 
@@ -175,6 +175,8 @@ static void on_closed(void *arg, struct ww_exit_flow *flow)
 
     if (exit->user)
         ww_exit_user_closed(exit, flow);
+    else if (exit->kernel)
+        ww_exit_kernel_closed(exit, flow);
 }
 
 /* --- clients ---------------------------------------------------------------------------------- */

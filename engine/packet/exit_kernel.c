@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "exit_conntrack.h"
 #include "exit_device.h"
 #include "exit_nft.h"
 #include "exit_room.h"
@@ -15,6 +16,7 @@
 
 struct ww_exit_kernel {
     struct ww_exit_nft *nft; /* NULL: nothing goes out */
+    struct mnl_socket *conntrack;
     unsigned ticks;
     bool has_v6;
     bool is_noted; /* there may be something to undo */
@@ -125,6 +127,14 @@ void ww_exit_kernel_in(struct ww_exit *exit, uint8_t *packet, size_t size, bool 
     ww_exit_in(exit, client, packet, size, is_partial);
 }
 
+void ww_exit_kernel_closed(struct ww_exit *exit, const struct ww_exit_flow *flow)
+{
+    uint8_t address[16];
+
+    address_of(exit, flow->key.is_v4, flow->key.client + FIRST_CLIENT, address);
+    ww_exit_conntrack_forget(exit->kernel->conntrack, &flow->key, address);
+}
+
 /* --- the host --------------------------------------------------------------------------------- */
 
 static void on_lost(void *arg)
@@ -229,6 +239,7 @@ int ww_exit_kernel_open(struct ww_exit *exit, char why[WW_EXIT_WHY_BYTES])
     exit->kernel = ww_alloc(1, sizeof(*exit->kernel));
     if (!exit->kernel)
         return ww_exit_explain(why, WW_ENOMEM, "memory ran out", 0);
+    exit->kernel->conntrack = ww_exit_conntrack_open();
     rc = ww_exit_attach(exit, options->device, -1);
     if (rc)
         return ww_exit_explain(why, rc, "a TUN device can't be made", errno);
@@ -248,6 +259,7 @@ void ww_exit_kernel_close(struct ww_exit *exit)
     ww_tun_destroy(exit->tun);
     exit->tun = NULL;
     ww_exit_nft_close(exit->kernel->nft);
+    ww_exit_conntrack_close(exit->kernel->conntrack);
     if (exit->kernel->is_noted)
         ww_exit_forward_undo(exit->options.folder);
     ww_free(exit->kernel);

@@ -58,6 +58,8 @@ void ww_exit_kernel_out(struct ww_exit *exit, uint32_t client, uint8_t *packet, 
                         bool is_partial);
 void ww_exit_kernel_in(struct ww_exit *exit, uint8_t *packet, size_t size, bool is_partial);
 void ww_exit_kernel_tick(struct ww_exit *exit);
+/* A flow is closed by the table: the kernel forgets it, too. */
+void ww_exit_kernel_closed(struct ww_exit *exit, const struct ww_exit_flow *flow);
 
 /* --- exit_user.c: a namespace of our own, and sockets --- */
 

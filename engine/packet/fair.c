@@ -1,6 +1,6 @@
 /* Deficit round robin over queues of cells from one pool. Relies on base only. A queue is bounded
- * by packets and by a tenth of a second of its client's rate; an empty pool takes its cell from the
- * longest queue, so that slow clients can't use it up. */
+ * by packets, by how long they have waited, and by a tenth of a second of its client's rate; an
+ * empty pool takes its cell from the longest queue, so that slow clients can't use it up. */
 #include "fair.h"
 
 #include <string.h>
@@ -9,10 +9,11 @@
 #define QUANTUM_BYTES WW_EXIT_PACKET_BYTES_MAX /* a turn sends one packet at least */
 #define BURST_US      20000                    /* of a rate, at once: some turns of the loop */
 #define BURST_BYTES   32768                    /* … and at least so much, a TCP burst */
-#define QUEUE_US      100000
+#define QUEUE_US      100000 /* the longest that packets wait, unless they are few */
 
 struct cell {
     STAILQ_ENTRY(cell) link;
+    uint64_t since_us;
     uint16_t size;
     bool is_partial;
     uint8_t bytes[WW_EXIT_PACKET_BYTES_MAX];
@@ -34,6 +35,7 @@ struct client {
     struct bucket bucket;
     bool is_active;  /* has packets, and is not blocked */
     bool is_blocked; /* until ww_fair_ready */
+    bool is_offered; /* its first packet was, once: the owner counts on getting that one again */
     struct ww_fair_counts counts;
 };
 
@@ -110,14 +112,37 @@ static void deactivate(struct ww_fair *fair, struct client *client)
     client->deficit = 0;
 }
 
-static void drop_first(struct ww_fair *fair, struct client *client)
+static void give_back(struct ww_fair *fair, struct client *client, struct cell *cell)
+{
+    client->waiting_count--;
+    client->waiting_bytes -= cell->size;
+    STAILQ_INSERT_HEAD(&fair->spare, cell, link);
+}
+
+static void remove_first(struct ww_fair *fair, struct client *client)
 {
     struct cell *cell = STAILQ_FIRST(&client->waiting);
 
     STAILQ_REMOVE_HEAD(&client->waiting, link);
-    client->waiting_count--;
-    client->waiting_bytes -= cell->size;
-    STAILQ_INSERT_HEAD(&fair->spare, cell, link);
+    client->is_offered = false;
+    give_back(fair, client, cell);
+}
+
+/* The oldest one that may go; NULL: there is none. */
+static struct cell *oldest(const struct client *client)
+{
+    struct cell *cell = STAILQ_FIRST(&client->waiting);
+
+    return cell && client->is_offered ? STAILQ_NEXT(cell, link) : cell;
+}
+
+static void drop_oldest(struct ww_fair *fair, struct client *client)
+{
+    struct cell *cell = oldest(client);
+
+    STAILQ_REMOVE(&client->waiting, cell, cell, link);
+    client->counts.dropped_packets++;
+    give_back(fair, client, cell);
 }
 
 static struct client *longest(struct ww_fair *fair)
@@ -140,8 +165,7 @@ static struct cell *take_cell(struct ww_fair *fair)
     if (STAILQ_EMPTY(&fair->spare)) {
         struct client *victim = longest(fair);
 
-        drop_first(fair, victim);
-        victim->counts.dropped_packets++;
+        drop_oldest(fair, victim);
         if (victim->waiting_count == 0)
             deactivate(fair, victim);
     }
@@ -150,11 +174,20 @@ static struct cell *take_cell(struct ww_fair *fair)
     return cell;
 }
 
+/* The oldest goes, not the newest: its sender hears of it the soonest. */
+static void drop_old(struct ww_fair *fair, struct client *client, uint64_t now_us)
+{
+    while (client->waiting_count >= WW_EXIT_QUEUE_PACKETS_MIN &&
+           oldest(client)->since_us + QUEUE_US < now_us)
+        drop_oldest(fair, client);
+}
+
 static void keep(struct ww_fair *fair, struct client *client, const uint8_t *packet, size_t size,
-                 bool is_partial)
+                 bool is_partial, uint64_t now_us)
 {
     struct cell *cell;
 
+    drop_old(fair, client, now_us);
     if (size > WW_EXIT_PACKET_BYTES_MAX || client->waiting_count >= WW_EXIT_QUEUE_PACKETS ||
         client->waiting_bytes + size > fair->queue_bytes) {
         client->counts.dropped_packets++;
@@ -164,6 +197,7 @@ static void keep(struct ww_fair *fair, struct client *client, const uint8_t *pac
     memcpy(cell->bytes, packet, size);
     cell->size = (uint16_t)size;
     cell->is_partial = is_partial;
+    cell->since_us = now_us;
     STAILQ_INSERT_TAIL(&client->waiting, cell, link);
     client->waiting_count++;
     client->waiting_bytes += size;
@@ -180,13 +214,14 @@ void ww_fair_packet(struct ww_fair *fair, uint32_t client_index, uint8_t *packet
 
     if (client->is_blocked || client->waiting_count || others_wait ||
         !is_full_enough(&client->bucket, now_us) || !is_full_enough(&fair->total, now_us)) {
-        keep(fair, client, packet, size, is_partial);
+        keep(fair, client, packet, size, is_partial, now_us);
         return;
     }
     client->is_blocked = true; /* until we know: ready may be said meanwhile */
     if (fair->options.deliver(fair->options.arg, client_index, packet, size, is_partial) ==
         WW_EAGAIN) {
-        keep(fair, client, packet, size, is_partial);
+        keep(fair, client, packet, size, is_partial, now_us);
+        client->is_offered = client->waiting_count > 0;
         return;
     }
     client->is_blocked = false;
@@ -194,9 +229,9 @@ void ww_fair_packet(struct ww_fair *fair, uint32_t client_index, uint8_t *packet
 }
 
 void ww_fair_later(struct ww_fair *fair, uint32_t client_index, const uint8_t *packet, size_t size,
-                   bool is_partial)
+                   bool is_partial, uint64_t now_us)
 {
-    keep(fair, &fair->clients[client_index], packet, size, is_partial);
+    keep(fair, &fair->clients[client_index], packet, size, is_partial, now_us);
 }
 
 /* One turn of one client. The microseconds that its rate makes it wait. */
@@ -218,6 +253,7 @@ static uint64_t serve(struct ww_fair *fair, struct client *client, uint64_t now_
         client->is_blocked = true;
         if (fair->options.deliver(fair->options.arg, index, cell->bytes, size, cell->is_partial) ==
             WW_EAGAIN) {
+            client->is_offered = STAILQ_FIRST(&client->waiting) == cell;
             if (client->is_blocked)
                 deactivate(fair, client);
             return 0;
@@ -228,7 +264,7 @@ static uint64_t serve(struct ww_fair *fair, struct client *client, uint64_t now_
         client->deficit -= size;
         take(fair, client, size);
         client->counts.queued_packets++;
-        drop_first(fair, client);
+        remove_first(fair, client);
     }
     deactivate(fair, client);
     return 0;
@@ -275,9 +311,9 @@ void ww_fair_forget(struct ww_fair *fair, uint32_t client_index)
     struct client *client = &fair->clients[client_index];
 
     while (client->waiting_count)
-        drop_first(fair, client);
+        remove_first(fair, client);
     deactivate(fair, client);
-    client->is_blocked = false;
+    client->is_blocked = client->is_offered = false;
     client->bucket.filled_us = 0;
     memset(&client->counts, 0, sizeof(client->counts));
 }

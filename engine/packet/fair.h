@@ -22,7 +22,8 @@ struct ww_fair_options {
 struct ww_fair_counts {
     uint64_t passed_packets, passed_bytes; /* delivered */
     uint64_t queued_packets;               /* … of them after waiting */
-    uint64_t dropped_packets;              /* the queue was full, or the packet too large to wait */
+    uint64_t dropped_packets; /* the queue was full, or they waited for too long, or are too large
+                               * to wait */
 };
 
 /* WW_ENOMEM, WW_EINVAL. *fair is the caller's. */
@@ -33,7 +34,7 @@ void ww_fair_packet(struct ww_fair *fair, uint32_t client, uint8_t *packet, size
                     bool is_partial, uint64_t now_us);
 /* As above, but delivers nothing before ww_fair_run. */
 void ww_fair_later(struct ww_fair *fair, uint32_t client, const uint8_t *packet, size_t size,
-                   bool is_partial);
+                   bool is_partial, uint64_t now_us);
 /* Serves what waits. The microseconds until it should be called again, or 0: nothing waits for
  * time to pass. */
 uint64_t ww_fair_run(struct ww_fair *fair, uint64_t now_us);

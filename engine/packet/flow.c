@@ -377,3 +377,11 @@ enum ww_flow_pass ww_flows_packet(struct ww_flows *flows, const struct ww_flow_p
     flow->packets[packet->is_outgoing]++;
     return WW_FLOW_PASS;
 }
+
+void ww_flows_take_back(struct ww_flow *flow, const struct ww_flow_packet *packet)
+{
+    flow->bytes[packet->is_outgoing] -= packet->size;
+    flow->packets[packet->is_outgoing]--;
+    if (flow->bucket && flow->bucket->bytes_s)
+        flow->bucket->tokens += packet->size;
+}

@@ -86,12 +86,18 @@ void ww_flows_stats(const struct ww_flows *flows, struct ww_flows_stats *stats)
     *stats = flows->stats;
 }
 
-void ww_flows_judge_again(struct ww_flows *flows)
+bool ww_flows_judge_again(struct ww_flows *flows, uint32_t *at, size_t *most)
 {
-    if (!flows->config.callbacks->named)
-        return;
-    for (struct ww_flow *flow = ww_flows_next(flows, NULL); flow; flow = ww_flows_next(flows, flow))
+    uint32_t end = flows->chunks_count * FLOW_CHUNK;
+
+    for (; *at<end && * most> 0; (*at)++) {
+        struct ww_flow *flow = flow_at(flows, *at);
+        if (!flow->is_used || !flows->config.callbacks->named)
+            continue;
         flow->is_denied = flows->config.callbacks->named(flows->config.arg, flow) != 0;
+        (*most)--;
+    }
+    return *at < end;
 }
 
 /* Lists are in order to a second, so a flow lives at most a second longer than it may. */

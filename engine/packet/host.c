@@ -129,6 +129,8 @@ int ww_host_up(const struct ww_host_tunnel *tunnel, char reason[WW_HOST_REASON_S
     if (!rc)
         rc = filter_up(tunnel, reason);
     if (!rc)
+        rc = host_wall_set(&netlink, tunnel->kill_switch, reason);
+    if (!rc)
         rc = host_rules_up(&netlink, tunnel, reason);
     host_netlink_close(&netlink);
     return rc;
@@ -159,6 +161,8 @@ int ww_host_down(char reason[WW_HOST_REASON_SIZE])
     int rc = host_netlink_open(&netlink, reason);
     if (!rc)
         rc = host_rules_down(&netlink, reason);
+    if (!rc)
+        rc = host_wall_set(&netlink, false, reason);
     host_netlink_close(&netlink);
     int names = ww_host_names_down(later);
     if (rc == 0 && names) {

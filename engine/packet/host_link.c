@@ -16,6 +16,7 @@
 #define MESSAGE_BYTES 1024
 #define READ_BYTES    32768 /* the kernel's own dumps have at most so much in a message */
 #define TUNNEL_METRIC 1
+#define WALL_METRIC   4278198272 /* of "unreachable default", the last there is (ip-route(8)) */
 
 int host_fail(char *reason, int error, const char *what)
 {
@@ -154,6 +155,41 @@ static int add_route(struct host_netlink *netlink, unsigned index, int family, c
     mnl_attr_put_u32(message, RTA_PRIORITY, TUNNEL_METRIC);
     mnl_attr_put(message, RTA_PREFSRC, size, address);
     return host_netlink_talk(netlink, message, NULL, NULL);
+}
+
+static int set_wall(struct host_netlink *netlink, int family, bool is_up)
+{
+    uint8_t bytes[MESSAGE_BYTES];
+    struct nlmsghdr *message = mnl_nlmsg_put_header(bytes);
+    struct rtmsg *head = mnl_nlmsg_put_extra_header(message, sizeof(*head));
+
+    message->nlmsg_type = is_up ? RTM_NEWROUTE : RTM_DELROUTE;
+    message->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+    if (is_up)
+        message->nlmsg_flags |= NLM_F_CREATE | NLM_F_REPLACE;
+    head->rtm_family = (uint8_t)family;
+    head->rtm_table = RT_TABLE_UNSPEC;
+    head->rtm_protocol = WW_HOST_PROTOCOL;
+    head->rtm_scope = RT_SCOPE_UNIVERSE;
+    head->rtm_type = RTN_UNREACHABLE;
+    mnl_attr_put_u32(message, RTA_TABLE, WW_HOST_TABLE);
+    mnl_attr_put_u32(message, RTA_PRIORITY, WALL_METRIC);
+    return host_netlink_talk(netlink, message, NULL, NULL);
+}
+
+int host_wall_set(struct host_netlink *netlink, bool is_up, char *reason)
+{
+    int error = set_wall(netlink, AF_INET, is_up);
+
+    if (!is_up && error == ESRCH)
+        error = 0;
+    if (error || !host_has_v6())
+        return error ? host_fail(reason, error, "the route to nowhere") : 0;
+    error = set_wall(netlink, AF_INET6, is_up);
+    /* Where IPv6 is switched off, nothing leaves by it. */
+    if (error == EACCES || error == ENODEV || (!is_up && error == ESRCH))
+        error = 0;
+    return error ? host_fail(reason, error, "the route to nowhere of IPv6") : 0;
 }
 
 static int set_family(struct host_netlink *netlink, unsigned index, int family, char *reason)

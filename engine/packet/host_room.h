@@ -33,6 +33,9 @@ int host_netlink_talk(struct host_netlink *netlink, struct nlmsghdr *message,
 bool host_has_v6(void);
 /* Up, with the tunnel's addresses, and the way into it in a table of its own. */
 int host_link_up(struct host_netlink *netlink, const char *device, char *reason);
+/* Behind the way into the tunnel, one to nowhere: what the rules send there finds no other when the
+ * device is gone, whoever has flushed the filter. */
+int host_wall_set(struct host_netlink *netlink, bool is_up, char *reason);
 
 /* host_rules.c */
 int host_rules_up(struct host_netlink *netlink, const struct ww_host_tunnel *tunnel, char *reason);

@@ -23,8 +23,8 @@ struct rule {
     uint32_t priority, table, target, mark;
     uint32_t user_first, user_last;
     uint8_t address[16];
-    uint16_t port;
-    uint8_t family, action, bits, protocol, has_users, is_local;
+    uint16_t port, from_port, bits, protocol;
+    uint8_t family, action, has_users, is_local;
 };
 
 struct rules {
@@ -64,7 +64,7 @@ static void add_prefixes(struct rules *rules, int family, enum step step,
         if (is_v4 != (family == AF_INET))
             continue;
         struct rule *rule = add(rules, family, step, into);
-        rule->bits = (uint8_t)(list[index].bits - (is_v4 ? 96 : 0));
+        rule->bits = (uint16_t)(list[index].bits - (is_v4 ? 96 : 0));
         memcpy(rule->address, list[index].address + (is_v4 ? 12 : 0), is_v4 ? 4 : 16);
     }
 }
@@ -100,7 +100,9 @@ static void add_family(struct rules *rules, int family, const struct ww_host_tun
     add(rules, family, STEP_OWN, false)->mark = WW_HOST_MARK;
     rule = add(rules, family, STEP_DHCP, false);
     rule->protocol = IPPROTO_UDP;
+    /* The lower ports are root's: anybody may send to 67, and is not let past the tunnel. */
     rule->port = is_v4 ? 67 : 547;
+    rule->from_port = is_v4 ? 68 : 546;
     add_prefixes(rules, family, STEP_EXCLUDE, tunnel);
     add_users(rules, family, STEP_EXCLUDE, tunnel);
     if (!tunnel->include_count && !tunnel->include_users_count)
@@ -115,6 +117,21 @@ static void add_family(struct rules *rules, int family, const struct ww_host_tun
 /* --- netlink -------------------------------------------------------------------------------------
  */
 
+static void put_port(struct nlmsghdr *message, uint16_t type, uint16_t port)
+{
+    struct fib_rule_port_range ports = {.start = port, .end = port};
+
+    if (port)
+        mnl_attr_put(message, type, sizeof(ports), &ports);
+}
+
+static uint16_t read_port(const void *payload, size_t size)
+{
+    return size == sizeof(struct fib_rule_port_range)
+               ? ((const struct fib_rule_port_range *)payload)->start
+               : 0;
+}
+
 static struct nlmsghdr *rule_message(uint8_t *bytes, const struct rule *rule, uint16_t type)
 {
     struct nlmsghdr *message = mnl_nlmsg_put_header(bytes);
@@ -126,7 +143,7 @@ static struct nlmsghdr *rule_message(uint8_t *bytes, const struct rule *rule, ui
         message->nlmsg_flags |= NLM_F_CREATE | NLM_F_EXCL;
     head->family = rule->family;
     head->action = rule->action;
-    head->dst_len = rule->bits;
+    head->dst_len = (uint8_t)rule->bits;
     head->table = RT_TABLE_UNSPEC;
     mnl_attr_put_u32(message, FRA_PRIORITY, rule->priority);
     mnl_attr_put_u8(message, FRA_PROTOCOL, WW_HOST_PROTOCOL);
@@ -141,11 +158,9 @@ static struct nlmsghdr *rule_message(uint8_t *bytes, const struct rule *rule, ui
     if (rule->bits)
         mnl_attr_put(message, FRA_DST, rule->family == AF_INET ? 4 : 16, rule->address);
     if (rule->protocol)
-        mnl_attr_put_u8(message, FRA_IP_PROTO, rule->protocol);
-    if (rule->port) {
-        struct fib_rule_port_range ports = {.start = rule->port, .end = rule->port};
-        mnl_attr_put(message, FRA_DPORT_RANGE, sizeof(ports), &ports);
-    }
+        mnl_attr_put_u8(message, FRA_IP_PROTO, (uint8_t)rule->protocol);
+    put_port(message, FRA_DPORT_RANGE, rule->port);
+    put_port(message, FRA_SPORT_RANGE, rule->from_port);
     if (rule->has_users) {
         struct fib_rule_uid_range users = {.start = rule->user_first, .end = rule->user_last};
         mnl_attr_put(message, FRA_UID_RANGE, sizeof(users), &users);
@@ -185,8 +200,10 @@ static void read_attribute(const struct nlattr *attribute, struct rule *rule, bo
         rule->protocol = size == 1 ? mnl_attr_get_u8(attribute) : 0;
         break;
     case FRA_DPORT_RANGE:
-        if (size == sizeof(struct fib_rule_port_range))
-            rule->port = ((const struct fib_rule_port_range *)payload)->start;
+        rule->port = read_port(payload, size);
+        break;
+    case FRA_SPORT_RANGE:
+        rule->from_port = read_port(payload, size);
         break;
     case FRA_UID_RANGE:
         if (size != sizeof(struct fib_rule_uid_range))

@@ -114,6 +114,9 @@ struct ww_flow_packet {
  * none. Fragments after the first belong to where the first went. */
 enum ww_flow_pass ww_flows_packet(struct ww_flows *flows, const struct ww_flow_packet *packet,
                                   uint64_t now_us, struct ww_flow **flow);
+/* A packet that passed has come to nothing, now (it is dropped) or yet (it waits, and will be shown
+ * to ww_flows_packet again): takes it back out of the counts, and of the rate. In the same turn. */
+void ww_flows_take_back(struct ww_flow *flow, const struct ww_flow_packet *packet);
 /* Closes what was idle for too long, at most WW_FLOWS_TURN of them: call it each second. */
 void ww_flows_expire(struct ww_flows *flows, uint64_t now_us);
 
@@ -129,8 +132,10 @@ void ww_flows_end_stream(struct ww_flows *flows, struct ww_flow *flow);
 /* The next flow after `flow` (NULL: the first) in no special order; NULL: no more. */
 struct ww_flow *ww_flows_next(struct ww_flows *flows, const struct ww_flow *flow);
 size_t ww_flows_count_open(const struct ww_flows *flows);
-/* Asks `named` again about every flow, whatever is known of it: the rules have changed. */
-void ww_flows_judge_again(struct ww_flows *flows);
+/* Asks `named` again about flows, whatever is known of them: the rules have changed. *at begins
+ * with 0; *most is how many may be asked about, and becomes less by those that were. False: all
+ * were. */
+bool ww_flows_judge_again(struct ww_flows *flows, uint32_t *at, size_t *most);
 /* Of all flows that ever were: opened, closed to make room, packets dropped. */
 struct ww_flows_stats {
     uint64_t opened, pushed_out, dropped, rejected;

@@ -12,6 +12,7 @@
  *           direct  - data on our own UDP socket beside libnice's (docs/internals/net.md).
  */
 #pragma once
+#include "ww/address.h"
 #include "ww/crypto.h"
 #include "ww/limits.h"
 #include "ww/loop.h"
@@ -33,6 +34,10 @@ struct ww_net_config {
                           the other side wants them too (a link of 65,536 carries them) */
     uint16_t port_min; /* UDP ports of host candidates; 0 and 0: any */
     uint16_t port_max;
+    /* Addresses of this machine in these are no candidates: those of devices that nodes make, by
+     * which no peer can be reached. Copied. */
+    struct ww_prefix hidden[WW_NET_HIDDEN_MAX];
+    size_t hidden_count;
     /* This machine's addresses or routes have changed, a moment ago; peers that this concerns have
      * begun to look for another path. Never with loopback_only. May be NULL. */
     void (*addresses_changed)(void *arg);

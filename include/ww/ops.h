@@ -126,4 +126,6 @@ size_t ww_control_queued(struct ww_control *control, uint64_t session);
 /* The user of the process that connected, as the kernel says; WW_ECLOSED when it has gone. */
 int ww_control_peer(struct ww_control *control, uint64_t session, uid_t *uid);
 void ww_control_close(struct ww_control *control, uint64_t session);
+/* Closes all sessions without `closed` being told. May be called from inside a callback. NULL is
+ * fine. */
 void ww_control_destroy(struct ww_control *control);

@@ -106,25 +106,20 @@ function paths.list(limit) end
 ---@return any
 function paths.get(key) end
 
---- Streams and UDP flows that go through this node.
+--- Packets and streams that go through this node.
 flows = {}
 
---- How many were opened, refused and denied, and how many each peer has open.
+--- How many streams were opened, refused and denied, and how many each peer has open.
 ---@return any
 function flows.counts() end
 
---- Those that are open, the newest first: bytes each way, for how long, with whom, the contract that pays now, what flow.verdict said. Where they go (`destination`) after \write REASON only.
+--- Those that are open, of packets and streams, as `ww flows` shows them: with whom, the contract that pays now, what flow.verdict said, bytes and packets each way. Where they go (`address`, `name`) after \write REASON only.
 ---@param peer string? only with this node
----@param after number? the next page: the `number` of the last flow of the one before
+---@param sort string? "first" by default, the newest of them before; "last", "bytes", "up" or "down"
+---@param after number? the next page: the `id` of the last flow of the one before
 ---@param limit number? at most so many, 100 by default, 500 at most
 ---@return any
-function flows.list(peer, after, limit) end
-
---- All that are open, those of packets too, as `ww flows` shows them: application, country, bytes and packets each way. Where they go (`address`, `name`) after \write REASON only.
----@param sort string? "bytes" by default, "up", "down", "last" or "first"
----@param limit number? at most so many, 100 by default, 500 at most
----@return any
-function flows.table(sort, limit) end
+function flows.list(peer, sort, after, limit) end
 
 --- Names that are looked up through the tunnel.
 dns = {}

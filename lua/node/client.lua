@@ -182,14 +182,19 @@ local function give_back_strays(node)
     node.reporter.pending = node.reporter.pending - 1
 end
 
---- How many providers this node is connected to, or about to be; and one of them.
+--- How many providers this node is connected to, or about to be; and one of them. One whose path
+-- is lost may come back, and is kept, but until then another one is wanted in its place.
 local function count_links(node)
-    local count, any = 0, nil
-    for provider in pairs(node.links) do
-        count = count + 1
-        any = (any == nil or provider < any) and provider or any
+    local count, any, cut = 0, nil, nil
+    for provider, link in pairs(node.links) do
+        if link.cut and not node.config.provider then
+            cut = provider
+        else
+            count = count + 1
+            any = (any == nil or provider < any) and provider or any
+        end
     end
-    return count, any
+    return count, any or cut
 end
 
 --- How many it wants.
@@ -434,7 +439,13 @@ function M.start(config)
             end
         end,
     })
-    edge.watch_paths(node.session)
+    edge.watch_paths(node.session, function(event)
+        local link = node.links[event.peer]
+        if link and event.text ~= "silent" then
+            link.cut = event.text == "lost"
+            keep_connected(node)
+        end
+    end)
     node.reporter = edge.reporter(ww.client, node.session, function(close)
         -- The provider, or the clock, ended it: go on under another one.
         local left, has_next = position(close.peer)
@@ -492,6 +503,9 @@ function M.start(config)
         end,
         ["tunnel.close"] = function()
             return ww.client.tunnel_close({})
+        end,
+        ["tunnel.probe"] = function()
+            return ww.client.tunnel_probe({})
         end,
         ["contracts.end"] = function()
             node.stopping = true

@@ -156,12 +156,16 @@ end
 --- What both do when a path is lost, or this machine's address has changed: it takes the arbiter to
 -- signal for another path, and the connection to it may be as dead as the path.
 ---@param session table
-function M.watch_paths(session)
+---@param told? fun(event: table) also hears of it: {peer, text}
+function M.watch_paths(session, told)
     ww.on("path", function(event)
         local details = ("peer=%s state=%s"):format(event.peer, event.text)
         ww.log("info", "node", "a connection's path", details)
         if event.text ~= "changed" then
             session:check()
+        end
+        if told then
+            told(event)
         end
     end)
     ww.on("network", function()

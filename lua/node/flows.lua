@@ -15,15 +15,6 @@ local function call(fn, params)
     end)
 end
 
---- A client's proxy has streams that end, too.
-local function block(core, params)
-    local ok, err = call(core.flows_block, { text = params.text })
-    if ok and core.flows_cut then
-        core.flows_cut({})
-    end
-    return ok, err
-end
-
 --- Adds the methods to a node's.
 ---@param methods table<string, function>
 ---@param core table
@@ -35,7 +26,7 @@ function M.attach(methods, core)
         return core.flows_blocks({})
     end
     methods["flows.block"] = function(params)
-        return block(core, params)
+        return call(core.flows_block, { text = params.text })
     end
     methods["flows.unblock"] = function(params)
         return call(core.flows_unblock, { text = params.text })

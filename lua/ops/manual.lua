@@ -56,9 +56,11 @@ keeps the books and introduces nodes to each other; a
 .I provider
 carries traffic to the internet and is paid for it; a
 .I client
-is a local proxy (SOCKS5 and HTTP CONNECT) whose traffic leaves through a provider. It goes from
-client to provider directly, over ICE, DTLS and SCTP, under contracts that both sides count and the
-arbiter settles.
+takes the traffic of a whole machine
+.RB ( "ww up" )
+or, as a local proxy (SOCKS5 and HTTP CONNECT), of single programs; it leaves through a provider.
+It goes from client to provider directly, over ICE and DTLS, under contracts that both sides count
+and the arbiter settles.
 .PP
 .B ww demo
 shows all of it on one machine.]]

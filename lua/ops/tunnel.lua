@@ -11,6 +11,7 @@ local ASK_S = 5
 local START_S = 20 -- a node's start: the state folder, its key, its sockets
 local STOP_S = 10 -- a node ends its contracts within 5 s
 local STEP_S = 0.2
+local PROBE_S = 1 -- until the next, when one was lost
 local LOG_LINES = 8 -- of a node that could not start
 local HOOK_S = 5 -- one call of resolvectl
 --- There while systemd-resolved runs; and what its stub's resolv.conf says.
@@ -228,6 +229,37 @@ function M.wait_open(config, limit_s, progress)
         progress("asking the provider to take packets")
         async.sleep(STEP_S)
     end
+end
+
+--- Sends packets to the provider until it has answered one.
+---@param config table
+---@param limit_s number
+---@param progress fun(text: string)
+---@return table? status status.tunnel.probe_us is how long the answer took
+---@return table? err
+function M.probe(config, limit_s, progress)
+    local until_us = ww.loop.now_us() + limit_s * 1e6
+    progress("sending a packet to the provider and back")
+    repeat
+        local sent, err = control.call(config.control, "tunnel.probe", {}, ASK_S)
+        if not sent and err.code ~= "ENOCONTRACT" and err.code ~= "EAGAIN" then
+            return nil, err
+        end
+        local again_us = ww.loop.now_us() + PROBE_S * 1e6
+        repeat
+            async.sleep(STEP_S / 4)
+            local status, problem = M.status(config)
+            if problem then
+                return nil, problem
+            elseif status and status.tunnel and status.tunnel.probe_us then
+                return status
+            end
+        until ww.loop.now_us() >= again_us
+    until ww.loop.now_us() >= until_us
+    local err = ww.error("ETIMEDOUT", "the provider says that it takes packets, and answers none")
+    err.what = ("No packet came back through the tunnel in %g s"):format(limit_s)
+    err.fix = "Name another provider (--provider NODE); ww down takes back what is set"
+    return nil, err
 end
 
 -- --- names ---------------------------------------------------------------------------------------

@@ -250,6 +250,23 @@ refused=$(count .refused_opens)
 ((refused >= 40 && refused <= 60)) || fail "refused opens: $(count .)"
 down
 
+if [[ $mode = kernel ]]; then
+    step "what a client leaves is left to nobody: the kernel forgets it, too"
+    remembered() { on provider sysctl -n net.netfilter.nf_conntrack_count; }
+    # It remembers as long as some table asks it.
+    on provider nft 'add table inet keep; add chain inet keep watch { type filter hook forward priority 9; }
+        add rule inet keep watch ct state new counter'
+    before=$(remembered)
+    up -l opens=1000
+    peer one spray 198.51.100.7 20000 60
+    on one ping -q -c 1 -W 2 $v4 > /dev/null || fail "no echo of $v4"
+    on one ping -q -c 1 -W 2 $v6 > /dev/null || fail "no echo of $v6"
+    (($(remembered) >= before + 62)) || fail "only $(remembered) are remembered, $before before"
+    down
+    (($(remembered) <= before)) || fail "$(remembered) are remembered, $before before"
+    on provider nft delete table inet keep
+fi
+
 step "a rate for all is shared by two clients, whatever they ask for"
 up -l total=2000000
 peer one drain $v4 $port $((load_s * 1000)) > "$scratch/one.bytes" &

@@ -83,6 +83,23 @@ LUA
     echo 'return { verdict = function() return { decision = "allow" } end }' > "$scratch/at-$side/flow.lua"
     call "$side" policy.reload > "$scratch/out" || fail "$(cat "$scratch/out")"
 done
+# What is open is asked about again when the policies have changed, and ends when it is denied now.
+for side in client provider; do
+    exec 3<> "/dev/tcp/127.0.0.1/$proxy_port"
+    printf 'CONNECT localhost:%s HTTP/1.1\r\nHost: localhost\r\n\r\n' "$origin_port" >&3
+    IFS= read -r -t 20 line <&3 || fail "no answer"
+    [[ $line == "HTTP/1.1 200"* ]] || fail "$line"
+    echo 'return { verdict = function() return { decision = "deny" } end }' > "$scratch/at-$side/flow.lua"
+    call "$side" policy.reload > "$scratch/out" || fail "$(cat "$scratch/out")"
+    code=0
+    while { IFS= read -r -t 20 line 2> /dev/null <&3 || { code=$? && false; }; }; do :; done
+    ((code > 0 && code < 128)) || fail "the stream goes on, though the $side denies it"
+    wait_for 5 "no flow" eval '[[ $(call "$side" flows.list | jq .open) == 0 ]]'
+    echo 'return { verdict = function() return { decision = "allow" } end }' > "$scratch/at-$side/flow.lua"
+    call "$side" policy.reload > "$scratch/out" || fail "$(cat "$scratch/out")"
+    exec 3>&-
+    step "a reload at the $side ends what it denies"
+done
 node_stop client
 node_stop provider
 node_stop arbiter

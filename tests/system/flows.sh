@@ -32,8 +32,8 @@ watching=$!
 wait_for 10 "two looks" eval '(($(grep -c localhost "$scratch/watched") >= 2))'
 kill -TERM "$watching"
 wait "$watching" || true
-[[ $("$program" repl --state "$scratch/client" -e 'flows.table()[1].state, flows.table()[1].name') == $'"stream"\nnil' ]] ||
-    fail "$("$program" repl --state "$scratch/client" -e 'flows.table()[1]')"
+[[ $("$program" repl --state "$scratch/client" -e 'flows.list()[1].state, flows.list()[1].name') == $'"stream"\nnil' ]] ||
+    fail "$("$program" repl --state "$scratch/client" -e 'flows.list()[1]')"
 step "seen"
 
 "$program" client --geo "$scratch/flows.json" --state "$scratch/other" --key "$scratch/keys/client/key" \

@@ -63,7 +63,7 @@ says "$err" ENOTFOUND
 repl 0 client -e 'help "contract.offer"' -e 'contracts.get' -e 'help(flows)' -e 'apropos "strikes"'
 says "$out" 'price_nano_usd_per_gib (whole number'
 says "$out" 'contracts.get(id)'
-says "$out" 'flows.list([peer], [after], [limit])'
+says "$out" 'flows.list([peer], [sort], [after], [limit])'
 says "$out" '[hook]'
 
 step "many sessions at once, each with its own level and names"
@@ -95,12 +95,12 @@ open_flow
 open_flow
 open_flow
 for node in client provider; do
-    gives "$node" 'local all = flows.list() return #all, all[1].number, flows.list{limit = 2}[2].number, flows.list{after = 2}[1].number' $'3\n3\n2\n1'
-    gives "$node" 'local f = flows.list()[1] return f.state, f.protocol, f.verdict, f.destination, f.bytes_up, f.age_s < 60' \
-        $'"open"\n"tcp"\n"allow"\nnil\n0\ntrue'
+    gives "$node" 'local all = flows.list() return #all, all[1].id - all[3].id, flows.list{limit = 2}[2].id == all[2].id, flows.list{after = all[2].id}[1].id == all[3].id' $'3\n2\ntrue\ntrue'
+    gives "$node" 'local f = flows.list()[1] return f.state, f.protocol, f.verdict, f.name, f.bytes_up, f.last_ms - f.first_ms < 60000' \
+        $'"stream"\n"tcp"\n"allow"\nnil\n0\ntrue'
     gives "$node" 'flows.list()[1].contract == contracts.list("current")[1].contract, #flows.list{peer = peers.list()[1].peer}, #flows.list{peer = node.status().node}' \
         $'true\n3\n0'
-    repl 0 "$node" --write "ticket 9" -e 'flows.list{limit = 1}[1].destination'
+    repl 0 "$node" --write "ticket 9" -e 'local f = flows.list{limit = 1}[1] return f.name .. ":" .. f.port'
     [[ $(cat "$out") == "\"localhost:$origin_port\"" ]] || fail "the destination at the $node: $(cat "$out")"
 done
 for flow in "${flows_open[@]}"; do

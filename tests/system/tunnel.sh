@@ -237,6 +237,10 @@ check_contracts() {
           and ([$ours.history[].bytes_down] | add) >= $ours.tunnel.in_bytes' > /dev/null ||
         fail "the counts of client and provider differ: $(status client | jq -c '.history, .tunnel')" \
             "$(status provider | jq -c '.history, .packets')"
+    # What the user is shown is what was carried, to the byte.
+    jq -n -e --argjson ours "$(status client)" --argjson shown "$("$program" footprint --state "$scratch/client" --json)" \
+        '([$shown.rows[].up] | add) == $ours.tunnel.out_bytes' > /dev/null ||
+        fail "footprint: $("$program" footprint --state "$scratch/client" --json | jq '[.rows[].up] | add') of $(tunnel out_bytes)"
     step "settled: $(status client | jq -c '[.history[] | {state, clean, bytes_up, bytes_down}]')"
 }
 

@@ -158,6 +158,32 @@ done
 step "undeclared: served for $(($(now_ms) - served)) ms"
 answers client || fail "the other client is not served any more"
 
+# Four flows over two providers, one of which answers for the other's, too, and sends what nobody asked for.
+rigged two WW_SENDS_JUNK=1
+start_provider_on two
+wait_for 40 "the second connection" connections 2
+pinging=()
+for id in 1001 1002 1003 1004; do
+    ip netns exec client ping -e $id -i 0.2 -W 1 $web > "$scratch/ping.$id" &
+    pinging+=($!)
+done
+wait_for 15 "the end of the junk" grep -q "packets that nobody asked for" "$scratch/client.log"
+forged=$(grep -l icmp_seq=9999 "$scratch"/ping.100? | wc -l)
+((forged > 0)) || fail "the forged answers to two's own flows did not come"
+((forged < 4)) || fail "two forges answers to flows that go over one"
+answered() { # In every flow, after the other provider has gone.
+    local id
+    for id in 1001 1002 1003 1004; do
+        (($(grep -c 'ttl=' "$scratch/ping.$id") > counted + 5)) || return 1
+    done
+}
+counted=$(cat "$scratch"/ping.100? | grep -c 'ttl=')
+wait_for 30 "all four flows over one" answered
+kill -TERM "${pinging[@]}"
+wait "${pinging[@]}" || true
+step "two sends junk, forges in $forged flows, which are its own, and is left"
+node_stop two
+
 for name in client liar; do
     call $name contracts.end > /dev/null || fail "contracts.end of $name"
 done

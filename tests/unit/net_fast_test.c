@@ -316,6 +316,7 @@ static void refuses_what_breaks_the_protocol(void **state)
         {"one part alone", 11, {2, 0, 0, 0, 0, 0, 2, 0, 1, 7, 7}},
         {"a part behind the last", 10, {2, 0, 0, 0, 0, 0, 2, 2, 2, 7}},
         {"a part of the wrong size", 11, {2, 0, 0, 0, 0, 0, 2, 0, 2, 7, 7}},
+        {"a last part that is not filled up", 10, {2, 0, 0, 0, 0, 0, 3, 1, 2, 7}},
         {"a part behind the end", 10, {2, 0, 0, 0, 0, 0, 4, 2, 3, 7}},
         {"a datagram that is too large", 10, {2, 0, 0, 0, 0, 0xff, 0xff, 0, 2, 7}},
     };
@@ -368,6 +369,90 @@ static void holds_without_memory(void **state)
     }
 }
 
+/* --- without a line: what one end sends is counted, and acknowledged by hand ---------------------
+ */
+
+struct sink {
+    uint64_t records, largest; /* of the reliable class */
+    uint64_t base;             /* offsets from here on are noted */
+    bool came[65536];
+};
+
+static bool sink_record(void *arg, const uint8_t *record, size_t size)
+{
+    struct sink *sink = arg;
+    uint64_t number = 0, offset = 0;
+    if (record[0] != WW_FAST_DATA)
+        return true;
+    for (size_t i = 1; i < 7; i++)
+        number = number << 8 | record[i];
+    for (size_t i = 7; i < 15; i++)
+        offset = offset << 8 | record[i];
+    sink->records++;
+    sink->largest = number;
+    for (uint64_t i = 0; i < size - 15 && offset + i >= sink->base; i++)
+        sink->came[(offset + i - sink->base) % sizeof sink->came] = true;
+    return true;
+}
+
+/* Packets from `from` to the last. */
+static void acknowledge(struct ww_fast *fast, const struct sink *sink, uint64_t from, uint64_t now)
+{
+    uint8_t ack[24] = {WW_FAST_ACK, 0, 0xff};
+    uint64_t count = sink->largest + 1 - from;
+    for (size_t i = 0; i < 6; i++)
+        ack[14 - i] = (uint8_t)(sink->largest >> 8 * i);
+    for (size_t i = 0; i < 4; i++)
+        ack[23 - i] = (uint8_t)(count >> 8 * i);
+    assert_int_equal(ww_fast_input(fast, ack, sizeof ack, now), 0);
+}
+
+/* So many small packets get lost at once that there is no room to remember another. */
+static void goes_on_when_all_that_it_remembers_is_lost(void **state)
+{
+    static const struct ww_fast_callbacks CALLBACKS = {.record = sink_record};
+    static const uint8_t BYTES[16000];
+    static struct sink sink;
+    struct ww_fast_stats stats;
+    struct ww_fast *fast;
+    uint64_t now = S, bytes = 0, begun;
+    (void)state;
+    assert_int_equal(ww_fast_create(RECORD, &CALLBACKS, &sink, &fast), 0);
+    for (int round = 0; round < 12; round++) {
+        while (ww_fast_write(fast, BYTES, sizeof BYTES, NULL, 0) == 0)
+            bytes += 2 + sizeof BYTES;
+        ww_fast_output(fast, now);
+        now += 1000;
+        acknowledge(fast, &sink, 0, now);
+    }
+    do {
+        ww_fast_output(fast, now += 1000);
+        acknowledge(fast, &sink, 0, now);
+        ww_fast_stats(fast, &stats);
+    } while (stats.in_flight_bytes);
+    assert_true(stats.window_bytes > (uint64_t)WW_FAST_PACKETS_MAX * 18);
+    sink.base = bytes;
+    for (int i = 0; i < WW_FAST_PACKETS_MAX + 100; i++) {
+        assert_int_equal(ww_fast_write(fast, BYTES, 1, NULL, 0), 0);
+        ww_fast_output(fast, now);
+    }
+    /* Nothing of it came. The path is back: whatever comes now is acknowledged. */
+    memset(sink.came, 0, sizeof sink.came);
+    begun = sink.records;
+    for (int i = 0; i < 20 && sink.records == begun; i++)
+        ww_fast_output(fast, now += S);
+    assert_true(sink.records > begun);
+    for (int i = 0; i < 2000; i++) {
+        acknowledge(fast, &sink, sink.largest - (sink.records - begun) + 1, now);
+        ww_fast_output(fast, now += 10000);
+    }
+    for (uint64_t i = 0; i < 3 * (uint64_t)(WW_FAST_PACKETS_MAX + 100); i++)
+        assert_true(sink.came[i]);
+    ww_fast_stats(fast, &stats);
+    assert_int_equal(stats.in_flight_bytes, 0);
+    ww_fast_destroy(fast);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -384,6 +469,7 @@ int main(void)
         cmocka_unit_test(records_are_as_documented),
         cmocka_unit_test(refuses_what_breaks_the_protocol),
         cmocka_unit_test(holds_any_line),
+        cmocka_unit_test(goes_on_when_all_that_it_remembers_is_lost),
         cmocka_unit_test(holds_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

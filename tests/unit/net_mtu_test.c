@@ -66,6 +66,21 @@ static void finds_ethernet_at_once(void **state)
     assert_true(ww_mtu_next_us(&mtu) == UINT64_MAX);
 }
 
+/* Until then every full packet goes in two parts. */
+static void a_first_probe_that_is_lost_costs_little(void **state)
+{
+    struct path path = {.carries = 1472, .loss = 100};
+    struct ww_mtu mtu = {0};
+    uint64_t now_us = 5 * S;
+    (void)state;
+    ww_mtu_start(&mtu, BASE, 1472, now_us);
+    run(&mtu, &path, &now_us, now_us + 50000, true);
+    assert_int_equal(path.probes, 1);
+    path.loss = 0;
+    run(&mtu, &path, &now_us, now_us + 50000, true);
+    assert_int_equal(mtu.best, 1472);
+}
+
 static void finds_it_on_a_line_that_loses_half(void **state)
 {
     unsigned found = 0;
@@ -140,6 +155,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_what_a_path_carries),
         cmocka_unit_test(finds_ethernet_at_once),
+        cmocka_unit_test(a_first_probe_that_is_lost_costs_little),
         cmocka_unit_test(finds_it_on_a_line_that_loses_half),
         cmocka_unit_test(notices_that_a_path_got_narrower),
         cmocka_unit_test(a_quiet_path_is_left_alone),

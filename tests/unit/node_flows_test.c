@@ -216,13 +216,14 @@ static struct sum sum_of(enum footprint_by by, bool days)
 static void test_footprint(void **state)
 {
     struct ww_dest dest = {.protocol = WW_DEST_TCP, .kind = WW_DEST_NAME, .port = 443};
+    const struct verdict verdict = {.decision = WW_HOOK_ALLOW};
     struct ww_hash peer = {{9}};
     uint64_t up = 0;
 
     (void)state;
     for (unsigned i = 0; i < 2000; i++) {
         snprintf(dest.name, sizeof(dest.name), "Host%u.example", i % 1000);
-        struct ww_flow *flow = flow_stream_open(&edge, &dest);
+        struct ww_flow *flow = flow_stream_open(&edge, &dest, &verdict);
         flow_set_peer(flow, &peer);
         ww_flows_count(flow, true, i, 1);
         ww_flows_count(flow, false, 10, 1);

@@ -27,7 +27,10 @@ static void on_line(void *arg, uint64_t session, const char *text, size_t size)
     snprintf(last_line, sizeof(last_line), "%s", text);
     if (strcmp(text, "close me") == 0)
         ww_control_close(control, session);
-    else if (strcmp(text, "echo") == 0)
+    else if (strcmp(text, "end all") == 0) {
+        ww_control_destroy(control);
+        control = NULL;
+    } else if (strcmp(text, "echo") == 0)
         assert_int_equal(ww_control_send(control, session, "answer", 6), 0);
 }
 
@@ -162,6 +165,23 @@ static void a_close_from_inside_a_line(void **state)
     close(fd);
 }
 
+/* As a node does that is told to stop and has nothing to wait for. */
+static void an_end_from_inside_a_line(void **state)
+{
+    char text[8];
+    int fd = connect_one(), other = connect_one();
+    (void)state;
+
+    send_all(fd, "end all\nmore\n", 13);
+    WAIT_FOR(!control);
+    assert_int_equal(receive(fd, text, sizeof(text), true), 0);
+    assert_int_equal(receive(other, text, sizeof(text), true), 0);
+    assert_int_equal(lines, 1);
+    assert_int_equal(closed, 0);
+    close(fd);
+    close(other);
+}
+
 static void a_line_too_long(void **state)
 {
     static char data[4 * WW_CONTROL_LINE_BYTES_MAX], text[1024];
@@ -285,6 +305,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(lines_and_answers, setup, teardown),
         cmocka_unit_test_setup_teardown(the_socket_is_private, setup, teardown),
         cmocka_unit_test_setup_teardown(a_close_from_inside_a_line, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_end_from_inside_a_line, setup, teardown),
         cmocka_unit_test_setup_teardown(a_line_too_long, setup, teardown),
         cmocka_unit_test_setup_teardown(a_session_that_does_not_read, setup, teardown),
         cmocka_unit_test_setup_teardown(a_flood_of_lines, setup, teardown),

@@ -135,23 +135,26 @@ static void a_slow_client_holds_up_nobody(void **state)
     const size_t sizes[CLIENTS] = {1400, 1400};
     struct ww_fair *fair = make(0, 0);
     struct ww_fair_counts told;
+    size_t waiting;
 
     (void)state;
     is_slow[0] = true;
     simulate(fair, counts, sizes);
     assert_int_equal(got_packets[0], 0);
     assert_int_equal(got_packets[1], 10000);
-    assert_int_equal(ww_fair_waiting(fair, 0), WW_EXIT_QUEUE_PACKETS);
+    waiting = ww_fair_waiting(fair, 0); /* of the last tenth of a second */
+    assert_in_range(waiting, 1000, 1020);
     is_slow[0] = false;
     assert_int_equal(ww_fair_run(fair, 2000000), 0);
     assert_int_equal(got_packets[0], 0); /* nobody said that it is ready */
     ww_fair_ready(fair, 0);
     assert_int_equal(ww_fair_run(fair, 2000000), 0);
-    assert_int_equal(got_packets[0], WW_EXIT_QUEUE_PACKETS);
+    assert_int_equal(got_packets[0], waiting);
+    assert_int_equal(next_number[0], 20000 - 10); /* the newest are there */
     ww_fair_counts(fair, 0, &told);
-    assert_int_equal(told.dropped_packets, 10000 - WW_EXIT_QUEUE_PACKETS);
+    assert_int_equal(told.dropped_packets, 10000 - waiting);
     put(fair, 0, 99999, 100, 2000001); /* and at once again */
-    assert_int_equal(got_packets[0], WW_EXIT_QUEUE_PACKETS + 1);
+    assert_int_equal(got_packets[0], waiting + 1);
     assert_true(is_ordered);
     ww_fair_destroy(fair);
 }
@@ -206,6 +209,72 @@ static int refuse(void *arg, uint32_t client, uint8_t *packet, size_t size, bool
     return WW_EAGAIN;
 }
 
+static uint64_t first_number(struct ww_fair *fair, uint64_t now_us)
+{
+    next_number[0] = 0;
+    is_slow[0] = false;
+    ww_fair_ready(fair, 0);
+    ww_fair_run(fair, now_us);
+    return next_number[0] - got_packets[0];
+}
+
+/* A burst may wait, and so may a few for as long as it takes; the oldest of many may not. */
+static void many_do_not_wait_for_long(void **state)
+{
+    struct ww_fair *fair = make(0, 0);
+
+    (void)state;
+    is_slow[0] = true;
+    for (uint64_t i = 0; i < 5000; i++)
+        put(fair, 0, i, 1400, 1000);
+    assert_int_equal(ww_fair_waiting(fair, 0), WW_EXIT_QUEUE_PACKETS);
+    assert_int_equal(first_number(fair, 5000), 0);
+    is_slow[0] = true;
+    for (uint64_t i = 0; i < WW_EXIT_QUEUE_PACKETS_MIN; i++)
+        put(fair, 0, i, 1400, i * 100000);
+    assert_int_equal(ww_fair_waiting(fair, 0), WW_EXIT_QUEUE_PACKETS_MIN);
+    put(fair, 0, 1000, 1400, 900000000);
+    assert_int_equal(ww_fair_waiting(fair, 0), WW_EXIT_QUEUE_PACKETS_MIN);
+    ww_fair_destroy(fair);
+}
+
+static uint64_t offered[3];
+static unsigned offers;
+
+static int offer(void *arg, uint32_t client, uint8_t *packet, size_t size, bool is_partial)
+{
+    (void)arg;
+    (void)client;
+    (void)size;
+    (void)is_partial;
+    memcpy(&offered[offers++], packet, sizeof(offered[0]));
+    return WW_EAGAIN;
+}
+
+/* Who was offered a packet gets that one the next time, too, though it is the oldest. */
+static void what_was_offered_stays(void **state)
+{
+    const struct ww_fair_options options = {.clients = CLIENTS, .deliver = offer};
+    struct ww_fair *fair;
+
+    (void)state;
+    assert_int_equal(ww_fair_create(&options, &fair), 0);
+    for (uint64_t i = 0; i < 300; i++)
+        put(fair, 0, 7 + i, 1400, 1000);
+    for (uint64_t i = 0; i < 100; i++)
+        put(fair, 0, 400 + i, 1400, 900000);
+    assert_int_equal(ww_fair_waiting(fair, 0), WW_EXIT_QUEUE_PACKETS_MIN);
+    for (int i = 0; i < 2; i++) {
+        ww_fair_ready(fair, 0);
+        assert_int_equal(ww_fair_run(fair, 900000), 0);
+    }
+    assert_int_equal(offers, 3);
+    assert_int_equal(offered[0], 7);
+    assert_int_equal(offered[1], 7);
+    assert_int_equal(offered[2], 7);
+    ww_fair_destroy(fair);
+}
+
 /* Clients enough to use up the pool: the last still gets a cell, of somebody with more. */
 static void the_pool_is_shared(void **state)
 {
@@ -216,7 +285,7 @@ static void the_pool_is_shared(void **state)
     (void)state;
     assert_int_equal(ww_fair_create(&options, &fair), 0);
     for (uint32_t client = 0; client < 64; client++) {
-        for (uint64_t i = 0; i < (client < 63 ? WW_EXIT_QUEUE_PACKETS : 4); i++)
+        for (uint64_t i = 0; i < (client < 63 ? WW_EXIT_QUEUE_PACKETS_MIN : 4); i++)
             put(fair, client, i, 100, 1000);
     }
     for (uint32_t client = 0; client < 64; client++)
@@ -225,7 +294,7 @@ static void the_pool_is_shared(void **state)
     assert_int_equal(ww_fair_waiting(fair, 63), 4);
     for (uint32_t client = 0; client < 63; client++)
         assert_in_range(ww_fair_waiting(fair, client), WW_EXIT_CELLS / 64 - 2,
-                        WW_EXIT_QUEUE_PACKETS);
+                        WW_EXIT_QUEUE_PACKETS_MIN);
     ww_fair_destroy(fair);
 }
 
@@ -271,6 +340,8 @@ int main(void)
         cmocka_unit_test(each_client_has_its_rate),
         cmocka_unit_test(a_slow_client_holds_up_nobody),
         cmocka_unit_test(waiting_is_told_in_time),
+        cmocka_unit_test(many_do_not_wait_for_long),
+        cmocka_unit_test(what_was_offered_stays),
         cmocka_unit_test(what_is_too_large_to_wait_is_dropped),
         cmocka_unit_test(the_pool_is_shared),
         cmocka_unit_test(forgotten_from_inside),

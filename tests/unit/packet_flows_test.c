@@ -288,6 +288,8 @@ static void denied_flows_are_rejected(void **state)
     struct shape syn = {.protocol = IPPROTO_TCP, .flags = SYN, .here = 1, .there = 26};
     struct shape good = {.protocol = IPPROTO_TCP, .flags = SYN, .here = 1, .there = 80};
     struct ww_flow *flow = NULL;
+    uint32_t at = 0;
+    size_t most = 1;
 
     (void)state;
     assert_int_equal(go(flows, &syn, SECOND, &flow), WW_FLOW_REJECT);
@@ -298,7 +300,11 @@ static void denied_flows_are_rejected(void **state)
     assert_int_equal(go(flows, &syn, SECOND, NULL), WW_FLOW_DROP); /* RFC 4443 wants a limit */
     assert_int_equal(watcher.opened, 1);
     assert_int_equal(go(flows, &good, SECOND, &flow), WW_FLOW_PASS);
-    ww_flows_judge_again(flows);
+    assert_true(ww_flows_judge_again(flows, &at, &most));
+    assert_int_equal(watcher.named, 1);
+    most = 9;
+    assert_false(ww_flows_judge_again(flows, &at, &most));
+    assert_int_equal(most, 8);
     assert_int_equal(watcher.named, 2);
     assert_int_equal(go(flows, &good, 3 * SECOND, &flow), WW_FLOW_REJECT);
     ww_flows_destroy(flows);
@@ -375,6 +381,32 @@ static size_t abort_of(const struct shape *shape, uint8_t *answer)
     struct ww_ip ip;
     build(shape, bytes, &ip);
     return ww_flow_abort(&ip, bytes, answer);
+}
+
+static void what_came_to_nothing_is_not_counted(void **state)
+{
+    struct ww_flow_bucket bucket = {.bytes_s = 1000000};
+    struct watcher watcher = {.bucket = &bucket};
+    struct ww_flows *flows = make(&watcher, 10);
+    struct shape data = {.protocol = IPPROTO_UDP, .here = 1, .there = 80, .payload = 972};
+    static uint8_t bytes[2048];
+    struct ww_flow *flow = NULL;
+    struct ww_ip ip;
+
+    (void)state;
+    size_t size = build(&data, bytes, &ip);
+    struct ww_flow_packet packet = {&ip, bytes, size, true};
+    /* It waits for many turns, and goes in the end. */
+    for (int i = 0; i < 1000; i++) {
+        assert_int_equal(ww_flows_packet(flows, &packet, SECOND, &flow), WW_FLOW_PASS);
+        ww_flows_take_back(flow, &packet);
+        assert_int_equal(flow->bytes[1], 0);
+        assert_int_equal(flow->packets[1], 0);
+    }
+    assert_int_equal(ww_flows_packet(flows, &packet, SECOND, &flow), WW_FLOW_PASS);
+    assert_int_equal(flow->bytes[1], 1000);
+    assert_int_equal(flow->packets[1], 1);
+    ww_flows_destroy(flows);
 }
 
 static void a_reset_is_one_that_is_taken(void **state)
@@ -532,6 +564,7 @@ int main(void)
         cmocka_unit_test(fragments_follow_the_first),
         cmocka_unit_test(denied_flows_are_rejected),
         cmocka_unit_test(a_rate_holds),
+        cmocka_unit_test(what_came_to_nothing_is_not_counted),
         cmocka_unit_test(a_reset_is_one_that_is_taken),
         cmocka_unit_test(other_packets_are_prohibited),
         cmocka_unit_test(the_table_is_what_the_model_says),

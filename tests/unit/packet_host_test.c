@@ -147,19 +147,28 @@ static void expect_state(bool filter, bool kill_switch, bool rules, bool names)
     assert_int_equal(now.has_names, names);
 }
 
-/* Whether a socket of this process would send from that address; mark 0 for an application's. */
-static bool sends_from(const char *from, const char *to, uint16_t port, uint32_t mark)
+/* Whether a socket of this process would send from that address; mark 0 for an application's; own
+ * port 0: any. */
+static bool sends_by(uint16_t own_port, const char *from, const char *to, uint16_t port,
+                     uint32_t mark)
 {
-    struct sockaddr_in peer = {.sin_family = AF_INET, .sin_port = htons(port)}, own;
+    struct sockaddr_in peer = {.sin_family = AF_INET, .sin_port = htons(port)};
+    struct sockaddr_in own = {.sin_family = AF_INET, .sin_port = htons(own_port)};
     socklen_t size = sizeof own;
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     assert_int_equal(inet_pton(AF_INET, to, &peer.sin_addr), 1);
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark), 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&own, sizeof own), 0);
     bool found = connect(fd, (struct sockaddr *)&peer, sizeof peer) == 0 &&
                  getsockname(fd, (struct sockaddr *)&own, &size) == 0 &&
                  own.sin_addr.s_addr == inet_addr(from);
     close(fd);
     return found;
+}
+
+static bool sends_from(const char *from, const char *to, uint16_t port, uint32_t mark)
+{
+    return sends_by(0, from, to, port, mark);
 }
 
 static bool is_into_tunnel(const char *to, uint16_t port, uint32_t mark)
@@ -188,11 +197,20 @@ static void it_goes_up_and_down_from_any_state(void **state)
         assert_true(is_into_tunnel("198.51.100.1", 80, 0));
         assert_true(has_resolver());
         assert_false(is_into_tunnel("198.51.100.1", 80, WW_HOST_MARK));
-        assert_false(is_into_tunnel("198.51.100.1", 67, 0)); /* a renewed lease */
+        /* A renewed lease; and what only looks like one, such as a page's request by WebRTC. */
+        assert_true(sends_by(68, "10.9.0.2", "198.51.100.1", 67, 0));
+        assert_true(is_into_tunnel("198.51.100.1", 67, 0));
     }
-    /* Its holder is gone: the filter and the rules are not. */
+    /* Its holder is gone: the filter and the rules are not. Nor is there another way when a
+     * firewall that starts anew has flushed the filter. */
     close(fd);
     expect_state(true, true, true, false);
+    assert_int_equal(system("nft flush ruleset"), 0);
+    assert_false(sends_from("10.9.0.2", "198.51.100.1", 80, 0));
+    assert_true(sends_by(0, "10.9.0.2", "198.51.100.1", 80, WW_HOST_MARK));
+    fd = open_device();
+    up(&PLAIN, 0);
+    close(fd);
     up(&PLAIN, WW_ENOTFOUND);
     expect_state(true, true, true, false);
     fd = open_device();
@@ -238,6 +256,9 @@ static void lists_are_brought_up_to_date(void **state)
     tunnel.kill_switch = false;
     up(&tunnel, 0);
     expect_state(true, false, true, false);
+    close(fd);
+    assert_true(sends_from("10.9.0.2", "203.0.113.1", 80, 0));
+    fd = open_device();
     down();
     expect_state(false, false, false, false);
     close(fd);

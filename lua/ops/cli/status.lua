@@ -45,6 +45,21 @@ local function traffic_text(status)
     return format.bytes(up) .. ", " .. format.bytes(down)
 end
 
+local function several(count, what)
+    return ("%d %s%s"):format(count, what, count == 1 and "" or "s")
+end
+
+--- What went through a client's device, and what did not.
+local function device_text(device)
+    if type(device) ~= "table" or not device.is_open then
+        return nil
+    end
+    local refused = device.out_denied + device.out_rejected + device.out_foreign
+    local dropped = device.out_dropped + device.in_dropped
+    return ("%s out, %s in by %s; %d refused, %d dropped"):format(format.bytes(device.out_bytes),
+        format.bytes(device.in_bytes), device.device, refused, dropped)
+end
+
 --- How a provider lets whole packets out.
 local function packets_text(packets)
     if type(packets) ~= "table" then
@@ -52,9 +67,9 @@ local function packets_text(packets)
     elseif packets.mode == "none" then
         return "none" .. (packets.why ~= "" and ": " .. packets.why or "")
     end
-    local text = ("by the %s%s, %d clients, %d flows"):format(
+    local text = ("by the %s%s, %s, %s"):format(
         packets.mode == "kernel" and "kernel, " or "user-space egress", packets.device,
-        packets.clients, packets.flows)
+        several(packets.clients, "client"), several(packets.flows, "flow"))
     if not (packets.echo_v4 and packets.echo_v6) then
         text = text .. "; no echo (net.ipv4.ping_group_range)"
     end
@@ -87,7 +102,7 @@ local function fields_of(status)
         { "streams", status.streams_opened and ("%d opened, %d refused, %d to denied destinations")
             :format(
             status.streams_opened, status.streams_refused or 0, status.destinations_denied or 0) },
-        { "packets", packets_text(status.packets) },
+        { "packets", packets_text(status.packets) or device_text(status.tunnel) },
         { "contracts ended", status.contracts_ended },
         { "up, down", traffic_text(status) },
         { "policies", status.policy_generation and ("generation %d, %s"):format(

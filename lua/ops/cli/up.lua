@@ -73,6 +73,10 @@ local function bring_up(loaded, args, flags, progress)
     if not status then
         return nil, err
     end
+    status, err = tunnel.probe(loaded, args.wait, progress) -- before this host is changed …
+    if not status then
+        return nil, err
+    end
     progress("setting up " .. loaded.tunnel.device)
     ok, err = set_host(loaded)
     if not ok then
@@ -84,7 +88,10 @@ local function bring_up(loaded, args, flags, progress)
             return nil, err
         end
     end
-    result.status = status
+    result.status, err = tunnel.probe(loaded, args.wait, progress) -- … and as it is now
+    if not result.status then
+        return nil, err
+    end
     return result
 end
 
@@ -115,8 +122,8 @@ Examples:
   ww up --tunnel-include-users alice               only what alice's programs send
   ww status; ww down
 
-Exit codes: 0 traffic goes through, 1 failed, 2 wrong usage, 69 somebody isn't there, 75 no
-provider yet.]])
+Exit codes: 0 a packet went to the provider and back, 1 failed, 2 wrong usage, 69 somebody isn't
+there, 75 no provider yet.]])
     end,
     run = function(args, out)
         local flags = node_command.flags_of("client", args)
@@ -142,11 +149,13 @@ provider yet.]])
             device = loaded.tunnel.device, kill_switch = loaded.tunnel.kill_switch,
             names = result.names, started = result.started, pid = result.status.pid,
             provider = result.status.provider, state = loaded.state,
+            round_trip_us = result.status.tunnel.probe_us,
         }
     end,
     human = function(data, _, out)
-        out:print(("%s is up, by provider %s; kill switch %s"):format(data.device,
-            data.provider or "?", data.kill_switch and "on" or "off"))
+        out:print(("%s is up, by provider %s (%.1f ms there and back); kill switch %s"):format(
+            data.device, data.provider or "?", data.round_trip_us / 1000,
+            data.kill_switch and "on" or "off"))
         out:note(("The client runs with pid %d, in %s. ww down takes all of it away.")
             :format(data.pid, data.state))
     end,

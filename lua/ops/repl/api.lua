@@ -108,29 +108,26 @@ M.spaces = {
                 "lost_ms" },
             example = "paths.get(peers.list()[1].peer).rtt_us" },
     } },
-    { name = "flows", doc = "Streams and UDP flows that go through this node.", calls = {
-        { name = "counts", roles = EDGE, doc = "How many were opened, refused and denied, and how "
-            .. "many each peer has open.",
+    { name = "flows", doc = "Packets and streams that go through this node.", calls = {
+        { name = "counts", roles = EDGE, doc = "How many streams were opened, refused and denied, "
+            .. "and how many each peer has open.",
             gives = { "opened", "refused", "denied", "open", "peers" },
             example = "flows.counts().open" },
-        { name = "list", roles = EDGE, doc = "Those that are open, the newest first: bytes each "
-                .. "way, for how long, with whom, the contract that pays now, what flow.verdict "
-                .. "said. Where they go (`destination`) after \\write REASON only.",
+        { name = "list", roles = EDGE, doc = "Those that are open, of packets and streams, as `ww "
+                .. "flows` shows them: with whom, the contract that pays now, what flow.verdict "
+                .. "said, bytes and packets each way. Where they go (`address`, `name`) after "
+                .. "\\write REASON only.",
             args = { { name = "peer", type = "peer", optional = true, doc = "only with this node" },
+                { name = "sort", type = "text", optional = true,
+                    doc = "\"first\" by default, the newest of them before; \"last\", \"bytes\", "
+                        .. "\"up\" or \"down\"" },
                 { name = "after", type = "number", optional = true,
-                    doc = "the next page: the `number` of the last flow of the one before" },
+                    doc = "the next page: the `id` of the last flow of the one before" },
                 LIMIT },
-            gives = { "number", "state", "protocol", "destination", "peer", "contract", "verdict",
-                "bytes_up", "bytes_down", "age_s" },
-            example = "flows.list{limit = 10}" },
-        { name = "table", roles = EDGE, doc = "All that are open, those of packets too, as `ww "
-                .. "flows` shows them: application, country, bytes and packets each way. Where "
-                .. "they go (`address`, `name`) after \\write REASON only.",
-            args = { { name = "sort", type = "text", optional = true,
-                doc = "\"bytes\" by default, \"up\", \"down\", \"last\" or \"first\"" }, LIMIT },
             gives = { "id", "protocol", "address", "name", "port", "application", "country",
-                "peer", "bytes_up", "bytes_down", "packets_up", "packets_down", "state" },
-            example = "flows.table{sort = \"last\", limit = 10}" },
+                "peer", "contract", "verdict", "bytes_up", "bytes_down", "packets_up",
+                "packets_down", "first_ms", "last_ms", "state" },
+            example = "flows.list{sort = \"bytes\", limit = 10}" },
     } },
     { name = "dns", doc = "Names that are looked up through the tunnel.", calls = {
         { name = "status", roles = CLIENT, doc = "Where applications may ask, the resolvers, and "

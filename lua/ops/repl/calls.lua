@@ -243,20 +243,9 @@ end
 
 --- Where they go is for those only who have said why they ask.
 M["flows.list"] = function(host, args, session)
-    local result, err = core(host).flows({
-        peer = args.peer, after = args.after, limit = limit_of(args),
+    local result, err = core(host).flows_list({
+        sort = args.sort or "first", peer = args.peer, after = args.after, limit = limit_of(args),
     })
-    if not result then
-        return nil, err
-    end
-    for _, flow in ipairs(session.level == "read" and result.flows or {}) do
-        flow.destination = nil
-    end
-    return result.flows
-end
-
-M["flows.table"] = function(host, args, session)
-    local result, err = core(host).flows_list({ sort = args.sort, limit = limit_of(args) })
     if not result then
         return nil, err
     end

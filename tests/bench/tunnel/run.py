@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+"""IP traffic through the tunnel, beside wireguard-go, OpenVPN and nebula from Debian and beside the
+bare link, alternately, in network namespaces that this program makes:
+
+    client ---- provider ---- internet
+
+Everyone carries the same iperf3 traffic from the client to a server in "internet", through NAT at the
+provider. Printed are each round's figures, then for each measure the median of everyone's, and the
+median and spread of ww's ratio to them, round by round. Accounting, contracts, flow table and verdicts
+are on, as users run it.
+
+Needs root, and iperf3, iproute2, nftables, wireguard-go, wireguard-tools, openvpn and nebula.
+"""
+import argparse
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from nodes import Ww
+from peers import Bare, Nebula, OpenVpn, WireGuard
+from world import World
+
+MEASURES = ("down", "up", "down4", "up4", "udp", "udp64", "rtt")
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds(pids):
+    """User and system time that processes (proc(5): utime, stime) have used so far."""
+    total = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / TICK
+
+
+def iperf(world, server, *arguments, seconds):
+    command = ["iperf3", "-J", "-c", server, "-t", str(seconds), *arguments]
+    run = world.run("client", *command, timeout=seconds + 20)
+    report = json.loads(run)
+    if "error" in report:
+        raise RuntimeError(f"iperf3 to {server}: {report['error']}")
+    return report["end"]
+
+
+def pings(world, server, seconds, out):
+    """Round trips in ms, 20 a second, while something else loads the tunnel."""
+    run = subprocess.run(world.command("client", "ping", "-n", "-i", "0.05", "-w", str(seconds), server),
+                         capture_output=True, text=True, timeout=seconds + 10, check=False)
+    out += [float(line.split("time=")[1].split()[0]) for line in run.stdout.splitlines() if "time=" in line]
+
+
+def measure(world, what, tunnel, seconds):
+    """One figure, and the CPU seconds of the tunnel's processes for each Gbit that it carried."""
+    server = tunnel.server
+    before = cpu_seconds(tunnel.pids())
+    if what in ("down", "up", "down4", "up4"):
+        arguments = ["-P", "4"] if what.endswith("4") else []
+        arguments += ["-R"] if what.startswith("down") else []
+        end = iperf(world, server, *arguments, seconds=seconds)
+        carried = end["sum_received"]["bytes"] * 8 / 1e9
+        figure = end["sum_received"]["bits_per_second"] / 1e9
+    elif what in ("udp", "udp64"):
+        size = "1200" if what == "udp" else "64"
+        end = iperf(world, server, "-u", "-b", "0", "-l", size, seconds=seconds)
+        received = (end["sum"]["packets"] - end["sum"]["lost_packets"])
+        carried = received * int(size) * 8 / 1e9
+        figure = received / end["sum"]["seconds"] / 1e3 if what == "udp64" \
+            else carried / end["sum"]["seconds"]
+    else:
+        times = []
+        thread = threading.Thread(target=pings, args=(world, server, seconds, times))
+        thread.start()
+        end = iperf(world, server, seconds=seconds)
+        thread.join()
+        carried = end["sum_received"]["bytes"] * 8 / 1e9
+        if not times:
+            raise RuntimeError(f"no ping came back through {tunnel.name} under load")
+        figure = statistics.median(times)
+    spent = cpu_seconds(tunnel.pids()) - before
+    return figure, spent / carried if carried else float("nan")
+
+
+UNITS = {"down": "Gbit/s", "up": "Gbit/s", "down4": "Gbit/s", "up4": "Gbit/s", "udp": "Gbit/s",
+         "udp64": "1000/s", "rtt": "ms"}
+
+
+def table(results, names, measures):
+    base = next((name for name in names if name.startswith("ww")), None)
+    report = {}
+    for what in measures:
+        entry = report[what] = {"unit": UNITS[what], "tunnels": {}}
+        print(f"\n{what} ({UNITS[what]})")
+        for name in names:
+            figures = [figure for figure, _ in results[what, name]]
+            cost = statistics.median(cost for _, cost in results[what, name])
+            row = {"median": round(statistics.median(figures), 3), "min": round(min(figures), 3),
+                   "max": round(max(figures), 3), "cpu_s_per_gbit": round(cost, 3)}
+            line = f"  {name:12}{row['median']:9.3f}  ({row['min']:.3f} to {row['max']:.3f})" \
+                   f"  CPU {row['cpu_s_per_gbit']:.3f} s/Gbit"
+            if base and name != base:
+                ratios = [mine[0] / other[0] for mine, other in
+                          zip(results[what, base], results[what, name]) if other[0]]
+                row["ratio"] = {"median": round(statistics.median(ratios), 3),
+                                "min": round(min(ratios), 3), "max": round(max(ratios), 3)}
+                line += f"  {base}/{name} {row['ratio']['median']:.2f}" \
+                        f" ({row['ratio']['min']:.2f} to {row['ratio']['max']:.2f})"
+            entry["tunnels"][name] = row
+            print(line)
+    return report
+
+
+def main():
+    root = Path(__file__).resolve().parents[3]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--build", type=Path, default=root / "build/release", help="where ww was built")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=4, help="of each measurement")
+    parser.add_argument("--only", default="bare,wireguard,openvpn,openvpn48k,nebula,ww",
+                        help="who takes part: these, and wwuser (ww, egress without root)")
+    parser.add_argument("--measures", default=",".join(MEASURES))
+    parser.add_argument("--json", type=Path, help="writes the report there, too")
+    parser.add_argument("--hold", action="store_true", help="keeps the tunnels until Enter instead")
+    options = parser.parse_args()
+    if os.getuid() != 0:
+        parser.error("network namespaces and TUN devices need root")
+    measures = options.measures.split(",")
+    for what in measures:
+        if what not in MEASURES:
+            parser.error(f"no such measure: {what}")
+    makers = {"bare": Bare, "wireguard": WireGuard, "openvpn": OpenVpn,
+              "openvpn48k": lambda world: OpenVpn(world, "openvpn48k", mtu=48000), "nebula": Nebula,
+              "ww": lambda world: Ww(world, options.build), "wwuser": lambda world: Ww(world, options.build, user=True)}
+    names = options.only.split(",")
+    for name in names:
+        if name not in makers:
+            parser.error(f"no such tunnel: {name}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+    folder = Path(tempfile.mkdtemp())
+    try:
+        with World(folder) as world:
+            tunnels = [makers[name](world) for name in names]
+            for tunnel in tunnels:
+                tunnel.start()
+                world.serve(tunnel.server)
+                world.until(20, "client", "ping", "-c", "1", "-W", "1", tunnel.server)
+                print(f"{tunnel.name}: up", file=sys.stderr)
+            if options.hold:
+                print("\n".join(f"{t.name}: {t.server} {t.pids()}" for t in tunnels))
+                print(f"namespaces {world.namespaces}; Enter ends it")
+                sys.stdin.readline()
+                return
+            results = {(what, name): [] for what in measures for name in names}
+            for number in range(options.rounds):
+                for what in measures:
+                    for i in range(len(tunnels)):
+                        tunnel = tunnels[(i + number) % len(tunnels)]
+                        figure, cost = measure(world, what, tunnel, options.seconds)
+                        results[what, tunnel.name].append((figure, cost))
+                        print(f"{number + 1} {what} {tunnel.name} {figure:.3f} {UNITS[what]},"
+                              f" CPU {cost:.3f} s/Gbit", file=sys.stderr)
+                        time.sleep(0.3)
+            report = table(results, names, measures)
+            if options.json:
+                options.json.write_text(json.dumps(
+                    {"rounds": options.rounds, "seconds": options.seconds, "measures": report}) + "\n")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
