@@ -35,12 +35,12 @@ honest() {
     done
 }
 
-# busy MACHINE: traffic whose packets are mutated on their way; it may fail.
+# busy MACHINE BYTES: traffic whose packets are mutated on their way; it may fail.
 busy() {
     local address
     for address in $web4 $web6; do
         on "$1" ping -n -c 200 -i 0.002 -W 1 $address > "$scratch/ping.out" 2>&1 || true
-        on "$1" timeout 8 "$tools/system_exit_peer" tcp $address 7000 4 $((count * 50)) 2> /dev/null || true
+        on "$1" timeout 8 "$tools/system_exit_peer" tcp $address 7000 4 "$2" 2> /dev/null || true
         on "$1" timeout 8 "$tools/system_exit_peer" udp $address 7000 100 1200 3000 2> /dev/null || true
     done
 }
@@ -74,7 +74,7 @@ step "into the device: $(cat "$scratch/sent.out"); $(status client | jq -c .tunn
 rigged mutant WW_MUTATES="$seed"
 start_client_on mutant
 open_tunnel mutant $web4 $web6
-busy mutant
+busy mutant $((count * 50))
 honest client
 step "by a client: $(status provider | jq -c .packets)"
 (($(status provider | jq '.packets.out_refused + .packets.out_denied') > count / 20)) || fail "a mutant's packets pass"
@@ -98,7 +98,7 @@ start_provider_on provider
 start_client_on guest
 open_tunnel guest $web4 $web6
 start_judge client ww0 -s $web4 $web6
-busy guest
+busy guest 20000 # little: from 1 MiB of garbage on, a client leaves (tunnel_failover.sh)
 step "by a provider: $(status guest | jq -c .tunnel)"
 (($(status guest | jq .tunnel.in_refused) > count / 40)) || fail "a provider's garbage gets in"
 end_judge client
