@@ -9,14 +9,6 @@
 
 /* --- its life --------------------------------------------------------------------------------- */
 
-static void inner_addresses(struct client_tunnel *tunnel)
-{
-    bool is_v4;
-
-    ww_address_parse(WW_TUNNEL_V6, strlen(WW_TUNNEL_V6), tunnel->inner[false], &is_v4);
-    ww_address_parse(WW_TUNNEL_V4, strlen(WW_TUNNEL_V4), tunnel->inner[true], &is_v4);
-}
-
 static void tunnel_free(struct client_tunnel *tunnel)
 {
     ww_tun_destroy(tunnel->tun);
@@ -56,7 +48,7 @@ static int tunnel_create(struct client *client, const struct ww_tun_options *opt
         return WW_ENOMEM;
     tunnel->client = client;
     tunnel->mtu = options->mtu;
-    inner_addresses(tunnel);
+    edge_inner_addresses(tunnel->inner);
     rc = packet_table_init(&tunnel->table, WW_NODE_ROUTES_CLIENT);
     if (!rc)
         rc = flow_table_open(&client->edge, NULL, &tunnel->flows);

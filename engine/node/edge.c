@@ -27,6 +27,14 @@ static void addresses_changed(void *arg)
     edge_tell(&note);
 }
 
+void edge_inner_addresses(uint8_t inner[2][16])
+{
+    bool is_v4;
+
+    ww_address_parse(WW_TUNNEL_V6, strlen(WW_TUNNEL_V6), inner[false], &is_v4);
+    ww_address_parse(WW_TUNNEL_V4, strlen(WW_TUNNEL_V4), inner[true], &is_v4);
+}
+
 int edge_exit_pool(struct ww_call *call, struct ww_prefix pool[2])
 {
     const char *v4 = WW_EXIT_POOL_V4, *v6 = WW_EXIT_POOL_V6;

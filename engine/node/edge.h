@@ -100,6 +100,8 @@ struct edge {
 
 /* Reads {key, state, stun, loopback, bypass, port_min, port_max, policies}. */
 int edge_start(struct edge *edge, struct ww_call *call);
+/* The source of every client's packets in its tunnel: IPv6, and IPv4 mapped. */
+void edge_inner_addresses(uint8_t inner[2][16]);
 /* {egress_pool_v4=, egress_pool_v6=}, or the usual ones: the networks of the exit's device, IPv6
  * and IPv4. WW_EINVAL. */
 int edge_exit_pool(struct ww_call *call, struct ww_prefix pool[2]);

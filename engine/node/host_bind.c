@@ -1,10 +1,10 @@
 /* ww.host: what a client's tunnel changes on its host (ww/host.h), for `ww up`, `ww down` and
  * `ww status`. Each call waits for the kernel: for commands, not for a node.
  *
- * may{} -> {may}; names{} -> {ours}, of what is cheap, also for a node; up{device=, kill_switch=,
- * dns=, include={…}, exclude={…}, include_users={…}, exclude_users={…}}, names_up{}, down{} -> {};
- * state{} -> {rules, names, and, where root asks, filter, kill_switch}. Users are names, numbers or
- * ranges of numbers. */
+ * may{} -> {may}; names{} -> {ours, resolvers}, of what is cheap, also for a node; up{device=,
+ * kill_switch=, dns=, include={…}, exclude={…}, include_users={…}, exclude_users={…}}, names_up{},
+ * down{} -> {}; state{} -> {rules, names, and, where root asks, filter, kill_switch}. Users are
+ * names, numbers or ranges of numbers. */
 #include <ctype.h>
 #include <errno.h>
 #include <pwd.h>
@@ -161,6 +161,10 @@ static int bound_names(void *context, struct ww_call *call)
 {
     (void)context;
     ww_call_put_bool(call, "ours", ww_host_names_are_ours());
+    ww_call_begin(call, "resolvers", true);
+    ww_call_put_text(call, NULL, WW_TUNNEL_PEER_V4);
+    ww_call_put_text(call, NULL, WW_TUNNEL_PEER_V6);
+    ww_call_end(call);
     return 0;
 }
 

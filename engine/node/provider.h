@@ -65,7 +65,8 @@ struct provider {
         uint64_t out_packets, out_bytes, in_packets, in_bytes; /* that went through */
         uint64_t out_denied;                                   /* by the address rules */
         uint64_t out_refused; /* malformed, another source, undeclared, too many destinations */
-        uint64_t in_refused;  /* too large for the tunnel */
+        uint64_t
+            in_refused; /* of no flow that the client began, denied, or too large for the tunnel */
     } packets;
     bool stopping;
 };

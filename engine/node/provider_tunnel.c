@@ -289,14 +289,6 @@ bool provider_packets_reset(struct conn *conn, uint64_t stream_id)
     return true;
 }
 
-static void inner_addresses(struct provider *provider)
-{
-    bool is_v4;
-
-    ww_address_parse(WW_TUNNEL_V6, strlen(WW_TUNNEL_V6), provider->inner[false], &is_v4);
-    ww_address_parse(WW_TUNNEL_V4, strlen(WW_TUNNEL_V4), provider->inner[true], &is_v4);
-}
-
 static int read_mode(struct ww_call *call, enum ww_exit_mode *mode)
 {
     const char *text = ww_exit_mode_name(WW_EXIT_NONE);
@@ -382,7 +374,7 @@ int provider_packets_start(struct provider *provider, struct ww_call *call)
         .limits = WW_EXIT_LIMITS_DEFAULT, .rules = provider->rules, .mtu = WW_TUNNEL_MTU};
     int rc = read_mode(call, &options.mode);
 
-    inner_addresses(provider);
+    edge_inner_addresses(provider->inner);
     memcpy(options.inner_v4, provider->inner[true], 16);
     memcpy(options.inner_v6, provider->inner[false], 16);
     ww_call_text(call, "egress_device", &device, NULL);

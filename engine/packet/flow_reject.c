@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "checksum.h"
 #include "ww/flow.h"
 
 #define TCP_FIN          1
@@ -29,23 +30,6 @@ static uint32_t get_u32(const uint8_t *at)
     return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
-/* RFC 1071, of an even start. */
-static uint32_t sum_of(const uint8_t *bytes, size_t size, uint32_t sum)
-{
-    for (size_t i = 0; i + 1 < size; i += 2)
-        sum += (uint32_t)(bytes[i] << 8 | bytes[i + 1]);
-    if (size % 2)
-        sum += (uint32_t)bytes[size - 1] << 8;
-    return sum;
-}
-
-static uint16_t folded(uint32_t sum)
-{
-    while (sum >> 16)
-        sum = (sum & 0xffff) + (sum >> 16);
-    return (uint16_t)~sum;
-}
-
 /* The IP header of an answer with `size` bytes behind it; returns its own size. */
 static size_t put_ip(const struct ww_ip *ip, uint8_t protocol, size_t size, uint8_t *answer)
 {
@@ -58,7 +42,7 @@ static size_t put_ip(const struct ww_ip *ip, uint8_t protocol, size_t size, uint
         answer[9] = protocol;
         memcpy(answer + 12, ip->destination + 12, 4);
         memcpy(answer + 16, ip->source + 12, 4);
-        put_u16(answer + 10, folded(sum_of(answer, 20, 0)));
+        ww_checksum_ipv4(answer, 20);
         return 20;
     }
     memset(answer, 0, 8);
@@ -71,16 +55,19 @@ static size_t put_ip(const struct ww_ip *ip, uint8_t protocol, size_t size, uint
     return 40;
 }
 
-/* Over addresses, length and protocol too. */
-static uint16_t transport_sum(const struct ww_ip *ip, uint8_t protocol, const uint8_t *bytes,
-                              size_t size)
+/* Of `size` bytes behind the IP header, into the field that is `at` bytes from there, which is 0.
+ */
+static void put_sum(const struct ww_ip *ip, uint8_t protocol, uint8_t *answer, size_t size,
+                    size_t at)
 {
-    size_t skip = ip->is_v4 ? 12 : 0;
-    uint32_t sum = (uint32_t)size + protocol;
+    uint8_t *bytes = answer + (ip->is_v4 ? 20 : 40);
+    uint64_t sum = 0;
 
-    sum = sum_of(ip->source + skip, 16 - skip, sum);
-    sum = sum_of(ip->destination + skip, 16 - skip, sum);
-    return folded(sum_of(bytes, size, sum));
+    if (protocol != IPPROTO_ICMP)
+        sum =
+            ww_checksum_add_number(ww_checksum_pseudo(answer, ip->is_v4, protocol), (uint32_t)size);
+    sum = ww_checksum_add(sum, bytes, size);
+    ww_checksum_store(bytes + at, (uint16_t)~ww_checksum_fold(sum));
 }
 
 /* RFC 9293 section 3.10.7.1: what nobody here has a connection for. */
@@ -106,7 +93,7 @@ static size_t reset(const struct ww_ip *ip, const uint8_t *bytes, uint8_t *answe
         put_u32(out + 8, get_u32(tcp + 4) + length);
         out[13] |= TCP_ACK;
     }
-    put_u16(out + 16, transport_sum(ip, IPPROTO_TCP, out, TCP_HEADER_BYTES));
+    put_sum(ip, IPPROTO_TCP, answer, TCP_HEADER_BYTES, 16);
     return head + TCP_HEADER_BYTES;
 }
 
@@ -122,8 +109,7 @@ static size_t prohibit(const struct ww_ip *ip, const uint8_t *bytes, size_t size
     out[0] = ip->is_v4 ? 3 : 1;
     out[1] = ip->is_v4 ? 13 : 1;
     memcpy(out + 8, bytes, quoted);
-    put_u16(out + 2, ip->is_v4 ? folded(sum_of(out, 8 + quoted, 0))
-                               : transport_sum(ip, IPPROTO_ICMPV6, out, 8 + quoted));
+    put_sum(ip, ip->is_v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6, answer, 8 + quoted, 2);
     return head + 8 + quoted;
 }
 
@@ -153,6 +139,6 @@ size_t ww_flow_abort(const struct ww_ip *ip, const uint8_t *bytes,
     memset(out + 12, 0, 8);
     out[12] = TCP_HEADER_BYTES / 4 << 4;
     out[13] = TCP_RST | TCP_ACK;
-    put_u16(out + 16, transport_sum(ip, IPPROTO_TCP, out, TCP_HEADER_BYTES));
+    put_sum(ip, IPPROTO_TCP, reset_out, TCP_HEADER_BYTES, 16);
     return head + TCP_HEADER_BYTES;
 }

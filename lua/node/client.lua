@@ -253,7 +253,9 @@ local function keep_connected(node)
                     node.why = err.reason or err.what
                 end
                 async.sleep(pause_s)
-                pause_s = math.min(pause_s * 2, RETRY_MAX_S)
+                -- A dispute is over soon: after a client was killed, with the arbiter's next look.
+                pause_s = math.min(pause_s * 2,
+                    err and err.code == "EDISPUTED" and RETRY_STOPPED_MAX_S or RETRY_MAX_S)
             end
         end
         node.connecting = false
@@ -297,6 +299,7 @@ local function buy_next(node, peer, bytes_left)
         end
         if ok then
             link.expires_s, link.bytes_total = contract.expires_s, contract.bytes
+            node.why, link.why = nil, nil
             return
         end
         if err then
@@ -305,6 +308,7 @@ local function buy_next(node, peer, bytes_left)
                 failures = failures + 1
             end
             node.why = err.reason or err.what
+            link.why = node.why
             ww.log("warn", "client", "no next contract", "code=" .. err.code)
         end
         local pause_max_s = bytes_left > 0 and RETRY_MAX_S or RETRY_STOPPED_MAX_S
@@ -495,6 +499,9 @@ function M.start(config)
         local _, provider = count_links(node)
         now.provider = provider
         now.why = node.why
+        for _, link in pairs(node.links) do
+            now.no_next = now.no_next or link.why
+        end
         return now
     end
     node.metrics = function()

@@ -16,7 +16,6 @@ local LOG_LINES = 8 -- of a node that could not start
 local HOOK_S = 5 -- one call of resolvectl
 --- There while systemd-resolved runs; and what its stub's resolv.conf says.
 local RESOLVED, STUB = "/run/systemd/resolve/io.systemd.Resolve", "127%.0%.0%.53"
-local PEERS = { "192.0.0.1", "fd77:7700:77::1" } -- WW_TUNNEL_PEER_V4, WW_TUNNEL_PEER_V6
 
 --- nil, or why this process may not change the host's network.
 ---@return table? err
@@ -281,8 +280,8 @@ end
 --- systemd-resolved asks servers of a link; it forgets these with the link.
 local function tell_resolved(device)
     local dns = { "resolvectl", "dns", device }
-    for _, peer in ipairs(PEERS) do
-        dns[#dns + 1] = peer
+    for _, address in ipairs(ww.host.names({}).resolvers) do
+        dns[#dns + 1] = address
     end
     return run(dns) and run({ "resolvectl", "domain", device, "~." })
         and run({ "resolvectl", "default-route", device, "true" })

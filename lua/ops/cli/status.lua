@@ -113,11 +113,19 @@ local function flows_text(flows)
         .. (flows.dropped > 0 and ("; %d packets dropped"):format(flows.dropped) or "")
 end
 
+--- A client may have a contract, and not get the next one.
+local function ready_text(status)
+    if not status.ready then
+        return "no: " .. (status.ready_why or "?")
+    end
+    return status.no_next and "yes, but no next contract: " .. status.no_next or "yes"
+end
+
 local function fields_of(status)
     local stat = status.stat or {}
     return {
         { "node", status.node },
-        { "ready", status.ready and "yes" or "no: " .. (status.ready_why or "?") },
+        { "ready", ready_text(status) },
         { "up", format.duration(status.uptime_s or 0) .. (" (pid %d)"):format(status.pid or 0) },
         { "join line", status.join_line },
         { "price", stat.price_nano_usd_per_gib
