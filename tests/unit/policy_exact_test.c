@@ -147,12 +147,45 @@ static void test_steps_are_near(void **state)
     ww_policy_set_release(set);
 }
 
+/* To the instruction: each assignment is one more. */
+static void test_each_counts(void **state)
+{
+    struct ww_hook_offer_request request;
+    struct ww_hook_offer_decision decision;
+    struct ww_policy_report report;
+    struct ww_policy_fault fault;
+    uint64_t before = 0;
+
+    (void)state;
+    ww_hook_sample(WW_HOOK_CONTRACT_OFFER, &request);
+    for (unsigned count = 0; count < 2 * WW_POLICY_HOOK_INTERVAL; count++) {
+        struct ww_policy_set *set;
+        struct ww_buf body;
+
+        ww_buf_init(&body, 4096);
+        ww_buf_put_text(&body, "local a, b = 1, 2\n");
+        for (unsigned index = 0; index < count; index++)
+            ww_buf_put_text(&body, "a = b\n");
+        ww_buf_put_text(&body, "return { decision = 'accept', price_ppm = a }");
+        ww_buf_put_u8(&body, 0);
+        assert_int_equal(make_offer_set("", (const char *)body.data, NULL, &set, &fault), 0);
+        ww_buf_deinit(&body);
+        assert_int_equal(
+            ww_policy_try(set, WW_HOOK_CONTRACT_OFFER, &request, &NO_CONTEXT, &decision, &report),
+            0);
+        assert_true(count == 0 || report.instructions == before + 1);
+        before = report.instructions;
+        ww_policy_set_release(set);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_in_fresh_vms),
         cmocka_unit_test(test_in_other_processes),
         cmocka_unit_test(test_steps_are_near),
+        cmocka_unit_test(test_each_counts),
     };
 
     (void)argv;

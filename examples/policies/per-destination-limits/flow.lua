@@ -1,5 +1,6 @@
 --- Per-destination limits: at most so many flows of this provider to one place at once, fewer where
---- crowds make trouble. The limit holds for each name or address alone.
+--- crowds make trouble. The limit holds for each address and name alone; names that flows say are
+--- the client's to choose, so it doesn't hold up somebody who makes up many.
 --- Try it: ww policy test examples/policies/per-destination-limits
 local M = {}
 
@@ -15,7 +16,7 @@ function M.verdict(request)
     if request.side == "client" then
         return { decision = "allow", seconds = MINUTES * 60, reason = "the provider decides" }
     end
-    local limit = BY_NAME[request.host] or BY_PORT[request.port] or USUAL
+    local limit = BY_NAME[request.name] or BY_PORT[request.port] or USUAL
     if request.flows >= BUSY then
         limit = math.max(math.floor(limit / 2), 1)
     end

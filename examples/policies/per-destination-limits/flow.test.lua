@@ -3,9 +3,10 @@ local function limit(input)
 end
 
 test("by name, by port, or the usual", function()
-    same(limit({ host = "example.com", port = 22 }), 8)
-    same(limit({ host = "example.org", port = 22 }), 2)
-    same(limit({ host = "192.0.2.1", kind = "ipv4", port = 53, protocol = "udp" }), 64)
+    same(limit({ host = "example.com", name = "example.com", port = 22 }), 8)
+    same(limit({ host = "192.0.2.1", kind = "ipv4", name = "example.com", port = 443 }), 8)
+    same(limit({ host = "example.org", name = "example.org", port = 22 }), 2)
+    same(limit({ host = "192.0.2.1", kind = "ipv4", name = "", port = 53, protocol = "udp" }), 64)
     same(limit({}), 32)
 end)
 

@@ -73,30 +73,53 @@ function M.trace(level, word)
     }
 end
 
-local function each_follower(host, fn)
-    for _, session in pairs(host.repl) do
-        for _, trace in ipairs(session.traces or {}) do
-            if trace.kind == "log" then
-                fn(session, trace)
-            end
+--- What a session follows of the log, if anything.
+local function followed(session)
+    local traces = {}
+    for _, trace in ipairs(session.traces or {}) do
+        traces[#traces + 1] = trace.kind == "log" and trace or nil
+    end
+    return traces
+end
+
+local function matches_any(line, traces)
+    for _, trace in ipairs(traces) do
+        if line.number >= trace.next_number and matches(line, trace.id, trace.word) then
+            return true
         end
+    end
+    return false
+end
+
+--- Each line once, however many of the session's traces want it.
+local function poll_session(host, session, traces, send)
+    local next_number = math.huge
+    for _, trace in ipairs(traces) do
+        next_number = math.min(next_number, trace.next_number)
+    end
+    for _, line in ipairs(ww.logged.since(next_number, LINES_AT_ONCE)) do
+        local missed = line.number - next_number
+        next_number = line.number + 1
+        if missed > 0 then
+            session.dropped = (session.dropped or 0) + missed
+        end
+        if matches_any(line, traces) then
+            send(host, session, { kind = "log", name = line.room, time_ms = line.time_ms,
+                values = { level = line.level, message = line.message, pairs = line.pairs } })
+        end
+    end
+    for _, trace in ipairs(traces) do
+        trace.next_number = math.max(trace.next_number, next_number)
     end
 end
 
 local function poll(host, send)
-    each_follower(host, function(session, trace)
-        for _, line in ipairs(ww.logged.since(trace.next_number, LINES_AT_ONCE)) do
-            local missed = line.number - trace.next_number
-            trace.next_number = line.number + 1
-            if missed > 0 then
-                session.dropped = (session.dropped or 0) + missed
-            end
-            if matches(line, trace.id, trace.word) then
-                send(host, session, { kind = "log", name = line.room, time_ms = line.time_ms,
-                    values = { level = line.level, message = line.message, pairs = line.pairs } })
-            end
+    for _, session in pairs(host.repl) do
+        local traces = followed(session)
+        if #traces > 0 then
+            poll_session(host, session, traces, send)
         end
-    end)
+    end
 end
 
 --- Looks at the log for those who follow it, or no longer.
@@ -104,11 +127,11 @@ end
 ---@param send fun(host: table, session: table, event: table)
 function M.update(host, send)
     local level
-    each_follower(host, function(_, trace)
-        if not level or RANK[trace.id] > RANK[level] then
-            level = trace.id
+    for _, session in pairs(host.repl) do
+        for _, trace in ipairs(followed(session)) do
+            level = (not level or RANK[trace.id] > RANK[level]) and trace.id or level
         end
-    end)
+    end
     ww.logged.keep(level)
     if not level then
         if host.log_timer then

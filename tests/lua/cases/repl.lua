@@ -280,6 +280,21 @@ return {
         async.sleep(0.5)
         check.same(#sent, 2)
         check.is(sent[2][2].dropped == 301 - 256, "lines that were missed are not counted")
+        -- Who follows twice is sent a line once, and those are missed once.
+        check.same(#do_call("log.follow", { level = "debug" }), 2)
+        ww.log("debug", "repl", "a mark for both", "")
+        ww.log("debug", "repl", "for the second only", "")
+        async.sleep(0.5)
+        check.same(#sent, 4)
+        check.same(sent[3][2].values.message, "a mark for both")
+        check.same(sent[4][2].values.message, "for the second only")
+        for _ = 1, 300 do
+            ww.log("debug", "other", "filler", "")
+        end
+        async.sleep(0.5)
+        check.same(#sent, 4 + 256)
+        check.same(sent[5][2].dropped, 300 - 256)
+        check.is(not sent[6][2].dropped)
         server.closed(host, 1)
         check.is(host.log_timer == nil, "the log is still looked at")
         ww.log("debug", "repl", "after the end a mark", "")
