@@ -4,16 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "junk.h"
 #include "mutate.h"
-#include "ww/transfer.h"
 
 #define EACH 3
 
-/* The linker's names. */
+/* The linker's name. */
 int __wrap_ww_transfer_packet_send(struct ww_transfer *transfer, uint64_t stream_id,
-                                   const uint8_t *packet, size_t size, bool is_partial,
-                                   uint64_t now_us);
-int __real_ww_transfer_packet_send(struct ww_transfer *transfer, uint64_t stream_id,
                                    const uint8_t *packet, size_t size, bool is_partial,
                                    uint64_t now_us);
 
@@ -23,6 +20,8 @@ int __wrap_ww_transfer_packet_send(struct ww_transfer *transfer, uint64_t stream
 {
     static uint64_t state;
     uint8_t other[1500];
+
+    junk_send(transfer, stream_id, packet, size, now_us);
     int rc = __real_ww_transfer_packet_send(transfer, stream_id, packet, size, is_partial, now_us);
 
     if (rc || size < 20 || size > sizeof(other) || !getenv("WW_MUTATES"))
