@@ -121,6 +121,20 @@ function flows.counts() end
 ---@return any
 function flows.list(peer, sort, after, limit) end
 
+--- The tunnel of this machine (`ww up`).
+tunnel = {}
+
+--- What it carries, what was dropped and why, and how long a packet took to the provider and back; nil when none is open.
+---@return any
+function tunnel.status() end
+
+--- Where whole packets of clients go out.
+exit = {}
+
+--- By which way, for how many clients, what was carried, and what was refused and why.
+---@return any
+function exit.status() end
+
 --- Names that are looked up through the tunnel.
 dns = {}
 

@@ -65,10 +65,11 @@ local function is_own(config, status)
     return text and tonumber(text) == status.pid or false
 end
 
-local function last_lines(path)
+--- Of what a file has got since it had so many bytes.
+local function last_lines(path, before)
     local text = ww.fs.read(path) or ""
     local lines = {}
-    for line in text:gmatch("[^\n]+") do
+    for line in text:sub(before + 1):gmatch("[^\n]+") do
         lines[#lines + 1] = line
         if #lines > LOG_LINES then
             table.remove(lines, 1)
@@ -112,6 +113,7 @@ function M.start(config, file, flags, progress)
         return nil, err
     end
     progress("starting a client")
+    local before = #(ww.fs.read(log) or "")
     local ended
     local child
     child, err = ww.process.spawn({
@@ -138,7 +140,7 @@ function M.start(config, file, flags, progress)
         async.sleep(STEP_S)
     end
     err = ww.error(ended and "ESYSTEM" or "ETIMEDOUT", (ended or "it doesn't answer") .. "\n"
-        .. last_lines(log))
+        .. last_lines(log, before))
     err.what, err.fix = "The client did not start", "See " .. log
     return nil, err
 end

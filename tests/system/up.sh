@@ -131,6 +131,13 @@ setpriv --reuid 65534 --clear-groups --inh-caps=-all env HOME="$scratch/nobody" 
 jq -r .error.fix "$scratch/rootless.out" | grep -q 'socks5h://' || fail "it does not name the proxy"
 step "without root it says what it can't do, and names the proxy"
 
+# --- a client that does not start: why is said, of this start only ---------------------------------------
+for _ in 1 2; do
+    HOME="$scratch/nobody" "$program" up --json --state "$scratch/none" > "$scratch/none.out" 2> /dev/null && fail "up without an arbiter"
+done
+[[ $(jq -r .error.reason "$scratch/none.out" | grep -c '\[E[A-Z]*\]') == 1 ]] || fail "why it did not start: $(cat "$scratch/none.out")"
+step "a client that does not start says why, once"
+
 # --- down without anything, twice ----------------------------------------------------------------------
 down
 down

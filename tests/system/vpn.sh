@@ -193,6 +193,18 @@ start_provider_on --egress-mode kernel
 [[ $(exit_snapshot) != "$exit_before" ]] || fail "there is no exit"
 step "a provider that takes no packets is named, and the host is as before"
 
+# --- a client that was started without the right to make a device --------------------------------------
+nsenter --net=/run/netns/client setpriv --bounding-set=-net_admin "$program" client --key "$scratch/keys/client/key" \
+    --arbiter "$join_line" --state "$scratch/client" 2>> "$scratch/client.log" >&2 &
+pid[client]=$!
+wait_for 20 "the client's start" is_ready client
+code=0
+on client timeout 60 "$program" up --json --state "$scratch/client" > "$scratch/up.out" 2> "$scratch/up.log" || code=$?
+[[ $code == 1 && $(jq -r .error.code "$scratch/up.out") == EPERM && $(jq -r .error.fix "$scratch/up.out") == *"End that client"* ]] ||
+    fail "a client without rights: $code $(cat "$scratch/up.out")"
+node_stop client
+step "a client that may not make a device is told from one that may"
+
 # --- up -----------------------------------------------------------------------------------------------
 up
 nft reset counters > /dev/null

@@ -32,6 +32,10 @@ local function open_device(loaded)
         control.call(loaded.control, "tunnel.close", {}, OPEN_S)
         opened, err = control.call(loaded.control, "tunnel.open", wanted, OPEN_S)
     end
+    if not opened and err.code == "EPERM" then -- this user may: ww up has looked
+        err.what = "The client that runs has no right to make a network device"
+        err.fix = "End that client; ww up then starts one with the right (CAP_NET_ADMIN) by itself"
+    end
     return opened, err
 end
 
