@@ -70,8 +70,8 @@ local function builtin_text(name)
     end
 end
 
---- {lines, rules = {{hook, line, key}, …}} of one file, at most RULES_MAX rules. Most files of a set
---- are those of the last.
+--- {lines, rules = {{hook, line, key}, …}} of one file, with at most RULES_MAX rules. Most files of
+--- a set are those of the last.
 local function file_of(self, name, text)
     local place = name .. "\n" .. text
     local file = self.files[place]
