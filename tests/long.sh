@@ -6,13 +6,15 @@
 #   tests/long.sh soak MINUTES    demo after demo of random size, each of which must balance
 #   tests/long.sh sim SEEDS       the simulation, from a random seed on
 #   tests/long.sh address ROUNDS  the address rules for all of IPv4, and much of IPv6
+#   tests/long.sh tunnel MINUTES  flows, floods and roaming through a tunnel; memory and descriptors stay
+#   tests/long.sh line ROUNDS     TCP through a tunnel and without it, by turns, on lossy and narrow lines
 #   tests/long.sh reload TIMES    an arbiter's policies change while contracts come and go
 # Stops at the first failure, and says how to repeat it.
 set -eu
 cd "$(dirname "$0")/.."
 
 usage() {
-    sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 
@@ -98,6 +100,21 @@ reload() {
         timeout -k 10 $((number / 5 + 120)) build/asan/tests/unit/unit_node_arbiter reload
 }
 
+tunnel() {
+    build asan
+    SYSTEM_PROGRAM=$PWD/build/asan/ww SYSTEM_TOOLS=$PWD/build/asan/tests/system \
+        timeout -k 10 $((number * 60 + 300)) bash tests/system/tunnel_load.sh soak "$number"
+}
+
+line() {
+    local case
+    build release
+    for case in loss fair; do
+        SYSTEM_PROGRAM=$PWD/build/release/ww SYSTEM_TOOLS=$PWD/build/release/tests/system \
+            timeout -k 10 $((number * 90 + 120)) bash tests/system/tunnel_line.sh $case "$number"
+    done
+}
+
 case ${1:-} in
 fuzz) fuzz ;;
 kill) kill_all ;;
@@ -106,5 +123,7 @@ soak) soak ;;
 sim) sim ;;
 address) address ;;
 reload) reload ;;
+tunnel) tunnel ;;
+line) line ;;
 *) usage ;;
 esac

@@ -144,20 +144,32 @@ struct conn *client_next_conn(struct client *client)
     return cut;
 }
 
+int client_open(struct client *client, const struct ww_dest *dest, struct conn **conn,
+                uint64_t *stream_id)
+{
+    int rc = WW_ENOCONTRACT;
+
+    for (unsigned i = HASH_COUNT(client->edge.conns); i > 0 && rc == WW_ENOCONTRACT; i--) {
+        *conn = client_next_conn(client);
+        if (!*conn)
+            break;
+        rc = ww_transfer_stream_open((*conn)->transfer, dest, stream_id);
+    }
+    if (!rc && (rc = client_declare(*conn, dest)))
+        ww_transfer_stream_reset((*conn)->transfer, *stream_id, rc);
+    return rc;
+}
+
 /* 0 when the stream is on its way; WW_ENOCONTRACT when it has to wait. */
 static int stream_open(struct client_stream *stream)
 {
     struct client *client = stream->client;
-    struct conn *conn = client_next_conn(client);
     struct client_stream *table;
+    struct conn *conn = NULL;
     struct ww_dest dest;
 
-    if (!conn)
-        return WW_ENOCONTRACT;
     client_dest(&stream->target, WW_DEST_TCP, &dest);
-    int rc = ww_transfer_stream_open(conn->transfer, &dest, &stream->pipe.stream_id);
-    if (!rc && (rc = client_declare(conn, &dest)))
-        ww_transfer_stream_reset(conn->transfer, stream->pipe.stream_id, rc);
+    int rc = client_open(client, &dest, &conn, &stream->pipe.stream_id);
     if (rc)
         return rc;
     stream->conn = conn;

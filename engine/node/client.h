@@ -62,6 +62,11 @@ void client_stream_reset(void *arg, uint64_t stream_id, int code);
 /* Another connection for what begins now, in turn: it becomes the active one. One whose path is
  * lost only if there is no other. NULL: there is none. */
 struct conn *client_next_conn(struct client *client);
+/* Opens a stream on the next connection that can carry one now, and declares where it goes. *conn
+ * is that connection. WW_ENOCONTRACT: there is none; as ww_transfer_stream_open and client_declare.
+ */
+int client_open(struct client *client, const struct ww_dest *dest, struct conn **conn,
+                uint64_t *stream_id);
 /* A connection or a contract has come: waiting requests try again. */
 void client_retry(struct client *client);
 /* The connection is going: its streams let go of it. */

@@ -43,10 +43,9 @@ static struct client_stream *flow_open(struct client_association *association,
                                        const struct ww_target *target, const char *text)
 {
     struct client *client = association->client;
-    struct conn *conn = client_next_conn(client);
     struct ww_dest dest;
 
-    if (!conn || HASH_CNT(by_target, association->flows) >= WW_NODE_FLOWS_MAX ||
+    if (HASH_CNT(by_target, association->flows) >= WW_NODE_FLOWS_MAX ||
         client_judge(client, target, WW_DEST_UDP))
         return NULL;
     struct client_stream *flow = ww_alloc(1, sizeof(*flow));
@@ -60,18 +59,17 @@ static struct client_stream *flow_open(struct client_association *association,
     flow->client = client;
     flow->association = association;
     flow->target = *target;
-    flow->conn = conn;
     snprintf(flow->target_text, sizeof(flow->target_text), "%s", text);
-    int rc = ww_transfer_stream_open(conn->transfer, &dest, &flow->pipe.stream_id);
-    if (!rc && ((rc = client_declare(conn, &dest)) || (rc = flow_add(flow))))
-        ww_transfer_stream_reset(conn->transfer, flow->pipe.stream_id, rc);
+    int rc = client_open(client, &dest, &flow->conn, &flow->pipe.stream_id);
+    if (!rc && (rc = flow_add(flow)))
+        ww_transfer_stream_reset(flow->conn->transfer, flow->pipe.stream_id, rc);
     if (rc) {
         verdict_end(&flow->verdict);
         ww_free(flow);
         return NULL;
     }
     flow->pipe.flow = flow_stream_open(&client->edge, &dest, flow->verdict);
-    flow_set_peer(flow->pipe.flow, &conn->remote);
+    flow_set_peer(flow->pipe.flow, &flow->conn->remote);
     LIST_INSERT_HEAD(&client->streams, flow, link);
     client->opened_count++;
     return flow;

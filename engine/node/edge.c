@@ -391,5 +391,6 @@ void edge_put_status(struct edge *edge, struct ww_call *call)
     ww_call_end(call);
     put_history(edge, call);
     node_policies_put(&edge->policies, call);
+    flows_put(edge, call);
     ww_call_put_u64(call, "flows_denied", edge->verdicts.denied + edge->verdicts.limited);
 }

@@ -261,11 +261,45 @@ int flow_table_open(struct edge *edge, const struct ww_hash *peer, struct flow_t
     return rc;
 }
 
+static void add_stats(const struct flow_table *table, struct ww_flows_stats *sum)
+{
+    struct ww_flows_stats stats;
+
+    ww_flows_stats(table->flows, &stats);
+    sum->opened += stats.opened;
+    sum->pushed_out += stats.pushed_out;
+    sum->dropped += stats.dropped;
+    sum->rejected += stats.rejected;
+}
+
+void flows_put(const struct edge *edge, struct ww_call *call)
+{
+    const struct flow_table *table;
+    struct ww_flows_stats sum;
+    size_t open = 0;
+
+    if (!edge->flows)
+        return;
+    sum = edge->flows->gone;
+    LIST_FOREACH (table, &edge->flows->tables, link) {
+        open += ww_flows_count_open(table->flows);
+        add_stats(table, &sum);
+    }
+    ww_call_begin(call, "flows", false);
+    ww_call_put_u64(call, "open", open);
+    ww_call_put_u64(call, "opened", sum.opened);
+    ww_call_put_u64(call, "pushed_out", sum.pushed_out);
+    ww_call_put_u64(call, "dropped", sum.dropped);
+    ww_call_put_u64(call, "rejected", sum.rejected);
+    ww_call_end(call);
+}
+
 void flow_table_close(struct flow_table *table)
 {
     if (!table)
         return;
     LIST_REMOVE(table, link);
+    add_stats(table, &table->edge->flows->gone);
     ww_flows_destroy(table->flows);
     ww_free(table);
 }

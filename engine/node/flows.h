@@ -64,6 +64,11 @@ struct ww_flow *flow_stream_open(struct edge *edge, const struct ww_dest *dest,
 void flow_stream_close(struct edge *edge, struct ww_flow **flow);
 void flow_set_peer(struct ww_flow *flow, const struct ww_hash *peer);
 
+/* "flows" of the status: {open, opened, pushed_out, dropped, rejected}, of all tables that there
+ * were.
+ */
+void flows_put(const struct edge *edge, struct ww_call *call);
+
 /* Where a destination is; a name is nowhere. */
 void flows_place(struct edge *edge, const struct ww_dest *dest, struct ww_place *place);
 /* Whether the user has blocked it. */

@@ -24,6 +24,7 @@ struct flows {
     struct ww_timer *judging;  /* while flows are to be judged again */
     struct ww_hash generation; /* of the policies, by which flows were judged last */
     uint64_t ticks, ids;
+    struct ww_flows_stats gone; /* of tables that were closed */
     bool inspects;
     struct block *blocks; /* WW_FLOW_BLOCKS_MAX of them, from the first on */
     size_t blocks_count;

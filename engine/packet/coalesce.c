@@ -177,6 +177,9 @@ int ww_coalesce_add(struct ww_coalesce *coalesce, const uint8_t *packet, size_t 
         coalesce->fn(coalesce->arg, &vnet, packet, size, 1);
         return 0;
     }
+    /* Completed from another sum, it would leave as wrong as a peer likes. */
+    if (is_partial && !ww_segment_is_partial(packet, size, &head))
+        return WW_EMALFORMED;
     struct ww_coalesce_slot *slot = slot_of(coalesce, packet, &head);
     bool is_pushed = head.protocol == IPPROTO_TCP && packet[head.transport + 13] & TCP_PSH;
     if (is_mergeable(coalesce, packet, size, &head) &&

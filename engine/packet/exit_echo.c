@@ -70,6 +70,7 @@ void ww_exit_echo_closed(struct ww_exit_join *head)
     ww_watch_destroy(join->watch);
     if (join->fd >= 0)
         close(join->fd);
+    join->head.user->echo_count--;
     ww_free(join);
 }
 
@@ -91,9 +92,12 @@ static int open_join(struct ww_exit_user *user, const struct ww_exit_key *key, u
 
     if (ww_address_judge(user->exit->options.rules, key->destination, key->is_v4, NULL) != 0)
         return WW_EDESTINATION;
+    if (user->echo_count >= WW_EXIT_ECHOES_MAX)
+        return WW_ELIMIT;
     join = ww_alloc(1, sizeof(*join));
     if (!join)
         return WW_ENOMEM;
+    user->echo_count++;
     join->head = (struct ww_exit_join){WW_EXIT_JOIN_ECHO, user, number};
     join->fd = open_socket(key->is_v4);
     if (join->fd < 0 || connect_to(join->fd, key) != 0 ||
@@ -113,6 +117,7 @@ void ww_exit_echo_out(struct ww_exit_user *user, const struct ww_exit_key *key, 
     struct ww_exit_flow *flow;
     struct echo_join *join;
     uint32_t number;
+    int rc = 0;
 
     if (size < ECHO_HEADER_BYTES || head[0] != (key->is_v4 ? 8 : 128)) {
         ww_exit_refuse(exit, key->client); /* an answer that nobody asked for */
@@ -122,7 +127,11 @@ void ww_exit_echo_out(struct ww_exit_user *user, const struct ww_exit_key *key, 
         return;
     flow = ww_exit_table_at(exit->table, number);
     join = flow->join;
-    if (!join && open_join(user, key, number, &join) != 0) {
+    if (!join)
+        rc = open_join(user, key, number, &join);
+    if (rc == WW_ELIMIT && ww_exit_table_make_way(exit->table, key->client, key->protocol))
+        rc = open_join(user, key, number, &join);
+    if (rc) {
         ww_exit_table_close(exit->table, number);
         ww_exit_refuse(exit, key->client);
         return;

@@ -25,7 +25,8 @@ struct ww_exit_user {
     struct ww_watch *listen_v4, *listen_v6;
     int spare_fd; /* given up to accept, and refuse, when there are no more descriptors */
     bool has_echo_v4, has_echo_v6;
-    uint16_t next_id; /* of IPv4 packets in fragments */
+    uint32_t echo_count; /* sockets for it */
+    uint16_t next_id;    /* of IPv4 packets in fragments */
     struct ww_exit_whole wholes[WW_EXIT_WHOLES];
     uint8_t datagram[8 + WW_EXIT_DATAGRAM_BYTES]; /* what comes back, behind a head */
     uint8_t packet[WW_EXIT_PACKET_BYTES_MAX];     /* what is made of it */

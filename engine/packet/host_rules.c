@@ -89,7 +89,9 @@ static void add_family(struct rules *rules, int family, const struct ww_host_tun
     bool is_v4 = family == AF_INET;
     struct rule *rule = add(rules, family, STEP_RESOLVER, true);
 
-    /* Names of everybody, also of users that stay outside, if that is asked for. */
+    /* Names of everybody, also of users that stay outside, if that is asked for. With the device
+     * the address is this host's own; when the client has died and it is gone, no question may
+     * leave. */
     rule->bits = is_v4 ? 32 : 128;
     inet_pton(family, is_v4 ? WW_TUNNEL_PEER_V4 : WW_TUNNEL_PEER_V6, rule->address);
     /* Only for rp_filter, which asks as this host would: what has come out of the tunnel for a user

@@ -97,6 +97,15 @@ bool ww_segment_is_right(const uint8_t *packet, size_t size, const struct ww_seg
     return ww_checksum_fold(sum) == UINT16_MAX;
 }
 
+/* Zero has two forms. */
+bool ww_segment_is_partial(const uint8_t *packet, size_t size, const struct ww_segment_head *head)
+{
+    uint16_t sum = ww_checksum_load(packet + ww_segment_checksum(head));
+    uint16_t right = ww_checksum_fold(pseudo_sum(packet, size, head));
+
+    return sum == right || (sum == 0 && right == UINT16_MAX);
+}
+
 void ww_segment_set_partial(uint8_t *packet, size_t size, const struct ww_segment_head *head)
 {
     ww_checksum_store(packet + ww_segment_checksum(head),

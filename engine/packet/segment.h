@@ -32,6 +32,8 @@ static inline size_t ww_segment_checksum(const struct ww_segment_head *head)
 void ww_segment_complete(uint8_t *packet, size_t size, const struct ww_segment_head *head);
 /* Whether the whole checksum is right. One of UDP that is absent (0) is not. */
 bool ww_segment_is_right(const uint8_t *packet, size_t size, const struct ww_segment_head *head);
+/* Whether the checksum is the sum of the pseudo header only. */
+bool ww_segment_is_partial(const uint8_t *packet, size_t size, const struct ww_segment_head *head);
 /* Sets the sum of the pseudo header only. */
 void ww_segment_set_partial(uint8_t *packet, size_t size, const struct ww_segment_head *head);
 

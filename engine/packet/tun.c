@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "checksum.h"
 #include "segment.h"
 #include "tun_device.h"
 #include "ww/limits.h"
@@ -147,7 +148,7 @@ static int put_plain(struct ww_tun *tun, const uint8_t *packet, size_t size, boo
     struct ww_segment_head head;
 
     if (is_partial) {
-        if (!ww_segment_read(packet, size, &head))
+        if (!ww_segment_read(packet, size, &head) || !ww_segment_is_partial(packet, size, &head))
             return WW_EMALFORMED;
         memcpy(tun->supers, packet, size);
         ww_segment_complete(tun->supers, size, &head);
@@ -157,11 +158,22 @@ static int put_plain(struct ww_tun *tun, const uint8_t *packet, size_t size, boo
     return 0;
 }
 
+/* The sum of an IPv4 head, which also would be made right in a super-packet. */
+static bool is_head_right(const uint8_t *packet, size_t size)
+{
+    size_t head = (packet[0] & 15U) * 4U;
+
+    if (packet[0] >> 4 != 4)
+        return true;
+    return head >= 20 && head <= size &&
+           ww_checksum_fold(ww_checksum_add(0, packet, head)) == UINT16_MAX;
+}
+
 void ww_tun_write(struct ww_tun *tun, const uint8_t *packet, size_t size, bool is_partial)
 {
     int rc;
 
-    if (size == 0 || size > WW_SUPER_BYTES_MAX) {
+    if (size == 0 || size > WW_SUPER_BYTES_MAX || !is_head_right(packet, size)) {
         tun->stats.write_refused++;
         return;
     }

@@ -221,6 +221,7 @@
 #define WW_EXIT_CELLS 8192                 /* packets that wait in one direction: 16 MiB, touched only when used */
 #define WW_EXIT_QUEUE_PACKETS 2048         /* … of one client: 20 ms at 1 Gbit/s … */
 #define WW_EXIT_QUEUE_PACKETS_MIN 256      /* … and so many however long they wait: 0.3 s at 10 Mbit/s */
+#define WW_EXIT_ECHOES_MAX 1024            /* sockets for echo, of all clients: ten machines that each watch a hundred others */
 #define WW_EXIT_FLOWS_MAX 262144           /* of all clients: 128 full ones; 40 MiB, touched only when used */
 #define WW_EXIT_EVICT_IDLE_MS 30000        /* a full client's flow gives way to a new one after so long */
 #define WW_EXIT_TCP_IDLE_MS 7440000        /* RFC 5382 REQ-5: an idle connection lives 2 hours and 4 minutes */

@@ -70,8 +70,8 @@ struct ww_tun_stats {
     uint64_t packets_written, bytes_written; /* as given and taken by the kernel */
     uint64_t supers_written;                 /* writes of several packets at once */
     uint64_t read_refused;                   /* from the kernel, in a form that is not known here */
-    uint64_t write_refused;                  /* partial without being TCP or UDP, or too large */
-    uint64_t write_dropped;                  /* the kernel didn't take it */
+    uint64_t write_refused; /* partial without being so, TCP or UDP; a wrong head */
+    uint64_t write_dropped; /* the kernel didn't take it */
     bool has_vnet, has_uso;
 };
 void ww_tun_stats(const struct ww_tun *tun, struct ww_tun_stats *stats);

@@ -394,6 +394,33 @@ local function on_push(node, name, body)
     end
 end
 
+--- What went through the tunnel, and what did not; zeros while none is open.
+local function add_tunnel_metrics(list)
+    local tunnel = (ww.client.status({}) or {}).tunnel or {}
+    local function add(name, kind, help, value, labels)
+        list[#list + 1] = { name = "ww_client_tunnel_" .. name, type = kind, help = help,
+            value = value or 0, labels = labels }
+    end
+    add("open", "gauge", "1 while the provider takes packets", tunnel.is_open and 1 or 0)
+    add("waiting", "gauge", "Packets that wait for a provider or for room", tunnel.waiting)
+    for _, direction in ipairs({ "in", "out" }) do
+        add("packets_total", "counter", "Packets carried", tunnel[direction .. "_packets"],
+            { direction = direction })
+        add("bytes_total", "counter", "Their bytes", tunnel[direction .. "_bytes"],
+            { direction = direction })
+    end
+    for reason, count in pairs({
+        denied = tunnel.out_denied or 0, foreign = tunnel.out_foreign or 0,
+        rejected = tunnel.out_rejected or 0, no_room = tunnel.out_dropped or 0,
+        unasked = tunnel.in_refused or 0, device = tunnel.in_dropped or 0,
+    }) do
+        add("dropped_total", "counter", "Packets dropped: to a denied destination or of a form "
+            .. "that is not carried, of another source, by the flow policy, for want of room or "
+            .. "of a provider, of no flow that began here, or by the device", count,
+            { reason = reason })
+    end
+end
+
 --- Starts a client; in a coroutine.
 ---@param config table
 ---@return table? node
@@ -478,6 +505,7 @@ function M.start(config)
             help = "Connections to the local proxy",
             value = (ww.client.status({}) or {}).proxy_connections or 0,
         }
+        add_tunnel_metrics(list)
         return node.policies.metrics(names.metrics(list))
     end
     node.ready = function()

@@ -244,6 +244,13 @@ function M.metrics(core, prefix)
         counter("streams_refused", "Streams and flows refused", status.streams_refused),
         counter("destinations_denied", "Destinations denied", status.destinations_denied),
         counter("flows_denied", "Flows that the flow policy denied", status.flows_denied),
+        gauge("flows", "Flows that are open, of packets and streams", status.flows.open),
+        counter("flows_opened", "Flows of packets and streams", status.flows.opened),
+        counter("flows_pushed_out", "Flows that made room for others", status.flows.pushed_out),
+        counter("flow_packets_dropped", "Packets over the rate of their flow, or of no flow",
+            status.flows.dropped),
+        counter("flow_packets_rejected", "Packets of flows that are denied",
+            status.flows.rejected),
     }
     local up, down = status.bytes_up, status.bytes_down
     for _, connection in ipairs(status.connections) do

@@ -220,6 +220,14 @@ local function add_packet_metrics(list, packets)
             "Packets dropped because a client's queue was full",
             packets[direction .. "_dropped"] or 0, { direction = direction })
     end
+    for reason, count in pairs({
+        denied = packets.out_denied, refused = packets.out_refused,
+        unasked = packets.in_refused, unfit = packets.exit_refused or 0,
+    }) do
+        add("packets_refused_total", "counter", "Packets not passed on: to a denied destination, "
+            .. "refused for their form, source or flow, of no client's flow, or unfit for the "
+            .. "exit", count, { reason = reason })
+    end
     for _, limit in ipairs({ "flows", "opens", "destinations" }) do
         add("packets_over_limit_total", "counter", "Packets over a limit of their client",
             packets["over_" .. limit] or 0, { limit = limit })

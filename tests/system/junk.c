@@ -1,25 +1,15 @@
-/* A provider that sends what nobody asked for, with WW_SENDS_JUNK set: with each packet of its own
- * an answer to echo requests 1001 to 1004, number 9999, that may go by another provider, and
- * 140,000 bytes of nothing. Part of the rigged program, which is linked with this in the place of
+/* Part of the rigged program, which is linked with mutant.c in the place of
  * ww_transfer_packet_send (ld's --wrap). */
+#include "junk.h"
+
 #include <stdlib.h>
 #include <string.h>
-
-#include "ww/transfer.h"
 
 #define FIRST_ID   1001
 #define LAST_ID    1004
 #define NUMBER     9999
 #define JUNK_COUNT 100
 #define ECHO_BYTES 84
-
-/* The linker's names. */
-int __wrap_ww_transfer_packet_send(struct ww_transfer *transfer, uint64_t stream_id,
-                                   const uint8_t *packet, size_t size, bool is_partial,
-                                   uint64_t now_us);
-int __real_ww_transfer_packet_send(struct ww_transfer *transfer, uint64_t stream_id,
-                                   const uint8_t *packet, size_t size, bool is_partial,
-                                   uint64_t now_us);
 
 static void put_u16(uint8_t *bytes, unsigned value)
 {
@@ -39,21 +29,19 @@ static void forge(const uint8_t *packet, unsigned id, uint8_t forged[ECHO_BYTES]
     put_u16(forged + 20 + 6, NUMBER);
 }
 
-int __wrap_ww_transfer_packet_send(struct ww_transfer *transfer, uint64_t stream_id,
-                                   const uint8_t *packet, size_t size, bool is_partial,
-                                   uint64_t now_us)
+void junk_send(struct ww_transfer *transfer, uint64_t stream_id, const uint8_t *packet, size_t size,
+               uint64_t now_us)
 {
     static const uint8_t nothing[1400];
     uint8_t forged[ECHO_BYTES];
 
-    if (getenv("WW_SENDS_JUNK") && size == ECHO_BYTES && packet[0] == 0x45 && packet[20] == 0) {
-        for (unsigned id = FIRST_ID; id <= LAST_ID; id++) {
-            forge(packet, id, forged);
-            __real_ww_transfer_packet_send(transfer, stream_id, forged, size, false, now_us);
-        }
-        for (unsigned i = 0; i < JUNK_COUNT; i++)
-            __real_ww_transfer_packet_send(transfer, stream_id, nothing, sizeof(nothing), false,
-                                           now_us);
+    if (!getenv("WW_SENDS_JUNK") || size != ECHO_BYTES || packet[0] != 0x45 || packet[20] != 0)
+        return;
+    for (unsigned id = FIRST_ID; id <= LAST_ID; id++) {
+        forge(packet, id, forged);
+        __real_ww_transfer_packet_send(transfer, stream_id, forged, size, false, now_us);
     }
-    return __real_ww_transfer_packet_send(transfer, stream_id, packet, size, is_partial, now_us);
+    for (unsigned i = 0; i < JUNK_COUNT; i++)
+        __real_ww_transfer_packet_send(transfer, stream_id, nothing, sizeof(nothing), false,
+                                       now_us);
 }

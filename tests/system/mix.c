@@ -2,12 +2,17 @@
  * the same address. One thread, no code of the program.
  *
  * system_mix burst ADDRESS PORT FLOWS [SPREAD]
- *     Of five flows three are requests by TCP, of up to 32 KiB, half-closed, whose answer is the
- * same; one is 20 datagrams of 1,200 bytes by UDP, four at a time; one is a question for a name.
- * Exit 0 when all are answered; prints the milliseconds that it took. They go to SPREAD addresses
- * in turn, ADDRESS and those after it. system_mix hold ADDRESS PORT FLOWS TCP flows that say
- * something every 50 ms, and compare the answer, until SIGTERM. Exit 0 if none was broken, and each
- * has been answered within the last second; prints the most that one waited. */
+ *
+ * Of five flows three are requests by TCP, of up to 32 KiB, half-closed, whose answer is the same;
+ * one is 20 datagrams of 1,200 bytes by UDP, four at a time; one is a question for a name. Exit 0
+ * when all are answered; prints the milliseconds that it took. They go to SPREAD addresses in turn,
+ * ADDRESS and those after it.
+ *
+ * system_mix hold ADDRESS PORT FLOWS
+ *
+ * TCP flows that say something every 50 ms, and compare the answer, until SIGTERM. Exit 0 if none
+ * was broken, and each has been answered within the last second; prints the most that one waited.
+ */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>

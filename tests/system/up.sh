@@ -125,8 +125,8 @@ before=$(snapshot)
 
 # --- without root -------------------------------------------------------------------------------------
 code=0
-setpriv --reuid 65534 --clear-groups --inh-caps=-all env HOME="$scratch/nobody" "$program" up --json "${arbiter[@]}" \
-    > "$scratch/rootless.out" 2> /dev/null || code=$?
+setpriv --reuid 65534 --clear-groups --inh-caps=-all env HOME="$scratch/nobody" /proc/self/fd/9 up --json "${arbiter[@]}" \
+    9< "$program" > "$scratch/rootless.out" 2> /dev/null || code=$? # by a descriptor: its folder may be root's
 [[ $code == 1 && $(jq -r .error.code "$scratch/rootless.out") == EPERM ]] || fail "rootless: $code $(cat "$scratch/rootless.out")"
 jq -r .error.fix "$scratch/rootless.out" | grep -q 'socks5h://' || fail "it does not name the proxy"
 step "without root it says what it can't do, and names the proxy"

@@ -168,6 +168,12 @@ snapshot() {
         nft -s list ruleset; cat /proc/sys/net/ipv4/conf/all/src_valid_mark /etc/resolv.conf'
 }
 
+# What a provider's egress changes on its host.
+exit_snapshot() {
+    on provider bash -c 'nft -s list ruleset; ip rule; ip -6 rule; ip route show table all; ip -6 route show table all
+        ip -o addr; cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding'
+}
+
 build_machines
 start_nodes
 wait_for 5 "the wire's own address" eval '! ip -n client addr | grep -q tentative'
@@ -182,7 +188,9 @@ pings "$web4" || fail "a failed ww up cut this host off"
 down
 [[ $(snapshot) == "$before" ]] || fail "a failed ww up changed the host: $(diff <(echo "$before") <(snapshot))"
 node_stop provider
+exit_before=$(exit_snapshot)
 start_provider_on --egress-mode kernel
+[[ $(exit_snapshot) != "$exit_before" ]] || fail "there is no exit"
 step "a provider that takes no packets is named, and the host is as before"
 
 # --- up -----------------------------------------------------------------------------------------------
@@ -192,7 +200,7 @@ nsenter --net=/run/netns/client "$tools/system_tun" flood eth0 "$web4" "$web6" 1
 flood=$!
 check_traffic
 check_names
-"$program" status --state "$scratch/client" | grep -qE '^  packets +[0-9.]+ [KM]iB out, [0-9.]+ MiB in by ww0; [0-9]+ refused, [0-9]+ dropped$' ||
+"$program" status --state "$scratch/client" | grep -qE '^  tunnel +ww0, the provider takes packets; [0-9.]+ [KM]iB up, [0-9.]+ MiB down, [0-9.]+ ms there and back' ||
     fail "ww status says nothing of packets: $("$program" status --state "$scratch/client")"
 no_leak "up"
 kill -KILL "${pid[client]}"
@@ -213,5 +221,14 @@ jq -e '.was_up and .stopped' "$scratch/down.out" > /dev/null || fail "down: $(ca
 unset "pid[client]"
 [[ $(snapshot) == "$before" ]] || fail "not as before: $(diff <(echo "$before") <(snapshot))"
 pings "$web4" || fail "nothing gets out after down"
+
+# --- a provider that is killed ------------------------------------------------------------------------
+node_kill provider
+! ip -n provider link show wwexit0 > /dev/null 2>&1 || fail "the exit's device outlives its provider"
+start_provider_on --egress-mode kernel
+[[ $(exit_snapshot) != "$exit_before" ]] || fail "there is no exit after a kill"
+node_stop provider
+[[ $(exit_snapshot) == "$exit_before" ]] || fail "a killed provider left: $(diff <(echo "$exit_before") <(exit_snapshot))"
+step "a killed provider leaves nothing that its next run does not take away"
 check_books
 step "all held"

@@ -418,6 +418,31 @@ static void test_pool_is_full(void **state)
     stop();
 }
 
+/* Of two connections one has no contract just now: what is opened goes over the other, whose turn
+ * ever it is. */
+static void test_turns(void **state)
+{
+    struct ww_dest dest = dest_of(8, 1);
+    struct ww_hash stranger = {{5}};
+    struct conn *bare, *conn = NULL;
+    uint64_t id;
+
+    (void)state;
+    start();
+    assert_int_equal(edge_connect(&rig->client.edge, &stranger, &CALLBACKS, &bare), 0);
+    bare->is_ready = true;
+    for (int turn = 0; turn < 4; turn++) {
+        assert_int_equal(client_open(&rig->client, &dest, &conn, &id), 0);
+        assert_ptr_equal(conn, rig->ends[0]);
+    }
+    rig->ends[0]->is_ready = false;
+    assert_int_equal(client_open(&rig->client, &dest, &conn, &id), WW_ENOCONTRACT);
+    rig->ends[0]->is_ready = true;
+    rig->client.active = NULL;
+    edge_drop(&rig->client.edge, bare);
+    stop();
+}
+
 /* Each allocation of the owners' functions fails in turn: refused, or tried again, and then it
  * works. */
 static void test_no_memory(void **state)
@@ -464,6 +489,7 @@ int main(void)
         cmocka_unit_test(test_excepted_destination),
         cmocka_unit_test(test_forged),
         cmocka_unit_test(test_pool_is_full),
+        cmocka_unit_test(test_turns),
         cmocka_unit_test(test_no_memory),
     };
 

@@ -19,7 +19,7 @@ ww_unit_test(packet_inspect SOURCES packet_inspect_test.c packet_hello.c ROOMS p
 ww_unit_test(packet_host SOURCES packet_host_test.c ROOMS packet)
 # These look at what the room keeps to itself.
 foreach(test packet_exit packet_exit_table packet_rewrite packet_fair packet_segment packet_inspect packet_parse
-             packet_egress packet_race packet_flow)
+             packet_egress packet_race packet_flow packet_tun)
   target_include_directories(unit_${test} PRIVATE ${CMAKE_SOURCE_DIR}/engine/packet)
 endforeach()
 foreach(test dns dns_hostile)

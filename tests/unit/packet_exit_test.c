@@ -2,9 +2,12 @@
  * has the right heads and sums, ends are told, closed clients are left alone, and no failing
  * allocation leaks. Skipped where namespaces or TUN devices are not allowed. */
 #include <arpa/inet.h>
+#include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -24,6 +27,7 @@ static size_t got_size;
 static unsigned got_count, end_count;
 static bool got_partial;
 static int answer;
+static uint32_t opens_per_s;
 static uint32_t closes = UINT32_MAX;
 
 static int on_packet(void *arg, uint32_t client, uint8_t *packet, size_t size, bool is_partial)
@@ -56,6 +60,8 @@ static int create(char why[WW_EXIT_WHY_BYTES])
                                       .folder = "/nowhere"};
 
     options.limits.clients = 2;
+    if (opens_per_s)
+        options.limits.opens_per_s = opens_per_s;
     ww_address_map(inner, options.inner_v4);
     got_count = end_count = 0;
     got_size = 0;
@@ -314,6 +320,71 @@ static void another_source_is_refused(void **state)
     ww_exit_destroy(provider);
 }
 
+static unsigned count_fds(void)
+{
+    unsigned count = 0;
+
+    for (int fd = 0; fd < 8192; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+static void send_echo(uint32_t client, unsigned id)
+{
+    uint8_t packet[100], transport[16] = {8};
+
+    put_u16(transport + 4, id);
+    ww_exit_packet(provider, client, packet, make(packet, IPPROTO_ICMP, transport, 16), false);
+}
+
+/* In a network of its own, where it may; the tests that follow are in it, too. */
+static void allow_echo(void)
+{
+    if (unshare(CLONE_NEWNET) == 0)
+        assert_int_equal(system("ip link set lo up && echo 0 65535 > "
+                                "/proc/sys/net/ipv4/ping_group_range"),
+                         0);
+}
+
+/* Each echo flow has a socket, of which this process has only so many. */
+static void echo_takes_no_more_sockets_than_it_may(void **state)
+{
+    char why[WW_EXIT_WHY_BYTES];
+    struct ww_exit_status status;
+    struct ww_exit_counts counts;
+    uint32_t greedy, modest;
+    unsigned before;
+
+    (void)state;
+    allow_echo();
+    opens_per_s = 4 * WW_EXIT_ECHOES_MAX;
+    assert_int_equal(create(why), 0);
+    opens_per_s = 0;
+    ww_exit_status(provider, &status);
+    if (!status.has_echo_v4) {
+        ww_exit_destroy(provider);
+        skip();
+    }
+    before = count_fds();
+    assert_int_equal(ww_exit_client_open(provider, &greedy), 0);
+    assert_int_equal(ww_exit_client_open(provider, &modest), 0);
+    for (unsigned id = 0; id < WW_EXIT_ECHOES_MAX + 100; id++)
+        send_echo(greedy, id);
+    assert_int_equal(count_fds(), before + WW_EXIT_ECHOES_MAX);
+    ww_exit_counts(provider, greedy, &counts);
+    assert_int_equal(counts.flows, WW_EXIT_ECHOES_MAX);
+    assert_int_equal(counts.refused_packets, 100);
+    send_echo(modest, 7);
+    assert_int_equal(count_fds(), before + WW_EXIT_ECHOES_MAX);
+    ww_exit_counts(provider, modest, &counts);
+    assert_int_equal(counts.flows, 1);
+    assert_int_equal(counts.refused_packets, 0);
+    ww_exit_client_close(provider, greedy);
+    ww_exit_client_close(provider, modest);
+    assert_int_equal(count_fds(), before);
+    ww_exit_destroy(provider);
+}
+
 static void failing_allocations_leak_nothing(void **state)
 {
     char why[WW_EXIT_WHY_BYTES];
@@ -340,6 +411,7 @@ int main(void)
         cmocka_unit_test(tcp_is_answered_or_reset),
         cmocka_unit_test(a_full_client_is_waited_for),
         cmocka_unit_test(another_source_is_refused),
+        cmocka_unit_test(echo_takes_no_more_sockets_than_it_may),
         cmocka_unit_test(failing_allocations_leak_nothing),
     };
 

@@ -420,6 +420,31 @@ static void test_join_verifies(void **state)
     assert_int_equal(joined.count, 2);
 }
 
+/* What is said to be partial is so: else the kernel would complete it to whatever a peer likes. */
+static void test_join_partial(void **state)
+{
+    uint8_t packet[1200];
+    struct ww_segment_head head;
+
+    (void)state;
+    for (int kind = 0; kind < 4; kind++) {
+        bool is_v4 = kind % 2, is_tcp = kind / 2;
+        size_t size = make(packet, is_v4, is_tcp, 1000);
+
+        assert_true(ww_segment_read(packet, size, &head));
+        ww_segment_set_partial(packet, size, &head);
+        join_begin(true);
+        assert_int_equal(ww_coalesce_add(&coalesce, packet, size, true), 0);
+        packet[ww_segment_checksum(&head) + 1] ^= 1;
+        assert_int_equal(ww_coalesce_add(&coalesce, packet, size, true), WW_EMALFORMED);
+        ww_segment_set_partial(packet, size, &head);
+        ww_segment_complete(packet, size, &head);
+        assert_int_equal(ww_coalesce_add(&coalesce, packet, size, true), WW_EMALFORMED);
+        ww_coalesce_flush(&coalesce);
+        assert_int_equal(joined.count, 1);
+    }
+}
+
 /* Any mixture of flows comes out as the packets that went in, each flow in order. */
 static void test_join_any_order(void **state)
 {
@@ -472,11 +497,17 @@ static void test_join_any_order(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cut),           cmocka_unit_test(test_cut_golden),
-        cmocka_unit_test(test_cut_stops),     cmocka_unit_test(test_cut_refuses),
-        cmocka_unit_test(test_whole),         cmocka_unit_test(test_checksums),
-        cmocka_unit_test(test_join),          cmocka_unit_test(test_join_refuses),
-        cmocka_unit_test(test_join_verifies), cmocka_unit_test(test_join_any_order),
+        cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_cut_golden),
+        cmocka_unit_test(test_cut_stops),
+        cmocka_unit_test(test_cut_refuses),
+        cmocka_unit_test(test_whole),
+        cmocka_unit_test(test_checksums),
+        cmocka_unit_test(test_join),
+        cmocka_unit_test(test_join_refuses),
+        cmocka_unit_test(test_join_verifies),
+        cmocka_unit_test(test_join_partial),
+        cmocka_unit_test(test_join_any_order),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

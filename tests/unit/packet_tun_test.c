@@ -19,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "checksum.h"
 #include "ww/limits.h"
 #include "ww/tun.h"
 
@@ -94,6 +95,10 @@ static size_t make_udp(uint8_t *packet, size_t payload)
     packet[3] = (uint8_t)size;
     packet[24] = (uint8_t)((size - 20) >> 8);
     packet[25] = (uint8_t)(size - 20);
+    ww_checksum_ipv4(packet, 20);
+    ww_checksum_store(packet + 26,
+                      ww_checksum_fold(ww_checksum_add_number(
+                          ww_checksum_pseudo(packet, true, IPPROTO_UDP), (uint32_t)(size - 20))));
     return size;
 }
 
@@ -202,6 +207,9 @@ static void test_write(void **state)
     (void)state;
     open_pair(false);
     ww_tun_write(seen.tun, packet, size, true);
+    packet[10] ^= 1;
+    ww_tun_write(seen.tun, packet, size, true); /* refused: a wrong sum */
+    packet[10] ^= 1;
     ww_tun_write(seen.tun, packet, size - 1, true); /* refused */
     ww_tun_write(seen.tun, packet, 0, false);
     ww_tun_write(seen.tun, packet, 65536, false);
@@ -214,7 +222,7 @@ static void test_write(void **state)
     assert_memory_equal(got + head, packet, size);
     assert_int_equal(read(kernel, got, sizeof(got)), -1);
     ww_tun_stats(seen.tun, &stats);
-    assert_int_equal(stats.write_refused, 3);
+    assert_int_equal(stats.write_refused, 4);
     assert_int_equal(stats.packets_written, 1);
     close(kernel);
     ww_tun_write(seen.tun, packet, size, true);

@@ -49,17 +49,6 @@ local function several(count, what)
     return ("%d %s%s"):format(count, what, count == 1 and "" or "s")
 end
 
---- What went through a client's device, and what did not.
-local function device_text(device)
-    if type(device) ~= "table" or not device.is_open then
-        return nil
-    end
-    local refused = device.out_denied + device.out_rejected + device.out_foreign
-    local dropped = device.out_dropped + device.in_dropped
-    return ("%s out, %s in by %s; %d refused, %d dropped"):format(format.bytes(device.out_bytes),
-        format.bytes(device.in_bytes), device.device, refused, dropped)
-end
-
 --- How a provider lets whole packets out.
 local function packets_text(packets)
     if type(packets) ~= "table" then
@@ -67,13 +56,61 @@ local function packets_text(packets)
     elseif packets.mode == "none" then
         return "none" .. (packets.why ~= "" and ": " .. packets.why or "")
     end
-    local text = ("by the %s%s, %s, %s"):format(
+    local text = ("by the %s%s, %s, %s; %s out, %s in"):format(
         packets.mode == "kernel" and "kernel, " or "user-space egress", packets.device,
-        several(packets.clients, "client"), several(packets.flows, "flow"))
+        several(packets.clients, "client"), several(packets.flows, "flow"),
+        format.bytes(packets.out_bytes), format.bytes(packets.in_bytes))
+    local refused = packets.out_denied + packets.out_refused + packets.in_refused
+    if refused > 0 then
+        text = text .. ("; %d refused"):format(refused)
+    end
     if not (packets.echo_v4 and packets.echo_v6) then
         text = text .. "; no echo (net.ipv4.ping_group_range)"
     end
     return text
+end
+
+--- What a client's tunnel carries.
+local function tunnel_text(carried)
+    if not carried then
+        return nil
+    end
+    local text = ("%s, %s; %s up, %s down"):format(carried.device,
+        carried.is_open and "the provider takes packets"
+            or carried.refused and "refused by the provider" or "waiting for a provider",
+        format.bytes(carried.out_bytes), format.bytes(carried.in_bytes))
+    if carried.probe_us then
+        text = text .. (", %.1f ms there and back"):format(carried.probe_us / 1000)
+    end
+    for _, reason in ipairs({
+        { carried.out_denied, "to denied destinations" }, { carried.out_rejected, "blocked" },
+        { carried.out_foreign, "of another source" },
+        { carried.out_dropped + carried.in_dropped, "without room" },
+        { carried.in_refused, "unasked for" },
+    }) do
+        if reason[1] > 0 then
+            text = text .. ("; %d %s"):format(reason[1], reason[2])
+        end
+    end
+    return text
+end
+
+local function names_text(dns)
+    if not dns then
+        return nil
+    end
+    local where = #dns.listen > 0 and table.concat(dns.listen, ", ") .. ": " or ""
+    if where == "" and dns.asks == 0 then
+        return nil
+    end
+    return ("%s%s, %d from the cache, %d blocked"):format(where, several(dns.asks, "question"),
+        dns.hits, dns.blocked)
+end
+
+local function flows_text(flows)
+    return flows and ("%d open of %d"):format(flows.open, flows.opened)
+        .. (flows.rejected > 0 and ("; %d packets rejected"):format(flows.rejected) or "")
+        .. (flows.dropped > 0 and ("; %d packets dropped"):format(flows.dropped) or "")
 end
 
 local function fields_of(status)
@@ -95,14 +132,15 @@ local function fields_of(status)
         { "network", status.network },
         { "proxy", status.proxy and ("%s (%d connections)")
             :format(status.proxy, status.proxy_connections or 0) },
-        { "names", status.dns and #status.dns.listen > 0 and ("%s (%d questions)"):format(
-            table.concat(status.dns.listen, ", "), status.dns.asks) or nil },
-        { "tunnel", status.host and tunnel.host_text(status.host) },
+        { "names", names_text(status.dns) },
+        { "host", status.host and tunnel.host_text(status.host) },
+        { "tunnel", tunnel_text(status.tunnel) },
         { "provider", status.provider },
         { "streams", status.streams_opened and ("%d opened, %d refused, %d to denied destinations")
             :format(
             status.streams_opened, status.streams_refused or 0, status.destinations_denied or 0) },
-        { "packets", packets_text(status.packets) or device_text(status.tunnel) },
+        { "packets", packets_text(status.packets) },
+        { "flows", flows_text(status.flows) },
         { "contracts ended", status.contracts_ended },
         { "up, down", traffic_text(status) },
         { "policies", status.policy_generation and ("generation %d, %s"):format(

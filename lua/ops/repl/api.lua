@@ -13,6 +13,7 @@ M.LEVELS = { "read", "operate", "admin" }
 
 local EDGE = { "provider", "client" }
 local CLIENT = { "client" }
+local PROVIDER = { "provider" }
 local ARBITER = { "arbiter" }
 
 local CONTRACT = { name = "id", type = "contract", doc = "the contract's id: 32 hex digits" }
@@ -128,6 +129,21 @@ M.spaces = {
                 "peer", "contract", "verdict", "bytes_up", "bytes_down", "packets_up",
                 "packets_down", "first_ms", "last_ms", "state" },
             example = "flows.list{sort = \"bytes\", limit = 10}" },
+    } },
+    { name = "tunnel", doc = "The tunnel of this machine (`ww up`).", calls = {
+        { name = "status", roles = CLIENT, doc = "What it carries, what was dropped and why, and "
+            .. "how long a packet took to the provider and back; nil when none is open.",
+            gives = { "device", "mtu", "is_open", "refused", "probe_us", "out_packets",
+                "out_bytes", "in_packets", "in_bytes", "out_denied", "out_foreign",
+                "out_rejected", "out_dropped", "in_refused", "in_dropped", "waiting" },
+            example = "tunnel.status()" },
+    } },
+    { name = "exit", doc = "Where whole packets of clients go out.", calls = {
+        { name = "status", roles = PROVIDER, doc = "By which way, for how many clients, what was "
+            .. "carried, and what was refused and why.",
+            gives = { "mode", "why", "device", "clients", "flows", "out_packets", "out_bytes",
+                "in_packets", "in_bytes", "out_denied", "out_refused", "in_refused", "waiting" },
+            example = "exit.status().mode" },
     } },
     { name = "dns", doc = "Names that are looked up through the tunnel.", calls = {
         { name = "status", roles = CLIENT, doc = "Where applications may ask, the resolvers, and "

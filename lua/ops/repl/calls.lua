@@ -255,6 +255,14 @@ M["flows.list"] = function(host, args, session)
     return result.flows
 end
 
+M["tunnel.status"] = function(host)
+    return (core(host).status({}) or {}).tunnel
+end
+
+M["exit.status"] = function(host)
+    return (core(host).status({}) or {}).packets
+end
+
 for _, name in ipairs({ "dns.status", "dns.query", "dns.flush" }) do
     M[name] = function(host, args)
         return host.node.methods[name](args)

@@ -12,7 +12,8 @@ function M.start()
     local since_us = ww.loop.now_us()
     local node = {}
     node.status = function()
-        return { provider = "stand-in", tunnel = holder and { is_open = true } }
+        return { provider = "stand-in", tunnel = holder and { is_open = true,
+            probe_us = holder.probe_us } }
     end
     node.metrics = function()
         return {}
@@ -37,6 +38,10 @@ function M.start()
                 async.sleep(0.05)
             end
             return nil, ww.error("ETIMEDOUT")
+        end,
+        ["tunnel.probe"] = function()
+            holder.probe_us = 1
+            return {}
         end,
         ["tunnel.close"] = function()
             if holder then

@@ -1,0 +1,38 @@
+/* An end of a tunnel that sends three other packets after each, with WW_MUTATES=SEED set. Part of
+ * the rigged program, which is linked with this in the place of ww_transfer_packet_send (ld's
+ * --wrap). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "junk.h"
+#include "mutate.h"
+
+#define EACH 3
+
+/* The linker's name. */
+int __wrap_ww_transfer_packet_send(struct ww_transfer *transfer, uint64_t stream_id,
+                                   const uint8_t *packet, size_t size, bool is_partial,
+                                   uint64_t now_us);
+
+int __wrap_ww_transfer_packet_send(struct ww_transfer *transfer, uint64_t stream_id,
+                                   const uint8_t *packet, size_t size, bool is_partial,
+                                   uint64_t now_us)
+{
+    static uint64_t state;
+    uint8_t other[1500];
+
+    junk_send(transfer, stream_id, packet, size, now_us);
+    int rc = __real_ww_transfer_packet_send(transfer, stream_id, packet, size, is_partial, now_us);
+
+    if (rc || size < 20 || size > sizeof(other) || !getenv("WW_MUTATES"))
+        return rc;
+    if (!state)
+        state = strtoull(getenv("WW_MUTATES"), NULL, 10) * 0x9e3779b97f4a7c15ULL | 1;
+    for (int i = 0; i < EACH; i++) {
+        memcpy(other, packet, size);
+        size_t new_size = mutate(other, size, sizeof(other), &state);
+        __real_ww_transfer_packet_send(transfer, stream_id, other, new_size,
+                                       mutate_draw(&state) % 2, now_us);
+    }
+    return rc;
+}
