@@ -25,32 +25,27 @@ end
 
 -- --- what a rule says ----------------------------------------------------------------------------
 
+--- What each line says, with the one before it that is not empty, and how many before it say the
+--- same. A set may have thousands of lines, and all of them equal.
+---@return {words: string[], same: integer[]}
 local function lines_of(text)
-    local lines = {}
+    local lines, seen, before = { words = {}, same = {} }, {}, ""
     for line in (text .. "\n"):gmatch("([^\n]*)\n") do
-        lines[#lines + 1] = line:match("^%s*(.-)%s*$")
+        line = line:match("^%s*(.*)$") -- in two steps: in one, a long line would take its square
+        line = line:sub(1, line:find("%S%s*$") or 0)
+        local words = before .. "\n" .. line
+        lines.words[#lines.words + 1] = words
+        lines.same[#lines.same + 1] = seen[words] or 0
+        seen[words] = (seen[words] or 0) + 1
+        before = line ~= "" and line or before
     end
     return lines
 end
 
---- What a line says, with the one before it that is not empty.
-local function words_at(lines, number)
-    local before = number - 1
-    while before > 0 and lines[before] == "" do
-        before = before - 1
-    end
-    return (lines[before] or "") .. "\n" .. (lines[number] or "")
-end
-
 --- The same for the same rule in another version of its file, and for no two rules of one.
 local function key_of(hook, file, lines, number)
-    local words, same = words_at(lines, number), 0
-    for line = 1, number - 1 do
-        if lines[line] == lines[number] and words_at(lines, line) == words then
-            same = same + 1
-        end
-    end
-    return ww.crypto.hash_text(("%s\n%s\n%d\n%s"):format(hook, file, same, words)):sub(1, 20)
+    return ww.crypto.hash_text(("%s\n%s\n%d\n%s"):format(hook, file, lines.same[number] or 0,
+        lines.words[number] or "")):sub(1, 20)
 end
 
 -- --- the sets of this run ------------------------------------------------------------------------
@@ -75,13 +70,17 @@ local function builtin_text(name)
     end
 end
 
---- {lines, rules = {{hook, line, key}, …}} of one file. Most files of a set are those of the last.
+--- {lines, rules = {{hook, line, key}, …}} of one file, with at most RULES_MAX rules. Most files of
+--- a set are those of the last.
 local function file_of(self, name, text)
     local place = name .. "\n" .. text
     local file = self.files[place]
     if not file then
         file = { lines = lines_of(text), rules = {} }
-        for index, rule in ipairs((policy_rules.of(name, text, self.hooks))) do
+        for index, rule in ipairs(policy_rules.of(name, text, self.hooks)) do
+            if index > RULES_MAX then
+                break
+            end
             file.rules[index] = { hook = rule.hook, line = rule.line,
                 key = key_of(rule.hook, name, file.lines, rule.line) }
         end

@@ -33,7 +33,8 @@ local function index_of(lines)
 end
 
 local function add_file(data, file, index, hooks)
-    local rules, lines = policy_rules.of(file.name, file.text, hooks)
+    local rules, lines = policy_rules.of(file.name, file.text, hooks),
+        policy_rules.lines(file.text)
     local is_rule = {}
     for _, rule in ipairs(rules) do
         local at = ("%s:%d"):format(file.name, rule.line)

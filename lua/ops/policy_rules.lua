@@ -57,12 +57,11 @@ end
 ---@param text string
 ---@param hooks string[] names of all hooks
 ---@return table[] rules
----@return table<integer, boolean> lines that can be run
 function M.of(name, text, hooks)
     local code = load(text, "=" .. name, "t")
-    local found, known, rules, lines = {}, {}, {}, {}
+    local found, known, rules = {}, {}, {}
     if not code then
-        return rules, lines
+        return rules
     end
     for _, hook in ipairs(hooks) do
         known[hook] = true
@@ -80,7 +79,6 @@ function M.of(name, text, hooks)
             end
         end
     end
-    add_lines(code, lines, true)
     local seen = {}
     for _, rule in ipairs(found) do
         if not seen[rule.line] then
@@ -91,7 +89,18 @@ function M.of(name, text, hooks)
     table.sort(rules, function(left, right)
         return left.line < right.line
     end)
-    return rules, lines
+    return rules
+end
+
+--- Lines of one file that can be run; none if it does not compile.
+---@param text string
+---@return table<integer, boolean> lines
+function M.lines(text)
+    local code, lines = load(text, "=", "t"), {}
+    if code then
+        add_lines(code, lines, true)
+    end
+    return lines
 end
 
 return M

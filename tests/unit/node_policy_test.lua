@@ -377,6 +377,21 @@ test("what stands in the file of rules is believed as far as it can be true", fu
     attached = policies.attach(node, ww.arbiter, { state = rig.folder })
 end)
 
+test("to know the rules of a set holds up the loop for a moment only", function()
+    local policy_history = require("node.policy_history")
+    local line = "    if request.bytes == 1 then return R end\n"
+    for _, body in ipairs({ line:rep(700), "    local a" .. (" "):rep(30000) .. "= 1\n" }) do
+        assert(reload(offering(body .. "    return R", 'local R = { decision = "accept" }')))
+        local best_s = math.huge
+        for _ = 1, 3 do
+            local begin_s = os.clock()
+            policy_history.begin(ww.arbiter, rig.folder .. "/none.rules")
+            best_s = math.min(best_s, os.clock() - begin_s)
+        end
+        assert(best_s < 0.1, ("it took %.3f s"):format(best_s)) -- a sanitizer's; else a fifth
+    end
+end)
+
 test("a rule is called unused only when that is certain", function()
     -- The first 64 decisions of a hook that takes long are looked at, later ones seldom.
     assert(reload(offering([[
