@@ -139,7 +139,7 @@
 #define WW_FAST_RANGES_MAX 4096            /* gaps that either side remembers: a window's packets, every one lost */
 #define WW_FAST_PARTS_MAX 32               /* parts of one datagram: 16 KiB at the smallest record */
 #define WW_FAST_PARTS_TABLE 8              /* datagrams whose parts are missing; then the oldest is dropped */
-#define WW_FAST_QUEUE_BYTES_MAX (1 << 20)  /* datagrams that came in one turn: what a socket is read in it */
+#define WW_FAST_QUEUE_BYTES_MAX (4 << 20)  /* datagrams that came and were not yet taken: what the socket holds */
 #define WW_PEER_CONNECT_MS 30000           /* from creation to a verified association */
 #define WW_PEER_EARLY_DATAGRAMS_MAX 16     /* DTLS datagrams held until there is a path: two flights */
 #define WW_PATH_GIVE_UP_MS 120000          /* a peer without a path: protocol, so long peers try for another */

@@ -198,6 +198,28 @@ static void packs_small_datagrams(void **state)
     sim_stop(&sim);
 }
 
+/* A full socket's worth waits for the owner's turn, however late; more is dropped and counted. */
+static void keeps_what_came_before_its_turn(void **state)
+{
+    enum { SIZE = 1400, FIT = WW_FAST_QUEUE_BYTES_MAX / (SIZE + 2) };
+    uint8_t record[3 + SIZE] = {1, SIZE >> 8, SIZE & 0xff};
+    struct ww_fast_stats stats;
+    const uint8_t *data;
+    struct sim sim;
+    size_t size, took = 0;
+    (void)state;
+    sim_start(&sim, 18, &CLEAN, RECORD);
+    for (int i = 0; i < FIT + 10; i++)
+        assert_int_equal(ww_fast_input(sim.ends[0].fast, record, sizeof record, sim.now_us), 0);
+    ww_fast_stats(sim.ends[0].fast, &stats);
+    assert_int_equal(stats.datagrams_dropped, 10);
+    while (ww_fast_take_datagram(sim.ends[0].fast, &data, &size))
+        took += size == SIZE;
+    assert_int_equal(took, FIT);
+    assert_true((size_t)FIT * SIZE > 4000000); /* a socket's 4 MiB */
+    sim_stop(&sim);
+}
+
 static void gives_memory_back_when_idle(void **state)
 {
     struct sim sim;
@@ -465,6 +487,7 @@ int main(void)
         cmocka_unit_test(waits_while_the_socket_is_full),
         cmocka_unit_test(sends_datagrams_together_and_in_parts),
         cmocka_unit_test(packs_small_datagrams),
+        cmocka_unit_test(keeps_what_came_before_its_turn),
         cmocka_unit_test(gives_memory_back_when_idle),
         cmocka_unit_test(records_are_as_documented),
         cmocka_unit_test(refuses_what_breaks_the_protocol),
