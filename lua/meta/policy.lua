@@ -324,7 +324,7 @@
 ---@field network integer number of the autonomous system that the address is in, likewise; else 0
 ---@field flows integer flows that this node has open now
 
---- what becomes of flows to this destination
+--- what becomes of flows to this destination: of the same protocol, `host`, `port`, `name` and `application`
 ---@class FlowDecision
 ---@field decision "deny"|"allow"|"limit" `allow`, `deny`, or `limit` to `max_flows` and `bytes_s`
 ---@field max_flows? integer with `limit`: flows of this node to the destination at once; default: 16
