@@ -170,6 +170,19 @@ is_number arbiter 8 || fail "what was given up is in force"
 ww_policy arbiter log | grep -q "^ *7 .*given up" || fail "the log: $(ww_policy arbiter log)"
 node_stop arbiter
 
+step "a journal of 0 MiB: nothing is kept, and who asks for it hears so"
+WW_POLICY_JOURNAL_MIB=0 node_start arbiter
+wait_for 15 "the arbiter's start" is_ready arbiter
+for question in journal "replay default" "shadow default" "why ffff-0"; do
+    # shellcheck disable=SC2086 # words
+    if ww_policy arbiter $question > "$scratch/off.out" 2>&1; then
+        fail "$question without a journal: $(cat "$scratch/off.out")"
+    fi
+    grep -q policy.journal_mib "$scratch/off.out" || fail "$question says $(cat "$scratch/off.out")"
+done
+ww_policy arbiter rules | grep -q '^market.lua:' || fail "without a journal nothing is decided: $(ww_policy arbiter rules)"
+node_stop arbiter
+
 step "a built-in set by its name, also where a folder has it"
 mkdir "$scratch/named" && cp -r "$policies" "$scratch/named/strict"
 cd "$scratch/named"
