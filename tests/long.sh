@@ -95,7 +95,10 @@ address() {
 }
 
 reload() {
-    build asan --target unit_node_arbiter
+    build release --target unit_node_arbiter # says if memory stays flat
+    WW_RELOADS=$number timeout -k 10 $((number / 5 + 120)) \
+        build/release/tests/unit/unit_node_arbiter reload
+    build asan --target unit_node_arbiter # says if anything leaks
     ASAN_OPTIONS=quarantine_size_mb=1 WW_RELOADS=$number \
         timeout -k 10 $((number / 5 + 120)) build/asan/tests/unit/unit_node_arbiter reload
 }
