@@ -8,6 +8,7 @@
  */
 #include <string.h>
 
+#include "fast.h"
 #include "internal.h"
 
 #define TICK_US    100000
@@ -123,7 +124,7 @@ static void lose(struct ww_peer *peer)
 {
     struct ww_change *change = &peer->change;
     change->lost_us = ww_loop_now_us(peer->net->loop);
-    change->tell_lost = true;
+    change->tell[WW_PATH_IS_LOST] = true;
     ww_net_touch(peer);
     ww_log(WW_LOG_INFO, "net", "a peer's path is lost", "attempt=%u", peer->route->generation);
     /* The client has mostly lost it, too, and its attempt is on the way: ask a little later. */
@@ -192,8 +193,9 @@ static void move(struct ww_peer *peer)
     change->lost_us = change->wanted_us = 0;
     change->again = false;
     change->changes++;
-    change->tell_lost = change->tell_silent = false;
-    change->tell_changed = true;
+    memset(change->tell, 0, sizeof change->tell);
+    change->tell[WW_PATH_HAS_CHANGED] = true;
+    ww_doubt_heard(&change->doubt);
     count_anew(peer);
     if (peer->sctp)
         ww_sctp_forget_path(peer->sctp, ww_loop_now_us(peer->net->loop));
@@ -267,12 +269,10 @@ void ww_change_addresses(struct ww_peer *peer)
 void ww_change_turn(struct ww_peer *peer)
 {
     struct ww_change *change = &peer->change;
-    const bool told[] = {[WW_PATH_IS_LOST] = change->tell_lost,
-                         [WW_PATH_IS_SILENT] = change->tell_silent,
-                         [WW_PATH_HAS_CHANGED] = change->tell_changed};
-    change->tell_lost = change->tell_silent = change->tell_changed = false;
-    for (size_t i = 0; i < WW_ARRAY_COUNT(told); i++) {
-        if (told[i] && peer->callbacks.path && !peer->destroyed)
+    for (size_t i = 0; i < WW_PATH_EVENTS; i++) {
+        bool is_due = change->tell[i];
+        change->tell[i] = false;
+        if (is_due && peer->callbacks.path && !peer->destroyed)
             peer->callbacks.path(peer->arg, (enum ww_path_event)i);
     }
 }
@@ -289,6 +289,60 @@ void ww_change_heard(struct ww_peer *peer)
 {
     count_anew(peer);
     peer->hearing->heard_us = ww_loop_now_us(peer->net->loop);
+    if (peer->change.lost_us || !ww_doubt_heard(&peer->change.doubt))
+        return;
+    peer->change.tell[WW_PATH_IS_HEARD] = true;
+    ww_net_touch(peer);
+}
+
+/* A server's doubts would be of no use to it. */
+void ww_change_awaits(struct ww_peer *peer)
+{
+    if (is_client(peer) && can_change(peer) && !peer->change.lost_us)
+        ww_doubt_sent(&peer->change.doubt, ww_loop_now_us(peer->net->loop));
+}
+
+static void tell_level(struct ww_peer *peer)
+{
+    bool is_silent = peer->change.doubt.level == WW_DOUBT_SILENT;
+    peer->change.tell[is_silent ? WW_PATH_IS_SILENT : WW_PATH_IS_DOUBTED] = true;
+    ww_net_touch(peer);
+    ww_log(WW_LOG_INFO, "net", is_silent ? "a peer's path is silent" : "a peer's path is in doubt",
+           "attempt=%u", peer->route->generation);
+}
+
+bool ww_change_look(struct ww_peer *peer)
+{
+    struct ww_change *change = &peer->change;
+    enum ww_doubt_level before = change->doubt.level;
+    change->doubt.trip_us = ww_fast_trip_us(peer->fast);
+    if (change->lost_us || !ww_transport_has_room(peer) ||
+        !ww_doubt_look(&change->doubt, ww_loop_now_us(peer->net->loop)))
+        return false;
+    if (change->doubt.level != before)
+        tell_level(peer);
+    return true;
+}
+
+uint64_t ww_change_next_us(const struct ww_peer *peer)
+{
+    /* Without room the lane touches the peer, and a path that is lost is told of anew. */
+    return !peer->change.lost_us && ww_transport_has_room(peer)
+               ? ww_doubt_next_us(&peer->change.doubt)
+               : UINT64_MAX;
+}
+
+void ww_peer_ask(struct ww_peer *peer)
+{
+    if (!peer->fast || !can_change(peer) || peer->change.lost_us)
+        return;
+    ww_doubt_ask(&peer->change.doubt, ww_loop_now_us(peer->net->loop));
+    ww_net_touch(peer);
+}
+
+uint64_t ww_peer_heard_us(const struct ww_peer *peer)
+{
+    return peer->route ? peer->route->heard_us : 0;
 }
 
 /* A NAT that has given the client another port answers its checks, so consent holds at the client,
@@ -308,9 +362,10 @@ void ww_change_sent(struct ww_peer *peer)
         age_us(peer, change->unanswered_us) < US(WW_PATH_SILENCE_MS))
         return;
     count_anew(peer); /* from now on anew */
-    change->tell_silent = true;
-    ww_net_touch(peer);
-    ww_log(WW_LOG_INFO, "net", "a peer's path is silent", "attempt=%u", peer->route->generation);
+    if (change->doubt.level != WW_DOUBT_SILENT) {
+        change->doubt.level = WW_DOUBT_SILENT;
+        tell_level(peer);
+    }
     want(peer, true);
 }
 

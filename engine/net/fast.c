@@ -159,8 +159,13 @@ uint64_t ww_fast_output(struct ww_fast *fast, uint64_t now_us)
 void ww_fast_resize(struct ww_fast *fast, size_t record_bytes)
 {
     ww_fast_send_packed(fast);
+    size_t before = fast->record_bytes;
     fast->record_bytes = WW_MIN(WW_MAX(record_bytes, (size_t)WW_FAST_RECORD_BYTES_MIN),
                                 (size_t)WW_FAST_RECORD_BYTES_MAX);
+    if (fast->record_bytes < before) { /* a black hole has what was on its way */
+        ww_fast_forget_flight(fast);
+        fast->timeouts = 0;
+    }
 }
 
 void ww_fast_path(struct ww_fast *fast, size_t record_bytes, uint64_t now_us)
@@ -176,6 +181,11 @@ void ww_fast_path(struct ww_fast *fast, size_t record_bytes, uint64_t now_us)
 unsigned ww_fast_silent_timeouts(const struct ww_fast *fast)
 {
     return fast->timeouts;
+}
+
+uint32_t ww_fast_trip_us(const struct ww_fast *fast)
+{
+    return fast->srtt_us;
 }
 
 void ww_fast_stats(const struct ww_fast *fast, struct ww_fast_stats *stats)

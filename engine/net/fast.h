@@ -81,4 +81,6 @@ void ww_fast_path(struct ww_fast *fast, size_t record_bytes, uint64_t now_us);
 void ww_fast_resize(struct ww_fast *fast, size_t record_bytes);
 /* Timeouts in a row without any acknowledgement. */
 unsigned ww_fast_silent_timeouts(const struct ww_fast *fast);
+/* The smoothed round trip; 0: not measured yet. */
+uint32_t ww_fast_trip_us(const struct ww_fast *fast);
 void ww_fast_stats(const struct ww_fast *fast, struct ww_fast_stats *stats);

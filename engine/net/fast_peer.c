@@ -10,8 +10,6 @@
 /* To one peer in one turn, so that the others get theirs. */
 #define MESSAGES_PER_TURN  128
 #define DATAGRAMS_PER_TURN 1024
-/* Timeouts in a row after which a path that carried more is taken for one that no longer does. */
-#define TIMEOUTS_OF_A_HOLE 3
 #define PROBE_HEAD         5
 #define PROBE_ANSWER_BYTES 7
 
@@ -19,7 +17,11 @@ static bool on_record(void *arg, const uint8_t *record, size_t size)
 {
     struct ww_peer *peer = arg;
     peer->is_wide_used |= size + WW_DTLS_OVERHEAD > peer->mtu.base;
-    return ww_transport_has_room(peer) && ww_dtls_send(peer->dtls, record, size);
+    if (!ww_transport_has_room(peer) || !ww_dtls_send(peer->dtls, record, size))
+        return false;
+    if (record[0] <= WW_FAST_DATA)
+        ww_change_awaits(peer);
+    return true;
 }
 
 static size_t record_bytes(const struct ww_peer *peer)
@@ -70,14 +72,18 @@ static void probe_mtu(struct ww_peer *peer, uint64_t now_us)
 {
     uint32_t id;
     size_t best = peer->mtu.best;
-    if (ww_fast_silent_timeouts(peer->fast) >= TIMEOUTS_OF_A_HOLE)
-        ww_mtu_black_hole(&peer->mtu, now_us);
+    peer->mtu.trip_us = ww_fast_trip_us(peer->fast);
+    if (ww_fast_silent_timeouts(peer->fast) > 0)
+        ww_mtu_doubt(&peer->mtu, now_us);
     size_t size = ww_mtu_probe(&peer->mtu, peer->is_wide_used, now_us, &id);
     peer->is_wide_used = false;
     if (peer->mtu.best != best)
         use_mtu(peer);
-    if (size && ww_transport_has_room(peer))
-        send_probe(peer, id, WW_MIN(size, (size_t)WW_DATAGRAM_BYTES_MOST));
+    if (!size || !ww_transport_has_room(peer))
+        return;
+    send_probe(peer, id, WW_MIN(size, (size_t)WW_DATAGRAM_BYTES_MOST));
+    if (ww_mtu_wants_small(&peer->mtu))
+        send_probe(peer, id, PROBE_HEAD + WW_DTLS_OVERHEAD);
 }
 
 /* A probe, or the answer to one. */
@@ -186,8 +192,11 @@ void ww_peer_fast_output(struct ww_peer *peer)
     uint64_t now_us = ww_loop_now_us(peer->net->loop);
     if (!peer->fast || !peer->connected || peer->fail_code)
         return;
+    if (ww_change_look(peer))
+        send_probe(peer, 0, PROBE_HEAD + WW_DTLS_OVERHEAD);
     probe_mtu(peer, now_us);
     uint64_t next_us = WW_MIN(ww_fast_output(peer->fast, now_us), ww_mtu_next_us(&peer->mtu));
+    next_us = WW_MIN(next_us, ww_change_next_us(peer));
     if (next_us == UINT64_MAX)
         ww_timer_stop(peer->fast_timer);
     else

@@ -10,6 +10,7 @@
 #include <sys/queue.h>
 
 #include "addresses.h"
+#include "doubt.h"
 #include "dtls.h"
 #include "ice.h"
 #include "lane.h"
@@ -91,8 +92,9 @@ struct ww_change {
     uint64_t unanswered_us; /* when the first datagram went after the last that came; 0: none did */
     uint64_t sent_us;       /* when the last one went */
     unsigned unanswered;    /* how many have gone since */
-    bool tell_lost, tell_silent, tell_changed; /* the user, in the next turn */
-    uint32_t generation;                       /* the newest attempt */
+    bool tell[WW_PATH_EVENTS]; /* the user, in the next turn, by enum ww_path_event */
+    struct ww_doubt doubt;     /* about the path in use: of a client's fast lane */
+    uint32_t generation;       /* the newest attempt */
     uint32_t changes;
     struct ww_timer *timer;
     char tag[WW_UFRAG_BYTES_MAX + 1]; /* of the association; "" until the client's ufrag is known */
@@ -195,6 +197,12 @@ void ww_change_connected(struct ww_peer *peer);
 /* A datagram has gone, or one has come that was sound. */
 void ww_change_sent(struct ww_peer *peer);
 void ww_change_heard(struct ww_peer *peer);
+/* A record has gone that the other side answers. */
+void ww_change_awaits(struct ww_peer *peer);
+/* True: a probe is to be sent now, to see whether the other side answers. */
+bool ww_change_look(struct ww_peer *peer);
+/* When that is asked again; UINT64_MAX. */
+uint64_t ww_change_next_us(const struct ww_peer *peer);
 bool ww_change_is_wanted(const struct ww_peer *peer);
 void ww_change_signals_again(struct ww_peer *peer);
 /* Whether what this machine sends from is another address than when the path was found. */

@@ -354,8 +354,12 @@ void ww_peer_path(struct ww_peer *peer, struct ww_path *path)
     if (peer->change.lost_us)
         path->lost_ms =
             (uint32_t)((ww_loop_now_us(peer->net->loop) - peer->change.lost_us) / 1000 + 1);
+    path->doubted = peer->change.doubt.level > WW_DOUBT_NONE;
+    path->silent = peer->change.doubt.level == WW_DOUBT_SILENT;
     if (!route || !route->has_pair)
         return;
+    if (route->heard_us)
+        path->heard_ms = (uint32_t)((ww_loop_now_us(peer->net->loop) - route->heard_us) / 1000);
     path->kind = route->pair.kind;
     ww_address_format(&route->pair.local, path->local);
     ww_address_format(&route->pair.remote, path->remote);
@@ -367,6 +371,7 @@ void ww_peer_path(struct ww_peer *peer, struct ww_path *path)
     if (peer->fast) {
         ww_fast_stats(peer->fast, &fast);
         path->rtt_us = fast.rtt_us ? fast.rtt_us : path->rtt_us;
+        path->packets_sent = fast.packets_sent;
         path->packets_lost = fast.packets_lost;
     }
 }

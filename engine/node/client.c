@@ -125,23 +125,37 @@ void client_dest(const struct ww_target *target, enum ww_dest_protocol protocol,
     memcpy(dest->name, target->name, sizeof(dest->name));
 }
 
-struct conn *client_next_conn(struct client *client)
-{
-    struct conn *conn = client->active, *cut = NULL;
+enum rank { SOUND, DOUBTED, CUT, UNUSABLE, RANKS };
 
+static enum rank rank_of(const struct conn *conn)
+{
+    if (!conn->is_ready || conn->closing_code)
+        return UNUSABLE;
+    if (conn->is_cut)
+        return CUT;
+    return conn->is_doubted || conn->trusted_us > ww_loop_now_us(conn->loop) ? DOUBTED : SOUND;
+}
+
+struct conn *client_next_conn(struct client *client, unsigned tried)
+{
+    struct conn *conn = client->active, *any;
+    unsigned count[RANKS] = {0};
+    enum rank rank = SOUND;
+
+    for (any = client->edge.conns; any; any = any->hh.next)
+        count[rank_of(any)]++;
+    while (rank < CUT && tried >= count[rank])
+        tried -= count[rank++];
+    if (rank == CUT && count[SOUND] + count[DOUBTED] > 0)
+        return NULL;
     for (unsigned i = HASH_COUNT(client->edge.conns); i > 0; i--) {
         conn = conn && conn->hh.next ? conn->hh.next : client->edge.conns;
-        if (!conn->is_ready || conn->closing_code)
-            continue;
-        if (!conn->is_cut) {
+        if (rank_of(conn) == rank) {
             client->active = conn;
             return conn;
         }
-        cut = cut ? cut : conn;
     }
-    if (cut)
-        client->active = cut;
-    return cut;
+    return NULL;
 }
 
 int client_open(struct client *client, const struct ww_dest *dest, struct conn **conn,
@@ -149,8 +163,8 @@ int client_open(struct client *client, const struct ww_dest *dest, struct conn *
 {
     int rc = WW_ENOCONTRACT;
 
-    for (unsigned i = HASH_COUNT(client->edge.conns); i > 0 && rc == WW_ENOCONTRACT; i--) {
-        *conn = client_next_conn(client);
+    for (unsigned i = 0; i < HASH_COUNT(client->edge.conns) && rc == WW_ENOCONTRACT; i++) {
+        *conn = client_next_conn(client, i);
         if (!*conn)
             break;
         rc = ww_transfer_stream_open((*conn)->transfer, dest, stream_id);

@@ -59,9 +59,10 @@ void client_stream_accepted(void *arg, uint64_t stream_id, const struct ww_dest 
 void client_stream_data(void *arg, uint64_t stream_id, const uint8_t *data, size_t size, bool fin);
 void client_stream_writable(void *arg, uint64_t stream_id);
 void client_stream_reset(void *arg, uint64_t stream_id, int code);
-/* Another connection for what begins now, in turn: it becomes the active one. One whose path is
- * lost only if there is no other. NULL: there is none. */
-struct conn *client_next_conn(struct client *client);
+/* Another connection for what begins now, in turn: it becomes the active one. `tried` is how many
+ * were tried for it: first all whose path is sound, then those in doubt; one whose path is lost
+ * only if there is no other. NULL: there is none, or all were tried. */
+struct conn *client_next_conn(struct client *client, unsigned tried);
 /* Opens a stream on the next connection that can carry one now, and declares where it goes. *conn
  * is that connection. WW_ENOCONTRACT: there is none; as ww_transfer_stream_open and client_declare.
  */

@@ -102,7 +102,7 @@ static void conn_closed(struct conn *conn, int code)
     edge_drop(&client->edge, conn);
     if (client->active == conn) {
         client->active = NULL;
-        client_next_conn(client);
+        client_next_conn(client, 0);
     }
     client_retry(client);
 }
@@ -115,10 +115,25 @@ static void conn_ready(struct conn *conn)
     edge_conn_ready(conn);
 }
 
-/* What waits for a connection whose path is lost goes over another one. */
+/* Where what goes by a path in doubt may go instead: only where somebody answers, for this
+ * machine's own line may be what is silent. */
+static void ask_others(const struct conn *conn)
+{
+    const struct client *client = conn->owner;
+    const struct conn *other;
+
+    for (other = client->edge.conns; other; other = other->hh.next) {
+        if (other != conn && other->is_ready && !other->closing_code)
+            ww_peer_ask(other->peer);
+    }
+}
+
+/* What waits for a connection whose path is lost or silent goes over another one. */
 static void conn_path(struct conn *conn, enum ww_path_event event)
 {
     edge_conn_path(conn, event);
+    if (event == WW_PATH_IS_DOUBTED || event == WW_PATH_IS_SILENT)
+        ask_others(conn);
     client_retry(conn->owner);
 }
 

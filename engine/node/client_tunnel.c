@@ -28,14 +28,18 @@ static bool is_usable(const struct conn *conn)
     return conn && conn->is_ready && !conn->closing_code;
 }
 
-/* Whether flows go on over another one. Over a lost path it would wait for it, up to two
- * minutes, while others are there. */
+/* Whether flows go on over another one. Over a lost path they would wait for it, up to two
+ * minutes, while others are there. A silent one may come back, and its connections to the world
+ * with it, so they leave it for one that was heard since. */
 static bool is_left(const struct client *client, const struct conn *conn)
 {
-    if (!conn->is_cut)
+    const struct conn *other;
+
+    if (!conn->is_cut && !conn->is_silent)
         return false;
-    for (conn = client->edge.conns; conn; conn = conn->hh.next) {
-        if (is_usable(conn) && !conn->is_cut && !conn->packets.refused)
+    for (other = client->edge.conns; other; other = other->hh.next) {
+        if (is_usable(other) && !other->is_cut && !other->is_doubted && !other->packets.refused &&
+            (conn->is_cut || ww_peer_heard_us(other->peer) >= conn->doubted_us))
             return true;
     }
     return false;
@@ -72,8 +76,8 @@ static struct conn *next_conn(struct client_tunnel *tunnel, int *rc)
     struct client *client = tunnel->client;
 
     *rc = WW_ENOCONTRACT;
-    for (unsigned i = HASH_COUNT(client->edge.conns); i > 0; i--) {
-        struct conn *conn = client_next_conn(client);
+    for (unsigned i = 0; i < HASH_COUNT(client->edge.conns); i++) {
+        struct conn *conn = client_next_conn(client, i);
 
         if (!conn)
             break;

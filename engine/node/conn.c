@@ -12,6 +12,9 @@
 
 #define LABEL_RELIABLE "ww"
 #define LABEL_DATAGRAM "ww-datagram"
+/* A path that was silent and is heard again: a line that comes and goes has a few seconds to show.
+ */
+#define TRUST_US 5000000
 
 static void schedule(struct conn *conn, uint64_t due_us)
 {
@@ -183,9 +186,19 @@ static void peer_signal(void *arg, const char *text)
 static void peer_path(void *arg, enum ww_path_event event)
 {
     struct conn *conn = arg;
+    uint64_t now_us = ww_loop_now_us(conn->loop);
 
-    if (event != WW_PATH_IS_SILENT)
-        conn->is_cut = event == WW_PATH_IS_LOST;
+    if (event == WW_PATH_IS_LOST) {
+        conn->is_cut = true;
+    } else if (event == WW_PATH_IS_DOUBTED || event == WW_PATH_IS_SILENT) {
+        conn->doubted_us = conn->is_doubted ? conn->doubted_us : now_us;
+        conn->is_doubted = true;
+        conn->is_silent |= event == WW_PATH_IS_SILENT;
+    } else {
+        conn->trusted_us = conn->is_silent ? now_us + TRUST_US : conn->trusted_us;
+        conn->is_doubted = conn->is_silent = false;
+        conn->is_cut &= event != WW_PATH_HAS_CHANGED;
+    }
     if (!conn->closing_code)
         conn->callbacks->path(conn, event);
 }

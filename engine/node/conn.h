@@ -35,8 +35,11 @@ struct conn {
     void *streams;   /* the owner's table of this connection's streams */
     void *declaring; /* the owner's state of declarations; NULL until a stream is opened */
     bool is_ready, is_closed;
-    bool is_cut;                   /* its path is lost, and no other one found yet */
-    int closing_code;              /* set: closed will be told by the timer */
+    bool is_cut;                /* its path is lost, and no other one found yet */
+    bool is_doubted, is_silent; /* what goes by it is not answered for a moment, and for longer */
+    uint64_t doubted_us;        /* when that was first noticed, the last time */
+    uint64_t trusted_us;        /* it was silent: what begins before goes elsewhere */
+    int closing_code;           /* set: closed will be told by the timer */
     uint64_t opens_left, opens_us; /* provider: streams that may be opened now, and since when */
     uint64_t bare_since_us; /* provider: without a contract, as its clock saw it; 0: it has one */
     struct {                /* the flow of packets */

@@ -314,6 +314,14 @@ static void put_conn(struct ww_call *call, struct conn *conn)
     ww_call_put_u64(call, "changes", path.changes);
     ww_call_put_bool(call, "changing", path.changing);
     ww_call_put_u64(call, "lost_ms", path.lost_ms);
+    ww_call_put_text(call, "state",
+                     path.lost_ms   ? "lost"
+                     : path.silent  ? "silent"
+                     : path.doubted ? "doubted"
+                                    : "good");
+    ww_call_put_u64(call, "heard_ms", path.heard_ms);
+    ww_call_put_u64(call, "packets_sent", path.packets_sent);
+    ww_call_put_u64(call, "packets_lost", path.packets_lost);
     ww_call_end(call);
     ww_call_put_u64(call, "streams", stats.streams);
     ww_call_put_u64(call, "bytes_sent", stats.bytes_sent);

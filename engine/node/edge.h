@@ -25,7 +25,7 @@ enum edge_event {
     EDGE_REFUSED, /* "refused" {contract, peer, error} */
     EDGE_WANTED,  /* "wanted" {peer, bytes_left} */
     EDGE_DEMAND,  /* "demand" {}: a request waits and there is no connection */
-    EDGE_PATH,    /* "path" {peer, text}: its path is "lost", "silent", or has "changed" */
+    EDGE_PATH,    /* "path" {peer, text}: "lost", "doubted", "silent", "heard" or "changed" */
     EDGE_NETWORK, /* "network" {}: this machine's addresses or routes have changed */
 };
 

@@ -131,13 +131,13 @@ void edge_conn_ready(struct conn *conn)
 
 void edge_conn_path(struct conn *conn, enum ww_path_event event)
 {
-    char lost[] = "lost", silent[] = "silent", changed[] = "changed";
-    struct edge_note note = {.edge = conn->owner,
-                             .event = EDGE_PATH,
-                             .peer = conn->remote,
-                             .text = event == WW_PATH_IS_LOST     ? lost
-                                     : event == WW_PATH_IS_SILENT ? silent
-                                                                  : changed};
+    char texts[WW_PATH_EVENTS][sizeof("changed")] = {[WW_PATH_IS_LOST] = "lost",
+                                                     [WW_PATH_IS_DOUBTED] = "doubted",
+                                                     [WW_PATH_IS_SILENT] = "silent",
+                                                     [WW_PATH_IS_HEARD] = "heard",
+                                                     [WW_PATH_HAS_CHANGED] = "changed"};
+    struct edge_note note = {
+        .edge = conn->owner, .event = EDGE_PATH, .peer = conn->remote, .text = texts[event]};
     edge_tell(&note);
 }
 

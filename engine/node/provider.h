@@ -42,6 +42,13 @@ struct provider_open {
     size_t proof_size;
 };
 
+/* A client that went without having declared where its flows went: it begins where it was. */
+struct provider_debtor {
+    struct ww_hash client;
+    uint64_t served_us; /* undeclared, all its connections together; 0: free */
+    uint64_t left_us;   /* when its last connection went */
+};
+
 struct provider {
     struct edge edge; /* first: conn->owner points at it */
     struct provider_open *open;
@@ -56,6 +63,7 @@ struct provider {
     char exit_why[WW_EXIT_WHY_BYTES];     /* why it is not there */
     LIST_HEAD(, provider_stream) streams; /* all: those too whose connection has gone */
     struct provider_secret *secrets;
+    struct provider_debtor debtors[WW_NODE_DEBTORS_MAX];
     uint8_t seal_key[NODE_STORE_KEY_SIZE];
     uint64_t max_contracts;
     uint64_t denied_flows; /* signed destinations of the fixed list until the contract is closed */
@@ -111,6 +119,7 @@ bool provider_owes(struct conn *conn, const uint8_t digest[DECLARED_DIGEST]);
 bool provider_is_overdue(struct conn *conn, const uint8_t digest[DECLARED_DIGEST]);
 void provider_declaration(void *arg, const struct ww_declaration *declaration, const uint8_t *bytes,
                           size_t size);
+/* The connection has gone. What the client still owes is remembered for its next one. */
 void provider_declare_stop(struct conn *conn);
 /* Tests: as if so much time had passed. */
 void provider_declare_age(struct conn *conn, uint64_t us);

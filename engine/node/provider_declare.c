@@ -19,6 +19,7 @@ struct debt {
 struct provider_declaring {
     struct debt *debts;
     bool is_sampling, is_proving; /* a job of that kind is under way */
+    uint64_t served_us;           /* undeclared, on the client's connections before this one */
     uint64_t denied;              /* signed destinations that the fixed list denies */
     uint64_t declarations;
     struct declared set;
@@ -37,11 +38,46 @@ struct verify_job {
     int rc;
 };
 
+static struct provider_debtor *find_debtor(struct conn *conn)
+{
+    struct provider *provider = conn->owner;
+    uint64_t now_us = ww_loop_now_us(conn->loop);
+
+    for (size_t i = 0; i < WW_NODE_DEBTORS_MAX; i++) {
+        struct provider_debtor *debtor = &provider->debtors[i];
+
+        if (debtor->served_us && ww_hash_equal(&debtor->client, &conn->remote) &&
+            now_us - debtor->left_us < WW_NODE_DEBTOR_US)
+            return debtor;
+    }
+    return NULL;
+}
+
+/* Its own place, or that of whom nothing was heard of for longest. */
+static void remember_debtor(struct conn *conn, uint64_t served_us)
+{
+    struct provider *provider = conn->owner;
+    struct provider_debtor *known = find_debtor(conn), *debtor = provider->debtors;
+
+    for (size_t i = 1; i < WW_NODE_DEBTORS_MAX; i++)
+        debtor = provider->debtors[i].left_us < debtor->left_us ? &provider->debtors[i] : debtor;
+    debtor = known ? known : debtor;
+    *debtor = (struct provider_debtor){
+        .client = conn->remote, .served_us = served_us, .left_us = ww_loop_now_us(conn->loop)};
+}
+
 static struct provider_declaring *of(struct conn *conn)
 {
-    if (!conn->declaring)
-        conn->declaring = ww_alloc(1, sizeof(struct provider_declaring));
-    return conn->declaring;
+    struct provider_declaring *declaring = conn->declaring;
+    const struct provider_debtor *debtor;
+
+    if (declaring)
+        return declaring;
+    conn->declaring = declaring = ww_alloc(1, sizeof(*declaring));
+    debtor = declaring ? find_debtor(conn) : NULL;
+    if (debtor)
+        declaring->served_us = debtor->served_us;
+    return declaring;
 }
 
 static void pay(struct provider_declaring *declaring, struct debt *debt)
@@ -57,6 +93,9 @@ void provider_declare_stop(struct conn *conn)
 
     if (!declaring)
         return;
+    if (declaring->debts)
+        remember_debtor(conn, declaring->served_us + ww_loop_now_us(conn->loop) -
+                                  declaring->debts->since_us + 1);
     HASH_ITER(hh, declaring->debts, debt, next)
     pay(declaring, debt);
     ww_free(declaring);
@@ -66,11 +105,17 @@ void provider_declare_stop(struct conn *conn)
 /* --- what is owed ----------------------------------------------------------------------------- */
 
 /* The lane keeps the order: as long as nothing comes, the declaration may be under way, and the
- * path lost. */
+ * path lost. That excuse is for all of a client's connections together, but for a moment each: who
+ * comes with a new one each time has to buy a contract for it. */
 static bool is_overdue(const struct conn *conn, const struct debt *debt)
 {
+    const struct provider_declaring *declaring = conn->declaring;
+    uint64_t excuse_us = WW_NODE_UNDECLARED_MOST_US -
+                         WW_MIN(declaring->served_us,
+                                (uint64_t)WW_NODE_UNDECLARED_MOST_US - WW_NODE_UNDECLARED_LEAST_US);
+
     return conn->heard_us >= debt->since_us + WW_NODE_UNDECLARED_US ||
-           ww_loop_now_us(conn->loop) - debt->since_us >= WW_NODE_UNDECLARED_MOST_US;
+           ww_loop_now_us(conn->loop) - debt->since_us >= excuse_us;
 }
 
 static struct debt *find_debt(const struct provider_declaring *declaring,

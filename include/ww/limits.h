@@ -340,6 +340,9 @@
 #define WW_DECLARED_MAX 1024                /* destinations that count as declared on a connection: as many as may be open */
 #define WW_NODE_UNDECLARED_MOST_US 60000000 /* … and so long while the reliable lane is silent: a path is lost and found in half of it */
 #define WW_NODE_UNDECLARED_US 5000000       /* a flow is served undeclared so long: batches take 10 ms and half a round trip */
+#define WW_NODE_UNDECLARED_LEAST_US 1000000 /* … and so long when a client has used that up: what an honest one needs on most lines */
+#define WW_NODE_DEBTORS_MAX 256             /* clients that left debts behind, whom a provider remembers: 12 KiB; each costs a contract */
+#define WW_NODE_DEBTOR_US 3600000000        /* … and for how long after their last connection */
 #define WW_NODE_DENIED_FLOWS 1              /* protocol: by default, signed destinations of the fixed list until the contract is closed */
 #define WW_NODE_DECLARATION_SAMPLE 16       /* one declaration in so many is verified: who signs wrongly is found in a second */
 #define WW_NODE_SECRETS_MAX 16              /* session secrets of a provider: the present one, and those of contracts that still run */

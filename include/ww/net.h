@@ -60,8 +60,12 @@ enum ww_peer_role {
 
 enum ww_path_event {
     WW_PATH_IS_LOST,
-    WW_PATH_IS_SILENT, /* nothing comes back, though consent holds; another one is looked for */
+    WW_PATH_IS_DOUBTED, /* a client's, with a fast lane: what was sent is not answered for a second
+                         */
+    WW_PATH_IS_SILENT,  /* … for two; for 5 s, and another path is looked for. Consent may hold */
+    WW_PATH_IS_HEARD,   /* after one of these two, or ww_peer_ask: something came */
     WW_PATH_HAS_CHANGED,
+    WW_PATH_EVENTS, /* how many there are */
 };
 
 struct ww_peer_callbacks {
@@ -79,8 +83,8 @@ struct ww_peer_callbacks {
     void (*datagram)(void *arg, const uint8_t *data, size_t size);
     /* After a WW_EAGAIN of ww_peer_send: half of the room is free again. May be NULL. */
     void (*writable)(void *arg);
-    /* Its path was lost (peers try for WW_PATH_GIVE_UP_MS), or it has moved to another one. May be
-     * NULL. */
+    /* Its path was lost (peers try for WW_PATH_GIVE_UP_MS), it has moved to another one, or nothing
+     * comes from it. May be NULL. */
     void (*path)(void *arg, enum ww_path_event event);
     /* It is over, nothing follows: WW_EICE (no path, or lost for WW_PATH_GIVE_UP_MS), WW_EPEERKEY,
      * WW_ECLOSED (by the other side), WW_EPROTOCOL, WW_ETIMEDOUT, WW_ENOMEM. The peer stays to be
@@ -124,22 +128,30 @@ struct ww_path {
     enum ww_path_kind kind;           /* the less direct one of local and remote */
     char local[WW_ADDRESS_TEXT_SIZE]; /* "1.2.3.4:5" or "[::1]:5"; "" when there is none */
     char remote[WW_ADDRESS_TEXT_SIZE];
-    bool direct;      /* data past libnice; else by nice_agent_send */
-    bool fast;        /* messages past SCTP; else in data channels */
-    bool changing;    /* another path is being looked for */
-    uint32_t lost_ms; /* without a path for so long; 0: there is one */
-    uint32_t changes; /* how often the peer has moved to another path */
-    uint32_t rtt_us;  /* the fast lane's smoothed round trip; or SCTP's, in steps of 1 ms */
-    uint32_t mtu;     /* largest UDP payload that is sent, in bytes */
+    bool direct;       /* data past libnice; else by nice_agent_send */
+    bool fast;         /* messages past SCTP; else in data channels */
+    bool changing;     /* another path is being looked for */
+    bool doubted;      /* what was sent is not answered, see WW_PATH_IS_DOUBTED … */
+    bool silent;       /* … and WW_PATH_IS_SILENT */
+    uint32_t heard_ms; /* since something sound last came by it; 0 with none, too */
+    uint32_t lost_ms;  /* without a path for so long; 0: there is one */
+    uint32_t changes;  /* how often the peer has moved to another path */
+    uint32_t rtt_us;   /* the fast lane's smoothed round trip; or SCTP's, in steps of 1 ms */
+    uint32_t mtu;      /* largest UDP payload that is sent, in bytes */
     uint64_t datagrams_sent, datagrams_received; /* UDP payloads, STUN not counted */
     uint64_t bytes_sent, bytes_received;         /* of them */
     uint64_t datagrams_dropped;                  /* not sent: the socket's queue was full */
-    uint64_t packets_lost;                       /* of the fast lane's reliable class */
+    uint64_t packets_sent, packets_lost;         /* of the fast lane's reliable class */
 };
 void ww_peer_path(struct ww_peer *peer, struct ww_path *path);
 /* Looks for another path while the one in use stays, as a lost one makes it do by itself: a client
  * starts a second agent, a server asks its client for that. Nothing before `connected`. */
 void ww_peer_change_path(struct ww_peer *peer);
+/* A client with a fast lane: the other side is asked for a sign of life, and WW_PATH_IS_HEARD
+ * follows when there is one, WW_PATH_IS_DOUBTED and so on when there is none. */
+void ww_peer_ask(struct ww_peer *peer);
+/* The loop's time when something sound last came by the path in use; 0: nothing did. */
+uint64_t ww_peer_heard_us(const struct ww_peer *peer);
 /* Signals get through again after they did not: what is under way is signalled anew. */
 void ww_net_signals_again(struct ww_net *net);
 /* "none", "host", "srflx", "prflx", "relay". */

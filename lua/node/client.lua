@@ -183,7 +183,7 @@ local function give_back_strays(node)
 end
 
 --- How many providers this node is connected to, or about to be; and one of them. One whose path
--- is lost may come back, and is kept, but until then another one is wanted in its place.
+-- is lost or silent may come back, and is kept, but until then another one is wanted in its place.
 local function count_links(node)
     local count, any, cut = 0, nil, nil
     for provider, link in pairs(node.links) do
@@ -472,8 +472,8 @@ function M.start(config)
     })
     edge.watch_paths(node.session, function(event)
         local link = node.links[event.peer]
-        if link and event.text ~= "silent" then
-            link.cut = event.text == "lost"
+        if link and event.text ~= "doubted" then
+            link.cut = event.text == "lost" or event.text == "silent"
             keep_connected(node)
         end
     end)

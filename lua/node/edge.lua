@@ -161,7 +161,7 @@ function M.watch_paths(session, told)
     ww.on("path", function(event)
         local details = ("peer=%s state=%s"):format(event.peer, event.text)
         ww.log("info", "node", "a connection's path", details)
-        if event.text ~= "changed" then
+        if event.text == "lost" or event.text == "silent" then
             session:check()
         end
         if told then

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Several providers, in network namespaces. A client that is connected to two spreads its flows of packets
-# over both, each staying where it began; when one provider goes, its flows go on over the other, and when
+# over both, each staying where it began; when one provider goes, or its cable is pulled, its flows go on over
+# the other, and when
 # all are gone packets wait for the next. The device stays all the time. A client that never declares is
 # served for some seconds, and no longer.
 #
@@ -122,15 +123,44 @@ on client ping -c 10 -i 0.1 -W 1 $web > "$scratch/ping.out" || fail "$(cat "$scr
 step "8 flows on both, then one of 10 packets on one of them: $before, $(out_packets one)/$(out_packets two)"
 jq -n -e "[$(out_packets one), $(out_packets two)] | add == 18 and any(. >= 13)" > /dev/null || fail "a flow is not sticky"
 
+# A cable is pulled, and is back before anybody gives the path up: what went by it goes on by the other,
+# what begins goes there, too, and nothing comes back by itself.
+received() {
+    grep -c 'bytes from' "$scratch/ping.out" || true
+}
+state_is() { # STATE
+    status client | jq -e "any(.connections[].path; .state == \"$1\")"
+}
+ip netns exec client ping -i 0.1 -W 1 $web > "$scratch/ping.out" &
+pinging=$!
+before=$(out_packets one)
+sleep 1
+pulled=one
+(($(out_packets one) >= before + 5)) || pulled=two
+ip link set "to-$pulled" down
+first=$(received) began_ms=$(now_ms)
+wait_for 20 "the flow's going on over the other" eval "((\$(received) > first + 3))"
+took_ms=$(($(now_ms) - began_ms))
+state_is silent || fail "nobody says that $pulled is silent"
+for ((i = 0; i < 4; i++)); do
+    answers client || fail "ping $i has no answer while $pulled is silent"
+done
+ip link set "to-$pulled" up
+wait_for 5 "a sign of life of $pulled" eval '! state_is silent'
+before=$(out_packets $pulled)
+sleep 1
+(($(out_packets $pulled) == before)) || fail "a flow has come back to $pulled"
+kill -TERM $pinging
+wait $pinging || true
+step "$pulled was silent: its flow went on after $took_ms ms, and it is heard again"
+((took_ms < 5000)) || fail "a flow stood still for $took_ms ms"
+
 # One flow all the time, while its provider goes.
 ip netns exec client ping -i 0.1 -W 1 $web > "$scratch/ping.out" &
 pinging=$!
 sleep 1
 node_stop one
 sleep 1
-received() {
-    grep -c 'bytes from' "$scratch/ping.out"
-}
 first=$(received)
 wait_for 15 "the flow's going on over two" eval "((\$(received) > $first + 5))"
 step "one is gone: its flows go on over two"

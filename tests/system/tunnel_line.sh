@@ -97,15 +97,17 @@ check_hole() {
     holder=$!
     sleep 1
     kill -USR1 $line
-    # What is in use is confirmed every 15 s.
+    began_ms=$(now_ms)
     wait_for 25 "a path for smaller ones" eval 'status client | jq -e ".connections[0].path.mtu <= 1300"'
-    step "the line has a hole: $(status client | jq -c '.connections[0].path')"
+    step "the line has a hole, seen after $(($(now_ms) - began_ms)) ms: $(status client | jq -c '.connections[0].path')"
+    (($(now_ms) - began_ms < 4000)) || fail "the hole was seen after $(($(now_ms) - began_ms)) ms"
     timeout 60 tail --pid=$bytes -f /dev/null || fail "the transfer stands still"
     wait $bytes || fail "the transfer: $(jq -r .error "$scratch/hole.json")"
     kill -TERM $holder
     wait $holder || fail "connections: $(cat "$scratch/hold.log")"
     on client ping -n -c 1 -W 3 -M dont -s 1372 $tunneled > "$scratch/ping.out" || fail "a whole packet: $(cat "$scratch/ping.out")"
     step "the transfer has ended, at $(jq '.end.sum_received.bits_per_second / 1e6 | floor' "$scratch/hole.json") Mbit/s; an answer took $(tail -n 1 "$scratch/hold.out") ms at most"
+    (($(tail -n 1 "$scratch/hold.out") < 6000)) || fail "an answer took $(tail -n 1 "$scratch/hold.out") ms"
 }
 
 # Each datagram that is inside comes out once: a flow of echoes would tell (DUP!).

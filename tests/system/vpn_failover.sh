@@ -126,7 +126,7 @@ wait_for 10 "the old flow" goes_on "$before"
 asks_tcp $web4 || fail "TCP by $other"
 asks_tcp $web6 || fail "TCP by $other, IPv6"
 step "$first is killed: a new flow by $other after $new_ms ms, the old one goes on after $(($(now_ms) - began_ms)) ms"
-((new_ms < 15000)) || fail "failover took $new_ms ms"
+((new_ms < 6000)) || fail "failover took $new_ms ms"
 no_leak "failover"
 
 node_kill "$other"

@@ -245,6 +245,41 @@ static void test_undeclared(void **state)
     rig_destroy(rig);
 }
 
+/* The excuse of a silent lane is not renewed by coming back. */
+static void test_undeclared_again(void **state)
+{
+    struct provider_open open = {.id = {{1}}, .expires_s = UINT64_MAX};
+    struct rig *rig = rig_create(&open);
+    uint8_t digest[DECLARED_DIGEST];
+    struct ww_dest dest = dest_of(1);
+
+    (void)state;
+    assert_int_equal(provider_owe(&rig->conn, &dest, digest), 0);
+    provider_declare_age(&rig->conn, WW_NODE_UNDECLARED_MOST_US - 10000000);
+    provider_declare_stop(&rig->conn);
+    assert_int_equal(provider_owe(&rig->conn, &dest, digest), 0);
+    provider_declare_age(&rig->conn, 5000000);
+    assert_false(provider_is_overdue(&rig->conn, digest));
+    provider_declare_age(&rig->conn, 5000000);
+    assert_true(provider_is_overdue(&rig->conn, digest));
+    provider_declare_stop(&rig->conn);
+    /* All of it is used up: a moment is left, for the declarations of one that is honest. */
+    assert_int_equal(provider_owe(&rig->conn, &dest, digest), 0);
+    assert_false(provider_is_overdue(&rig->conn, digest));
+    provider_declare_age(&rig->conn, WW_NODE_UNDECLARED_LEAST_US);
+    assert_true(provider_is_overdue(&rig->conn, digest));
+    provider_declare_stop(&rig->conn);
+    /* Others are not concerned, and however many they are, only so many are remembered. */
+    for (uint16_t number = 1; number <= WW_NODE_DEBTORS_MAX; number++) {
+        rig->conn.remote = (struct ww_hash){{(uint8_t)number, (uint8_t)(number >> 8), 1}};
+        assert_int_equal(provider_owe(&rig->conn, &dest, digest), 0);
+        provider_declare_age(&rig->conn, WW_NODE_UNDECLARED_MOST_US - 1000000);
+        assert_false(provider_is_overdue(&rig->conn, digest));
+        provider_declare_stop(&rig->conn);
+    }
+    rig_destroy(rig);
+}
+
 static void test_too_much_undeclared(void **state)
 {
     struct provider_open open = {.id = {{1}}, .expires_s = UINT64_MAX};
@@ -349,6 +384,7 @@ int main(void)
         cmocka_unit_test(test_opening_is_limited),
         cmocka_unit_test(test_unknown_path_is_answered),
         cmocka_unit_test(test_undeclared),
+        cmocka_unit_test(test_undeclared_again),
         cmocka_unit_test(test_too_much_undeclared),
         cmocka_unit_test(test_declared_set),
     };

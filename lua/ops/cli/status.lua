@@ -166,7 +166,18 @@ local function state_of(connection, path)
     if (path.lost_ms or 0) > 0 then
         return ("no path for %d s"):format(math.floor(path.lost_ms / 1000))
     end
+    if path.state == "silent" or path.state == "doubted" then
+        return ("%s for %.1f s"):format(path.state, path.heard_ms / 1000)
+    end
     return path.changing and "changing path" or "ready"
+end
+
+--- Of what goes by the reliable class, which says it of the line for the rest, too.
+local function loss_of(path)
+    if (path.packets_sent or 0) == 0 then
+        return nil
+    end
+    return ("%.1f %%"):format(path.packets_lost * 100 / path.packets_sent)
 end
 
 local function print_connections(status, out)
@@ -180,14 +191,15 @@ local function print_connections(status, out)
             format.short(connection.peer), state_of(connection, path), path.kind,
             path["local"], path.remote, path.data,
             path.changes, path.rtt_us and ("%.1f ms"):format(path.rtt_us / 1000) or nil,
+            loss_of(path),
             connection.streams, bytes_or_nil(connection.bytes_sent),
                 bytes_or_nil(connection.bytes_received),
         }
     end
     out:print("")
     out:print(format.table({ "PEER", "STATE", "PATH", "LOCAL", "REMOTE", "DATA", "CHANGES", "RTT",
-        "STREAMS", "SENT", "RECEIVED" },
-        rows, { [7] = true, [8] = true, [9] = true, [10] = true, [11] = true }))
+        "LOST", "STREAMS", "SENT", "RECEIVED" },
+        rows, { [7] = true, [8] = true, [9] = true, [10] = true, [11] = true, [12] = true }))
 end
 
 local function print_contracts(status, out)
