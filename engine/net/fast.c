@@ -162,10 +162,18 @@ void ww_fast_resize(struct ww_fast *fast, size_t record_bytes)
     size_t before = fast->record_bytes;
     fast->record_bytes = WW_MIN(WW_MAX(record_bytes, (size_t)WW_FAST_RECORD_BYTES_MIN),
                                 (size_t)WW_FAST_RECORD_BYTES_MAX);
+    fast->pack_bytes = fast->record_bytes;
     if (fast->record_bytes < before) { /* a black hole has what was on its way */
         ww_fast_forget_flight(fast);
         fast->timeouts = 0;
     }
+}
+
+void ww_fast_widen(struct ww_fast *fast, size_t pack_bytes)
+{
+    ww_fast_send_packed(fast);
+    fast->pack_bytes =
+        WW_MIN(WW_MAX(pack_bytes, fast->record_bytes), (size_t)WW_FAST_RECORD_BYTES_MAX);
 }
 
 void ww_fast_path(struct ww_fast *fast, size_t record_bytes, uint64_t now_us)
@@ -194,4 +202,5 @@ void ww_fast_stats(const struct ww_fast *fast, struct ww_fast_stats *stats)
     stats->window_bytes = fast->cwnd;
     stats->in_flight_bytes = fast->in_flight;
     stats->rtt_us = fast->srtt_us;
+    stats->pack_bytes = (uint32_t)fast->pack_bytes;
 }

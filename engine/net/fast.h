@@ -23,6 +23,7 @@ enum ww_fast_kind {
     WW_FAST_ACK = 4,
     WW_FAST_PROBE = 5,
     WW_FAST_PROBE_ANSWER = 6,
+    WW_FAST_REPORT = 7, /* of wide records (pieces.h) */
 };
 #define WW_FAST_KIND_MAX 15 /* kinds that are not known yet are dropped */
 
@@ -43,7 +44,8 @@ struct ww_fast_stats {
     uint64_t timeouts;
     uint64_t window_bytes; /* of congestion, now */
     uint64_t in_flight_bytes;
-    uint32_t rtt_us; /* smoothed; 0: not measured yet */
+    uint32_t rtt_us;     /* smoothed; 0: not measured yet */
+    uint32_t pack_bytes; /* a record of the datagram class, at most */
 };
 
 /* record_bytes: the largest plaintext of a record, WW_FAST_RECORD_BYTES_MIN to 16,384. WW_ENOMEM.
@@ -79,6 +81,9 @@ uint64_t ww_fast_output(struct ww_fast *fast, uint64_t now_us);
 void ww_fast_path(struct ww_fast *fast, size_t record_bytes, uint64_t now_us);
 /* The path carries records of this size from now on (or no longer carries larger ones). */
 void ww_fast_resize(struct ww_fast *fast, size_t record_bytes);
+/* Records of the datagram class may be this long, up to WW_FAST_RECORD_BYTES_MAX, for they go over
+ * several datagrams; less than the others' size: as those. ww_fast_resize ends it. */
+void ww_fast_widen(struct ww_fast *fast, size_t pack_bytes);
 /* Timeouts in a row without any acknowledgement. */
 unsigned ww_fast_silent_timeouts(const struct ww_fast *fast);
 /* The smoothed round trip; 0: not measured yet. */

@@ -70,9 +70,9 @@ int ww_fast_datagram(struct ww_fast *fast, const uint8_t *head, size_t head_size
         return WW_EINVAL;
     if (size > WW_FAST_DATAGRAM_BYTES_MAX)
         return WW_ETOOBIG;
-    if (fast->pack_size + FAST_LENGTH + size > fast->record_bytes)
+    if (fast->pack_size + FAST_LENGTH + size > fast->pack_bytes)
         ww_fast_send_packed(fast);
-    if (1 + FAST_LENGTH + size > fast->record_bytes)
+    if (1 + FAST_LENGTH + size > fast->pack_bytes)
         return send_parts(fast, head, head_size, payload, payload_size);
     if (!fast->pack)
         fast->pack = ww_realloc(NULL, WW_FAST_RECORD_BYTES_MAX, 1);

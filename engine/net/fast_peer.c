@@ -2,6 +2,7 @@
  * sides offered it in their signals. As everywhere in this room the user is only called in the
  * peer's turn.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include "fast.h"
@@ -12,11 +13,13 @@
 #define DATAGRAMS_PER_TURN 1024
 #define PROBE_HEAD         5
 #define PROBE_ANSWER_BYTES 7
+#define REPORT_BYTES       13
+#define REPORT_US          250000
 
 static bool on_record(void *arg, const uint8_t *record, size_t size)
 {
     struct ww_peer *peer = arg;
-    peer->is_wide_used |= size + WW_DTLS_OVERHEAD > peer->mtu.base;
+    peer->is_large_used |= size + WW_DTLS_OVERHEAD > peer->mtu.base;
     if (!ww_transport_has_room(peer) || !ww_dtls_send(peer->dtls, record, size))
         return false;
     if (record[0] <= WW_FAST_DATA)
@@ -32,10 +35,21 @@ static size_t record_bytes(const struct ww_peer *peer)
 /* --- the path's MTU ------------------------------------------------------------------------------
  */
 
+/* How long records of packets may be. */
+static void use_width(struct ww_peer *peer)
+{
+    size_t sealed = peer->route && peer->route->lane
+                        ? ww_pieces_record_bytes(&peer->pieces, peer->datagram_bytes,
+                                                 ww_loop_now_us(peer->net->loop))
+                        : 0;
+    ww_fast_widen(peer->fast, sealed > WW_DTLS_OVERHEAD ? sealed - WW_DTLS_OVERHEAD : 0);
+}
+
 static void use_mtu(struct ww_peer *peer)
 {
     peer->datagram_bytes = peer->mtu.best;
     ww_fast_resize(peer->fast, record_bytes(peer));
+    use_width(peer);
 }
 
 static void start_mtu(struct ww_peer *peer)
@@ -75,8 +89,8 @@ static void probe_mtu(struct ww_peer *peer, uint64_t now_us)
     peer->mtu.trip_us = ww_fast_trip_us(peer->fast);
     if (ww_fast_silent_timeouts(peer->fast) > 0)
         ww_mtu_doubt(&peer->mtu, now_us);
-    size_t size = ww_mtu_probe(&peer->mtu, peer->is_wide_used, now_us, &id);
-    peer->is_wide_used = false;
+    size_t size = ww_mtu_probe(&peer->mtu, peer->is_large_used, now_us, &id);
+    peer->is_large_used = false;
     if (peer->mtu.best != best)
         use_mtu(peer);
     if (!size || !ww_transport_has_room(peer))
@@ -109,6 +123,43 @@ static int on_probe(struct ww_peer *peer, const uint8_t *record, size_t size)
     return 0;
 }
 
+/* --- wide records --------------------------------------------------------------------------------
+ */
+
+/* Four times a second while something comes: that pieces are taken, and how many records came
+ * whole. */
+static void report(struct ww_peer *peer, uint64_t now_us)
+{
+    const struct ww_pieces_report *counted = &peer->pieces.counted;
+    uint8_t record[REPORT_BYTES] = {WW_FAST_REPORT};
+    if (!peer->is_report_due || (peer->reported_us && now_us - peer->reported_us < REPORT_US))
+        return;
+    put_number(record + 1, counted->token, 4);
+    put_number(record + 5, counted->top, 4);
+    put_number(record + 9, counted->whole, 4);
+    if (!on_record(peer, record, sizeof record))
+        return;
+    peer->reported_us = now_us;
+    peer->is_report_due = false;
+}
+
+static int on_report(struct ww_peer *peer, const uint8_t *record, size_t size)
+{
+    uint64_t now_us = ww_loop_now_us(peer->net->loop);
+    bool was_narrow = peer->pieces.narrow_until_us != 0;
+    if (size != REPORT_BYTES)
+        return WW_EPROTOCOL;
+    struct ww_pieces_report told = {.token = get_number(record + 1, 4),
+                                    .top = get_number(record + 5, 4),
+                                    .whole = get_number(record + 9, 4)};
+    ww_pieces_told(&peer->pieces, &told, now_us);
+    use_width(peer);
+    if (was_narrow != (peer->pieces.narrow_until_us != 0))
+        ww_log(WW_LOG_DEBUG, "net", was_narrow ? "records are wide again" : "records are narrow",
+               "number=%" PRIu32, peer->pieces.number);
+    return 0;
+}
+
 /* --- life ----------------------------------------------------------------------------------------
  */
 
@@ -127,6 +178,7 @@ int ww_peer_fast_start(struct ww_peer *peer)
         code = ww_fast_create(record_bytes(peer), &CALLBACKS, peer, &peer->fast);
     if (!code)
         start_mtu(peer);
+    peer->is_report_due = code == 0;
     return code;
 }
 
@@ -145,9 +197,14 @@ void ww_peer_fast_input(struct ww_peer *peer, const uint8_t *record, size_t size
 {
     if (!peer->fast)
         return;
-    bool is_probe = record[0] == WW_FAST_PROBE || record[0] == WW_FAST_PROBE_ANSWER;
-    int code = is_probe ? on_probe(peer, record, size)
-                        : ww_fast_input(peer->fast, record, size, ww_loop_now_us(peer->net->loop));
+    int code;
+    if (record[0] == WW_FAST_PROBE || record[0] == WW_FAST_PROBE_ANSWER)
+        code = on_probe(peer, record, size);
+    else if (record[0] == WW_FAST_REPORT)
+        code = on_report(peer, record, size);
+    else
+        code = ww_fast_input(peer->fast, record, size, ww_loop_now_us(peer->net->loop));
+    peer->is_report_due |= record[0] <= WW_FAST_DATA;
     if (code)
         ww_peer_fail(peer, code);
     ww_net_touch(peer);
@@ -157,8 +214,10 @@ void ww_peer_fast_path(struct ww_peer *peer)
 {
     if (!peer->fast)
         return;
+    ww_pieces_path(&peer->pieces);
     start_mtu(peer);
     ww_fast_path(peer->fast, record_bytes(peer), ww_loop_now_us(peer->net->loop));
+    use_width(peer);
 }
 
 bool ww_peer_fast_take(struct ww_peer *peer)
@@ -195,6 +254,7 @@ void ww_peer_fast_output(struct ww_peer *peer)
     if (ww_change_look(peer))
         send_probe(peer, 0, PROBE_HEAD + WW_DTLS_OVERHEAD);
     probe_mtu(peer, now_us);
+    report(peer, now_us);
     uint64_t next_us = WW_MIN(ww_fast_output(peer->fast, now_us), ww_mtu_next_us(&peer->mtu));
     next_us = WW_MIN(next_us, ww_change_next_us(peer));
     if (next_us == UINT64_MAX)

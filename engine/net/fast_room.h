@@ -62,6 +62,7 @@ struct ww_fast {
     struct ww_fast_callbacks callbacks;
     void *arg;
     size_t record_bytes;
+    size_t pack_bytes; /* of the datagram class: as long, or longer */
     uint64_t now_us;
     struct ww_fast_stats stats;
 

@@ -15,6 +15,7 @@
 #include "ice.h"
 #include "lane.h"
 #include "mtu.h"
+#include "pieces.h"
 #include "sctp.h"
 #include "ww/net.h"
 
@@ -123,8 +124,11 @@ struct ww_peer {
     struct ww_sctp *sctp;
     struct ww_fast *fast; /* once DTLS is there; NULL: one side doesn't have it */
     struct ww_timer *fast_timer;
-    struct ww_mtu mtu;      /* of its path */
-    bool is_wide_used;      /* larger datagrams than every path carries went lately */
+    struct ww_mtu mtu; /* of its path */
+    struct ww_pieces pieces;
+    uint64_t reported_us;   /* when the other side was last told of wide records */
+    bool is_report_due;     /* something has come since */
+    bool is_large_used;     /* larger datagrams than every path carries went lately */
     bool sends_alone;       /* the next datagram shares no batch */
     struct ww_route *route; /* in use */
     struct ww_route *next;  /* an attempt */

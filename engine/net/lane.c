@@ -211,6 +211,35 @@ bool ww_lane_send(struct ww_lane *lane, const uint8_t *data, size_t size, bool a
     return true;
 }
 
+bool ww_lane_send_pieces(struct ww_lane *lane, const uint8_t *head, size_t head_size,
+                         const uint8_t *record, size_t size, size_t each, unsigned count)
+{
+    struct batch *batch = TAILQ_LAST(&lane->batches, batch_list);
+    size_t segment = head_size + each;
+    if (!batch || batch->full || batch->segment_size != segment ||
+        batch->count + count > BATCH_SEGMENTS || batch->size + count * segment > BATCH_BYTES)
+        batch = find_batch(lane, segment, true);
+    if (!batch || count * segment > BATCH_BYTES) {
+        lane->counters.dropped += count;
+        return false;
+    }
+    for (unsigned index = 0; index < count; index++, batch->size += segment) {
+        uint8_t *out = batch->data + batch->size;
+        size_t from = index * each, part = WW_MIN(each, size - from);
+        memcpy(out, head, head_size);
+        out[1] = (uint8_t)index;
+        memcpy(out + head_size, record + from, part);
+        memset(out + head_size + part, 0, each - part);
+    }
+    batch->count += count;
+    lane->counters.datagrams_sent += count;
+    lane->counters.bytes_sent += count * segment;
+    if (!lane->blocked &&
+        (batch->count + count > BATCH_SEGMENTS || batch->size + count * segment > BATCH_BYTES))
+        ww_lane_flush(lane);
+    return true;
+}
+
 /* --- receiving ----------------------------------------------------------------------------------
  */
 

@@ -28,6 +28,10 @@ void ww_lane_destroy(struct ww_lane *lane);
 /* Copies the datagram into the batch; false when too much is waiting and it was dropped. `alone`:
  * it may be longer than the link takes, so no other shares its fate. */
 bool ww_lane_send(struct ww_lane *lane, const uint8_t *data, size_t size, bool alone);
+/* Copies a record as `count` datagrams into one batch: the head, whose second byte is the piece's
+ * index, and `each` bytes of it; what the last lacks is zeros. Same results. */
+bool ww_lane_send_pieces(struct ww_lane *lane, const uint8_t *head, size_t head_size,
+                         const uint8_t *record, size_t size, size_t each, unsigned count);
 /* Less than half of what may wait does. */
 bool ww_lane_has_room(const struct ww_lane *lane);
 /* Sends what is batched. */

@@ -212,9 +212,11 @@ static int start(struct ww_net *net)
     code = ww_timer_create(net->loop, on_tick, net, &net->tick);
     if (code)
         return code;
-    code = ww_dtls_context_create(
-        net->config.key, net->config.allow_jumbo ? WW_JUMBO_RECORD_BYTES : WW_DATAGRAM_BYTES_MOST,
-        &net->dtls_context);
+    code = ww_dtls_context_create(net->config.key,
+                                  net->config.allow_jumbo || net->config.allow_fast
+                                      ? WW_JUMBO_RECORD_BYTES
+                                      : WW_DATAGRAM_BYTES_MOST,
+                                  &net->dtls_context);
     if (code)
         return code;
     if (!net->config.loopback_only) {

@@ -274,6 +274,7 @@ int ww_peer_create(struct ww_net *net, const struct ww_peer_config *config,
     made = ww_alloc(1, sizeof *made);
     if (!made)
         return WW_ENOMEM;
+    ww_pieces_init(&made->pieces);
     made->net = net;
     made->config = *config;
     made->callbacks = *callbacks;
@@ -373,5 +374,6 @@ void ww_peer_path(struct ww_peer *peer, struct ww_path *path)
         path->rtt_us = fast.rtt_us ? fast.rtt_us : path->rtt_us;
         path->packets_sent = fast.packets_sent;
         path->packets_lost = fast.packets_lost;
+        path->record = fast.pack_bytes + WW_DTLS_OVERHEAD;
     }
 }

@@ -32,12 +32,26 @@ static void send_by_ice(struct ww_peer *peer, const uint8_t *datagram, size_t si
     peer->counters.bytes_sent += size;
 }
 
+/* Only the fast lane makes such, and only while there is a lane. */
+static void send_wide(struct ww_peer *peer, const uint8_t *record, size_t size)
+{
+    uint8_t head[WW_PIECE_HEAD];
+    unsigned count;
+    size_t each = ww_pieces_cut(size, peer->datagram_bytes, &count);
+    ww_pieces_head(&peer->pieces, size, head);
+    ww_lane_send_pieces(peer->route->lane, head, sizeof head, record, size, each, count);
+}
+
 void ww_transport_output(struct ww_peer *peer, const uint8_t *datagram, size_t size)
 {
     struct ww_route *route = peer->route;
+    bool is_wide = peer->datagram_bytes && size > peer->datagram_bytes && !peer->sends_alone;
     ww_change_sent(peer);
-    if (!route || peer->change.lost_us) {
+    if (!route || peer->change.lost_us || (is_wide && !route->lane)) {
         peer->counters.dropped++; /* RFC 7675 5.1: not without consent. SCTP sends it again. */
+    } else if (is_wide) {
+        send_wide(peer, datagram, size);
+        ww_net_touch(peer);
     } else if (route->lane) {
         ww_lane_send(route->lane, datagram, size, peer->sends_alone);
         ww_net_touch(peer);
@@ -78,6 +92,11 @@ void ww_transport_input(struct ww_route *route, const uint8_t *datagram, size_t 
     if (!peer->dtls || peer->fail_code)
         return;
     peer->net->active_us = ww_loop_now_us(peer->net->loop);
+    if (size > 0 && datagram[0] == WW_PIECE_KIND) {
+        datagram = ww_pieces_input(&peer->pieces, datagram, size, &size);
+        if (!datagram)
+            return;
+    }
     peer->hearing = route;
     int code = ww_dtls_input(peer->dtls, datagram, size);
     peer->hearing = NULL;
@@ -128,6 +147,7 @@ void ww_transport_close(struct ww_peer *peer)
     ww_route_destroy(peer->next);
     ww_route_destroy(peer->left);
     peer->route = peer->next = peer->left = NULL;
+    ww_pieces_release(&peer->pieces);
     for (unsigned i = 0; i < peer->early_count; i++)
         ww_free(peer->early[i].data);
     peer->early_count = 0;

@@ -311,6 +311,7 @@ static void put_conn(struct ww_call *call, struct conn *conn)
     ww_call_put_text(call, "lane", path.fast ? "records" : "channels");
     ww_call_put_u64(call, "rtt_us", path.rtt_us);
     ww_call_put_u64(call, "mtu", path.mtu);
+    ww_call_put_u64(call, "record", path.record);
     ww_call_put_u64(call, "changes", path.changes);
     ww_call_put_bool(call, "changing", path.changing);
     ww_call_put_u64(call, "lost_ms", path.lost_ms);

@@ -138,6 +138,7 @@ struct ww_path {
     uint32_t changes;  /* how often the peer has moved to another path */
     uint32_t rtt_us;   /* the fast lane's smoothed round trip; or SCTP's, in steps of 1 ms */
     uint32_t mtu;      /* largest UDP payload that is sent, in bytes */
+    uint32_t record;   /* largest record of packets, sealed; beyond mtu it goes in pieces */
     uint64_t datagrams_sent, datagrams_received; /* UDP payloads, STUN not counted */
     uint64_t bytes_sent, bytes_received;         /* of them */
     uint64_t datagrams_dropped;                  /* not sent: the socket's queue was full */

@@ -54,8 +54,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             WW_REQUIRE(ww_fast_output(fast, now_us) > 0);
         } else if (deed < 253) {
             ww_fast_path(fast, 512 + (size_t)value * 60, now_us);
-        } else {
+        } else if (deed < 255) {
             ww_fast_resize(fast, 512 + (size_t)value * 60);
+        } else {
+            ww_fast_widen(fast, (size_t)value * 64);
         }
     }
     ww_fast_output(fast, now_us + 1000000);

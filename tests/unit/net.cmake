@@ -10,6 +10,8 @@ target_include_directories(unit_net_addresses PRIVATE ${CMAKE_SOURCE_DIR}/engine
 ww_unit_test(net_fast SOURCES net_fast_test.c net_fast_sim.c ROOMS net TIMEOUT 120)
 target_include_directories(unit_net_fast PRIVATE ${CMAKE_SOURCE_DIR}/engine/net)
 ww_unit_test(net_fast_peer SOURCES net_fast_peer_test.c net_pair.c ROOMS net TIMEOUT 120)
+ww_unit_test(net_pieces SOURCES net_pieces_test.c ROOMS net)
+target_include_directories(unit_net_pieces PRIVATE ${CMAKE_SOURCE_DIR}/engine/net)
 ww_unit_test(net_mtu SOURCES net_mtu_test.c ROOMS net)
 target_include_directories(unit_net_mtu PRIVATE ${CMAKE_SOURCE_DIR}/engine/net)
 ww_unit_test(net_doubt SOURCES net_doubt_test.c ROOMS net)

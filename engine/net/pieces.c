@@ -1,0 +1,188 @@
+/* Cuts wide records and puts them together. See pieces.h. */
+#include "pieces.h"
+
+#include <string.h>
+
+#include "ww/limits.h"
+
+/* One in 64 lost, of records of 11 pieces, is a path that loses one datagram in 700. There it costs
+ * more than it saves. A path is asked with short records first, so that one that loses many loses
+ * little by it. */
+#define LOST_1_IN     64
+#define JUDGE_SEEN    256 /* fewer say nothing good; five that are missing of them say enough */
+#define WIDTH_FIRST   2   /* pieces; twice as many after each good judgement */
+#define WAIT_FIRST_US 10000000
+#define WAIT_MAX_US   320000000
+#define CALM_US       60000000 /* wide for so long: the next time it waits as for the first */
+
+void ww_pieces_init(struct ww_pieces *pieces)
+{
+    memset(pieces, 0, sizeof *pieces);
+    ww_random_bytes(&pieces->counted.token, sizeof pieces->counted.token);
+    ww_pieces_path(pieces);
+}
+
+void ww_pieces_release(struct ww_pieces *pieces)
+{
+    for (size_t i = 0; i < WW_PIECES_SLOTS; i++) {
+        ww_free(pieces->slots[i].bytes);
+        pieces->slots[i] = (struct ww_pieces_slot){0};
+    }
+}
+
+static void put(uint8_t *out, uint32_t value, unsigned size)
+{
+    for (unsigned i = size; i > 0; i--, value >>= 8)
+        out[i - 1] = (uint8_t)value;
+}
+
+static uint32_t get(const uint8_t *in, unsigned size)
+{
+    uint32_t value = 0;
+    for (unsigned i = 0; i < size; i++)
+        value = value << 8 | in[i];
+    return value;
+}
+
+/* --- out -------------------------------------------------------------------------------------- */
+
+size_t ww_pieces_record_bytes(struct ww_pieces *pieces, size_t datagram_bytes, uint64_t now_us)
+{
+    size_t each = datagram_bytes - WW_PIECE_HEAD;
+    size_t count = WW_MIN(WW_PIECES_RECORD_MAX / each, (size_t)WW_PIECES_COUNT_MAX);
+    if (!pieces->is_offered || count < 2)
+        return 0;
+    if (pieces->narrow_until_us) {
+        if (now_us < pieces->narrow_until_us)
+            return 0;
+        pieces->narrow_until_us = 0;
+        pieces->widened_us = now_us;
+        pieces->seen = pieces->whole = 0;
+        pieces->width = WIDTH_FIRST;
+    }
+    return WW_MIN(count, (size_t)pieces->width) * each;
+}
+
+size_t ww_pieces_cut(size_t record_size, size_t datagram_bytes, unsigned *count)
+{
+    size_t most = datagram_bytes - WW_PIECE_HEAD;
+    *count = (unsigned)((record_size + most - 1) / most);
+    return (record_size + *count - 1) / *count;
+}
+
+void ww_pieces_head(struct ww_pieces *pieces, size_t record_size, uint8_t head[WW_PIECE_HEAD])
+{
+    head[0] = WW_PIECE_KIND;
+    head[1] = 0;
+    put(head + 2, (uint32_t)record_size, 2);
+    put(head + 4, pieces->number++, 4);
+    put(head + 8, pieces->token_out, 4);
+}
+
+static void judge(struct ww_pieces *pieces, uint64_t now_us)
+{
+    uint32_t missing = pieces->seen > pieces->whole ? pieces->seen - pieces->whole : 0;
+    bool is_bad = missing * LOST_1_IN > WW_MAX(pieces->seen, (uint32_t)JUDGE_SEEN);
+    if (pieces->narrow_until_us || (!is_bad && pieces->seen < JUDGE_SEEN))
+        return;
+    pieces->seen = pieces->whole = 0;
+    if (!is_bad) {
+        pieces->width = WW_MIN(2 * pieces->width, (unsigned)WW_PIECES_COUNT_MAX);
+        return;
+    }
+    if (pieces->widened_us && now_us - pieces->widened_us > CALM_US)
+        pieces->wait_us = WAIT_FIRST_US;
+    pieces->narrow_until_us = now_us + pieces->wait_us;
+    pieces->wait_us = WW_MIN(2 * pieces->wait_us, (uint64_t)WAIT_MAX_US);
+}
+
+void ww_pieces_told(struct ww_pieces *pieces, const struct ww_pieces_report *report,
+                    uint64_t now_us)
+{
+    uint32_t seen = report->top - pieces->told.top, whole = report->whole - pieces->told.whole;
+    bool is_first = !pieces->is_offered || pieces->token_out != report->token;
+    pieces->is_offered = true;
+    pieces->token_out = report->token;
+    pieces->told = *report;
+    if (is_first || seen > UINT32_MAX / 2 || whole > UINT32_MAX / 2) /* or an old one, overtaken */
+        return;
+    pieces->seen += seen;
+    pieces->whole += whole;
+    judge(pieces, now_us);
+}
+
+void ww_pieces_path(struct ww_pieces *pieces)
+{
+    pieces->narrow_until_us = pieces->widened_us = 0;
+    pieces->wait_us = WAIT_FIRST_US;
+    pieces->width = WIDTH_FIRST;
+    pieces->seen = pieces->whole = 0;
+}
+
+/* --- in --------------------------------------------------------------------------------------- */
+
+/* The first that is free, so that a path without losses uses one; else each in turn. */
+static struct ww_pieces_slot *free_slot(struct ww_pieces *pieces)
+{
+    for (size_t i = 0; i < WW_PIECES_SLOTS; i++) {
+        if (!pieces->slots[i].in_use)
+            return &pieces->slots[i];
+    }
+    return &pieces->slots[pieces->turn++ % WW_PIECES_SLOTS];
+}
+
+static struct ww_pieces_slot *find_slot(struct ww_pieces *pieces, uint32_t number, size_t total,
+                                        size_t each)
+{
+    struct ww_pieces_slot *slot;
+    for (size_t i = 0; i < WW_PIECES_SLOTS; i++) {
+        slot = &pieces->slots[i];
+        if (slot->in_use && slot->number == number && slot->total == total && slot->each == each)
+            return slot;
+    }
+    slot = free_slot(pieces);
+    if (!slot->bytes)
+        slot->bytes = ww_realloc(NULL, WW_PIECES_RECORD_MAX, 1);
+    if (!slot->bytes)
+        return NULL;
+    slot->in_use = true;
+    slot->number = number;
+    slot->total = (uint16_t)total;
+    slot->each = (uint16_t)each;
+    slot->have = 0;
+    return slot;
+}
+
+static void count_number(struct ww_pieces *pieces, uint32_t number)
+{
+    uint32_t ahead = number + 1 - pieces->counted.top;
+    if (!pieces->has_seen || (ahead > 0 && ahead <= UINT32_MAX / 2))
+        pieces->counted.top = number + 1;
+    pieces->has_seen = true;
+}
+
+const uint8_t *ww_pieces_input(struct ww_pieces *pieces, const uint8_t *datagram, size_t size,
+                               size_t *record_size)
+{
+    if (size <= WW_PIECE_HEAD || datagram[0] != WW_PIECE_KIND ||
+        get(datagram + 8, 4) != pieces->counted.token)
+        return NULL;
+    size_t index = datagram[1], total = get(datagram + 2, 2), each = size - WW_PIECE_HEAD;
+    uint32_t number = get(datagram + 4, 4);
+    size_t count = (total + each - 1) / each;
+    if (total > WW_PIECES_RECORD_MAX || count < 2 || count > WW_PIECES_COUNT_MAX || index >= count)
+        return NULL;
+    struct ww_pieces_slot *slot = find_slot(pieces, number, total, each);
+    if (!slot)
+        return NULL;
+    count_number(pieces, number);
+    memcpy(slot->bytes + index * each, datagram + WW_PIECE_HEAD,
+           WW_MIN(each, total - index * each));
+    slot->have |= UINT32_C(1) << index;
+    if (slot->have != (uint32_t)((UINT64_C(1) << count) - 1))
+        return NULL;
+    slot->in_use = false;
+    pieces->counted.whole++;
+    *record_size = total;
+    return slot->bytes;
+}
