@@ -87,11 +87,23 @@ static int classify(struct ww_dtls *dtls, int result)
     return code;
 }
 
+static void note_key(struct ww_dtls *dtls)
+{
+    X509 *certificate = dtls->has_node_id ? SSL_get1_peer_certificate(dtls->ssl) : NULL;
+    uint8_t *out = dtls->public_key;
+    dtls->has_public_key = certificate && i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate),
+                                                          NULL) == WW_PUBLIC_KEY_SIZE;
+    if (dtls->has_public_key)
+        i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &out);
+    X509_free(certificate);
+}
+
 static void note_established(struct ww_dtls *dtls)
 {
     if (dtls->established || !SSL_is_init_finished(dtls->ssl))
         return;
     dtls->established = true;
+    note_key(dtls);
     dtls->callbacks.established(dtls->arg);
 }
 
@@ -162,14 +174,9 @@ bool ww_dtls_is_established(const struct ww_dtls *dtls)
 
 bool ww_dtls_public_key(const struct ww_dtls *dtls, uint8_t spki[WW_PUBLIC_KEY_SIZE])
 {
-    X509 *certificate = dtls->has_node_id ? SSL_get1_peer_certificate(dtls->ssl) : NULL;
-    uint8_t *out = spki;
-    bool known = certificate &&
-                 i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), NULL) == WW_PUBLIC_KEY_SIZE;
-    if (known)
-        i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &out);
-    X509_free(certificate);
-    return known;
+    if (dtls->has_public_key)
+        memcpy(spki, dtls->public_key, WW_PUBLIC_KEY_SIZE);
+    return dtls->has_public_key;
 }
 
 bool ww_dtls_node_id(const struct ww_dtls *dtls, struct ww_hash *node_id)

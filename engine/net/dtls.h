@@ -45,9 +45,10 @@ int ww_dtls_input(struct ww_dtls *dtls, const uint8_t *datagram, size_t size);
 /* One record, one datagram. False when it can't be sent now (not established). */
 bool ww_dtls_send(struct ww_dtls *dtls, const uint8_t *data, size_t size);
 bool ww_dtls_is_established(const struct ww_dtls *dtls);
-/* The node id of the other side's certificate; false before it was seen. */
-/* The DER SubjectPublicKeyInfo of the other side's certificate; false before it was seen. */
+/* The DER SubjectPublicKeyInfo of the other side's certificate; false before the handshake's end.
+ */
 bool ww_dtls_public_key(const struct ww_dtls *dtls, uint8_t spki[WW_PUBLIC_KEY_SIZE]);
+/* The node id of the same; false before it was seen. */
 bool ww_dtls_node_id(const struct ww_dtls *dtls, struct ww_hash *node_id);
 /* Microseconds until a flight must be sent again; false when none is out. */
 bool ww_dtls_timeout(struct ww_dtls *dtls, uint64_t *delay_us);

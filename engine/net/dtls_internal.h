@@ -24,6 +24,8 @@ struct ww_dtls {
     bool wrong_key;
     bool established;
     bool failed;
+    bool has_public_key;
+    uint8_t public_key[WW_PUBLIC_KEY_SIZE];
     struct ww_hash node_id;
 };
 

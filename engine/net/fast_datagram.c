@@ -5,9 +5,6 @@
 
 #define QUEUE_FIRST 16384
 
-/* Of the loop's thread: a record while it is made. */
-static uint8_t part_record[WW_FAST_RECORD_BYTES_MAX];
-
 /* --- out -------------------------------------------------------------------------------------- */
 
 static bool send(struct ww_fast *fast, const uint8_t *record, size_t size, unsigned messages)
@@ -44,6 +41,7 @@ static int send_parts(struct ww_fast *fast, const uint8_t *head, size_t head_siz
     size_t total = head_size + payload_size, most = fast->record_bytes - FAST_PART_HEAD;
     size_t count = (total + most - 1) / most, part = (total + count - 1) / count;
     uint32_t id = fast->part_id++;
+    uint8_t part_record[WW_FAST_RECORD_BYTES_MAX];
     if (count > WW_FAST_PARTS_MAX)
         return WW_ETOOBIG;
     for (size_t index = 0; index < count; index++) {

@@ -4,9 +4,6 @@
  */
 #include "fast_room.h"
 
-/* Of the loop's thread: a record while it is made. */
-static uint8_t packet_record[WW_FAST_RECORD_BYTES_MAX];
-
 /* --- messages -----------------------------------------------------------------------------------
  */
 
@@ -78,6 +75,7 @@ static bool send_packet(struct ww_fast *fast, uint64_t offset, size_t size)
 {
     if (!has_slot(fast) || fast->next > FAST_NUMBER_MAX)
         return false;
+    uint8_t packet_record[WW_FAST_RECORD_BYTES_MAX];
     packet_record[0] = WW_FAST_DATA;
     fast_put(packet_record + 1, fast->next, 6);
     fast_put(packet_record + 7, offset, 8);

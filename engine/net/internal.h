@@ -40,6 +40,7 @@ struct ww_net {
     char *stun_server;
     struct ww_ice_thread *ice_thread;
     struct ww_dtls_context *dtls_context;
+    struct ww_lane_room *lanes;
     struct ww_addresses *addresses; /* NULL: not watched */
     struct event *turn;             /* runs at the end of the loop's turn, when somebody is dirty */
     struct ww_timer *again;

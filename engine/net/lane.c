@@ -29,7 +29,16 @@ struct batch {
 };
 TAILQ_HEAD(batch_list, batch);
 
+struct ww_lane_room {
+    struct ww_loop *loop;
+    struct batch_list pool;
+    unsigned pool_count;
+    unsigned lane_count;
+    uint8_t receive_buffer[RECEIVE_BYTES];
+};
+
 struct ww_lane {
+    struct ww_lane_room *room;
     int fd;
     struct ww_watch *watch;
     union ww_address remote;
@@ -42,18 +51,12 @@ struct ww_lane {
     struct ww_lane_counters counters;
 };
 
-/* Of the loop's thread, shared by all lanes. */
-static struct batch_list pool = TAILQ_HEAD_INITIALIZER(pool);
-static unsigned pool_count;
-static unsigned lane_count;
-static uint8_t receive_buffer[RECEIVE_BYTES];
-
-static struct batch *take_batch(void)
+static struct batch *take_batch(struct ww_lane_room *room)
 {
-    struct batch *batch = TAILQ_FIRST(&pool);
+    struct batch *batch = TAILQ_FIRST(&room->pool);
     if (batch) {
-        TAILQ_REMOVE(&pool, batch, entry);
-        pool_count--;
+        TAILQ_REMOVE(&room->pool, batch, entry);
+        room->pool_count--;
     } else {
         batch = ww_alloc(1, sizeof *batch);
         if (!batch)
@@ -66,24 +69,41 @@ static struct batch *take_batch(void)
     return batch;
 }
 
-static void give_batch(struct batch *batch)
+static void give_batch(struct ww_lane_room *room, struct batch *batch)
 {
-    if (pool_count >= POOL_MAX) {
+    if (room->pool_count >= POOL_MAX) {
         ww_free(batch);
         return;
     }
-    TAILQ_INSERT_HEAD(&pool, batch, entry);
-    pool_count++;
+    TAILQ_INSERT_HEAD(&room->pool, batch, entry);
+    room->pool_count++;
 }
 
-static void empty_pool(void)
+static void empty_pool(struct ww_lane_room *room)
 {
     struct batch *batch;
-    while ((batch = TAILQ_FIRST(&pool))) {
-        TAILQ_REMOVE(&pool, batch, entry);
+    while ((batch = TAILQ_FIRST(&room->pool))) {
+        TAILQ_REMOVE(&room->pool, batch, entry);
         ww_free(batch);
     }
-    pool_count = 0;
+    room->pool_count = 0;
+}
+
+int ww_lane_room_create(struct ww_loop *loop, struct ww_lane_room **room)
+{
+    struct ww_lane_room *made = ww_alloc(1, sizeof *made);
+    if (!made)
+        return WW_ENOMEM;
+    made->loop = loop;
+    TAILQ_INIT(&made->pool);
+    *room = made;
+    return 0;
+}
+
+void ww_lane_room_destroy(struct ww_lane_room *room)
+{
+    WW_REQUIRE(!room || room->lane_count == 0);
+    ww_free(room);
 }
 
 /* --- sending ---------------------------------------------------------------------------------- */
@@ -164,7 +184,7 @@ void ww_lane_flush(struct ww_lane *lane)
         }
         TAILQ_REMOVE(&lane->batches, batch, entry);
         lane->batch_count--;
-        give_batch(batch);
+        give_batch(lane->room, batch);
     }
 }
 
@@ -177,7 +197,7 @@ static struct batch *find_batch(struct ww_lane *lane, size_t size, bool alone)
         return last;
     if (lane->batch_count >= BATCHES_MAX)
         return NULL;
-    struct batch *batch = take_batch();
+    struct batch *batch = take_batch(lane->room);
     if (!batch)
         return NULL;
     batch->segment_size = size;
@@ -263,7 +283,8 @@ static bool receive_batch(struct ww_lane *lane)
         struct cmsghdr header;
         uint8_t space[CMSG_SPACE(sizeof(int))];
     } control;
-    struct iovec vector = {.iov_base = receive_buffer, .iov_len = sizeof receive_buffer};
+    uint8_t *buffer = lane->room->receive_buffer;
+    struct iovec vector = {.iov_base = buffer, .iov_len = RECEIVE_BYTES};
     struct msghdr message = {
         .msg_iov = &vector,
         .msg_iovlen = 1,
@@ -278,7 +299,7 @@ static bool receive_batch(struct ww_lane *lane)
     for (size_t done = 0; done < size; done += segment_size) {
         size_t segment = WW_MIN(segment_size, size - done);
         lane->counters.datagrams_received++;
-        lane->callbacks.datagram(lane->arg, receive_buffer + done, segment);
+        lane->callbacks.datagram(lane->arg, buffer + done, segment);
     }
     lane->counters.bytes_received += size;
     return true;
@@ -303,23 +324,24 @@ static void on_ready(void *arg, int fd, unsigned events)
 /* --- life ----------------------------------------------------------------------------------------
  */
 
-int ww_lane_create(struct ww_loop *loop, int nice_fd, const union ww_address *remote,
+int ww_lane_create(struct ww_lane_room *room, int nice_fd, const union ww_address *remote,
                    const struct ww_lane_callbacks *callbacks, void *arg, struct ww_lane **lane)
 {
     int code;
     struct ww_lane *made = ww_alloc(1, sizeof *made);
     if (!made)
         return WW_ENOMEM;
+    made->room = room;
+    room->lane_count++;
     made->fd = -1;
     made->remote = *remote;
     made->callbacks = *callbacks;
     made->arg = arg;
     TAILQ_INIT(&made->batches);
-    lane_count++;
     code = ww_lane_socket_open(nice_fd, &made->fd);
     if (code)
         goto fail;
-    code = ww_watch_create(loop, made->fd, WW_WATCH_READ, on_ready, made, &made->watch);
+    code = ww_watch_create(room->loop, made->fd, WW_WATCH_READ, on_ready, made, &made->watch);
     if (code)
         goto fail;
     *lane = made;
@@ -338,14 +360,14 @@ void ww_lane_destroy(struct ww_lane *lane)
         ww_lane_flush(lane);
     while ((batch = TAILQ_FIRST(&lane->batches))) {
         TAILQ_REMOVE(&lane->batches, batch, entry);
-        give_batch(batch);
+        give_batch(lane->room, batch);
     }
     ww_watch_destroy(lane->watch);
     if (lane->fd >= 0)
         close(lane->fd);
+    if (--lane->room->lane_count == 0)
+        empty_pool(lane->room);
     ww_free(lane);
-    if (--lane_count == 0)
-        empty_pool();
 }
 
 void ww_lane_counters(const struct ww_lane *lane, struct ww_lane_counters *counters)

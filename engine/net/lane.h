@@ -1,13 +1,16 @@
 /* The direct data path: a UDP socket of ours beside libnice's, on the same address. A classic BPF
  * program in the kernel gives STUN to libnice's socket and all else to ours, so ICE goes on
  * undisturbed while data never passes it. Datagrams are sent and received in batches (UDP_SEGMENT,
- * UDP_GRO). Linux only. Loop's thread.
+ * UDP_GRO). Linux only. On the thread of its room's loop.
  */
 #pragma once
 #include "ww/loop.h"
 #include "ww/net_codec.h"
 
 struct ww_lane;
+/* What the lanes of one thread share: its loop, batches for the next use, a buffer to receive in.
+ */
+struct ww_lane_room;
 
 struct ww_lane_counters {
     uint64_t datagrams_sent, bytes_sent, datagrams_received, bytes_received, dropped;
@@ -18,10 +21,15 @@ struct ww_lane_callbacks {
     void (*batch_end)(void *arg);                            /* no more for now */
 };
 
+/* The loop is borrowed. WW_ENOMEM. */
+int ww_lane_room_create(struct ww_loop *loop, struct ww_lane_room **room);
+/* After all of its lanes. NULL is fine. */
+void ww_lane_room_destroy(struct ww_lane_room *room);
+
 /* Larger socket buffers for libnice's socket: the system's 208 KB lose packets at speed. */
 void ww_lane_raise_buffers(int fd);
 /* nice_fd is borrowed for the call. WW_ESYSTEM (said in the log) where it can't be had. */
-int ww_lane_create(struct ww_loop *loop, int nice_fd, const union ww_address *remote,
+int ww_lane_create(struct ww_lane_room *room, int nice_fd, const union ww_address *remote,
                    const struct ww_lane_callbacks *callbacks, void *arg, struct ww_lane **lane);
 /* Flushes and closes. NULL is fine. */
 void ww_lane_destroy(struct ww_lane *lane);

@@ -212,6 +212,9 @@ static int start(struct ww_net *net)
     code = ww_timer_create(net->loop, on_tick, net, &net->tick);
     if (code)
         return code;
+    code = ww_lane_room_create(net->loop, &net->lanes);
+    if (code)
+        return code;
     code = ww_dtls_context_create(net->config.key,
                                   net->config.allow_jumbo || net->config.allow_fast
                                       ? WW_JUMBO_RECORD_BYTES
@@ -284,6 +287,7 @@ void ww_net_destroy(struct ww_net *net)
     free_zombies(net);
     ww_sctp_stack_close(net);
     ww_ice_thread_destroy(net->ice_thread);
+    ww_lane_room_destroy(net->lanes);
     ww_dtls_context_destroy(net->dtls_context);
     ww_addresses_destroy(net->addresses);
     ww_timer_destroy(net->tick);

@@ -117,6 +117,6 @@ bool ww_route_set_pair(struct ww_route *route, const struct ww_ice_pair *pair)
     close_lane(route);
     if (peer->net->config.allow_bypass && pair->ready && pair->is_udp && pair->fd >= 0 &&
         pair->kind != WW_PATH_RELAY)
-        ww_lane_create(peer->net->loop, pair->fd, &pair->remote, &LANE, route, &route->lane);
+        ww_lane_create(peer->net->lanes, pair->fd, &pair->remote, &LANE, route, &route->lane);
     return true;
 }
