@@ -256,8 +256,10 @@ function M.complete(parser, words)
     return found
 end
 
---- The script for bash.
-M.BASH = [[
+--- The scripts, by shell.
+M.SCRIPTS = {}
+
+M.SCRIPTS.bash = [[
 # Completion of ww for bash. The program itself says what can stand where.
 _ww() {
     local line program=${COMP_WORDS[0]/#\~/$HOME}
@@ -272,5 +274,46 @@ _ww() {
     done < <("$program" complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2> /dev/null)
 }
 complete -F _ww ww]]
+
+M.SCRIPTS.zsh = [==[
+#compdef ww
+# Completion of ww for zsh. The program itself says what can stand where.
+_ww() {
+    local line program=${(Q)words[1]/#\~/$HOME}
+    local -a found
+    whence -p -- $program > /dev/null || program=ww
+    [[ $PREFIX != --*=* ]] || compset -P 1 '*='
+    for line in "${(@f)$($program complete -- "${(@Q)words[2,CURRENT]}" 2> /dev/null)}"; do
+        case $line in
+        :files) _files ;;
+        :folders) _files -/ ;;
+        ?*) found+=("$line") ;;
+        esac
+    done
+    compadd -a found
+}
+if [[ $funcstack[1] == _ww ]]; then _ww "$@"; else compdef _ww ww; fi]==]
+
+M.SCRIPTS.fish = [[
+# Completion of ww for fish. The program itself says what can stand where.
+function __ww_complete
+    set -l words (commandline -opc)
+    set -l last (commandline -ct)
+    set -l value (string replace -r -- '^--[^=]+=' '' "$last")
+    set -l option (string match -r -- '^--[^=]+=' "$last")
+    set -l program $words[1]
+    command -q -- $program; or set program ww
+    for line in ($program complete -- $words[2..-1] "$last" 2> /dev/null)
+        switch $line
+            case ':files'
+                printf '%s\n' "$option"(__fish_complete_path "$value")
+            case ':folders'
+                printf '%s\n' "$option"(__fish_complete_directories "$value" '')
+            case '*'
+                printf '%s\n' "$option$line"
+        end
+    end
+end
+complete -c ww -f -a '(__ww_complete)']]
 
 return M

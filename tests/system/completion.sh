@@ -83,24 +83,26 @@ took=$(($(now_ms) - begin))
 kill -CONT "${pid[arbiter]}"
 ((took < 3000)) || fail "a node that hangs keeps the shell for $took ms"
 
-step "in a bash on a terminal"
 terminal() {
     tmux -S "$scratch/tmux" -f /dev/null "$@"
 }
 shows() {
     terminal capture-pane -p > "$scratch/screen" && grep -qF -- "$1" "$scratch/screen"
 }
-# stands LINE: that is the last line, and the cursor is behind it.
+# stands LINE: that is the last line that the shell is asked on, and the cursor is behind it.
 stands() {
     [[ $(terminal display-message -p '#{cursor_x}') == "${#1}" ]] && terminal capture-pane -p > "$scratch/screen" &&
-        [[ $(grep . "$scratch/screen" | tail -n 1) == "${1% }" ]]
+        [[ $(grep '^>>' "$scratch/screen" | tail -n 1) == "${1% }" ]]
 }
-# The server must not hold what a test's caller waits for, or outlive a failure for long.
-terminal new-session -d -x 120 -y 40 "cd '$scratch'; mkdir my-rules
-    PS1='>>' timeout --foreground 60 bash --norc --noprofile" > /dev/null 2>&1 9>&-
-wait_for 5 "the prompt" shows '>>'
-terminal send-keys "source ww.bash; clear" Enter
-wait_for 10 "an empty screen" stands '>>'
+# begin_shell COMMAND SETUP: in a folder of its own. The server must not hold what a test's caller waits
+# for, or outlive a failure for long.
+begin_shell() {
+    terminal new-session -d -x 120 -y 40 "cd '$scratch'; HOME='$scratch' timeout --foreground 90 $1" > /dev/null 2>&1 9>&-
+    wait_for 10 "the prompt" shows '>>'
+    terminal send-keys -l -- "$2"
+    terminal send-keys Enter
+    wait_for 10 "an empty screen" stands '>>'
+}
 # tab LINE SHOWN: types it, and Tab. Nothing is typed ahead, as Tab runs programs on the terminal.
 tab() {
     terminal send-keys -l -- "$1"
@@ -110,14 +112,29 @@ tab() {
     terminal send-keys C-u
     wait_for 10 "an empty line" stands '>>'
 }
-tab 'ww pol' '>>ww policy '
-tab 'ww policy trace co' '>>ww policy trace contract '
-tab 'ww policy try flow' '>>ww policy try flow.verdict '
-tab 'ww policy check str' '>>ww policy check strict '
-tab 'ww policy check my-r' '>>ww policy check my-rules/'
-tab 'ww provider --policies=gen' '>>ww provider --policies=generous '
-tab 'ww ledger restore ww.b' '>>ww ledger restore ww.bash '
-tab 'ww wallet show --state arbiter bo' '>>ww wallet show --state arbiter bobnet '
-terminal kill-server
+mkdir "$scratch/my-rules"
+ww completion zsh > "$scratch/ww.zsh"
+ww completion fish > "$scratch/ww.fish"
+for shell in bash zsh fish; do
+    step "in $shell on a terminal"
+    case $shell in
+    bash) begin_shell "env PS1='>>' bash --norc --noprofile" 'source ww.bash; clear' ;;
+    zsh) begin_shell "env PS1='>>' zsh -f" 'autoload -U compinit; compinit -D; source ./ww.zsh; clear' ;;
+    fish)
+        begin_shell "fish --no-config --init-command 'function fish_prompt; echo -n \">>\"; end; set -g fish_autosuggestion_enabled 0; set -g fish_greeting'" \
+            'source ww.fish; clear'
+        ;;
+    esac
+    tab 'ww pol' '>>ww policy '
+    tab 'ww policy trace co' '>>ww policy trace contract '
+    tab 'ww policy try flow' '>>ww policy try flow.verdict '
+    tab 'ww policy check str' '>>ww policy check strict '
+    tab 'ww policy check my-r' '>>ww policy check my-rules/'
+    tab 'ww provider --policies=gen' '>>ww provider --policies=generous '
+    tab 'ww ledger restore ww.b' '>>ww ledger restore ww.bash '
+    tab 'ww wallet show --state arbiter bo' '>>ww wallet show --state arbiter bobnet '
+    terminal kill-server
+    wait_for 10 "the terminal's end" eval '! terminal list-sessions 2> /dev/null'
+done
 node_stop arbiter
 step "all held"

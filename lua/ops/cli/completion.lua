@@ -12,12 +12,7 @@ Examples:
   ww completion fish > ~/.config/fish/completions/ww.fish]])
     end,
     run = function(args)
-        if args.shell == "bash" then
-            return { shell = "bash", script = completion.BASH }
-        end
-        local main = require("ops.main")
-        local parser = main.parser(main.commands())
-        return { shell = args.shell, script = parser["get_" .. args.shell .. "_complete"](parser) }
+        return { shell = args.shell, script = completion.SCRIPTS[args.shell] }
     end,
     human = function(data, _, out)
         out:print((data.script:gsub("\n+$", "")))
