@@ -69,6 +69,8 @@ check_loss() {
     done
     printf '%s\n' "${ratios[@]}" | jq -se --argjson least $least 'sort | .[length / 2 | floor] >= $least' > "$scratch/median.out" ||
         fail "less than $least of the same without the tunnel"
+    status client | jq -e '.connections[0].path.record < 3000' > /dev/null ||
+        fail "wide records on such a line: $(status client | jq -c '.connections[0].path')"
 }
 
 check_fair() {

@@ -52,6 +52,15 @@ burst() {
     done
 }
 
+# A path that loses nothing gets records of several datagrams.
+widen() {
+    on client timeout 30 iperf3 -J --connect-timeout 5000 -c $web4 -t 2 -b 100M > "$scratch/iperf.json" ||
+        fail "TCP: $(jq -r .error "$scratch/iperf.json")"
+    status client | jq -e '.connections[0].path | .record > 8000 and .record > 5 * .mtu' > /dev/null ||
+        fail "records are narrow: $(status client | jq -c '.connections[0].path')"
+    step "records have up to $(status client | jq '.connections[0].path.record') bytes"
+}
+
 flood() {
     local seconds=$1 way
     for way in '' -R; do
@@ -137,6 +146,7 @@ if [[ ${1:-} == soak ]]; then
     soak "$2"
 else
     burst
+    widen
     flood 2
     roam
     check_bounds
