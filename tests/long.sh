@@ -5,7 +5,6 @@
 #   tests/long.sh cut CYCLES      the same, and what was not synced is lost
 #   tests/long.sh soak MINUTES    demo after demo of random size, each of which must balance
 #   tests/long.sh sim SEEDS       the simulation, from a random seed on
-#   tests/long.sh address ROUNDS  the address rules for all of IPv4, and much of IPv6
 #   tests/long.sh tunnel MINUTES  flows, floods and roaming through a tunnel; memory and descriptors stay
 #   tests/long.sh line ROUNDS     TCP through a tunnel and without it, by turns, on lossy and narrow lines
 #   tests/long.sh reload TIMES    an arbiter's policies change while contracts come and go
@@ -87,13 +86,6 @@ sim() {
     build/release/tests/sim/ww-sim --seeds "$number" --start "$start"
 }
 
-address() {
-    build release --target unit_base_address_all
-    for _ in $(seq "$number"); do
-        timeout -k 10 600 build/release/tests/unit/unit_base_address_all full
-    done
-}
-
 reload() {
     build release --target unit_node_arbiter # says if memory stays flat
     WW_RELOADS=$number timeout -k 10 $((number / 5 + 120)) \
@@ -124,7 +116,6 @@ kill) kill_all ;;
 cut) kill_all cut ;;
 soak) soak ;;
 sim) sim ;;
-address) address ;;
 reload) reload ;;
 tunnel) tunnel ;;
 line) line ;;

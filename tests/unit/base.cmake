@@ -8,7 +8,8 @@ ww_unit_test(base_address_routes SOURCES base_address_routes_test.c ROOMS base)
 # All addresses: address.c is compiled once more for it, fast and without sanitizers.
 find_package(Threads REQUIRED)
 ww_unit_test(base_address_all SOURCES base_address_all_test.c
-             ${CMAKE_SOURCE_DIR}/engine/base/address.c ROOMS base LIBRARIES Threads::Threads)
+             ${CMAKE_SOURCE_DIR}/engine/base/address.c ROOMS base LIBRARIES Threads::Threads TIMEOUT 180)
+set_tests_properties(unit.base_address_all PROPERTIES PROCESSORS 2)
 set_source_files_properties(base_address_all_test.c ${CMAKE_SOURCE_DIR}/engine/base/address.c
   PROPERTIES COMPILE_OPTIONS "-O2;-fno-sanitize=all") # behind the target's own, so they win
 # These look at what the room keeps to itself.

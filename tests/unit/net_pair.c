@@ -74,9 +74,11 @@ static void on_signal(void *arg, const char *text)
     if (pair->only_prefix && strstr(text, "a=candidate") && !strstr(text, pair->only_prefix))
         return;
     assert_true(pair->signal_count < PAIR_SIGNALS_MAX);
+    char *kept = pair->alter ? pair->alter(pair, !end->index, text) : ww_strdup(text);
+    if (!kept)
+        return; /* while a test lets allocations fail: it is lost, as a socket's might be */
     pair->signals[pair->signal_count].to = !end->index;
-    pair->signals[pair->signal_count++].text =
-        pair->alter ? pair->alter(pair, !end->index, text) : ww_strdup(text);
+    pair->signals[pair->signal_count++].text = kept;
 }
 
 static void on_connected(void *arg)

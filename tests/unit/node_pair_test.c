@@ -50,8 +50,11 @@ static int side_of(const struct conn *conn)
 static void on_signal(struct conn *conn, const char *text)
 {
     assert_true(rig->signal_count < SIGNALS_MAX);
+    char *kept = ww_strdup(text);
+    if (!kept)
+        return;
     rig->signals[rig->signal_count].to = !side_of(conn);
-    rig->signals[rig->signal_count++].text = ww_strdup(text);
+    rig->signals[rig->signal_count++].text = kept;
 }
 
 static void on_ready(struct conn *conn)
