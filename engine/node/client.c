@@ -460,7 +460,7 @@ void client_stream_reset(void *arg, uint64_t stream_id, int code)
 }
 
 /* What the user has blocked meanwhile. */
-void client_cut_denied(struct edge *edge)
+void client_judged(struct edge *edge)
 {
     struct client *client = (struct client *)edge; /* its first member */
     struct client_stream *stream, *next;
@@ -468,8 +468,11 @@ void client_cut_denied(struct edge *edge)
     for (stream = LIST_FIRST(&client->streams); stream; stream = next) {
         next = LIST_NEXT(stream, link);
         struct ww_proxy_connection *connection = stream->connection;
-        if (!stream->pipe.flow || !stream->pipe.flow->is_denied)
+        if (!stream->pipe.flow || !stream->pipe.flow->is_denied) {
+            if (stream->verdict && !stream->association)
+                pipe_pace_add(&client->pace, &stream->pipe, &stream->verdict->bucket);
             continue;
+        }
         if (connection && !stream->accepted && !stream->conn) {
             refuse(stream, WW_EDENIED);
             continue;

@@ -72,8 +72,8 @@ int client_open(struct client *client, const struct ww_dest *dest, struct conn *
 void client_retry(struct client *client);
 /* The connection is going: its streams let go of it. */
 void client_detach(struct conn *conn);
-/* Ends the streams whose flow is denied: edge.cut_denied. */
-void client_cut_denied(struct edge *edge);
+/* edge.judged */
+void client_judged(struct edge *edge);
 /* A stream that has a rate goes on. */
 void client_pipe_touched(struct pipe *pipe);
 void client_waiting_expired(void *arg);

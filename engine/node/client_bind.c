@@ -439,7 +439,7 @@ int client_bind(struct ww_ops *ops, struct client **out)
     client->edge.ops = ops;
     client->edge.loop = ww_ops_loop(ops);
     client->edge.role = WW_TRANSFER_CLIENT;
-    client->edge.cut_denied = client_cut_denied;
+    client->edge.judged = client_judged;
     TAILQ_INIT(&client->waiting);
     int rc = pipe_pace_init(&client->pace, client->edge.loop, client_pipe_touched);
     if (!rc)

@@ -94,7 +94,9 @@ struct edge {
     /* A client: the name that was looked up here and answered with this address, or NULL; until the
      * next call. NULL: not known here. */
     const char *(*name_of)(const struct edge *edge, const uint8_t address[16]);
-    void (*cut_denied)(struct edge *edge); /* ends the streams whose flow has become denied */
+    /* Flows were judged again: ends the streams that are denied now, and paces those that have a
+     * rate now. */
+    void (*judged)(struct edge *edge);
     bool started;
 };
 

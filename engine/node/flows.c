@@ -206,8 +206,8 @@ static void judge_turn(void *arg)
             table->is_judged_again = ww_flows_judge_again(table->flows, &table->judged_at, &most);
         has_more = has_more || table->is_judged_again;
     }
-    if (edge->cut_denied)
-        edge->cut_denied(edge);
+    if (edge->judged)
+        edge->judged(edge);
     if (has_more)
         ww_timer_start(edge->flows->judging, JUDGING_US);
 }

@@ -355,7 +355,7 @@ static void stream_reset(struct provider_stream *stream, int code)
     stream_free(stream);
 }
 
-void provider_cut_denied(struct edge *edge)
+void provider_judged(struct edge *edge)
 {
     struct provider *provider = (struct provider *)edge; /* its first member */
     struct provider_stream *stream, *next;
@@ -364,6 +364,8 @@ void provider_cut_denied(struct edge *edge)
         next = LIST_NEXT(stream, link);
         if (stream->pipe.flow && stream->pipe.flow->is_denied)
             stream_reset(stream, WW_EDENIED);
+        else if (stream->verdict)
+            pipe_pace_add(&provider->pace, &stream->pipe, &stream->verdict->bucket);
     }
 }
 

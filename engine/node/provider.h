@@ -91,8 +91,8 @@ void provider_detach(struct conn *conn);
 void provider_pipe_touched(struct pipe *pipe);
 /* Whether a client may open something now: opening costs it nothing. */
 bool provider_may_open(struct conn *conn);
-/* Ends the streams whose flow is denied: edge.cut_denied. */
-void provider_cut_denied(struct edge *edge);
+/* edge.judged */
+void provider_judged(struct edge *edge);
 /* Resets the streams to destinations that should have been declared long ago. */
 void provider_reset_overdue(struct conn *conn);
 

@@ -260,7 +260,7 @@ int provider_bind(struct ww_ops *ops, struct provider **out)
     provider->edge.ops = ops;
     provider->edge.loop = ww_ops_loop(ops);
     provider->edge.role = WW_TRANSFER_PROVIDER;
-    provider->edge.cut_denied = provider_cut_denied;
+    provider->edge.judged = provider_judged;
     int rc = pipe_pace_init(&provider->pace, provider->edge.loop, provider_pipe_touched);
     if (!rc)
         rc = ww_timer_create(provider->edge.loop, provider_check_times, provider, &provider->clock);
