@@ -280,5 +280,7 @@ int client_dns_bound_flush(void *context, struct ww_call *call)
     if (!client->dns)
         return WW_ESTATE;
     ww_dns_flush(client->dns->dns);
+    if (client->dns->excluder)
+        ww_host_exclude_nothing(client->dns->excluder);
     return 0;
 }
