@@ -79,8 +79,8 @@ int ww_host_excluder_create(struct ww_loop *loop, ww_host_excluded_fn fn, void *
 /* Elements stay until their time is over; fn is not called any more. NULL is fine. */
 void ww_host_excluder_destroy(struct ww_host_excluder *excluder);
 /* Excludes `count` addresses (16 bytes, IPv4 mapped) for so many seconds, and WW_HOST_EXCLUDED_S
- * more. 0: they are already; WW_EAGAIN: fn is called later. WW_ELIMIT (too many now), WW_ENOMEM,
- * WW_EUNSUPPORTED, WW_ESYSTEM: none of them is. */
+ * more. 0: they are already; WW_EAGAIN: fn is called later; WW_ELIMIT: too many now, none of them
+ * is. The name, in words for people, is told by ww_host_excluded_each. */
 int ww_host_exclude(struct ww_host_excluder *excluder, uint64_t id, const char *name,
                     const uint8_t (*addresses)[16], size_t count, uint32_t seconds);
 /* Empties the sets, before what is added from now on. */

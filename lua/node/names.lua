@@ -98,6 +98,10 @@ function M.metrics(list)
             name = "ww_client_dns_cached", type = "gauge", help = "Answers in the cache",
             value = dns.cached,
         }
+        list[#list + 1] = {
+            name = "ww_client_dns_excluded", type = "gauge",
+            help = "Addresses that the policy excludes from the tunnel", value = dns.excluded,
+        }
     end
     return list
 end

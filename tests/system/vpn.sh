@@ -201,6 +201,8 @@ check_excluded() {
     done
     on client "$program" dns excluded --state "$scratch/client" | grep -qE "^near.example +$near4 +[0-9]+" ||
         fail "ww dns excluded: $(call client dns.excluded)"
+    on client "$program" status --state "$scratch/client" | grep -qE '^ +past the tunnel +2 addresses' ||
+        fail "ww status says nothing of excluded names: $("$program" status --state "$scratch/client")"
     left=$(excluded_left excluded_v4 "$near4")
     ((left > 0 && left <= 60)) || fail "it is excluded for $left s"
     step "$excluded packets of an excluded name are on the wire"

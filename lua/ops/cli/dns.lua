@@ -42,6 +42,7 @@ local function print_status(data, out)
         { "refused answers", ("%d into private ranges"):format(data.denied) },
         { "waiting", data.waiting },
         { "cache", ("%d answers, %s"):format(data.cached, format.bytes(data.cached_bytes)) },
+        { "past the tunnel", ("%d addresses, by the policy"):format(data.excluded) },
         { "block lists", ("%d names on %d lists"):format(data.listed, data.lists) },
     }))
     local rows = {}
