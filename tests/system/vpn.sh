@@ -9,8 +9,8 @@
 #        └──────────────────┴──── router ─────┴──────────────┘
 set -eu
 if [[ -z ${VPN_INSIDE:-} ]]; then
-    if ! command -v dnsmasq iperf3 > /dev/null || ! unshare --mount --net true 2> /dev/null || [[ ! -w /dev/net/tun ]]; then
-        echo "needs dnsmasq-base, iperf3, namespaces and TUN devices"
+    if ! command -v dnsmasq iperf3 dig > /dev/null || ! unshare --mount --net true 2> /dev/null || [[ ! -w /dev/net/tun ]]; then
+        echo "needs dnsmasq-base, bind9-dnsutils, iperf3, namespaces and TUN devices"
         exit 77
     fi
     VPN_INSIDE=1 exec unshare --mount --net --pid --fork --kill-child --mount-proc --propagation private bash "$0" "$@"
@@ -203,6 +203,9 @@ check_excluded() {
         fail "ww dns excluded: $(call client dns.excluded)"
     on client "$program" status --state "$scratch/client" | grep -qE '^ +past the tunnel +2 addresses' ||
         fail "ww status says nothing of excluded names: $("$program" status --state "$scratch/client")"
+    excluded=$(counted excluded)
+    on client dig "@$near4" +time=1 +tries=1 web.example > "$scratch/dig.out" 2>&1 || true
+    [[ $(counted excluded) == "$excluded" ]] || fail "a question for a name went outside, to an excluded address"
     left=$(excluded_left excluded_v4 "$near4")
     ((left > 0 && left <= 60)) || fail "it is excluded for $left s"
     step "$excluded packets of an excluded name are on the wire"
@@ -210,7 +213,9 @@ check_excluded() {
 delete element inet ww_tunnel excluded_v4 { $near4 }
 add element inet ww_tunnel excluded_v4 { $near4 timeout 500ms }
 END
-    sleep 1
+    # What has begun outside stays there: one ping is one connection.
+    on client ping -n -c 10 -i 0.2 -W 2 "$near4" > "$scratch/ping.out" || fail "a connection broke with its time: $(cat "$scratch/ping.out")"
+    (($(counted excluded) >= excluded + 10)) || fail "a connection changed its way: $(counted excluded) packets"
     check_not_excluded "after its time"
 }
 
