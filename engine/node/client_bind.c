@@ -432,6 +432,8 @@ int client_bind(struct ww_ops *ops, struct client **out)
         {"outcome", shared_outcome},
         {"dns_query", client_dns_bound_query},
         {"dns_flush", client_dns_bound_flush},
+        {"dns_exclude", client_dns_bound_exclude},
+        {"dns_excluded", client_dns_bound_excluded},
     };
     struct client *client = ww_alloc(1, sizeof(*client));
     if (!client)

@@ -56,6 +56,8 @@ static void notice_generation(struct client_dns *dns)
     dns->generation = now.hash;
     forget_verdicts(dns);
     ww_dns_flush(dns->dns);
+    if (dns->excluder)
+        ww_host_exclude_nothing(dns->excluder);
 }
 
 static void remember(struct client_dns *dns, const char *name, enum ww_dns_verdict given,
@@ -83,11 +85,18 @@ static void remember(struct client_dns *dns, const char *name, enum ww_dns_verdi
     TAILQ_INSERT_TAIL(&dns->order, verdict, link);
 }
 
+/* What may not be excluded is looked up, and reached through the tunnel. */
+static enum ww_dns_verdict permitted(const struct client_dns *dns, enum ww_dns_verdict verdict)
+{
+    return verdict == WW_DNS_EXCLUDE && !dns->excluder ? WW_DNS_ALLOW : verdict;
+}
+
 static enum ww_dns_verdict judge(void *arg, const char *name, const char *listed)
 {
     static const enum ww_dns_verdict words[] = {[WW_HOOK_BLOCK] = WW_DNS_BLOCK,
                                                 [WW_HOOK_ZERO] = WW_DNS_ZERO,
-                                                [WW_HOOK_LOOK_UP] = WW_DNS_ALLOW};
+                                                [WW_HOOK_LOOK_UP] = WW_DNS_ALLOW,
+                                                [WW_HOOK_EXCLUDE] = WW_DNS_EXCLUDE};
     struct ww_policy_context context = {.now_s = ww_clock_wall_ms() / 1000};
     struct ww_hook_dns_request request = {.name = ""};
     struct ww_hook_dns_decision decision;
@@ -97,7 +106,7 @@ static enum ww_dns_verdict judge(void *arg, const char *name, const char *listed
     notice_generation(dns);
     HASH_FIND_STR(dns->verdicts, name, verdict);
     if (verdict && verdict->until_us > ww_loop_now_us(dns->client->edge.loop))
-        return verdict->verdict;
+        return permitted(dns, verdict->verdict);
     if (verdict) {
         HASH_DEL(dns->verdicts, verdict);
         TAILQ_REMOVE(&dns->order, verdict, link);
@@ -109,7 +118,7 @@ static enum ww_dns_verdict judge(void *arg, const char *name, const char *listed
     node_decide(&dns->client->edge.policies, WW_HOOK_DNS_QUERY, &request, &context, &decision,
                 NULL);
     remember(dns, name, words[decision.decision], decision.seconds);
-    return words[decision.decision];
+    return permitted(dns, words[decision.decision]);
 }
 
 /* --- exchanges -------------------------------------------------------------------------------- */
@@ -336,7 +345,8 @@ void client_dns_detach(struct conn *conn)
 
 /* --- as a whole ------------------------------------------------------------------------------- */
 
-static const struct ww_dns_callbacks CALLBACKS = {judge, send_query, end_exchange};
+static const struct ww_dns_callbacks CALLBACKS = {judge, send_query, end_exchange,
+                                                  client_dns_exclude};
 
 static const char *name_of(const struct edge *edge, const uint8_t address[16])
 {
@@ -375,6 +385,7 @@ void client_dns_destroy(struct client_dns *dns)
     client_dns_inner_close(dns->client);
     for (size_t index = 0; index < dns->listener_count; index++)
         ww_dns_listener_destroy(dns->listeners[index]);
+    client_dns_exclude_close(dns);
     ww_dns_destroy(dns->dns);
     forget_verdicts(dns);
     ww_timer_destroy(dns->touch);

@@ -3,6 +3,7 @@
  * judged by the policy dns.query. */
 #pragma once
 #include "ww/dns.h"
+#include "ww/host.h"
 
 #include "client.h"
 
@@ -24,6 +25,7 @@ struct client_dns {
     TAILQ_HEAD(, client_dns_verdict) order; /* the oldest first */
     struct ww_hash generation;              /* of the policies that gave them */
     LIST_HEAD(, client_dns_query) queries;  /* of this node's operator, that wait */
+    struct ww_host_excluder *excluder;      /* NULL: no name is reached outside of the tunnel */
     uint64_t demanded_us;
     bool stopping;
 };
@@ -46,6 +48,18 @@ void client_dns_detach(struct conn *conn);
 /* The tunnel is open, or no longer: its resolver listens as soon as, and as long as, it can. */
 void client_dns_inner_open(struct client *client);
 void client_dns_inner_close(struct client *client);
+
+/* client_dns_exclude.c */
+/* The forwarder's callback `exclude`. */
+int client_dns_exclude(void *arg, uint64_t hold, const char *name, const uint8_t (*addresses)[16],
+                       size_t count, uint32_t seconds);
+/* Nothing is excluded any more, and no answer kept that was. NULL is fine. */
+void client_dns_exclude_close(struct client_dns *dns);
+/* dns_exclude{on=}: whether names may be; what was excluded before isn't any more. WW_ESTATE
+ * without a tunnel. */
+int client_dns_bound_exclude(void *context, struct ww_call *call);
+/* dns_excluded{} -> {is_on, count, excluded={{name, address, seconds}…}}, the oldest of them. */
+int client_dns_bound_excluded(void *context, struct ww_call *call);
 
 /* client_dns_bind.c */
 /* Reads {dns_listen, dns_upstreams, dns_block_files, dns_private_answers, dns_private_names}. */

@@ -164,16 +164,26 @@ void client_dns_put(const struct client_dns *dns, struct ww_call *call)
         const char *name;
         uint64_t value;
     } rows[] = {
-        {"asks", stats.asks},           {"hits", stats.hits},
-        {"joined", stats.joined},       {"local", stats.local},
-        {"blocked", stats.blocked},     {"denied", stats.denied},
-        {"exchanges", stats.exchanges}, {"answers", stats.answers},
-        {"timeouts", stats.timeouts},   {"failures", stats.failures},
-        {"streams", stats.streams},     {"bad", stats.bad},
-        {"overflows", stats.overflows}, {"waiting", stats.waiting},
-        {"cached", stats.cached},       {"cached_bytes", stats.cached_bytes},
-        {"names", stats.names},         {"lists", stats.lists},
+        {"asks", stats.asks},
+        {"hits", stats.hits},
+        {"joined", stats.joined},
+        {"local", stats.local},
+        {"blocked", stats.blocked},
+        {"denied", stats.denied},
+        {"exchanges", stats.exchanges},
+        {"answers", stats.answers},
+        {"timeouts", stats.timeouts},
+        {"failures", stats.failures},
+        {"streams", stats.streams},
+        {"bad", stats.bad},
+        {"overflows", stats.overflows},
+        {"waiting", stats.waiting},
+        {"cached", stats.cached},
+        {"cached_bytes", stats.cached_bytes},
+        {"names", stats.names},
+        {"lists", stats.lists},
         {"listed", stats.listed},
+        {"excluded", dns->excluder ? ww_host_excluded_each(dns->excluder, NULL, NULL) : 0},
     };
     for (size_t index = 0; index < WW_ARRAY_COUNT(rows); index++)
         ww_call_put_u64(call, rows[index].name, rows[index].value);
@@ -280,5 +290,7 @@ int client_dns_bound_flush(void *context, struct ww_call *call)
     if (!client->dns)
         return WW_ESTATE;
     ww_dns_flush(client->dns->dns);
+    if (client->dns->excluder)
+        ww_host_exclude_nothing(client->dns->excluder);
     return 0;
 }

@@ -70,6 +70,7 @@ void client_dns_inner_close(struct client *client)
 
     if (!dns)
         return;
+    client_dns_exclude_close(dns);
     ww_timer_destroy(dns->inner_timer);
     dns->inner_timer = NULL;
     for (size_t index = 0; index < CLIENT_DNS_INNER; index++) {

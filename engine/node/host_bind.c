@@ -2,9 +2,9 @@
  * `ww status`. Each call waits for the kernel: for commands, not for a node.
  *
  * may{} -> {may}; names{} -> {ours, resolvers}, of what is cheap, also for a node; up{device=,
- * kill_switch=, dns=, include={…}, exclude={…}, include_users={…}, exclude_users={…}}, names_up{},
- * down{} -> {}; state{} -> {rules, names, and, where root asks, filter, kill_switch}. Users are
- * names, numbers or ranges of numbers. */
+ * kill_switch=, dns=, exclude_by_policy=, include={…}, exclude={…}, include_users={…},
+ * exclude_users={…}}, names_up{}, down{} -> {}; state{} -> {rules, names, and, where root asks,
+ * filter, kill_switch}. Users are names, numbers or ranges of numbers. */
 #include <ctype.h>
 #include <errno.h>
 #include <pwd.h>
@@ -81,6 +81,8 @@ static int read_tunnel(struct ww_call *call, struct lists *lists, struct ww_host
         rc = ww_call_bool(call, "kill_switch", &tunnel->kill_switch);
     if (!rc)
         rc = ww_call_bool(call, "dns", &tunnel->dns);
+    if (!rc)
+        rc = ww_call_bool(call, "exclude_by_policy", &tunnel->exclude_by_policy);
     if (!rc)
         rc = read_prefixes(call, "include", lists->include, &tunnel->include_count);
     if (!rc)

@@ -40,6 +40,7 @@ static struct dns_lookup *start(struct ww_dns *dns, const struct ww_dns_question
     lookup->slot = slot;
     lookup->since_us = ww_loop_now_us(dns->loop);
     lookup->first_upstream = dns->preferred;
+    lookup->is_excluded = key->bytes[key->size - 1];
     dns->lookups[slot] = lookup;
     if (dns->lookup_count++ == 0)
         ww_timer_start(dns->timer, DNS_TICK_US);
@@ -52,8 +53,9 @@ static struct dns_lookup *start(struct ww_dns *dns, const struct ww_dns_question
 
 /* What can be said at once: true. */
 static bool answer_here(struct ww_dns *dns, const struct ww_dns_question *question,
-                        const char *name, struct dns_own *own)
+                        const char *name, struct dns_own *own, bool *is_excluded)
 {
+    *is_excluded = false;
     if (question->error) {
         *own = (struct dns_own){question->error, DNS_EDE_NONE, 0, NULL};
         dns->stats.local++;
@@ -64,22 +66,31 @@ static bool answer_here(struct ww_dns *dns, const struct ww_dns_question *questi
         return true;
     }
     enum ww_dns_verdict verdict = dns_judge(dns, name);
-    if (verdict == WW_DNS_ALLOW)
+    *is_excluded = verdict == WW_DNS_EXCLUDE;
+    if (verdict == WW_DNS_ALLOW || *is_excluded)
         return false;
     dns->stats.blocked++;
     *own = dns_own_of(verdict, question->type);
     return true;
 }
 
+/* An answer of a name that was not excluded then is none for one that is now. */
+static void make_key(const struct ww_dns_question *question, bool is_excluded, struct dns_key *key)
+{
+    dns_question_key(question, key);
+    key->bytes[key->size++] = is_excluded;
+}
+
 /* From the cache, or on its way: WW_EAGAIN. Another error: SERVFAIL. */
-static int look_up(struct ww_dns *dns, struct ww_dns_ask *ask, const char *name, size_t *size)
+static int look_up(struct ww_dns *dns, struct ww_dns_ask *ask, const char *name, bool is_excluded,
+                   size_t *size)
 {
     uint64_t now_us = ww_loop_now_us(dns->loop);
     const struct dns_entry *entry;
     struct dns_lookup *lookup;
     struct dns_key key;
 
-    dns_question_key(&ask->question, &key);
+    make_key(&ask->question, is_excluded, &key);
     entry = dns_cache_find(&dns->cache, &key, now_us);
     if (entry) {
         struct dns_kept kept = {entry->bytes + entry->key_size, entry->size,
@@ -111,6 +122,7 @@ int ww_dns_ask(struct ww_dns *dns, struct ww_dns_ask *ask, const uint8_t *messag
 {
     struct dns_own own;
     char name[DNS_NAME_SIZE];
+    bool is_excluded;
 
     ask->waits_at = NULL;
     int rc = dns_question_read(message, size, &ask->question);
@@ -119,11 +131,11 @@ int ww_dns_ask(struct ww_dns *dns, struct ww_dns_ask *ask, const uint8_t *messag
     dns->stats.asks++;
     dns_question_name(&ask->question, name);
     *reply = dns->reply;
-    if (answer_here(dns, &ask->question, name, &own)) {
+    if (answer_here(dns, &ask->question, name, &own, &is_excluded)) {
         *reply_size = dns_reply_make(&ask->question, &own, dns->reply);
         return 0;
     }
-    rc = look_up(dns, ask, name, reply_size);
+    rc = look_up(dns, ask, name, is_excluded, reply_size);
     if (rc && rc != WW_EAGAIN) {
         own = (struct dns_own){ns_r_servfail, DNS_EDE_UNREACHABLE, 0, NULL};
         *reply_size = dns_reply_make(&ask->question, &own, dns->reply);

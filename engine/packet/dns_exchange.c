@@ -46,6 +46,8 @@ struct inspection {
     size_t leads;
     enum ww_dns_verdict verdict;
     bool is_private;
+    size_t address_count;
+    uint8_t addresses[WW_DNS_EXCLUDED_MAX][16];
 };
 
 static int inspect_address(void *arg, const uint8_t address[16], bool is_v4)
@@ -54,6 +56,11 @@ static int inspect_address(void *arg, const uint8_t address[16], bool is_v4)
 
     if (ww_address_judge(inspection->dns->config.rules, address, is_v4, NULL))
         inspection->is_private = true;
+    if (!inspection->lookup->is_excluded)
+        return 0;
+    if (inspection->address_count == WW_DNS_EXCLUDED_MAX)
+        return WW_ELIMIT;
+    memcpy(inspection->addresses[inspection->address_count++], address, 16);
     return 0;
 }
 
@@ -66,7 +73,7 @@ static int inspect_record(void *arg, const ns_msg *message, const ns_rr *record)
     if (!rc && name[0]) {
         if (++inspection->leads > WW_DNS_CHAIN_MAX || strlen(name) > WW_NAME_BYTES_MAX)
             return WW_ELIMIT;
-        if (inspection->verdict == WW_DNS_ALLOW)
+        if (inspection->verdict == WW_DNS_ALLOW || inspection->verdict == WW_DNS_EXCLUDE)
             inspection->verdict = dns_judge(inspection->dns, name);
     }
     return rc ? rc : dns_record_addresses(record, inspect_address, inspection);
@@ -101,6 +108,8 @@ static void end_exchange(struct ww_dns *dns, struct dns_lookup *lookup)
 void dns_drop(struct ww_dns *dns, struct dns_lookup *lookup)
 {
     end_exchange(dns, lookup);
+    ww_free(lookup->held);
+    lookup->held = NULL;
     dns->lookups[lookup->slot] = NULL;
     if (--dns->lookup_count == 0)
         ww_timer_stop(dns->timer);
@@ -228,6 +237,8 @@ void dns_tick(void *arg)
         if (now_us - lookup->since_us >= WW_DNS_DEADLINE_MS * 1000ULL) {
             dns->stats.timeouts += lookup->exchange != 0;
             give_up(dns, lookup);
+        } else if (lookup->hold) {
+            continue;
         } else if (!lookup->exchange) {
             if (!dns_try_next(dns, lookup))
                 give_up(dns, lookup);
@@ -260,6 +271,56 @@ void ww_dns_failed(struct ww_dns *dns, uint64_t exchange, int code)
     move_on(dns, lookup, code);
 }
 
+static void keep_and_finish(struct ww_dns *dns, struct dns_lookup *lookup,
+                            const struct dns_kept *kept, uint32_t ttl_s)
+{
+    dns_cache_put(&dns->cache, &lookup->key, kept, ww_loop_now_us(dns->loop), ttl_s);
+    finish(dns, lookup, kept);
+}
+
+/* At once, or when its addresses are excluded: what is connected to before goes into the tunnel. */
+static void let_through(struct ww_dns *dns, struct dns_lookup *lookup, const struct dns_kept *kept,
+                        uint32_t ttl_s, const struct inspection *found)
+{
+    uint64_t hold = ++dns->serial << DNS_SLOT_BITS | lookup->slot;
+    int rc = 0;
+
+    if (found->address_count) {
+        lookup->held = ww_alloc(1, kept->size);
+        rc = !lookup->held
+                 ? WW_ENOMEM
+                 : dns->config.callbacks->exclude(dns->config.arg, hold, lookup->name,
+                                                  found->addresses, found->address_count, ttl_s);
+    }
+    if (rc == WW_EAGAIN) {
+        end_exchange(dns, lookup);
+        memcpy(lookup->held, kept->bytes, kept->size);
+        lookup->held_size = kept->size;
+        lookup->held_s = ttl_s;
+        lookup->hold = hold;
+    } else if (rc) {
+        give_up(dns, lookup);
+    } else {
+        keep_and_finish(dns, lookup, kept, ttl_s);
+    }
+}
+
+void ww_dns_excluded(struct ww_dns *dns, uint64_t hold, int rc)
+{
+    struct dns_lookup *lookup = dns->lookups[hold & (WW_DNS_LOOKUPS_MAX - 1)];
+
+    if (!lookup || !hold || lookup->hold != hold)
+        return;
+    uint8_t *held = lookup->held;
+    struct dns_kept kept = {.bytes = held, .size = lookup->held_size, .ede = DNS_EDE_NONE};
+    lookup->held = NULL;
+    if (rc)
+        give_up(dns, lookup);
+    else
+        keep_and_finish(dns, lookup, &kept, lookup->held_s);
+    ww_free(held);
+}
+
 /* An answer that can be read: let through, or answered in its place. */
 static void take(struct ww_dns *dns, struct dns_lookup *lookup, const uint8_t *message,
                  struct dns_answer *answer)
@@ -274,7 +335,7 @@ static void take(struct ww_dns *dns, struct dns_lookup *lookup, const uint8_t *m
         move_on(dns, lookup, WW_EMALFORMED);
         return;
     }
-    if (inspection.verdict != WW_DNS_ALLOW) {
+    if (inspection.verdict == WW_DNS_BLOCK || inspection.verdict == WW_DNS_ZERO) {
         dns->stats.blocked++;
         own = dns_own_of(inspection.verdict, lookup->question.type);
         finish_own(dns, lookup, &own, ttl_s);
@@ -287,8 +348,7 @@ static void take(struct ww_dns *dns, struct dns_lookup *lookup, const uint8_t *m
         finish_own(dns, lookup, &own, ttl_s);
     } else {
         dns_answer_walk(answer, learn_record, &inspection);
-        dns_cache_put(&dns->cache, &lookup->key, &kept, ww_loop_now_us(dns->loop), answer->ttl_s);
-        finish(dns, lookup, &kept);
+        let_through(dns, lookup, &kept, answer->ttl_s, &inspection);
     }
 }
 

@@ -23,6 +23,11 @@ struct dns_lookup {
     unsigned code; /* what an upstream said that could not answer */
     uint8_t query[WW_DNS_QUERY_BYTES];
     size_t query_size;
+    bool is_excluded; /* by the policy, from the tunnel */
+    uint64_t hold;    /* not 0: `held` is given once its addresses are excluded */
+    uint8_t *held;    /* an answer, without what is not kept of it */
+    size_t held_size;
+    uint32_t held_s;
 };
 
 struct ww_dns {

@@ -28,7 +28,7 @@ enum {
 int dns_question_read(const uint8_t *message, size_t size, struct ww_dns_question *question);
 struct dns_key {
     size_t size;
-    uint8_t bytes[WW_DNS_QUESTION_BYTES + 3];
+    uint8_t bytes[WW_DNS_QUESTION_BYTES + 4];
 };
 /* The same key for questions with the same answer. */
 void dns_question_key(const struct ww_dns_question *question, struct dns_key *key);

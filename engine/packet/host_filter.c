@@ -69,6 +69,35 @@ static void put_refusals(const struct ww_host_tunnel *tunnel, bool with_users, s
         put_users(out, tunnel->include_users, tunnel->include_users_count, REJECT);
 }
 
+/* What policies exclude. A socket has chosen the tunnel's address as its own before its packets are
+ * marked: it is replaced on the way out. A connection keeps what it began as: its ends know its
+ * addresses. Questions for names are not for resolvers outside, whatever is excluded. */
+static void put_excluded(const struct ww_host_tunnel *tunnel, struct ww_buf *out)
+{
+    ww_buf_printf(out,
+                  "  set excluded_v4 {\n    type ipv4_addr; flags timeout; size %d;\n  }\n"
+                  "  set excluded_v6 {\n    type ipv6_addr; flags timeout; size %d;\n  }\n"
+                  "  chain excluded {\n"
+                  "    type route hook output priority mangle; policy accept;\n"
+                  "    meta mark != 0 accept\n",
+                  WW_HOST_EXCLUDED_SET_SIZE, WW_HOST_EXCLUDED_SET_SIZE);
+    if (tunnel->dns)
+        ww_buf_put_text(out, "    meta l4proto { tcp, udp } th dport { 53, 853 } accept\n");
+    ww_buf_printf(
+        out,
+        "    oifname \"%s\" ct state new ip daddr @excluded_v4 ct mark set %d\n"
+        "    oifname \"%s\" ct state new ip6 daddr @excluded_v6 ct mark set %d\n"
+        "    ct mark %d meta mark set %d\n"
+        "  }\n"
+        "  chain excluded_source {\n"
+        "    type nat hook postrouting priority srcnat; policy accept;\n"
+        "    oifname != { \"lo\", \"%s\" } ip saddr " WW_TUNNEL_V4 " meta mark %d masquerade\n"
+        "    oifname != { \"lo\", \"%s\" } ip6 saddr " WW_TUNNEL_V6 " meta mark %d masquerade\n"
+        "  }\n",
+        tunnel->device, WW_HOST_MARK, tunnel->device, WW_HOST_MARK, WW_HOST_MARK, WW_HOST_MARK,
+        tunnel->device, WW_HOST_MARK, tunnel->device, WW_HOST_MARK);
+}
+
 static void put_kill_switch(const struct ww_host_tunnel *tunnel, struct ww_buf *out)
 {
     ww_buf_printf(out,
@@ -135,6 +164,8 @@ int ww_host_filter_text(const struct ww_host_tunnel *tunnel, bool src_valid_mark
         "  }\n",
         tunnel->device, tunnel->device, tunnel->device, WW_HOST_MARK, tunnel->device,
         WW_HOST_MARK_BACK, tunnel->device, tunnel->device, tunnel->device, tunnel->device);
+    if (tunnel->exclude_by_policy)
+        put_excluded(tunnel, out);
     if (tunnel->kill_switch)
         put_kill_switch(tunnel, out);
     ww_buf_put_text(out, "}\n");

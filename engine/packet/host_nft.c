@@ -17,8 +17,22 @@
 
 #define WAIT_MS 10000 /* a second is a lot: 30 ms here, under sanitizers */
 
+const char *const host_nft_places[] = {"/usr/sbin/nft", "/sbin/nft", "/usr/local/sbin/nft", NULL};
+
+int host_nft_file(const char *text)
+{
+    ssize_t size = (ssize_t)strlen(text);
+    int fd = memfd_create("ww-nft", MFD_CLOEXEC);
+
+    if (fd >= 0 && pwrite(fd, text, (size_t)size, 0) != size) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
 /* What it says: "/dev/stdin:1:1-22: Error: Could not process rule: Operation not permitted". */
-static int failure(int messages, char *reason)
+int host_nft_failure(int messages, char *reason)
 {
     char text[WW_HOST_REASON_SIZE] = "";
     ssize_t size = pread(messages, text, sizeof(text) - 1, 0);
@@ -35,7 +49,6 @@ static int failure(int messages, char *reason)
 
 static int start(int commands, int messages, pid_t *pid)
 {
-    static const char *const PLACES[] = {"/usr/sbin/nft", "/sbin/nft", "/usr/local/sbin/nft"};
     char name[] = "nft", from[] = "-f", input[] = "-", language[] = "LC_ALL=C";
     char *arguments[] = {name, from, input, NULL}, *environment[] = {language, NULL};
     posix_spawn_file_actions_t files;
@@ -48,12 +61,10 @@ static int start(int commands, int messages, pid_t *pid)
         error = posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
     if (!error)
         error = posix_spawn_file_actions_adddup2(&files, messages, STDERR_FILENO);
-    for (size_t index = 0; !error && index < WW_ARRAY_COUNT(PLACES); index++) {
-        error = posix_spawn(pid, PLACES[index], &files, NULL, arguments, environment);
-        if (error != ENOENT)
-            break;
-        error = index + 1 < WW_ARRAY_COUNT(PLACES) ? 0 : ENOENT;
-    }
+    bool is_ready = !error;
+    error = is_ready ? ENOENT : error;
+    for (size_t index = 0; is_ready && error == ENOENT && host_nft_places[index]; index++)
+        error = posix_spawn(pid, host_nft_places[index], &files, NULL, arguments, environment);
     posix_spawn_file_actions_destroy(&files);
     return error;
 }
@@ -78,13 +89,11 @@ static int finish(pid_t pid)
 
 int host_nft_run(const char *text, char *reason)
 {
-    size_t size = strlen(text);
-    int commands = memfd_create("ww-nft", MFD_CLOEXEC);
-    int messages = memfd_create("ww-nft", MFD_CLOEXEC);
+    int commands = host_nft_file(text), messages = host_nft_file("");
     pid_t pid = 0;
     int rc = 0;
 
-    if (commands < 0 || messages < 0 || pwrite(commands, text, size, 0) != (ssize_t)size) {
+    if (commands < 0 || messages < 0) {
         rc = host_fail(reason, errno, "a file in memory");
         goto out;
     }
@@ -96,7 +105,7 @@ int host_nft_run(const char *text, char *reason)
     } else if (error) {
         rc = host_fail(reason, error, "nft");
     } else if (finish(pid) != 0) {
-        rc = failure(messages, reason);
+        rc = host_nft_failure(messages, reason);
     }
 out:
     if (commands >= 0)

@@ -13,6 +13,12 @@ int host_fail(char *reason, int error, const char *what);
 /* host_nft.c: runs commands for nft(8) as one transaction. WW_EPERM, WW_ENOTFOUND (what they name),
  * WW_EUNSUPPORTED (no nft), WW_ENOMEM, WW_ESYSTEM. */
 int host_nft_run(const char *commands, char *reason);
+/* Where nft is, each tried in turn; NULL ends it. */
+extern const char *const host_nft_places[];
+/* A file in memory with this text, read from its start; -1: errno. */
+int host_nft_file(const char *text);
+/* What a run said that failed, as an error and its reason. */
+int host_nft_failure(int messages, char *reason);
 /* Whether `list` of this (such as "table inet ww_tunnel") finds something. */
 int host_nft_has(const char *what, bool *has, char *reason);
 

@@ -22,8 +22,9 @@ struct ww_dns;
 
 /* How an answer is refused that points where the address rules deny. */
 enum ww_dns_denial { WW_DNS_EMPTY, WW_DNS_NXDOMAIN, WW_DNS_REFUSED };
-/* What becomes of a question: it is looked up, or answered as "no such name", or with 0.0.0.0. */
-enum ww_dns_verdict { WW_DNS_ALLOW, WW_DNS_BLOCK, WW_DNS_ZERO };
+/* What becomes of a question: it is looked up, or answered as "no such name", or with 0.0.0.0; or
+ * looked up, and its addresses are reached outside of the tunnel. */
+enum ww_dns_verdict { WW_DNS_ALLOW, WW_DNS_BLOCK, WW_DNS_ZERO, WW_DNS_EXCLUDE };
 
 struct ww_dns_callbacks {
     /* From ww_dns_ask and ww_dns_answer, for the name that is asked for and for each name that an
@@ -40,6 +41,13 @@ struct ww_dns_callbacks {
     /* From the loop, ww_dns_answer and ww_dns_failed: the exchange, whose send gave 0, is over:
      * nothing more may be said of it. */
     void (*end)(void *arg, uint64_t exchange);
+    /* From ww_dns_answer: the answer to a question for a name that judge excludes has these
+     * addresses (16 bytes, IPv4 mapped), has been judged, and waits until they are excluded for so
+     * many seconds. 0: they are; WW_EAGAIN: ww_dns_excluded will tell; another error: it can't be,
+     * and nobody gets the answer. A name that an answer leads to is not asked for: WW_DNS_EXCLUDE
+     * for it says no more than WW_DNS_ALLOW. NULL: judge excludes nothing. */
+    int (*exclude)(void *arg, uint64_t hold, const char *name, const uint8_t (*addresses)[16],
+                   size_t count, uint32_t seconds);
 };
 
 struct ww_dns_config {
@@ -119,6 +127,9 @@ const char *ww_dns_code_word(unsigned code);
 /* One message from the upstream of the exchange; one that is not its answer changes nothing.
  * Callbacks: judge, send, end, and fn of asks. An exchange that is over is fine. */
 void ww_dns_answer(struct ww_dns *dns, uint64_t exchange, const uint8_t *message, size_t size);
+/* Callback `exclude` gave WW_EAGAIN for this hold: 0, or why it can't be. One that is over is fine.
+ * Callbacks: fn. */
+void ww_dns_excluded(struct ww_dns *dns, uint64_t hold, int rc);
 /* It can't be answered any more: another try is made, at once, or soon for WW_ELIMIT. Callbacks:
  * send, end, fn. */
 void ww_dns_failed(struct ww_dns *dns, uint64_t exchange, int code);

@@ -13,6 +13,7 @@
 #include <net/if.h>
 
 #include "ww/address.h"
+#include "ww/loop.h"
 
 struct ww_host_users {
     uint32_t first, last; /* user ids, both included; below UINT32_MAX */
@@ -21,9 +22,10 @@ struct ww_host_users {
 /* What goes into the tunnel: everything, or, once there is an include list, what is in one of them;
  * but for what is in an exclude list. Names, if `dns`, always. Borrowed for the call. */
 struct ww_host_tunnel {
-    const char *device; /* of 1 to 15 letters, digits, '-', '_' and '.' */
-    bool kill_switch;   /* what belongs into the tunnel never leaves by another way */
-    bool dns;           /* names are asked of the tunnel's resolver, and of nobody else */
+    const char *device;     /* of 1 to 15 letters, digits, '-', '_' and '.' */
+    bool kill_switch;       /* what belongs into the tunnel never leaves by another way */
+    bool dns;               /* names are asked of the tunnel's resolver, and of nobody else */
+    bool exclude_by_policy; /* ww_host_exclude may add addresses that are reached outside */
     const struct ww_prefix *include, *exclude; /* at most WW_HOST_PREFIXES_MAX each */
     size_t include_count, exclude_count;
     const struct ww_host_users *include_users, *exclude_users; /* WW_HOST_USERS_MAX each */
@@ -59,6 +61,36 @@ struct ww_host_state {
 int ww_host_state(struct ww_host_state *state);
 /* Whether this process may do all that (CAP_NET_ADMIN). */
 bool ww_host_may(void);
+
+/* --- addresses that a policy excludes ------------------------------------------------------------
+ *
+ * They are elements of sets of the table, each with a time after which the kernel takes it out:
+ * this process may end as it likes. What begins while its address is in a set stays outside of the
+ * tunnel until it ends, and what began in the tunnel stays there. nft(8) adds them, beside the
+ * loop, all that came meanwhile in one run. */
+
+struct ww_host_excluder;
+/* From the loop: the addresses of `id` are in force (0), or can't be (WW_EPERM, WW_ENOTFOUND: there
+ * is no such table, WW_EUNSUPPORTED, WW_ETIMEDOUT, WW_ESYSTEM). */
+typedef void (*ww_host_excluded_fn)(void *arg, uint64_t id, int rc);
+/* *excluder is owned by the caller. WW_ENOMEM. */
+int ww_host_excluder_create(struct ww_loop *loop, ww_host_excluded_fn fn, void *arg,
+                            struct ww_host_excluder **excluder);
+/* Elements stay until their time is over; fn is not called any more. NULL is fine. */
+void ww_host_excluder_destroy(struct ww_host_excluder *excluder);
+/* Excludes `count` addresses (16 bytes, IPv4 mapped) for so many seconds, and WW_HOST_EXCLUDED_S
+ * more. 0: they are already; WW_EAGAIN: fn is called later; WW_ELIMIT: too many now, none of them
+ * is. The name, in words for people, is told by ww_host_excluded_each. */
+int ww_host_exclude(struct ww_host_excluder *excluder, uint64_t id, const char *name,
+                    const uint8_t (*addresses)[16], size_t count, uint32_t seconds);
+/* Empties the sets, before what is added from now on. */
+void ww_host_exclude_nothing(struct ww_host_excluder *excluder);
+/* Tells each address that is excluded now, the name that it was last excluded for, and for how many
+ * seconds more. Returns how many there are. each may be NULL. */
+size_t ww_host_excluded_each(const struct ww_host_excluder *excluder,
+                             void (*each)(void *arg, const char *name, const uint8_t address[16],
+                                          uint32_t seconds),
+                             void *arg);
 
 /* --- parts, for tests ----------------------------------------------------------------------------
  */

@@ -210,6 +210,12 @@
 #define WW_HOST_PROTOCOL 119               /* 'w': who made a route or rule, as `ip rule show` tells; unassigned in rt_protos */
 #define WW_HOST_PREFIXES_MAX 64            /* of each list of split tunnelling: what a list of the configuration holds */
 #define WW_HOST_USERS_MAX 64
+#define WW_HOST_EXCLUDED_MAX 4096          /* addresses that policies exclude from the tunnel: 0.4 KiB each */
+#define WW_HOST_EXCLUDED_SET_SIZE 16384    /* what the kernel's sets hold: those of clients that were killed, too, until they time out */
+#define WW_HOST_EXCLUDED_S 60              /* beyond an answer's own time: browsers use a name's address for a minute */
+#define WW_HOST_EXCLUDE_BATCH 128          /* addresses given to nft(8) at once: a browser's start has some 100 names */
+#define WW_HOST_EXCLUDE_MS 5000            /* one run of nft(8); 5 to 30 ms as a rule */
+#define WW_DNS_EXCLUDED_MAX 64             /* addresses of one answer; a datagram of 1,232 bytes has 70 */
 #define WW_HOST_FILTER_BYTES_MAX 32768     /* the kill switch as text: four full lists take 12 KiB */
 #define WW_IP_FRAGMENTS_MAX 256            /* datagrams of one client whose fragments are passing */
 #define WW_IP_FRAGMENT_MS 15000            /* for all fragments of one, as reassembly has it elsewhere */

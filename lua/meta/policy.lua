@@ -340,7 +340,7 @@
 
 --- what becomes of questions for this name
 ---@class DnsDecision
----@field decision "block"|"zero"|"allow" `allow`, `block` (answered as if there were no such name), or `zero` (answered with 0.0.0.0 and ::)
+---@field decision "block"|"zero"|"allow"|"exclude" `allow`, `block` (answered as if there were no such name), `zero` (answered with 0.0.0.0 and ::), or `exclude` (looked up as with `allow`, and its addresses are reached outside of the tunnel, if `tunnel.exclude_by_policy` permits it)
 ---@field seconds? integer how long the answer holds for the name without asking again; default: 60
 ---@field reason? string a sentence for people
 ---@field remember? MemoryWrite[] for `ctx.memory`; default: nothing

@@ -148,7 +148,11 @@ function dns.status() end
 ---@return any
 function dns.query(name, type) end
 
---- Forgets all answers. Level: operate.
+--- Names that the policy excludes from the tunnel, their addresses, and for how many seconds more.
+---@return any
+function dns.excluded() end
+
+--- Forgets all answers, and what they excluded from the tunnel. Level: operate.
 ---@return any
 function dns.flush() end
 

@@ -536,6 +536,10 @@ function M.start(config)
         ["tunnel.open"] = function(params)
             return ww.client.tunnel_open({ device = params.device, mtu = params.mtu })
         end,
+        ["tunnel.exclude"] = function(params)
+            local ok, problem = ww.client.dns_exclude({ on = params.on == true })
+            return ok and {}, problem
+        end,
         ["tunnel.close"] = function()
             return ww.client.tunnel_close({})
         end,

@@ -52,7 +52,7 @@ local function query(params)
     return result
 end
 
---- Adds methods of the control socket: dns.status, dns.query, dns.flush.
+--- Adds methods of the control socket: dns.status, dns.query, dns.excluded, dns.flush.
 ---@param methods table
 function M.add_methods(methods)
     methods["dns.status"] = function()
@@ -60,6 +60,9 @@ function M.add_methods(methods)
         return status and status.dns, err
     end
     methods["dns.query"] = query
+    methods["dns.excluded"] = function()
+        return ww.client.dns_excluded({})
+    end
     methods["dns.flush"] = function()
         local done, err = ww.client.dns_flush({})
         return done and {}, err
@@ -94,6 +97,10 @@ function M.metrics(list)
         list[#list + 1] = {
             name = "ww_client_dns_cached", type = "gauge", help = "Answers in the cache",
             value = dns.cached,
+        }
+        list[#list + 1] = {
+            name = "ww_client_dns_excluded", type = "gauge",
+            help = "Addresses that the policy excludes from the tunnel", value = dns.excluded,
         }
     end
     return list

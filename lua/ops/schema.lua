@@ -537,6 +537,8 @@ local CLIENT = {
         doc = "Only these networks go into the tunnel (and tunnel.include_users). Empty: all." },
     { key = "tunnel.exclude", type = "cidrs", default = {},
         doc = "Networks that are reached outside of the tunnel, such as the local one." },
+    { key = "tunnel.exclude_by_policy", type = "boolean", default = false,
+        doc = "Names that dns.lua answers `exclude` for are reached outside of the tunnel." },
     { key = "tunnel.include_users", type = "users", default = {},
         doc = "Only what these users of the machine send goes into the tunnel (and "
             .. "tunnel.include)." },

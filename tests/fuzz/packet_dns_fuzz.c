@@ -128,7 +128,8 @@ static void answer(struct state *state, const uint8_t *data, size_t size, bool i
 /* Flags (stream, good), the question behind its length, the answer. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct ww_dns_callbacks callbacks = {on_judge, on_send, on_end};
+    static const struct ww_dns_callbacks callbacks = {
+        .judge = on_judge, .send = on_send, .end = on_end};
     static struct ww_loop *loop;
     struct state state = {.dns = NULL};
     struct ww_dns_config config = {&callbacks, &state, NULL, WW_DNS_EMPTY};

@@ -9,8 +9,8 @@
 #        └──────────────────┴──── router ─────┴──────────────┘
 set -eu
 if [[ -z ${VPN_INSIDE:-} ]]; then
-    if ! command -v dnsmasq iperf3 > /dev/null || ! unshare --mount --net true 2> /dev/null || [[ ! -w /dev/net/tun ]]; then
-        echo "needs dnsmasq-base, iperf3, namespaces and TUN devices"
+    if ! command -v dnsmasq iperf3 dig > /dev/null || ! unshare --mount --net true 2> /dev/null || [[ ! -w /dev/net/tun ]]; then
+        echo "needs dnsmasq-base, bind9-dnsutils, iperf3, namespaces and TUN devices"
         exit 77
     fi
     VPN_INSIDE=1 exec unshare --mount --net --pid --fork --kill-child --mount-proc --propagation private bash "$0" "$@"
@@ -19,6 +19,7 @@ mount -t tmpfs ww /run
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 unset XDG_RUNTIME_DIR
 web4=11.0.3.2 web6=2a00:11:0:3::2
+near4=11.0.3.3 near6=2a00:11:0:3::3 # another host, which a policy excludes
 
 machine() { # NAME NUMBER
     ip netns add "$1"
@@ -58,6 +59,8 @@ build_machines() {
         number=$((number + 1))
         machine "$name" "$number"
     done
+    ip -n web address add "$near4/24" dev eth0
+    ip -n web address add "$near6/64" dev eth0 nodad
     on client bash -c 'echo 1 > /proc/sys/net/ipv4/conf/all/rp_filter'
     nft -f - << 'END'
 # Devices that a node has made are no candidates: no check goes to the exit's.
@@ -66,12 +69,16 @@ table inet wire {
     }
     counter rest {
     }
+    counter excluded {
+    }
     chain prerouting {
         type filter hook prerouting priority filter;
         iifname != "to-client" accept
         ip daddr 11.0.1.2 tcp dport 8443 counter name own accept
         ip daddr 11.0.2.2 meta l4proto udp counter name own accept
         ip6 daddr 2a00:11:0:2::2 meta l4proto udp counter name own accept
+        ip saddr 11.0.4.2 ip daddr 11.0.3.3 counter name excluded accept
+        ip6 saddr 2a00:11:0:4::2 ip6 daddr 2a00:11:0:3::3 counter name excluded accept
         icmpv6 type { nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert, mld-listener-report, mld2-listener-report } accept
         counter name rest log prefix "leak "
     }
@@ -101,7 +108,7 @@ start_nodes() {
     nsenter --net=/run/netns/web dnsmasq --keep-in-foreground --conf-file=/dev/null --no-resolv --no-hosts \
         --no-ping --listen-address="$web4" --bind-interfaces --user=root --pid-file= \
         --host-record="plain.example,$web4" --host-record="web.example,$web4,$web6" \
-        --host-record=arbiter.example,11.0.1.2 > "$scratch/dnsmasq.log" 2>&1 &
+        --host-record="near.example,$near4,$near6" --host-record=arbiter.example,11.0.1.2 > "$scratch/dnsmasq.log" 2>&1 &
     wait_for 10 "the name server's start" finds arbiter.example 11.0.1.2
     start_on arbiter arbiter --listen 0.0.0.0:8443 --url https://arbiter.example:8443 --hosts arbiter.example
     wait_for 20 "the arbiter's start" is_ready arbiter
@@ -113,9 +120,9 @@ start_nodes() {
     nsenter --net=/run/netns/web iperf3 -s > "$scratch/iperf.log" 2>&1 &
 }
 
-up() {
+up() { # FLAGS…
     on client timeout 90 "$program" up --json --key "$scratch/keys/client/key" --arbiter "$join_line" \
-        --state "$scratch/client" --dns-upstreams "$web4:53" --wait 60 > "$scratch/up.out" 2> "$scratch/up.log" ||
+        --state "$scratch/client" --dns-upstreams "$web4:53" --wait 60 "$@" > "$scratch/up.out" 2> "$scratch/up.log" ||
         fail "ww up: $(cat "$scratch/up.out" "$scratch/client/client.log")"
     pid[client]=$(jq .pid "$scratch/up.out")
     jq -e '.round_trip_us > 0 and .round_trip_us < 5000000' "$scratch/up.out" > /dev/null || fail "no round trip: $(cat "$scratch/up.out")"
@@ -174,6 +181,52 @@ exit_snapshot() {
         ip -o addr; cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding'
 }
 
+# --- a name that the policy excludes: its addresses are reached as without a tunnel, and no others ------
+excluded_left() { # SET ADDRESS: for how many seconds more; nothing if it isn't
+    on client nft -j list set inet ww_tunnel "$1" | jq --arg address "$2" '.nftables[].set? // empty | .elem[]?.elem |
+        select(.val == $address) | .expires'
+}
+
+check_excluded() {
+    local address excluded=0 left
+    ! pings "$near4" || [[ $(counted excluded) == 0 ]] || fail "an address is outside before its name was asked for"
+    wait_for 10 "a name's address" finds near.example "$near4"
+    on client timeout 20 getent ahosts near.example | grep -q "^$near6 " || fail "near.example has no IPv6 address"
+    for address in $near4 $near6; do
+        on client timeout 20 iperf3 -J --connect-timeout 5000 -c "$address" -n 1M -R > "$scratch/iperf.json" ||
+            fail "TCP from $address: $(jq -r .error "$scratch/iperf.json")"
+        pings "$address" || fail "no answer of $address outside: $(cat "$scratch/ping.out")"
+        (($(counted excluded) > excluded + 10)) || fail "$address is not reached on the wire: $(counted excluded) packets"
+        excluded=$(counted excluded)
+    done
+    on client "$program" dns excluded --state "$scratch/client" | grep -qE "^near.example +$near4 +[0-9]+" ||
+        fail "ww dns excluded: $(call client dns.excluded)"
+    on client "$program" status --state "$scratch/client" | grep -qE '^ +past the tunnel +2 addresses' ||
+        fail "ww status says nothing of excluded names: $("$program" status --state "$scratch/client")"
+    excluded=$(counted excluded)
+    on client dig "@$near4" +time=1 +tries=1 web.example > "$scratch/dig.out" 2>&1 || true
+    [[ $(counted excluded) == "$excluded" ]] || fail "a question for a name went outside, to an excluded address"
+    left=$(excluded_left excluded_v4 "$near4")
+    ((left > 0 && left <= 60)) || fail "it is excluded for $left s"
+    step "$excluded packets of an excluded name are on the wire"
+    on client nft -f - << END
+delete element inet ww_tunnel excluded_v4 { $near4 }
+add element inet ww_tunnel excluded_v4 { $near4 timeout 2s }
+END
+    # What has begun outside stays there: one ping is one connection.
+    on client ping -n -c 15 -i 0.2 -W 2 "$near4" > "$scratch/ping.out" || fail "a connection broke with its time: $(cat "$scratch/ping.out")"
+    (($(counted excluded) >= excluded + 15)) || fail "a connection changed its way: $(counted excluded) packets"
+    check_not_excluded "after its time"
+}
+
+check_not_excluded() {
+    local excluded
+    excluded=$(counted excluded)
+    wait_for 10 "an answer of $near4 through the tunnel" pings "$near4"
+    [[ $(counted excluded) == "$excluded" ]] || fail "$1: an address is reached outside"
+    step "$1 a name's packets are in the tunnel"
+}
+
 build_machines
 start_nodes
 wait_for 5 "the wire's own address" eval '! ip -n client addr | grep -q tentative'
@@ -206,7 +259,10 @@ node_stop client
 step "a client that may not make a device is told from one that may"
 
 # --- up -----------------------------------------------------------------------------------------------
-up
+mkdir "$scratch/rules"
+sed 's/"bank.example"/"near.example"/' "$here/../../examples/policies/exclude-by-name/dns.lua" > "$scratch/rules/dns.lua"
+excluding=(--policies "$scratch/rules" --tunnel-exclude-by-policy)
+up "${excluding[@]}"
 nft reset counters > /dev/null
 nsenter --net=/run/netns/client "$tools/system_tun" flood eth0 "$web4" "$web6" 100 > "$scratch/flood.out" &
 flood=$!
@@ -214,16 +270,26 @@ check_traffic
 check_names
 "$program" status --state "$scratch/client" | grep -qE '^  tunnel +ww0, the provider takes packets; [0-9.]+ [KM]iB up, [0-9.]+ MiB down, [0-9.]+ ms there and back' ||
     fail "ww status says nothing of packets: $("$program" status --state "$scratch/client")"
+check_excluded
 no_leak "up"
 kill -KILL "${pid[client]}"
 sleep 1
 ! pings "$web4" || fail "an answer without a client"
 ! finds web.example "$web4" || fail "a name's address without a client"
+excluded=$(counted excluded)
+[[ -n $(excluded_left excluded_v6 "$near6") ]] || fail "a kill took the sets away"
+! pings "$near6" && [[ $(counted excluded) == "$excluded" ]] || fail "an excluded address is reached without a client"
 no_leak "after kill -9"
 # Its name can't be asked for now: the resolver was in the tunnel.
-up
+up "${excluding[@]}"
+[[ -z $(excluded_left excluded_v6 "$near6") ]] || fail "ww up left what a killed client had excluded"
+wait_for 10 "a name's address" finds near.example "$near4"
+[[ -n $(excluded_left excluded_v4 "$near4") ]] || fail "nothing is excluded after a kill"
 [[ $(cat "$scratch/client/arbiter.address") == "arbiter.example 11.0.1.2" ]] || fail "the arbiter's address is not kept"
 check_traffic
+up
+wait_for 10 "a name's address" finds near.example "$near4"
+check_not_excluded "without tunnel.exclude_by_policy"
 no_leak "up again"
 kill -TERM "$flood"
 wait "$flood"

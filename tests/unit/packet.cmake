@@ -17,12 +17,13 @@ ww_unit_test(packet_flow SOURCES packet_flow_test.c packet_net.c ROOMS packet)
 ww_unit_test(packet_inspect SOURCES packet_inspect_test.c packet_hello.c ROOMS packet
              LIBRARIES OpenSSL::SSL OpenSSL::Crypto)
 ww_unit_test(packet_host SOURCES packet_host_test.c ROOMS packet)
+ww_unit_test(packet_exclude SOURCES packet_exclude_test.c ROOMS packet)
 # These look at what the room keeps to itself.
 foreach(test packet_exit packet_exit_table packet_rewrite packet_fair packet_segment packet_inspect packet_parse
              packet_egress packet_race packet_flow packet_tun)
   target_include_directories(unit_${test} PRIVATE ${CMAKE_SOURCE_DIR}/engine/packet)
 endforeach()
-foreach(test dns dns_hostile)
+foreach(test dns dns_exclude dns_hostile)
   ww_unit_test(packet_${test} SOURCES packet_${test}_test.c packet_dns_rig.c ROOMS packet)
   target_include_directories(unit_packet_${test} PRIVATE ${CMAKE_SOURCE_DIR}/engine/packet)
 endforeach()

@@ -50,7 +50,20 @@ static void on_end(void *arg, uint64_t exchange)
     fail_msg("an exchange ended that there was not");
 }
 
-static const struct ww_dns_callbacks CALLBACKS = {on_judge, on_send, on_end};
+static int on_exclude(void *arg, uint64_t hold, const char *name, const uint8_t (*addresses)[16],
+                      size_t count, uint32_t seconds)
+{
+    struct rig *rig = arg;
+
+    rig->hold = hold;
+    snprintf(rig->excluded, sizeof(rig->excluded), "%s", name);
+    rig->excluded_count = count;
+    rig->excluded_s = seconds;
+    memcpy(rig->excluded_last, addresses[count - 1], 16);
+    return rig->exclude_rc;
+}
+
+static const struct ww_dns_callbacks CALLBACKS = {on_judge, on_send, on_end, on_exclude};
 
 void rig_start(struct rig *rig, enum ww_dns_denial denial)
 {

@@ -24,6 +24,12 @@ struct rig {
     enum ww_dns_verdict with; /* … so */
     size_t judged;
     char last_listed[WW_DNS_LIST_NAME_SIZE];
+    int exclude_rc; /* what exclude gives; and what it got: */
+    uint64_t hold;
+    char excluded[256];
+    size_t excluded_count;
+    uint32_t excluded_s;
+    uint8_t excluded_last[16];
     /* The last reply. */
     size_t replies, reply_size;
     uint8_t reply[DNS_MESSAGE_BYTES];

@@ -1,4 +1,4 @@
---- `ww dns status|query|flush`: names as a client on this machine looks them up.
+--- `ww dns status|query|excluded|flush`: names as a client on this machine looks them up.
 local control = require("ops.control")
 local format = require("ops.format")
 
@@ -22,6 +22,10 @@ function VERBS.query(args)
     return ask(args, "dns.query", { name = args.name, type = args.type }, QUERY_S)
 end
 
+function VERBS.excluded(args)
+    return ask(args, "dns.excluded", {})
+end
+
 function VERBS.flush(args)
     return ask(args, "dns.flush", {})
 end
@@ -38,6 +42,7 @@ local function print_status(data, out)
         { "refused answers", ("%d into private ranges"):format(data.denied) },
         { "waiting", data.waiting },
         { "cache", ("%d answers, %s"):format(data.cached, format.bytes(data.cached_bytes)) },
+        { "past the tunnel", ("%d addresses, by the policy"):format(data.excluded) },
         { "block lists", ("%d names on %d lists"):format(data.listed, data.lists) },
     }))
     local rows = {}
@@ -60,6 +65,22 @@ local function print_reply(data, out)
     end
     for _, record in ipairs(data.records) do
         out:print(("%s %d %s %s"):format(record.name, record.ttl_s, record.type, record.data))
+    end
+end
+
+local function print_excluded(data, out)
+    if not data.is_on then
+        out:note("No name is reached outside of the tunnel: tunnel.exclude_by_policy is off, or ww "
+            .. "up was not called.")
+        return
+    end
+    local rows = {}
+    for index, one in ipairs(data.excluded) do
+        rows[index] = { one.name, one.address, one.seconds }
+    end
+    out:print(format.table({ "NAME", "ADDRESS", "SECONDS" }, rows, { [3] = true }))
+    if data.count > #rows then
+        out:note(("… and %d more"):format(data.count - #rows))
     end
 end
 
@@ -87,6 +108,11 @@ Examples:
         query:argument("type"):argname("TYPE"):args("?"):default("A")
             :description("Type of record, such as AAAA, MX, TXT, HTTPS or TYPE4711.")
         define_place(query)
+        local excluded = command:command("excluded")
+            :summary("Show the names that the policy excludes from the tunnel.")
+            :description("With their addresses, and for how many seconds more these are reached "
+                .. "outside of the tunnel.")
+        define_place(excluded)
         local flush = command:command("flush"):summary("Forget all answers.")
         define_place(flush)
     end,
@@ -98,6 +124,8 @@ Examples:
             print_status(data, out)
         elseif args.verb == "query" then
             print_reply(data, out)
+        elseif args.verb == "excluded" then
+            print_excluded(data, out)
         else
             out:note("All answers are forgotten.")
         end

@@ -70,6 +70,12 @@ local function packets_text(packets)
     return text
 end
 
+--- How much the policy excludes from the tunnel; nil if nothing.
+local function excluded_text(names)
+    local count = names and names.excluded or 0
+    return count > 0 and ("%d addresses, by the policy: ww dns excluded"):format(count) or nil
+end
+
 --- What a client's tunnel carries.
 local function tunnel_text(carried)
     if not carried then
@@ -141,6 +147,7 @@ local function fields_of(status)
         { "proxy", status.proxy and ("%s (%d connections)")
             :format(status.proxy, status.proxy_connections or 0) },
         { "names", names_text(status.dns) },
+        { "past the tunnel", excluded_text(status.dns) },
         { "host", status.host and tunnel.host_text(status.host) },
         { "tunnel", tunnel_text(status.tunnel) },
         { "provider", status.provider },

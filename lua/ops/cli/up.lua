@@ -43,14 +43,18 @@ local function set_host(loaded)
     local wanted = loaded.tunnel
     local ok, err = ww.host.up({
         device = wanted.device, kill_switch = wanted.kill_switch, dns = wanted.dns,
+        exclude_by_policy = wanted.exclude_by_policy,
         include = wanted.include, exclude = wanted.exclude,
         include_users = wanted.include_users, exclude_users = wanted.exclude_users,
     })
     if not ok then
         err.what = "The host's network can't be set up"
         err.fix = "Correct that, and ww up again; ww down takes away what is set"
+        return ok, err
     end
-    return ok, err
+    -- The sets of names that the policy excludes are new, and empty.
+    local params = { on = wanted.exclude_by_policy }
+    return control.call(loaded.control, "tunnel.exclude", params, OPEN_S)
 end
 
 --- All steps: {started, status, names?}.

@@ -156,7 +156,11 @@ M.spaces = {
                     doc = "of record, \"A\" by default" } },
             gives = { "code", "records", "bytes", "took_ms" },
             example = "dns.query(\"example.org\", \"AAAA\").records" },
-        { name = "flush", level = "operate", roles = CLIENT, doc = "Forgets all answers.",
+        { name = "excluded", roles = CLIENT, doc = "Names that the policy excludes from the "
+            .. "tunnel, their addresses, and for how many seconds more.",
+            gives = { "is_on", "count", "excluded" }, example = "dns.excluded().excluded" },
+        { name = "flush", level = "operate", roles = CLIENT, doc = "Forgets all answers, and what "
+            .. "they excluded from the tunnel.",
             example = "dns.flush()" },
     } },
     { name = "ledger", doc = "The arbiter's books.", calls = {

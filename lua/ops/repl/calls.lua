@@ -263,7 +263,7 @@ M["exit.status"] = function(host)
     return (core(host).status({}) or {}).packets
 end
 
-for _, name in ipairs({ "dns.status", "dns.query", "dns.flush" }) do
+for _, name in ipairs({ "dns.status", "dns.query", "dns.excluded", "dns.flush" }) do
     M[name] = function(host, args)
         return host.node.methods[name](args)
     end

@@ -43,6 +43,9 @@ function M.start()
             holder.probe_us = 1
             return {}
         end,
+        ["tunnel.exclude"] = function()
+            return {}
+        end,
         ["tunnel.close"] = function()
             if holder then
                 holder.child:kill("KILL")
