@@ -534,7 +534,12 @@ function M.start(config)
             return node.session:call("GET", "/v1/wallet")
         end,
         ["tunnel.open"] = function(params)
-            return ww.client.tunnel_open({ device = params.device, mtu = params.mtu })
+            local device = { device = params.device, mtu = params.mtu }
+            local opened, problem = ww.client.tunnel_open(device)
+            if opened then
+                ww.process.nice(node.config.tunnel.nice)
+            end
+            return opened, problem
         end,
         ["tunnel.exclude"] = function(params)
             local ok, problem = ww.client.dns_exclude({ on = params.on == true })

@@ -275,6 +275,9 @@ function M.start(config)
         node.session:close()
         return nil, err
     end
+    if egress_mode(config) ~= "none" then
+        ww.process.nice(config.egress.nice)
+    end
     node.status = function()
         local now = ww.provider.status({}) or {}
         now.role = "provider"

@@ -475,6 +475,9 @@ local PROVIDER = {
         choices = { "auto", "kernel", "user", "none" },
         doc = "How clients' whole packets go out: by the kernel (a TUN device and nftables, with "
             .. "the right to administer networks), in user space, none, or the first that works." },
+    { key = "egress.nice", type = "integer", min = -20, max = 19, default = -10,
+        doc = "Priority (nice value) of the thread that moves them: busy programs delay them "
+            .. "less. Below 0 it takes root, else it stays as it is." },
     { key = "egress.device", type = "text", max = 12, default = "wwexit0",
         doc = "The TUN device's name, one for each provider on a host." },
     { key = "egress.pool_v4", type = "cidr", default = "10.119.0.0/16",
@@ -528,6 +531,9 @@ local CLIENT = {
         doc = "The network device that `ww up` makes." },
     { key = "tunnel.mtu", type = "integer", min = 1280, max = 1500, default = 1400,
         doc = "Its largest packet, in bytes." },
+    { key = "tunnel.nice", type = "integer", min = -20, max = 19, default = -10,
+        doc = "Priority (nice value) of the thread that moves its packets, from `ww up` on: busy "
+            .. "programs delay them less. Below 0 it takes root, else it stays as it is." },
     { key = "tunnel.kill_switch", type = "boolean", default = true,
         doc = "From `ww up` to `ww down`, what belongs into the tunnel never leaves by another "
             .. "way, also while no client runs." },

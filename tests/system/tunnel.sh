@@ -92,6 +92,9 @@ start_nodes() {
     [[ $(status provider | jq -r .packets.mode) = "$egress" ]] || fail "the egress: $(status provider | jq -c .packets)"
     call client tunnel.open '{"device":"ww0"}' > "$scratch/open.json" || fail "tunnel.open"
     [[ $(jq -c . "$scratch/open.json") == '{"device":"ww0","mtu":1400}' ]] || fail "$(cat "$scratch/open.json")"
+    for name in client provider; do
+        [[ $(cut -d ' ' -f 19 "/proc/${pid[$name]}/stat") == -10 ]] || fail "$name has not the priority that it should"
+    done
     ip -n client address add $inner4 dev ww0
     ip -n client address add $inner6 dev ww0 nodad
     ip -n client link set ww0 up

@@ -28,6 +28,7 @@ from nodes import Ww
 from peers import Bare, Nebula, OpenVpn, WireGuard
 from world import World
 
+IDLE_SECONDS, START_SECONDS = 1, 1
 MEASURES = ("down", "up", "down4", "up4", "udp", "udp64", "rtt")
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -51,7 +52,7 @@ def iperf(world, server, *arguments, seconds):
 
 
 def pings(world, server, seconds, out):
-    """Round trips in ms, 20 a second, while something else loads the tunnel."""
+    """Round trips in ms, 20 a second, while something else may load the tunnel."""
     run = subprocess.run(world.command("client", "ping", "-n", "-i", "0.05", "-w", str(seconds), server),
                          capture_output=True, text=True, timeout=seconds + 10, check=False)
     out += [float(line.split("time=")[1].split()[0]) for line in run.stdout.splitlines() if "time=" in line]
@@ -60,6 +61,9 @@ def pings(world, server, seconds, out):
 def measure(world, what, tunnel, seconds):
     """One figure, and the CPU seconds of the tunnel's processes for each Gbit that it carried."""
     server = tunnel.server
+    idle, times = [], []
+    if what == "rtt":
+        pings(world, server, IDLE_SECONDS, idle)
     before = cpu_seconds(tunnel.pids())
     if what in ("down", "up", "down4", "up4"):
         arguments = ["-P", "4"] if what.endswith("4") else []
@@ -75,21 +79,22 @@ def measure(world, what, tunnel, seconds):
         figure = received / end["sum"]["seconds"] / 1e3 if what == "udp64" \
             else carried / end["sum"]["seconds"]
     else:
-        times = []
-        thread = threading.Thread(target=pings, args=(world, server, seconds, times))
+        # Once it is at speed, and for as long as it is.
+        thread = threading.Timer(START_SECONDS, pings, (world, server, seconds, times))
         thread.start()
-        end = iperf(world, server, seconds=seconds)
+        end = iperf(world, server, seconds=seconds + 2 * START_SECONDS)
         thread.join()
         carried = end["sum_received"]["bytes"] * 8 / 1e9
-        if not times:
-            raise RuntimeError(f"no ping came back through {tunnel.name} under load")
-        figure = statistics.median(times)
+        if not times or not idle:
+            raise RuntimeError(f"no ping came back through {tunnel.name}")
+        print(f"  {tunnel.name}: {statistics.median(idle):.3f} ms idle, {statistics.median(times):.3f} ms loaded")
+        figure = statistics.median(times) - statistics.median(idle)
     spent = cpu_seconds(tunnel.pids()) - before
     return figure, spent / carried if carried else float("nan")
 
 
 UNITS = {"down": "Gbit/s", "up": "Gbit/s", "down4": "Gbit/s", "up4": "Gbit/s", "udp": "Gbit/s",
-         "udp64": "1000/s", "rtt": "ms"}
+         "udp64": "1000/s", "rtt": "ms added by an upload"}
 
 
 def table(results, names, measures):
@@ -107,7 +112,10 @@ def table(results, names, measures):
                    f"  CPU {row['cpu_s_per_gbit']:.3f} s/Gbit"
             if base and name != base:
                 ratios = [mine[0] / other[0] for mine, other in
-                          zip(results[what, base], results[what, name]) if other[0]]
+                          zip(results[what, base], results[what, name]) if other[0] > 0]
+                if not ratios:
+                    print(f"  {name:12}no ratio: nothing above 0")
+                    continue
                 row["ratio"] = {"median": round(statistics.median(ratios), 3),
                                 "min": round(min(ratios), 3), "max": round(max(ratios), 3)}
                 line += f"  {base}/{name} {row['ratio']['median']:.2f}" \
