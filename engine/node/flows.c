@@ -50,25 +50,12 @@ static void count_footprint(struct edge *edge, const struct ww_flow *flow)
     info->counted[1] = flow->bytes[1];
 }
 
-/* Policies change by a reload, or fall back by themselves. */
-static void notice_generation(struct edge *edge)
-{
-    struct ww_policy_generation now;
-
-    ww_policy_live_current(edge->policies.live, &now);
-    if (ww_hash_equal(&now.hash, &edge->flows->generation))
-        return;
-    edge->flows->generation = now.hash;
-    flows_judge_again(edge);
-}
-
 static void tick(void *arg)
 {
     struct edge *edge = arg;
     struct flows *flows = edge->flows;
     struct flow_table *table;
 
-    notice_generation(edge);
     bool counts = flows->footprint && ++flows->ticks % FOOTPRINT_TICKS == 0;
 
     LIST_FOREACH (table, &flows->tables, link) {
@@ -212,7 +199,7 @@ static void judge_turn(void *arg)
         ww_timer_start(edge->flows->judging, JUDGING_US);
 }
 
-void flows_judge_again(struct edge *edge)
+static void make_due(struct edge *edge)
 {
     struct flow_table *table;
 
@@ -220,7 +207,21 @@ void flows_judge_again(struct edge *edge)
         table->is_judged_again = true;
         table->judged_at = 0;
     }
+}
+
+void flows_judge_again(struct edge *edge)
+{
+    make_due(edge);
     judge_turn(edge);
+}
+
+/* This may be told from within a decision. */
+static void generation_changed(void *arg)
+{
+    struct edge *edge = arg;
+
+    make_due(edge);
+    ww_timer_start(edge->flows->judging, 0);
 }
 
 /* --- tables ----------------------------------------------------------------------------------- */
@@ -420,6 +421,7 @@ int flows_start(struct edge *edge, struct ww_call *call)
         flows_stop(edge);
         return rc;
     }
+    ww_policy_live_watch(edge->policies.live, generation_changed, edge);
     ww_timer_start(flows->clock, TICK_US);
     return 0;
 }
@@ -430,6 +432,7 @@ void flows_stop(struct edge *edge)
 
     if (!flows)
         return;
+    ww_policy_live_watch(edge->policies.live, NULL, NULL);
     while (!LIST_EMPTY(&flows->tables))
         flow_table_close(LIST_FIRST(&flows->tables));
     footprint_destroy(flows->footprint);

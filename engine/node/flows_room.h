@@ -21,8 +21,7 @@ struct flows {
     struct ww_geo *geo;
     struct footprint *footprint; /* NULL: none is kept */
     struct ww_timer *clock;
-    struct ww_timer *judging;  /* while flows are to be judged again */
-    struct ww_hash generation; /* of the policies, by which flows were judged last */
+    struct ww_timer *judging; /* while flows are to be judged again */
     uint64_t ticks, ids;
     struct ww_flows_stats gone; /* of tables that were closed */
     bool inspects;

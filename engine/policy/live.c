@@ -27,6 +27,8 @@ struct ww_policy_live {
     struct ww_policy_memory *memory;                  /* owned; NULL: none */
     ww_policy_gave_up_fn gave_up;
     void *arg;
+    void (*watch)(void *arg); /* NULL: nobody is told */
+    void *watch_arg;
     struct ww_hash given_up[WW_POLICY_GIVEN_UP_MAX]; /* that are not kept */
     size_t given_up_count;
     ww_policy_repeat_fn repeat_fn; /* NULL: decisions are not repeated here */
@@ -87,6 +89,14 @@ int ww_policy_live_renumber(struct ww_policy_live *live, uint64_t number, uint64
     live->kept[0].about.number = number;
     live->next = next;
     return 0;
+}
+
+void ww_policy_live_watch(struct ww_policy_live *live, void (*fn)(void *arg), void *arg)
+{
+    if (!live)
+        return;
+    live->watch = fn;
+    live->watch_arg = arg;
 }
 
 /* --- given up --- */
@@ -181,6 +191,8 @@ static void put_in_force(struct ww_policy_live *live, size_t index)
     live->current = index;
     live->kept[index].about.since_s = wall_s();
     live->recent_faults = 0;
+    if (live->watch)
+        live->watch(live->watch_arg);
 }
 
 /* live->count when there is none. */

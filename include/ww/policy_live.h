@@ -45,6 +45,10 @@ int ww_policy_live_swap(struct ww_policy_live *live, struct ww_policy_set *set);
  * given up. Who goes back to a lower number gives the present one up. WW_ENOTFOUND; WW_EEXIST: it
  * is in force already. */
 int ww_policy_live_rollback(struct ww_policy_live *live, uint64_t number);
+/* From now on fn(arg) is called whenever another generation is in force: from within the call that
+ * put it there, which may be a decision, so it must not decide anything itself. NULL: nothing is.
+ * `live` may be NULL. */
+void ww_policy_live_watch(struct ww_policy_live *live, void (*fn)(void *arg), void *arg);
 /* The generation of this hash was given up in an earlier run, and counts as such here: at most
  * WW_POLICY_GIVEN_UP_MAX, of which the first is forgotten. */
 void ww_policy_live_blame(struct ww_policy_live *live, const struct ww_hash *hash);

@@ -39,8 +39,14 @@ static uint64_t current(const struct ww_policy_live *live)
     return generation.number;
 }
 
+static void count_change(void *arg)
+{
+    (*(unsigned *)arg)++;
+}
+
 static void test_changes(void **state)
 {
+    unsigned changes = 0;
     struct ww_policy_live *live;
     struct ww_policy_set *same = make_granting(2);
     struct ww_hook_offer_decision result;
@@ -53,6 +59,8 @@ static void test_changes(void **state)
     assert_int_equal(ww_policy_live_rollback(live, 1), WW_EEXIST);
     assert_int_equal(ww_policy_live_renumber(live, 7, 7), WW_EINVAL);
     assert_int_equal(ww_policy_live_renumber(live, 7, 9), 0);
+    ww_policy_live_watch(live, count_change, &changes);
+    assert_int_equal(changes, 0);
     assert_int_equal(ww_policy_live_swap(live, make_granting(2)), 0);
     assert_int_equal(current(live), 9);
     assert_int_equal(ww_policy_live_renumber(live, 1, 2), WW_EINVAL);
@@ -62,6 +70,7 @@ static void test_changes(void **state)
     assert_true(ww_hash_equal(&generation.hash, &report.generation));
 
     assert_int_equal(ww_policy_live_swap(live, same), WW_EEXIST); /* still ours */
+    assert_int_equal(changes, 1);
     assert_int_equal(ww_policy_live_rollback(live, 0), 0);
     assert_int_equal(current(live), 7);
     assert_int_equal(ask(live, &result, &report), 0);
@@ -74,6 +83,7 @@ static void test_changes(void **state)
     assert_int_equal(ww_policy_live_rollback(live, 7), 0);
     assert_int_equal(ask(live, &result, &report), 0);
     assert_int_equal(result.bytes, 1);
+    assert_int_equal(changes, 5);
     assert_null(ww_policy_live_set(live, 8));
     assert_non_null(ww_policy_live_set(live, 0));
     ww_policy_live_destroy(live);
@@ -156,7 +166,7 @@ static void test_faults_roll_back(void **state)
     struct ww_hook_offer_decision result;
     struct ww_policy_live *live;
     struct told told = {0};
-    unsigned faults = 0, calls = 0;
+    unsigned faults = 0, calls = 0, changes = 0;
 
     (void)state;
     ww_log_set_level(WW_LOG_ERROR);
@@ -164,6 +174,7 @@ static void test_faults_roll_back(void **state)
     assert_int_equal(ww_policy_live_create(make_granting(1), gave_up, &told, &live), 0);
     assert_int_equal(ww_policy_live_swap(live, make_granting(2)), 0);
     assert_int_equal(ww_policy_live_swap(live, make(bad)), 0);
+    ww_policy_live_watch(live, count_change, &changes);
     for (; told.count == 0 && calls < 2000; calls++) {
         struct ww_policy_context context = {.now_s = 1, .seed = calls};
 
@@ -171,6 +182,7 @@ static void test_faults_roll_back(void **state)
                                       NULL) != 0;
     }
     assert_int_equal(told.count, 1);
+    assert_int_equal(changes, 1);
     assert_true(faults >= WW_POLICY_GIVE_UP_FAULTS);
     assert_int_equal(told.bad.number, 3);
     assert_true(told.bad.bad && !told.bad.current && told.now.current);
