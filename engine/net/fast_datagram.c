@@ -60,6 +60,11 @@ static int send_parts(struct ww_fast *fast, const uint8_t *head, size_t head_siz
     return 0;
 }
 
+size_t ww_fast_datagram_room(const struct ww_fast *fast)
+{
+    return fast->pack_bytes - 1 - FAST_LENGTH;
+}
+
 int ww_fast_datagram(struct ww_fast *fast, const uint8_t *head, size_t head_size,
                      const uint8_t *payload, size_t payload_size)
 {

@@ -64,6 +64,14 @@ struct conn_config {
     void *owner;
 };
 int conn_create(const struct conn_config *config, struct conn **conn);
+/* The largest super-packet that travels in one message on this path now; 0: it is to be cut. */
+size_t conn_packet_room(const struct conn *conn);
+/* Tells a super-packet that came packet by packet: fn as transfer's callback. */
+void conn_packet_cut(struct conn *conn,
+                     void (*fn)(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,
+                                struct ww_offload offload),
+                     uint64_t stream_id, const uint8_t *packet, size_t size,
+                     struct ww_offload offload);
 /* No callbacks; contracts must have been told by conn_lose before, or are forgotten. */
 void conn_destroy(struct conn *conn);
 /* Ends the connection from this side: closed(code) follows from the loop. */
