@@ -6,6 +6,7 @@
 
 #include "checksum.h"
 #include "segment.h"
+#include "ww/limits.h"
 
 #define TCP_FIN 0x01
 #define TCP_PSH 0x08
@@ -30,8 +31,10 @@ bool ww_super_read(const uint8_t *packet, size_t size, struct ww_offload offload
     *packets = 1;
     if (offload.segment_size == 0)
         return true;
-    if (!offload.is_partial || !ww_segment_read(packet, size, &head) ||
-        head.protocol != IPPROTO_TCP || size - head.payload <= offload.segment_size ||
+    if (!offload.is_partial || offload.segment_size < WW_SUPER_SEGMENT_MIN ||
+        !ww_segment_read(packet, size, &head) || head.protocol != IPPROTO_TCP ||
+        size - head.payload <= offload.segment_size ||
+        (size_t)head.payload + offload.segment_size > WW_PACKET_BYTES_MAX ||
         (packet[head.transport + 13] | TCP_PSH) != (TCP_ACK | TCP_PSH))
         return false;
     *packets = (unsigned)((size - head.payload + offload.segment_size - 1) / offload.segment_size);

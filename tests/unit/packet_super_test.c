@@ -132,7 +132,7 @@ static void test_parts(void **state)
             check_parts(is_v4, 65000, 1348, mosts[i]);
             check_parts(is_v4, 1348 * 12, 1348, mosts[i]);
             check_parts(is_v4, 1349, 1348, mosts[i]);
-            check_parts(is_v4, 400, 1, mosts[i]);
+            check_parts(is_v4, 1025, WW_SUPER_SEGMENT_MIN, mosts[i]);
             check_parts(is_v4, 30000, 536, mosts[i]);
         }
     }
@@ -183,8 +183,12 @@ static void test_what_is_none(void **state)
     packet[33] = 0x10;
     assert_false(ww_super_read(packet, size, (struct ww_offload){1000, false}, &packets));
     assert_false(ww_super_read(packet, size, (struct ww_offload){4000, true}, &packets));
-    assert_true(ww_super_read(packet, size, (struct ww_offload){3999, true}, &packets));
-    assert_int_equal(packets, 2);
+    assert_true(ww_super_read(packet, size, (struct ww_offload){1448, true}, &packets));
+    assert_int_equal(packets, 3);
+    assert_false(ww_super_read(packet, size, (struct ww_offload){1449, true}, &packets));
+    /* Of 4,000 bytes that are paid, 2 MB would leave. */
+    assert_true(ww_super_read(packet, size, (struct ww_offload){512, true}, &packets));
+    assert_false(ww_super_read(packet, size, (struct ww_offload){511, true}, &packets));
     assert_false(ww_super_read(packet, size - 1, offload, &packets));
     assert_false(ww_super_begin(&super, packet, size - 1, 1000));
     assert_false(ww_super_begin(&super, packet, size, 0));
