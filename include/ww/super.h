@@ -9,9 +9,9 @@
 #define WW_SUPER_HEAD_MAX 120 /* IPv4 or IPv6, and TCP, with options */
 
 /* How many packets it is on a wire: 1 for one that is no super-packet. False: offload says that it
- * is one, but it isn't one that is carried: plain TCP whose lengths agree, without flags but ACK and
- * PSH, its checksum partial, of at least two packets, each of up to WW_PACKET_BYTES_MAX bytes and
- * with WW_SUPER_SEGMENT_MIN of payload. */
+ * is one, but it isn't one that is carried: plain TCP whose lengths agree, without flags but ACK
+ * and PSH, its checksum partial, of at least two packets, each of up to WW_PACKET_BYTES_MAX bytes
+ * and with WW_SUPER_SEGMENT_MIN of payload. */
 bool ww_super_read(const uint8_t *packet, size_t size, struct ww_offload offload,
                    unsigned *packets);
 
