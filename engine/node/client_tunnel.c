@@ -418,19 +418,27 @@ bool client_tunnel_reset(struct conn *conn, uint64_t stream_id, int code)
 
 /* --- back ------------------------------------------------------------------------------------- */
 
-/* A word of a router about a packet of ours, wherever the router is. */
-static bool is_our_error(struct client_tunnel *tunnel, const uint8_t *packet, size_t size,
-                         uint64_t now_us)
+/* Another provider has no word in a flow that doesn't go by it. */
+static bool goes_by(const struct packet_route *route, const struct conn *conn)
 {
-    struct ww_ip ip, about;
-
-    return ww_ip_read_error(packet, size, &ip, &about) == 0 &&
-           memcmp(ip.destination, tunnel->inner[ip.is_v4], 16) == 0 &&
-           memcmp(about.source, tunnel->inner[ip.is_v4], 16) == 0 &&
-           packet_table_find(&tunnel->table, &about, now_us);
+    return !route->serial || route->serial == conn->serial;
 }
 
-/* Another provider has no word in a flow that doesn't go by it. */
+/* A word of a router about a packet of ours, wherever the router is. */
+static bool is_our_error(struct client_tunnel *tunnel, const struct conn *conn,
+                         const uint8_t *packet, size_t size, uint64_t now_us)
+{
+    const struct packet_route *route;
+    struct ww_ip ip, about;
+
+    if (ww_ip_read_error(packet, size, &ip, &about) != 0 ||
+        memcmp(ip.destination, tunnel->inner[ip.is_v4], 16) != 0 ||
+        memcmp(about.source, tunnel->inner[ip.is_v4], 16) != 0)
+        return false;
+    route = packet_table_find(&tunnel->table, &about, now_us);
+    return route && goes_by(route, conn);
+}
+
 static bool is_of_conn(struct client_tunnel *tunnel, const struct conn *conn,
                        const struct ww_ip *ip, uint64_t now_us)
 {
@@ -443,7 +451,7 @@ static bool is_of_conn(struct client_tunnel *tunnel, const struct conn *conn,
     back.source_port = ip->destination_port;
     back.destination_port = ip->source_port;
     route = packet_table_find(&tunnel->table, &back, now_us);
-    return !route || !route->serial || route->serial == conn->serial;
+    return !route || goes_by(route, conn);
 }
 
 /* To us, from the public internet, and of a flow that began here and goes by this connection.
@@ -459,7 +467,7 @@ static int judge_in(struct client_tunnel *tunnel, const struct conn *conn, const
     int rc = ww_ip_read(packet, size, &ip, NULL);
 
     if (rc == WW_EUNSUPPORTED)
-        return is_our_error(tunnel, packet, size, now_us) ? 0 : WW_EFOREIGN;
+        return is_our_error(tunnel, conn, packet, size, now_us) ? 0 : WW_EFOREIGN;
     if (rc || memcmp(ip.destination, tunnel->inner[ip.is_v4], 16) != 0 ||
         ww_address_judge(tunnel->client->rules, ip.source, ip.is_v4, NULL) ||
         !is_of_conn(tunnel, conn, &ip, now_us))

@@ -138,8 +138,8 @@ void ww_flows_end_stream(struct ww_flows *flows, struct ww_flow *flow);
 struct ww_flow *ww_flows_next(struct ww_flows *flows, const struct ww_flow *flow);
 size_t ww_flows_count_open(const struct ww_flows *flows);
 /* Asks `named` again about flows, whatever is known of them: the rules have changed. *at begins
- * with 0; *most is how many may be asked about, and becomes less by those that were. False: all
- * were. */
+ * with 0, and `named` may set it back to that; *most is how many may be asked about, and becomes
+ * less by those that were. False: all were. */
 bool ww_flows_judge_again(struct ww_flows *flows, uint32_t *at, size_t *most);
 /* Of all flows that ever were: opened, closed to make room, packets dropped. */
 struct ww_flows_stats {
