@@ -86,7 +86,7 @@ static int lane_send(void *arg, enum ww_lane lane, const uint8_t *head, size_t h
         return channel_send(conn, lane, head, head_size, payload, payload_size);
     if (lane == WW_LANE_RELIABLE)
         return ww_peer_send(conn->peer, head, head_size, payload, payload_size);
-    return ww_peer_send_datagram(conn->peer, head, head_size, payload, payload_size);
+    return ww_peer_send_datagram(conn->peer, head, head_size, payload, payload_size, WW_ECN_NONE);
 }
 
 static void lane_failed(void *arg, int code, const char *why)
@@ -113,8 +113,9 @@ static void fast_message(void *arg, const uint8_t *data, size_t size)
     receive(arg, WW_LANE_RELIABLE, data, size);
 }
 
-static void fast_datagram(void *arg, const uint8_t *data, size_t size)
+static void fast_datagram(void *arg, const uint8_t *data, size_t size, enum ww_ecn mark)
 {
+    (void)mark;
     receive(arg, WW_LANE_DATAGRAM, data, size);
 }
 
