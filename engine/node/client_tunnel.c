@@ -143,8 +143,7 @@ static int send_packet(struct client_tunnel *tunnel, const struct ww_ip *ip, con
 
     if (rc)
         return rc;
-    rc = ww_transfer_packet_send(conn->transfer, conn->packets.stream_id, packet, size, is_partial,
-                                 ww_loop_now_us(conn->loop));
+    rc = conn_packet_send(conn, packet, size, is_partial);
     conn->packets.is_touched = true;
     if (rc == 0) {
         tunnel->counts.out_packets++;
@@ -435,10 +434,11 @@ void client_tunnel_packet(void *arg, uint64_t stream_id, const uint8_t *packet, 
     struct conn *conn = arg;
     const struct client *client = conn->owner;
     struct client_tunnel *tunnel = client->tunnel;
+    uint8_t marked[WW_FAST_DATAGRAM_BYTES_MAX];
     int rc;
 
     (void)stream_id;
-    if (!tunnel)
+    if (!tunnel || !(packet = conn_packet_came(conn, packet, size, marked)))
         return;
     rc = judge_in(tunnel, conn, packet, size);
     if (rc && !client_tunnel_is_probed(tunnel, conn, packet, size)) {

@@ -83,8 +83,7 @@ static void reject(struct provider_packets *packets, const struct ww_ip *ip, con
 
     size_t answer_size = ww_flow_reject(ip, packet, size, answer);
     if (answer_size > 0)
-        ww_transfer_packet_send(conn->transfer, conn->packets.stream_id, answer, answer_size, false,
-                                ww_loop_now_us(conn->loop));
+        conn_packet_send(conn, answer, answer_size, false);
     answer_size = ww_flow_abort(ip, packet, answer);
     if (answer_size > 0)
         ww_exit_packet(provider->exit, packets->number, answer, answer_size, false);
@@ -112,8 +111,7 @@ static bool answer_probe(struct conn *conn, const uint8_t *packet, size_t size)
         return false;
     provider->packets.out_packets++;
     provider->packets.out_bytes += size;
-    if (ww_transfer_packet_send(conn->transfer, conn->packets.stream_id, answer, sizeof(answer),
-                                false, ww_loop_now_us(conn->loop)) == 0) {
+    if (conn_packet_send(conn, answer, sizeof(answer), false) == 0) {
         provider->packets.in_packets++;
         provider->packets.in_bytes += sizeof(answer);
     }
@@ -126,12 +124,15 @@ void provider_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_
     struct conn *conn = arg;
     struct provider *provider = conn->owner;
     struct provider_packets *packets = conn->packets.state;
+    uint8_t marked[WW_FAST_DATAGRAM_BYTES_MAX];
     struct ww_ip ip;
-    const struct ww_flow_packet about = {&ip, packet, size, true};
+    struct ww_flow_packet about = {&ip, NULL, size, true};
     int rc;
 
-    if (!conn->packets.is_open || conn->packets.stream_id != stream_id || !provider->exit)
+    if (!conn->packets.is_open || conn->packets.stream_id != stream_id || !provider->exit ||
+        !(packet = conn_packet_came(conn, packet, size, marked)))
         return;
+    about.bytes = packet;
     rc = judge(packets, packet, size, &ip);
     if (rc == 0 && !follow(packets, &about, NULL))
         rc = WW_EDENIED;
@@ -173,8 +174,7 @@ static int exit_packet(void *arg, uint32_t number, uint8_t *packet, size_t size,
         provider->packets.in_refused++;
         return WW_EDENIED;
     }
-    int rc = ww_transfer_packet_send(conn->transfer, conn->packets.stream_id, packet, size,
-                                     is_partial, ww_loop_now_us(conn->loop));
+    int rc = conn_packet_send(conn, packet, size, is_partial);
 
     packets->is_touched = true;
     if (rc == 0) {
