@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "ww/base.h"
+#include "ww/super.h"
 
 #define LABEL_RELIABLE "ww"
 #define LABEL_DATAGRAM "ww-datagram"
@@ -172,12 +173,13 @@ static const struct ww_channel_callbacks DATAGRAM_CALLBACKS = {
 
 /* --- packets ---------------------------------------------------------------------------------- */
 
-int conn_packet_send(struct conn *conn, const uint8_t *packet, size_t size, bool is_partial)
+int conn_packet_send(struct conn *conn, const uint8_t *packet, size_t size,
+                     struct ww_offload offload)
 {
     int rc;
 
     conn->packets.sends_mark = ww_ecn_get(packet, size);
-    rc = ww_transfer_packet_send(conn->transfer, conn->packets.stream_id, packet, size, is_partial,
+    rc = ww_transfer_packet_send(conn->transfer, conn->packets.stream_id, packet, size, offload,
                                  ww_loop_now_us(conn->loop));
     conn->packets.sends_mark = WW_ECN_NONE;
     return rc;
@@ -329,6 +331,31 @@ int conn_create(const struct conn_config *config, struct conn **out)
     }
     *out = conn;
     return 0;
+}
+
+size_t conn_packet_room(const struct conn *conn)
+{
+    size_t room = conn->is_fast ? ww_peer_record_room(conn->peer) : 0;
+    size_t taken = ww_transfer_packet_room(conn->transfer);
+
+    return room > WW_WIRE_DATA_HEAD_MAX ? WW_MIN(room - WW_WIRE_DATA_HEAD_MAX, taken) : 0;
+}
+
+void conn_packet_cut(struct conn *conn,
+                     void (*fn)(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,
+                                struct ww_offload offload),
+                     uint64_t stream_id, const uint8_t *packet, size_t size,
+                     struct ww_offload offload)
+{
+    uint8_t copy[WW_PACKET_SUPER_BYTES_MAX], *piece;
+    struct ww_super super;
+
+    WW_REQUIRE(size <= sizeof(copy)); /* transfer has seen to it */
+    memcpy(copy, packet, size);
+    if (!ww_super_begin(&super, copy, size, offload.segment_size))
+        return;
+    while ((size = ww_super_next(&super, 0, &piece, &offload)) > 0)
+        fn(conn, stream_id, piece, size, offload);
 }
 
 void conn_destroy(struct conn *conn)

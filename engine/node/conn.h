@@ -67,13 +67,22 @@ struct conn_config {
     void *owner;
 };
 int conn_create(const struct conn_config *config, struct conn **conn);
+/* The largest super-packet that travels in one message on this path now; 0: it is to be cut. */
+size_t conn_packet_room(const struct conn *conn);
+/* Tells a super-packet that came packet by packet: fn as transfer's callback. */
+void conn_packet_cut(struct conn *conn,
+                     void (*fn)(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,
+                                struct ww_offload offload),
+                     uint64_t stream_id, const uint8_t *packet, size_t size,
+                     struct ww_offload offload);
 /* No callbacks; contracts must have been told by conn_lose before, or are forgotten. */
 void conn_destroy(struct conn *conn);
 /* Ends the connection from this side: closed(code) follows from the loop. */
 void conn_lose(struct conn *conn, int code);
 /* Into the tunnel: as ww_transfer_packet_send, on the flow of packets; the packet's mark of
  * congestion goes outside, too (ww/ecn.h). */
-int conn_packet_send(struct conn *conn, const uint8_t *packet, size_t size, bool is_partial);
+int conn_packet_send(struct conn *conn, const uint8_t *packet, size_t size,
+                     struct ww_offload offload);
 /* Out of the tunnel, in transfer's callback: the packet with what its carrier's mark makes of its
  * own, itself or in `room` (WW_FAST_DATAGRAM_BYTES_MAX bytes). NULL: it is to be dropped, and
  * counted. */

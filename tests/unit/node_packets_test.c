@@ -21,12 +21,12 @@ static void test_queue(void **state)
     (void)state;
     assert_null(packet_queue_first(&queue));
     ww_alloc_fail_after(1);
-    assert_false(packet_queue_put(&queue, packet, 1, false));
+    assert_false(packet_queue_put(&queue, packet, 1, WW_OFFLOAD_NONE));
     ww_alloc_fail_after(0);
-    assert_false(packet_queue_put(&queue, packet, sizeof(packet), false));
+    assert_false(packet_queue_put(&queue, packet, sizeof(packet), WW_OFFLOAD_NONE));
     for (int round = 0; round < 5; round++) {
         for (packet[0] = (uint8_t)put;
-             packet_queue_put(&queue, packet, 1 + put % 1500, put % 3 == 0);
+             packet_queue_put(&queue, packet, 1 + put % 1500, (struct ww_offload){0, put % 3 == 0});
              packet[0] = (uint8_t)put)
             put++;
         assert_int_equal(queue.count, WW_NODE_PACKETS_MAX);
@@ -34,7 +34,7 @@ static void test_queue(void **state)
             const struct packet_slot *slot = packet_queue_first(&queue);
 
             assert_int_equal(slot->size, 1 + got % 1500);
-            assert_int_equal(slot->is_partial, got % 3 == 0);
+            assert_int_equal(slot->offload.is_partial, got % 3 == 0);
             assert_int_equal(slot->bytes[0], (uint8_t)got);
             packet_queue_drop_first(&queue);
         }

@@ -340,8 +340,9 @@ static void test_join(void **state)
         assert_int_equal(split(&vnet, super, size, &cut), 0);
         join_begin(true);
         for (size_t i = 0; i < cut.count; i++)
-            assert_int_equal(
-                ww_coalesce_add(&coalesce, cut.packets[i].bytes, cut.packets[i].size, true), 0);
+            assert_int_equal(ww_coalesce_add(&coalesce, cut.packets[i].bytes, cut.packets[i].size,
+                                             WW_OFFLOAD_PARTIAL),
+                             0);
         assert_int_equal(joined.count, 0);
         ww_coalesce_flush(&coalesce);
         assert_int_equal(joined.count, 1);
@@ -364,7 +365,7 @@ static void check_apart_of(bool is_v4, size_t at, uint8_t change, unsigned told)
     cut.packets[2].bytes[at] ^= change;
     join_begin(true);
     for (size_t i = 0; i < cut.count; i++)
-        ww_coalesce_add(&coalesce, cut.packets[i].bytes, cut.packets[i].size, true);
+        ww_coalesce_add(&coalesce, cut.packets[i].bytes, cut.packets[i].size, WW_OFFLOAD_PARTIAL);
     ww_coalesce_flush(&coalesce);
     if (joined.count != told)
         fail_msg("byte %zu: %zu told, not %u", at, joined.count, told);
@@ -410,9 +411,9 @@ static void test_join_verifies(void **state)
     memcpy(packet[1], packet[0], size);
     for (int broken = 0; broken < 2; broken++) {
         join_begin(true);
-        ww_coalesce_add(&coalesce, packet[0], size, false);
+        ww_coalesce_add(&coalesce, packet[0], size, WW_OFFLOAD_NONE);
         packet[1][100] ^= (uint8_t)broken;
-        ww_coalesce_add(&coalesce, packet[1], size, false);
+        ww_coalesce_add(&coalesce, packet[1], size, WW_OFFLOAD_NONE);
         ww_coalesce_flush(&coalesce);
         assert_int_equal(joined.count, 1 + broken);
         assert_int_equal(joined.packets[broken].vnet.flags,
@@ -421,11 +422,12 @@ static void test_join_verifies(void **state)
     assert_memory_equal(joined.packets[0].bytes, packet[0], size);
     assert_memory_equal(joined.packets[1].bytes, packet[1], size);
     join_begin(false); /* a kernel without USO */
-    ww_coalesce_add(&coalesce, packet[0], size, false);
+    ww_coalesce_add(&coalesce, packet[0], size, WW_OFFLOAD_NONE);
     assert_int_equal(joined.count, 1);
-    assert_int_equal(ww_coalesce_add(&coalesce, packet[0], size - 1, true), WW_EMALFORMED);
+    assert_int_equal(ww_coalesce_add(&coalesce, packet[0], size - 1, WW_OFFLOAD_PARTIAL),
+                     WW_EMALFORMED);
     assert_int_equal(joined.count, 1);
-    assert_int_equal(ww_coalesce_add(&coalesce, packet[0], size - 1, false), 0);
+    assert_int_equal(ww_coalesce_add(&coalesce, packet[0], size - 1, WW_OFFLOAD_NONE), 0);
     assert_int_equal(joined.count, 2);
 }
 
@@ -443,12 +445,14 @@ static void test_join_partial(void **state)
         assert_true(ww_segment_read(packet, size, &head));
         ww_segment_set_partial(packet, size, &head);
         join_begin(true);
-        assert_int_equal(ww_coalesce_add(&coalesce, packet, size, true), 0);
+        assert_int_equal(ww_coalesce_add(&coalesce, packet, size, WW_OFFLOAD_PARTIAL), 0);
         packet[ww_segment_checksum(&head) + 1] ^= 1;
-        assert_int_equal(ww_coalesce_add(&coalesce, packet, size, true), WW_EMALFORMED);
+        assert_int_equal(ww_coalesce_add(&coalesce, packet, size, WW_OFFLOAD_PARTIAL),
+                         WW_EMALFORMED);
         ww_segment_set_partial(packet, size, &head);
         ww_segment_complete(packet, size, &head);
-        assert_int_equal(ww_coalesce_add(&coalesce, packet, size, true), WW_EMALFORMED);
+        assert_int_equal(ww_coalesce_add(&coalesce, packet, size, WW_OFFLOAD_PARTIAL),
+                         WW_EMALFORMED);
         ww_coalesce_flush(&coalesce);
         assert_int_equal(joined.count, 1);
     }
@@ -477,7 +481,7 @@ static void test_join_any_order(void **state)
                 packet[at + 4 + k] = (uint8_t)(sequence[flow] >> (24 - 8 * k));
             put16(packet + at + 16, plain_fold(plain_pseudo(packet, size)));
             sequence[flow] += (uint32_t)payload;
-            ww_coalesce_add(&coalesce, packet, size, true);
+            ww_coalesce_add(&coalesce, packet, size, WW_OFFLOAD_PARTIAL);
         }
         ww_coalesce_flush(&coalesce);
         for (size_t i = 0; i < joined.count; i++) {
