@@ -147,8 +147,7 @@ static int send_packet(struct client_tunnel *tunnel, const struct ww_ip *ip, con
         return rc;
     if (offload.segment_size && size > conn_packet_room(conn))
         return WW_ETOOBIG;
-    rc = ww_transfer_packet_send(conn->transfer, conn->packets.stream_id, packet, size, offload,
-                                 ww_loop_now_us(conn->loop));
+    rc = conn_packet_send(conn, packet, size, offload);
     conn->packets.is_touched = true;
     if (rc == 0) {
         ww_super_read(packet, size, offload, &packets);
@@ -482,10 +481,11 @@ void client_tunnel_packet(void *arg, uint64_t stream_id, const uint8_t *packet, 
     struct conn *conn = arg;
     const struct client *client = conn->owner;
     struct client_tunnel *tunnel = client->tunnel;
+    uint8_t marked[WW_FAST_DATAGRAM_BYTES_MAX];
     unsigned packets;
     int rc;
 
-    if (!tunnel)
+    if (!tunnel || !(packet = conn_packet_came(conn, packet, size, marked)))
         return;
     rc = judge_in(tunnel, conn, packet, size, offload);
     if (rc == WW_ETOOBIG) {

@@ -84,8 +84,7 @@ static void reject(struct provider_packets *packets, const struct ww_ip *ip, con
 
     size_t answer_size = ww_flow_reject(ip, packet, size, answer);
     if (answer_size > 0)
-        ww_transfer_packet_send(conn->transfer, conn->packets.stream_id, answer, answer_size,
-                                WW_OFFLOAD_NONE, ww_loop_now_us(conn->loop));
+        conn_packet_send(conn, answer, answer_size, WW_OFFLOAD_NONE);
     answer_size = ww_flow_abort(ip, packet, answer);
     if (answer_size > 0)
         ww_exit_packet(provider->exit, packets->number, answer, answer_size, WW_OFFLOAD_NONE);
@@ -132,8 +131,7 @@ static bool answer_probe(struct conn *conn, const uint8_t *packet, size_t size)
     if (!ww_probe_answer(packet, size, answer))
         return false;
     count_out(provider, packet, size, WW_OFFLOAD_NONE);
-    if (ww_transfer_packet_send(conn->transfer, conn->packets.stream_id, answer, sizeof(answer),
-                                WW_OFFLOAD_NONE, ww_loop_now_us(conn->loop)) == 0)
+    if (conn_packet_send(conn, answer, sizeof(answer), WW_OFFLOAD_NONE) == 0)
         count_in(provider, answer, sizeof(answer), WW_OFFLOAD_NONE);
     return true;
 }
@@ -144,12 +142,15 @@ void provider_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_
     struct conn *conn = arg;
     struct provider *provider = conn->owner;
     struct provider_packets *packets = conn->packets.state;
+    uint8_t marked[WW_FAST_DATAGRAM_BYTES_MAX];
     struct ww_ip ip;
-    const struct ww_flow_packet about = {&ip, packet, size, true, offload};
+    struct ww_flow_packet about = {&ip, NULL, size, true, offload};
     int rc;
 
-    if (!conn->packets.is_open || conn->packets.stream_id != stream_id || !provider->exit)
+    if (!conn->packets.is_open || conn->packets.stream_id != stream_id || !provider->exit ||
+        !(packet = conn_packet_came(conn, packet, size, marked)))
         return;
+    about.bytes = packet;
     rc = judge(packets, packet, size, &ip);
     if (rc == 0)
         rc = follow(packets, &about, NULL);
@@ -194,8 +195,7 @@ static int exit_packet(void *arg, uint32_t number, uint8_t *packet, size_t size,
         provider->packets.in_refused++;
     if (rc)
         return rc;
-    rc = ww_transfer_packet_send(conn->transfer, conn->packets.stream_id, packet, size, offload,
-                                 ww_loop_now_us(conn->loop));
+    rc = conn_packet_send(conn, packet, size, offload);
     packets->is_touched = true;
     if (rc == 0) {
         count_in(provider, packet, size, offload);

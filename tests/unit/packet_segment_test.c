@@ -354,13 +354,13 @@ static void test_join(void **state)
 }
 
 /* What must not be put together goes out by itself, and in order. */
-static void check_apart(size_t at, uint8_t change, unsigned told)
+static void check_apart_of(bool is_v4, size_t at, uint8_t change, unsigned told)
 {
     static uint8_t super[WW_SUPER_BYTES_MAX];
-    struct virtio_net_hdr vnet = vnet_of(true, true, 1000);
-    size_t size = make(super, true, true, 4000);
+    struct virtio_net_hdr vnet = vnet_of(is_v4, true, 1000);
+    size_t size = make(super, is_v4, true, 4000);
 
-    super[33] = 0x10;
+    super[is_v4 ? 33 : 53] = 0x10;
     assert_int_equal(split(&vnet, super, size, &cut), 0);
     cut.packets[2].bytes[at] ^= change;
     join_begin(true);
@@ -371,12 +371,21 @@ static void check_apart(size_t at, uint8_t change, unsigned told)
         fail_msg("byte %zu: %zu told, not %u", at, joined.count, told);
 }
 
+static void check_apart(size_t at, uint8_t change, unsigned told)
+{
+    check_apart_of(true, at, change, told);
+}
+
 static void test_join_refuses(void **state)
 {
     (void)state;
     check_apart(5, 0, 1);
-    check_apart(5, 1, 1);     /* an id in a packet that is not to be fragmented means nothing */
-    check_apart(1, 1, 3);     /* congestion experienced */
+    check_apart(5, 1, 1); /* an id in a packet that is not to be fragmented means nothing */
+    check_apart(1, 1, 3); /* congestion experienced */
+    check_apart(1, 2, 3);
+    check_apart_of(false, 53, 0, 1);
+    check_apart_of(false, 1, 0x10, 3);
+    check_apart_of(false, 1, 0x20, 3);
     check_apart(8, 1, 3);     /* time to live */
     check_apart(6, 0x40, 3);  /* may be fragmented */
     check_apart(27, 1, 3);    /* sequence */
