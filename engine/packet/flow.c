@@ -13,10 +13,6 @@
 #define TCP_SYN 2
 #define TCP_RST 4
 #define TCP_ACK 16
-/* In flow->tcp. */
-#define SEEN_FIN_IN  1
-#define SEEN_FIN_OUT 2
-#define SEEN_IN      4
 
 /* --- hash ------------------------------------------------------------------------------------- */
 
@@ -183,7 +179,7 @@ void flow_close(struct ww_flows *flows, struct ww_flow *flow)
     if (flows->config.callbacks->closed)
         flows->config.callbacks->closed(flows->config.arg, flow);
     if (flow->inspection)
-        inspect_end(flows->config.inspector, flow);
+        inspect_end(flows, flow);
     if (flow->state != WW_FLOW_STREAM)
         slot_remove(flows, flow);
     flow_list_remove(flows, flow);
@@ -245,23 +241,39 @@ static struct ww_flow *open_flow(struct ww_flows *flows, const struct ww_flow_pa
 
 /* --- packets ---------------------------------------------------------------------------------- */
 
+/* Where the connection's bytes begin: by the last word before it is answered, or by the answer,
+ * which says what the other end has taken. */
+static void note_syn(struct ww_flow *flow, const struct ww_flow_packet *packet, bool is_answer)
+{
+    const uint8_t *number = packet->bytes + packet->ip->header_size + (is_answer ? 8 : 4);
+
+    if (is_answer == packet->is_outgoing || (!is_answer && flow->tcp & FLOW_SEEN_IN))
+        return;
+    flow->syn = ((uint32_t)number[0] << 24 | (uint32_t)number[1] << 16 | (uint32_t)number[2] << 8 |
+                 number[3]) -
+                is_answer;
+    flow->tcp |= FLOW_SEEN_SYN;
+}
+
 /* A connection's flags move it from state to state; a UDP flow is one of both ways when something
  * has come back. */
 static enum ww_flow_state next_state(struct ww_flow *flow, const struct ww_flow_packet *packet)
 {
     if (!packet->is_outgoing)
-        flow->tcp |= SEEN_IN;
+        flow->tcp |= FLOW_SEEN_IN;
     if (flow->protocol == IPPROTO_UDP)
-        return flow->tcp & SEEN_IN ? WW_FLOW_UDP_BOTH : WW_FLOW_UDP;
+        return flow->tcp & FLOW_SEEN_IN ? WW_FLOW_UDP_BOTH : WW_FLOW_UDP;
     if (flow->protocol != IPPROTO_TCP || packet->ip->offset > 0)
         return (enum ww_flow_state)flow->state;
     uint8_t flags = packet->bytes[packet->ip->header_size + 13];
+    if (flags & TCP_SYN && flow->state == WW_FLOW_OPENING)
+        note_syn(flow, packet, flags & TCP_ACK);
     if (flags & TCP_FIN)
-        flow->tcp |= packet->is_outgoing ? SEEN_FIN_OUT : SEEN_FIN_IN;
-    if (flags & TCP_RST ||
-        (flow->tcp & (SEEN_FIN_IN | SEEN_FIN_OUT)) == (SEEN_FIN_IN | SEEN_FIN_OUT))
+        flow->tcp |= packet->is_outgoing ? FLOW_SEEN_FIN_OUT : FLOW_SEEN_FIN_IN;
+    if (flags & TCP_RST || (flow->tcp & (FLOW_SEEN_FIN_IN | FLOW_SEEN_FIN_OUT)) ==
+                               (FLOW_SEEN_FIN_IN | FLOW_SEEN_FIN_OUT))
         return WW_FLOW_CLOSING;
-    if (flow->state == WW_FLOW_OPENING && packet->is_outgoing && flow->tcp & SEEN_IN &&
+    if (flow->state == WW_FLOW_OPENING && packet->is_outgoing && flow->tcp & FLOW_SEEN_IN &&
         flags & TCP_ACK)
         return WW_FLOW_ESTABLISHED;
     return (enum ww_flow_state)flow->state;
@@ -343,8 +355,7 @@ static struct ww_flow *flow_of(struct ww_flows *flows, const struct ww_flow_pack
 static void look_at(struct ww_flows *flows, struct ww_flow *flow,
                     const struct ww_flow_packet *packet, uint64_t now_us)
 {
-    if (inspect_packet(flows->config.inspector, flow, packet, now_us) &&
-        flows->config.callbacks->named)
+    if (inspect_packet(flows, flow, packet, now_us) && flows->config.callbacks->named)
         flow->is_denied = flows->config.callbacks->named(flows->config.arg, flow) != 0;
 }
 

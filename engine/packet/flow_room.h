@@ -1,5 +1,7 @@
 /* Inside of the room: the table of flows. */
 #pragma once
+#include <sys/queue.h>
+
 #include "ww/flow.h"
 
 #define FLOW_CHUNK 256        /* flows allocated at once */
@@ -23,8 +25,19 @@ struct flow_fragment {
     uint64_t serial; /* of the flow that had the index then */
 };
 
+/* In flow->tcp. */
+#define FLOW_SEEN_FIN_IN  1
+#define FLOW_SEEN_FIN_OUT 2
+#define FLOW_SEEN_IN      4
+#define FLOW_SEEN_SYN     8 /* flow->syn is known */
+
+struct inspection;
+TAILQ_HEAD(inspections, inspection); /* by age */
+
 struct ww_flows {
     struct ww_flows_config config;
+    struct inspections inspections; /* of its flows */
+    size_t inspections_count;
     uint64_t secret[2];
     struct ww_flow **chunks; /* flows_max / FLOW_CHUNK of them, as they are needed */
     uint64_t *serials;       /* by index: which flow it is */

@@ -17,6 +17,7 @@ int ww_flows_create(const struct ww_flows_config *config, struct ww_flows **out)
     if (!flows)
         return WW_ENOMEM;
     flows->config = *config;
+    TAILQ_INIT(&flows->inspections);
     if (!config->callbacks)
         flows->config.callbacks = &none;
     flows->chunks_max = (config->flows_max + FLOW_CHUNK - 1) / FLOW_CHUNK;
@@ -59,7 +60,7 @@ void ww_flows_set_inspector(struct ww_flows *flows, struct ww_inspector *inspect
     struct ww_flow *flow = NULL;
 
     while (flows->config.inspector && (flow = ww_flows_next(flows, flow)))
-        inspect_end(flows->config.inspector, flow);
+        inspect_end(flows, flow);
     flows->config.inspector = inspector;
 }
 

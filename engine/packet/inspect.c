@@ -13,18 +13,23 @@
 #include "inspect_read.h"
 #include "inspect_room.h"
 
-#define COPY_BYTES 2048 /* a packet is at most the device's MTU; more of it tells nothing */
+#define COPY_BYTES                                                                                 \
+    2048 /* a packet is at most the device's MTU; more of a super-packet tells nothing */
 #define COPY_ZEROS 512
+#define TCP_SYN    2
 #define CUT_BYTES  79 /* nDPI's names end here */
 
 /* Marks flow->inspection once a flow has been looked at. */
 static char over;
 
 struct inspection {
-    TAILQ_ENTRY(inspection) link; /* by age */
+    TAILQ_ENTRY(inspection) link;     /* all of them */
+    TAILQ_ENTRY(inspection) of_table; /* those of its table */
+    struct ww_flows *flows;
     struct ww_flow *flow;
     struct ndpi_flow_struct *ndpi; /* NULL: it knows enough */
     unsigned packets;
+    size_t whole;   /* TCP: so many bytes from the first on have come */
     bool is_named;  /* the reader has had its say */
     bool has_first; /* TCP: `first` is known */
     uint32_t first; /* sequence number of the first byte of payload */
@@ -35,7 +40,7 @@ struct inspection {
 
 struct ww_inspector {
     struct ndpi_detection_module_struct *ndpi;
-    TAILQ_HEAD(, inspection) open;
+    struct inspections open;
     size_t count;
     uint8_t copy[COPY_BYTES + COPY_ZEROS];
 };
@@ -63,7 +68,9 @@ int ww_inspector_create(struct ww_inspector **out)
 static void forget(struct ww_inspector *inspector, struct inspection *inspection)
 {
     TAILQ_REMOVE(&inspector->open, inspection, link);
+    TAILQ_REMOVE(&inspection->flows->inspections, inspection, of_table);
     inspector->count--;
+    inspection->flows->inspections_count--;
     inspection->flow->inspection = &over;
     if (inspection->ndpi)
         ndpi_free_flow(inspection->ndpi);
@@ -85,9 +92,14 @@ size_t ww_inspector_count(const struct ww_inspector *inspector)
     return inspector->count;
 }
 
-static struct inspection *begin(struct ww_inspector *inspector, struct ww_flow *flow)
+/* In the place of the oldest if there are too many: of the same table, so that one client can't
+ * have all others' forgotten. */
+static struct inspection *begin(struct ww_inspector *inspector, struct ww_flows *flows,
+                                struct ww_flow *flow)
 {
-    if (inspector->count >= WW_INSPECTIONS_MAX)
+    if (flows->inspections_count >= WW_INSPECTIONS_TABLE)
+        forget(inspector, TAILQ_FIRST(&flows->inspections));
+    else if (inspector->count >= WW_INSPECTIONS_MAX)
         forget(inspector, TAILQ_FIRST(&inspector->open));
     struct inspection *inspection = ww_alloc(1, sizeof(*inspection));
     if (!inspection)
@@ -97,8 +109,11 @@ static struct inspection *begin(struct ww_inspector *inspector, struct ww_flow *
         memset(inspection->ndpi, 0, ndpi_detection_get_sizeof_ndpi_flow_struct());
     inspection->flow = flow;
     inspection->is_named = flow->name != NULL;
+    inspection->flows = flows;
     TAILQ_INSERT_TAIL(&inspector->open, inspection, link);
+    TAILQ_INSERT_TAIL(&flows->inspections, inspection, of_table);
     inspector->count++;
+    flows->inspections_count++;
     flow->inspection = inspection;
     return inspection;
 }
@@ -141,11 +156,18 @@ static bool read_tcp(struct inspection *inspection, const struct ww_flow_packet 
         (uint32_t)tcp[4] << 24 | (uint32_t)tcp[5] << 16 | (uint32_t)tcp[6] << 8 | tcp[7];
     char name[WW_NAME_BYTES_MAX + 1];
 
+    if (tcp[13] & TCP_SYN) /* whose number is its own */
+        sequence++;
     if (!inspection->has_first) {
         inspection->has_first = true;
-        inspection->first = sequence;
+        inspection->first =
+            inspection->flow->tcp & FLOW_SEEN_SYN ? inspection->flow->syn + 1 : sequence;
     }
     size_t whole = put_segment(inspection, sequence, payload, size);
+    if (whole == inspection->whole)
+        return false;
+    inspection->whole = whole;
+    inspection->packets++;
     int tls = inspect_read_tls(inspection->bytes, whole, name);
     if (tls == 0)
         return set_name(inspection, name, WW_FLOW_NAME_TLS);
@@ -215,6 +237,13 @@ static bool ask_ndpi(struct ww_inspector *inspector, struct inspection *inspecti
 
     memcpy(inspector->copy, packet->bytes, size);
     memset(inspector->copy + size, 0, COPY_ZEROS);
+    if (size < packet->size) { /* it believes no packet that says to be longer than it is */
+        uint8_t *length = inspector->copy + (packet->ip->is_v4 ? 2 : 4);
+        size_t said = packet->ip->is_v4 ? size : size - 40;
+
+        length[0] = (uint8_t)(said >> 8);
+        length[1] = (uint8_t)said;
+    }
     ndpi_protocol protocol = ndpi_detection_process_packet(
         inspector->ndpi, inspection->ndpi, inspector->copy, (unsigned short)size, now_us / 1000);
     return set_application(inspector, inspection, protocol);
@@ -232,9 +261,20 @@ static const uint8_t *payload_of(const struct ww_flow_packet *packet, size_t *si
     return head + skip;
 }
 
-bool inspect_packet(struct ww_inspector *inspector, struct ww_flow *flow,
+/* The name, as far as that went out by now. */
+static bool read_name(struct inspection *inspection, const struct ww_flow_packet *packet,
+                      const uint8_t *payload, size_t size)
+{
+    return inspection->flow->protocol == IPPROTO_TCP ? read_tcp(inspection, packet, payload, size)
+                                                     : read_udp(inspection, payload, size);
+}
+
+/* What brings nothing of a connection's beginning, such as a segment that its other end won't take
+ * either, doesn't count: else that would be the way to have no name. */
+bool inspect_packet(struct ww_flows *flows, struct ww_flow *flow,
                     const struct ww_flow_packet *packet, uint64_t now_us)
 {
+    struct ww_inspector *inspector = flows->config.inspector;
     struct inspection *inspection = flow->inspection;
     bool is_news = false;
     size_t size;
@@ -243,21 +283,25 @@ bool inspect_packet(struct ww_inspector *inspector, struct ww_flow *flow,
         (flow->protocol != IPPROTO_TCP && flow->protocol != IPPROTO_UDP))
         return false;
     const uint8_t *payload = payload_of(packet, &size);
-    if (size == 0 || (!inspection && !(inspection = begin(inspector, flow))))
+    if (size == 0 || (!inspection && !(inspection = begin(inspector, flows, flow))))
         return false;
-    if (!inspection->is_named && packet->is_outgoing)
-        is_news = flow->protocol == IPPROTO_TCP ? read_tcp(inspection, packet, payload, size)
-                                                : read_udp(inspection, payload, size);
+    unsigned before = inspection->packets;
+    bool is_read = !inspection->is_named && packet->is_outgoing;
+    if (is_read)
+        is_news = read_name(inspection, packet, payload, size);
+    if (is_read && flow->protocol == IPPROTO_TCP && inspection->packets == before)
+        return false;
+    inspection->packets = before + 1;
     if (inspection->ndpi)
         is_news |= ask_ndpi(inspector, inspection, packet, now_us);
     bool is_enough = inspection->is_named && flow->application;
-    if (++inspection->packets >= WW_INSPECT_PACKETS || is_enough)
+    if (inspection->packets >= WW_INSPECT_PACKETS || is_enough)
         forget(inspector, inspection);
     return is_news;
 }
 
-void inspect_end(struct ww_inspector *inspector, struct ww_flow *flow)
+void inspect_end(struct ww_flows *flows, struct ww_flow *flow)
 {
-    if (inspector && flow->inspection && flow->inspection != &over)
-        forget(inspector, flow->inspection);
+    if (flows->config.inspector && flow->inspection && flow->inspection != &over)
+        forget(flows->config.inspector, flow->inspection);
 }

@@ -57,6 +57,7 @@ struct ww_flow {
     bool is_denied; /* by `opened` or `named` */
     bool is_used;   /* the room's */
     uint32_t moved_s;
+    uint32_t syn; /* the room's: TCP: the sequence number of what opened it, if that was seen */
     struct ww_flow_bucket *bucket; /* the owner's; NULL: no limit */
     uint64_t bytes[2], packets[2]; /* that passed; [0] came in, [1] went out. IP packets whole, but
                                     * the head of a super-packet once; of a stream what it carried,

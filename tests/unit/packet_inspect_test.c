@@ -46,6 +46,8 @@ struct at {
     bool is_incoming;
 };
 
+static uint8_t tcp_flags = 0x18; /* ACK and PSH */
+
 static enum ww_flow_pass send_payload(struct ww_flows *flows, const struct at *at,
                                       const void *payload, size_t size, struct ww_flow **flow)
 {
@@ -71,9 +73,9 @@ static enum ww_flow_pass send_payload(struct ww_flows *flows, const struct at *a
            4);
     if (is_tcp) {
         for (int i = 0; i < 4; i++)
-            transport[4 + i] = (uint8_t)(at->sequence >> (24 - 8 * i));
+            transport[(tcp_flags == 0x12 ? 8 : 4) + i] = (uint8_t)(at->sequence >> (24 - 8 * i));
         transport[12] = 5 << 4;
-        transport[13] = 0x18;
+        transport[13] = tcp_flags;
     } else {
         transport[4] = (uint8_t)((8 + size) >> 8);
         transport[5] = (uint8_t)(8 + size);
@@ -256,6 +258,78 @@ static void segments_in_any_order(void **state)
     ww_flows_destroy(flows);
 }
 
+static void send_syn(struct ww_flows *flows, const struct at *at, struct ww_flow **flow)
+{
+    tcp_flags = 2;
+    assert_int_equal(send_payload(flows, at, "", 0, flow), WW_FLOW_PASS);
+    tcp_flags = 0x18;
+}
+
+/* Segments that the other end will not take, sent to have no name, or another one. */
+static void what_is_not_the_beginning_hides_no_name(void **state)
+{
+    static const int32_t lies[] = {-1000, -1, 8192, 100000, INT32_MAX};
+    struct at at = {IPPROTO_TCP, 40000, 443, 0xfffffff0, false};
+    uint8_t bytes[2048], lie[2048];
+    size_t size = hello_tls("www.youtube.com", bytes, sizeof(bytes));
+    size_t lie_size = hello_tls("fine.example", lie, sizeof(lie));
+
+    (void)state;
+    for (size_t i = 0; i < WW_ARRAY_COUNT(lies); i++) {
+        struct ww_flows *flows = make();
+        struct ww_flow *flow = NULL;
+        uint32_t first = at.sequence + 1;
+
+        at.sequence -= 77; /* another connection's, that came to nothing */
+        send_syn(flows, &at, &flow);
+        at.sequence += 77;
+        send_syn(flows, &at, &flow);
+        if (i % 2) { /* a last one, that has a wrong sum; the answer says which one counts */
+            at.sequence -= 77;
+            send_syn(flows, &at, &flow);
+            at.sequence = first;
+            at.is_incoming = true;
+            tcp_flags = 0x12;
+            send_payload(flows, &at, "", 0, &flow);
+            tcp_flags = 0x18;
+            at.is_incoming = false;
+        }
+        for (int turn = 0; turn < 3 * WW_INSPECT_PACKETS; turn++) {
+            at.sequence = first + (uint32_t)lies[i] - (lies[i] < 0 ? (uint32_t)lie_size : 0);
+            send_payload(flows, &at, lie, lie_size, &flow);
+            assert_null(flow->name);
+        }
+        at.sequence = first;
+        send_payload(flows, &at, bytes, size, &flow);
+        assert_string_equal(flow->name, "www.youtube.com");
+        at.sequence = first - 1;
+        ww_flows_destroy(flows);
+    }
+}
+
+/* One client's flows push out its own only. */
+static void each_client_has_its_share(void **state)
+{
+    struct at at = {IPPROTO_TCP, 1, 443, 1, false};
+    struct ww_flows *flows = make(), *other = make();
+    uint8_t bytes[2048];
+    size_t size = hello_tls("www.youtube.com", bytes, sizeof(bytes));
+    struct ww_flow *flow = NULL, *flood = NULL;
+
+    (void)state;
+    send_payload(flows, &at, bytes, 100, &flow);
+    for (int i = 0; i < 3 * WW_INSPECTIONS_MAX; i++, at.here++)
+        send_payload(other, &at, "\1\2\3", 3, &flood);
+    assert_int_equal(ww_inspector_count(inspector), 1 + WW_INSPECTIONS_TABLE);
+    at.here = 1;
+    at.sequence = 101;
+    send_payload(flows, &at, bytes + 100, size - 100, &flow);
+    assert_string_equal(flow->name, "www.youtube.com");
+    ww_flows_destroy(flows);
+    ww_flows_destroy(other);
+    assert_int_equal(ww_inspector_count(inspector), 0);
+}
+
 static void a_name_may_have_its_flow_denied(void **state)
 {
     struct at at = {IPPROTO_TCP, 40000, 443, 1, false};
@@ -352,20 +426,25 @@ static void dns_and_http_too(void **state)
 static void what_is_looked_at_is_bounded(void **state)
 {
     struct at at = {IPPROTO_TCP, 1, 9999, 1, false};
-    struct ww_flows *flows = make();
+    struct ww_flows *tables[8];
     struct ww_flow *flow = NULL;
 
     (void)state;
-    for (int i = 0; i < WW_INSPECTIONS_MAX + 50; i++, at.here++)
-        send_payload(flows, &at, "\1\2\3", 3, &flow);
+    for (int table = 0; table < 8; table++) {
+        tables[table] = make();
+        for (int i = 0; i < WW_INSPECTIONS_TABLE; i++, at.here++)
+            send_payload(tables[table], &at, "\1\2\3", 3, &flow);
+    }
     assert_int_equal(ww_inspector_count(inspector), WW_INSPECTIONS_MAX);
     at.here--; /* packets in both directions count */
-    for (int i = 0; i < WW_INSPECT_PACKETS; i++) {
+    for (int i = 1; i < WW_INSPECT_PACKETS; i++) {
         at.is_incoming = i % 2;
-        send_payload(flows, &at, "\1\2\3", 3, &flow);
+        at.sequence += i % 2 ? 0 : 3;
+        send_payload(tables[7], &at, "\1\2\3", 3, &flow);
     }
     assert_int_equal(ww_inspector_count(inspector), WW_INSPECTIONS_MAX - 1);
-    ww_flows_destroy(flows);
+    for (int table = 0; table < 8; table++)
+        ww_flows_destroy(tables[table]);
     assert_int_equal(ww_inspector_count(inspector), 0);
 }
 
@@ -378,6 +457,8 @@ int main(void)
         cmocka_unit_test(requests_say_their_host),
         cmocka_unit_test(queries_say_their_name),
         cmocka_unit_test(segments_in_any_order),
+        cmocka_unit_test(what_is_not_the_beginning_hides_no_name),
+        cmocka_unit_test(each_client_has_its_share),
         cmocka_unit_test(a_name_may_have_its_flow_denied),
         cmocka_unit_test(a_quic_initial_is_opened),
         cmocka_unit_test(a_cut_name_is_no_name),
