@@ -79,6 +79,7 @@ struct ww_fast {
     unsigned probes;                     /* packets that no window holds back */
     bool is_blocked;                     /* somebody waits for room */
     bool is_held;                        /* the record callback had no room */
+    bool is_bulk;                        /* a full packet has gone in this turn */
     uint64_t used_us;                    /* when the ring was last in use */
 
     /* losses and the rate */

@@ -73,10 +73,13 @@ static bool has_slot(struct ww_fast *fast)
     return true;
 }
 
-/* What gets through no more in spite of its mark may do so without (RFC 9000 13.4.2). */
-static enum ww_ecn mark_of_data(const struct ww_fast *fast)
+/* Full packets can be marked, and what follows them in the turn: a lone short one fills no queue,
+ * and would have to leave apart from datagrams that can't be. What gets through no more in spite of
+ * its mark may do so without (RFC 9000 13.4.2). */
+static enum ww_ecn mark_of_data(struct ww_fast *fast, size_t size)
 {
-    return fast->timeouts < UNMARKED_TIMEOUTS ? WW_ECN_ECT0 : WW_ECN_NONE;
+    fast->is_bulk |= FAST_DATA_HEAD + size == fast->record_bytes;
+    return fast->is_bulk && fast->timeouts < UNMARKED_TIMEOUTS ? WW_ECN_ECT0 : WW_ECN_NONE;
 }
 
 static bool send_packet(struct ww_fast *fast, uint64_t offset, size_t size)
@@ -90,7 +93,7 @@ static bool send_packet(struct ww_fast *fast, uint64_t offset, size_t size)
     if (size)
         ww_fast_ring_get(&fast->out, offset, packet_record + FAST_DATA_HEAD, size);
     if (!fast->callbacks.record(fast->arg, packet_record, FAST_DATA_HEAD + size,
-                                mark_of_data(fast))) {
+                                mark_of_data(fast, size))) {
         fast->is_held = true;
         return false;
     }
@@ -144,7 +147,7 @@ static bool is_held_back(struct ww_fast *fast, size_t record, uint64_t pace)
 void ww_fast_send_data(struct ww_fast *fast)
 {
     uint64_t offset, pace = UINT64_MAX;
-    fast->is_limited = fast->is_held = false;
+    fast->is_limited = fast->is_held = fast->is_bulk = false;
     if (fast->sent < fast->written || fast->again.count)
         pace = ww_fast_rate_pace(fast);
     for (;;) {

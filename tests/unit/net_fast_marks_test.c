@@ -91,7 +91,24 @@ static void slows_down_for_marks(void **state)
     sim_stop(&sim);
 }
 
-/* The reliable class can be marked, unless nothing gets through that is. */
+/* Full packets of the reliable class can be marked, and a short one behind them; not one alone. */
+static void is_marked_if_it_is_much(void **state)
+{
+    struct sim sim;
+    (void)state;
+    sim_start(&sim, 23, &CLEAN, RECORD);
+    for (size_t size = 500; size <= 3000; size += 500) {
+        static const uint8_t BYTES[3000];
+        size_t before = sim.count;
+        assert_int_equal(ww_fast_write(sim.ends[0].fast, BYTES, 0, BYTES, size), 0);
+        ww_fast_output(sim.ends[0].fast, sim.now_us);
+        assert_int_equal(sim.count, before + 1 + size / 1180);
+        assert_int_equal(sim.ends[0].last_mark, size > 1178 ? WW_ECN_ECT0 : WW_ECN_NONE);
+    }
+    sim_stop(&sim);
+}
+
+/* … unless nothing gets through that is. */
 static void is_marked_while_it_gets_through(void **state)
 {
     struct sim_line line = {.delay_us = 1000, .most = 1}; /* nothing does */
@@ -100,7 +117,7 @@ static void is_marked_while_it_gets_through(void **state)
     (void)state;
     sim_start(&sim, 22, &line, RECORD);
     sim.ends[0].to_send = 1;
-    sim.message_bytes = 500;
+    sim.message_bytes = 5000;
     for (int timeouts = 0; timeouts < 4; timeouts++) {
         do {
             sim_run(&sim, sim.now_us + 1000);
@@ -116,6 +133,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_record_has_the_mark_of_its_packets),
         cmocka_unit_test(slows_down_for_marks),
+        cmocka_unit_test(is_marked_if_it_is_much),
         cmocka_unit_test(is_marked_while_it_gets_through),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
