@@ -54,14 +54,15 @@ static void set_now(struct ww_fast *fast, uint64_t now_us)
     fast->now_us = WW_MAX(fast->now_us, now_us);
 }
 
-int ww_fast_input(struct ww_fast *fast, const uint8_t *record, size_t size, uint64_t now_us)
+int ww_fast_input(struct ww_fast *fast, const uint8_t *record, size_t size, enum ww_ecn mark,
+                  uint64_t now_us)
 {
     set_now(fast, now_us);
     switch (size ? record[0] : 0) {
     case WW_FAST_DATAGRAMS:
-        return ww_fast_on_datagrams(fast, record, size);
+        return ww_fast_on_datagrams(fast, record, size, mark);
     case WW_FAST_PART:
-        return ww_fast_on_part(fast, record, size);
+        return ww_fast_on_part(fast, record, size, mark);
     case WW_FAST_DATA:
         return ww_fast_on_data(fast, record, size);
     case WW_FAST_ACK:
@@ -184,6 +185,14 @@ void ww_fast_path(struct ww_fast *fast, size_t record_bytes, uint64_t now_us)
     ww_fast_forget_flight(fast);
     fast->overtaken = FAST_PACKET_THRESHOLD;
     fast->patience = 1;
+}
+
+void ww_fast_congested(struct ww_fast *fast, uint64_t now_us)
+{
+    uint64_t before_us = fast->recovery_us;
+    set_now(fast, now_us);
+    ww_fast_rate_lost(fast, fast->now_us - WW_MIN(fast->now_us, (uint64_t)fast->srtt_us), false);
+    fast->stats.marked += fast->recovery_us != before_us;
 }
 
 unsigned ww_fast_silent_timeouts(const struct ww_fast *fast)

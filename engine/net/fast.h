@@ -13,6 +13,7 @@
  */
 #pragma once
 #include "ww/base.h"
+#include "ww/ecn.h"
 #include "ww/limits.h"
 
 /* First byte of a record. SCTP packets begin with their source port, 5000: 0x13. */
@@ -24,14 +25,16 @@ enum ww_fast_kind {
     WW_FAST_PROBE = 5,
     WW_FAST_PROBE_ANSWER = 6,
     WW_FAST_REPORT = 7, /* of wide records (pieces.h) */
+    WW_FAST_MARKS = 8,  /* of congestion (marks.h) */
 };
 #define WW_FAST_KIND_MAX 15 /* kinds that are not known yet are dropped */
 
 struct ww_fast;
 
 struct ww_fast_callbacks {
-    /* Sends one record of that size. False: no room for it now, nothing was sent. */
-    bool (*record)(void *arg, const uint8_t *record, size_t size);
+    /* Sends one record of that size, with that mark where the path carries any. False: no room for
+     * it now, nothing was sent. */
+    bool (*record)(void *arg, const uint8_t *record, size_t size, enum ww_ecn mark);
 };
 
 struct ww_fast_stats {
@@ -42,6 +45,7 @@ struct ww_fast_stats {
     uint64_t parts_dropped;     /* of datagrams that never came whole */
     uint64_t unknown;           /* records of a kind that is not known */
     uint64_t timeouts;
+    uint64_t marked;       /* times that the rate was lowered for a mark */
     uint64_t window_bytes; /* of congestion, now */
     uint64_t in_flight_bytes;
     uint32_t rtt_us;     /* smoothed; 0: not measured yet */
@@ -60,22 +64,30 @@ int ww_fast_write(struct ww_fast *fast, const uint8_t *head, size_t head_size,
                   const uint8_t *payload, size_t payload_size);
 /* Once, after a WW_EAGAIN, when half of the room is free again. */
 bool ww_fast_is_writable(struct ww_fast *fast);
-/* A message of the datagram class: sent, or put into the record that ww_fast_output sends.
- * WW_EAGAIN: dropped. WW_ETOOBIG, WW_EINVAL. */
+/* The most bytes that such a message may have to be in one record. */
+size_t ww_fast_datagram_room(const struct ww_fast *fast);
+/* A message of the datagram class: sent, or put into the record that ww_fast_output sends, whose
+ * mark it shares (ww_ecn_share). WW_EAGAIN: dropped. WW_ETOOBIG, WW_EINVAL. */
 int ww_fast_datagram(struct ww_fast *fast, const uint8_t *head, size_t head_size,
-                     const uint8_t *payload, size_t payload_size);
+                     const uint8_t *payload, size_t payload_size, enum ww_ecn mark);
 
-/* A record came. 0, or WW_EPROTOCOL: the other side breaks the protocol. */
-int ww_fast_input(struct ww_fast *fast, const uint8_t *record, size_t size, uint64_t now_us);
+/* A record came, with that mark. 0, or WW_EPROTOCOL: the other side breaks the protocol. */
+int ww_fast_input(struct ww_fast *fast, const uint8_t *record, size_t size, enum ww_ecn mark,
+                  uint64_t now_us);
 /* The next message that came, until false; *data is good until the next call of any function. A
  * broken one is a WW_EPROTOCOL in *code. */
 bool ww_fast_take(struct ww_fast *fast, const uint8_t **data, size_t *size, int *code);
-bool ww_fast_take_datagram(struct ww_fast *fast, const uint8_t **data, size_t *size);
+/* *mark: of the record that it came in. */
+bool ww_fast_take_datagram(struct ww_fast *fast, const uint8_t **data, size_t *size,
+                           enum ww_ecn *mark);
 
 /* Sends what is due and may be sent. To be called after all of the above, and at the time that it
  * returns (UINT64_MAX: never). */
 uint64_t ww_fast_output(struct ww_fast *fast, uint64_t now_us);
 
+/* Records of the reliable class came with CE: as if one that was sent a round trip ago were lost
+ * (RFC 9002 7.1). However often it is said, the rate is lowered once a round trip. */
+void ww_fast_congested(struct ww_fast *fast, uint64_t now_us);
 /* Another path: what was learnt of the last one is forgotten, and what is on its way is taken for
  * lost without blame. */
 void ww_fast_path(struct ww_fast *fast, size_t record_bytes, uint64_t now_us);

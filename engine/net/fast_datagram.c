@@ -4,12 +4,14 @@
 #include "fast_room.h"
 
 #define QUEUE_FIRST 16384
+#define QUEUE_HEAD  3 /* of each that came: length 2, mark 1 */
 
 /* --- out -------------------------------------------------------------------------------------- */
 
-static bool send(struct ww_fast *fast, const uint8_t *record, size_t size, unsigned messages)
+static bool send(struct ww_fast *fast, const uint8_t *record, size_t size, unsigned messages,
+                 enum ww_ecn mark)
 {
-    if (fast->callbacks.record(fast->arg, record, size)) {
+    if (fast->callbacks.record(fast->arg, record, size, mark)) {
         fast->stats.datagrams_sent += messages;
         return true;
     }
@@ -20,7 +22,7 @@ static bool send(struct ww_fast *fast, const uint8_t *record, size_t size, unsig
 void ww_fast_send_packed(struct ww_fast *fast)
 {
     if (fast->pack_size)
-        send(fast, fast->pack, fast->pack_size, fast->pack_count);
+        send(fast, fast->pack, fast->pack_size, fast->pack_count, fast->pack_mark);
     fast->pack_size = fast->pack_count = 0;
 }
 
@@ -36,7 +38,7 @@ static void gather(uint8_t *out, size_t from, size_t size, const uint8_t *head, 
 }
 
 static int send_parts(struct ww_fast *fast, const uint8_t *head, size_t head_size,
-                      const uint8_t *payload, size_t payload_size)
+                      const uint8_t *payload, size_t payload_size, enum ww_ecn mark)
 {
     size_t total = head_size + payload_size, most = fast->record_bytes - FAST_PART_HEAD;
     size_t count = (total + most - 1) / most, part = (total + count - 1) / count;
@@ -54,24 +56,38 @@ static int send_parts(struct ww_fast *fast, const uint8_t *head, size_t head_siz
         gather(part_record + FAST_PART_HEAD, from, size, head, head_size, payload);
         /* Records of one size leave in one system call: the last is filled up. */
         memset(part_record + FAST_PART_HEAD + size, 0, part - size);
-        if (!send(fast, part_record, FAST_PART_HEAD + part, index + 1 == count))
+        if (!send(fast, part_record, FAST_PART_HEAD + part, index + 1 == count, mark))
             return WW_EAGAIN;
     }
     return 0;
 }
 
+size_t ww_fast_datagram_room(const struct ww_fast *fast)
+{
+    return fast->pack_bytes - 1 - FAST_LENGTH;
+}
+
+/* It begins a record of its own. One that can be marked and one that can't share none, unless both
+ * fit into one datagram: small ones, whatever they are, cost less together than a mark is worth. */
+static bool is_apart(const struct ww_fast *fast, size_t size, enum ww_ecn mark)
+{
+    size_t with = fast->pack_size + FAST_LENGTH + size;
+    return with > fast->pack_bytes || (with > fast->record_bytes && fast->pack_size > 0 &&
+                                       (mark == WW_ECN_NONE) != (fast->pack_mark == WW_ECN_NONE));
+}
+
 int ww_fast_datagram(struct ww_fast *fast, const uint8_t *head, size_t head_size,
-                     const uint8_t *payload, size_t payload_size)
+                     const uint8_t *payload, size_t payload_size, enum ww_ecn mark)
 {
     size_t size = head_size + payload_size;
     if (size == 0)
         return WW_EINVAL;
     if (size > WW_FAST_DATAGRAM_BYTES_MAX)
         return WW_ETOOBIG;
-    if (fast->pack_size + FAST_LENGTH + size > fast->pack_bytes)
+    if (is_apart(fast, size, mark))
         ww_fast_send_packed(fast);
     if (1 + FAST_LENGTH + size > fast->pack_bytes)
-        return send_parts(fast, head, head_size, payload, payload_size);
+        return send_parts(fast, head, head_size, payload, payload_size, mark);
     if (!fast->pack)
         fast->pack = ww_realloc(NULL, WW_FAST_RECORD_BYTES_MAX, 1);
     if (!fast->pack) {
@@ -80,6 +96,7 @@ int ww_fast_datagram(struct ww_fast *fast, const uint8_t *head, size_t head_size
     }
     if (fast->pack_size == 0)
         fast->pack[fast->pack_size++] = WW_FAST_DATAGRAMS;
+    fast->pack_mark = fast->pack_count ? ww_ecn_share(fast->pack_mark, mark) : mark;
     fast_put(fast->pack + fast->pack_size, size, FAST_LENGTH);
     gather(fast->pack + fast->pack_size + FAST_LENGTH, 0, size, head, head_size, payload);
     fast->pack_size += FAST_LENGTH + size;
@@ -108,32 +125,35 @@ static bool has_room(struct ww_fast *fast, size_t size)
     return true;
 }
 
-static void enqueue(struct ww_fast *fast, const uint8_t *data, size_t size)
+static void enqueue(struct ww_fast *fast, const uint8_t *data, size_t size, enum ww_ecn mark)
 {
-    if (!has_room(fast, FAST_LENGTH + size)) {
+    if (!has_room(fast, QUEUE_HEAD + size)) {
         fast->stats.datagrams_dropped++;
         return;
     }
     fast_put(fast->queue + fast->queue_size, size, FAST_LENGTH);
-    memcpy(fast->queue + fast->queue_size + FAST_LENGTH, data, size);
-    fast->queue_size += FAST_LENGTH + size;
+    fast->queue[fast->queue_size + FAST_LENGTH] = (uint8_t)mark;
+    memcpy(fast->queue + fast->queue_size + QUEUE_HEAD, data, size);
+    fast->queue_size += QUEUE_HEAD + size;
     fast->stats.datagrams_received++;
 }
 
-bool ww_fast_take_datagram(struct ww_fast *fast, const uint8_t **data, size_t *size)
+bool ww_fast_take_datagram(struct ww_fast *fast, const uint8_t **data, size_t *size,
+                           enum ww_ecn *mark)
 {
     if (fast->queue_at == fast->queue_size) {
         fast->queue_at = fast->queue_size = 0;
         return false;
     }
     *size = (size_t)fast_get(fast->queue + fast->queue_at, FAST_LENGTH);
-    *data = fast->queue + fast->queue_at + FAST_LENGTH;
-    fast->queue_at += FAST_LENGTH + *size;
+    *mark = (enum ww_ecn)fast->queue[fast->queue_at + FAST_LENGTH];
+    *data = fast->queue + fast->queue_at + QUEUE_HEAD;
+    fast->queue_at += QUEUE_HEAD + *size;
     fast->used_us = fast->now_us;
     return true;
 }
 
-int ww_fast_on_datagrams(struct ww_fast *fast, const uint8_t *record, size_t size)
+int ww_fast_on_datagrams(struct ww_fast *fast, const uint8_t *record, size_t size, enum ww_ecn mark)
 {
     size_t at = 1;
     while (at < size) {
@@ -143,7 +163,7 @@ int ww_fast_on_datagrams(struct ww_fast *fast, const uint8_t *record, size_t siz
         at += FAST_LENGTH;
         if (length == 0 || length > size - at)
             return WW_EPROTOCOL;
-        enqueue(fast, record + at, length);
+        enqueue(fast, record + at, length, mark);
         at += length;
     }
     return 0;
@@ -172,7 +192,7 @@ static struct fast_part *find_part(struct ww_fast *fast, uint32_t id, uint16_t t
     return oldest;
 }
 
-int ww_fast_on_part(struct ww_fast *fast, const uint8_t *record, size_t size)
+int ww_fast_on_part(struct ww_fast *fast, const uint8_t *record, size_t size, enum ww_ecn mark)
 {
     if (size <= FAST_PART_HEAD)
         return WW_EPROTOCOL;
@@ -193,11 +213,12 @@ int ww_fast_on_part(struct ww_fast *fast, const uint8_t *record, size_t size)
         return 0;
     }
     memcpy(part->bytes + from, record + FAST_PART_HEAD, size);
+    part->mark = part->have ? ww_ecn_join(part->mark, mark) : mark;
     part->have |= UINT32_C(1) << index;
     part->used = ++fast->part_uses;
     if (part->have != (uint32_t)((UINT64_C(1) << count) - 1))
         return 0;
-    enqueue(fast, part->bytes, total);
+    enqueue(fast, part->bytes, total, part->mark);
     part->count = 0;
     part->used = 0;
     return 0;

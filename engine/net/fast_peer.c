@@ -16,11 +16,16 @@
 #define REPORT_BYTES       13
 #define REPORT_US          250000
 
-static bool on_record(void *arg, const uint8_t *record, size_t size)
+static bool on_record(void *arg, const uint8_t *record, size_t size, enum ww_ecn mark)
 {
     struct ww_peer *peer = arg;
     peer->is_large_used |= size + WW_DTLS_OVERHEAD > peer->mtu.base;
-    if (!ww_transport_has_room(peer) || !ww_dtls_send(peer->dtls, record, size))
+    if (!ww_transport_has_room(peer))
+        return false;
+    peer->sends_mark = ww_marks_allow(&peer->marks, mark, ww_loop_now_us(peer->net->loop));
+    bool went = ww_dtls_send(peer->dtls, record, size);
+    peer->sends_mark = WW_ECN_NONE;
+    if (!went)
         return false;
     if (record[0] <= WW_FAST_DATA)
         ww_change_awaits(peer);
@@ -109,7 +114,7 @@ static int on_probe(struct ww_peer *peer, const uint8_t *record, size_t size)
             return WW_EPROTOCOL;
         memcpy(answer + 1, record + 1, 4);
         put_number(answer + 5, size, 2);
-        on_record(peer, answer, sizeof answer);
+        on_record(peer, answer, sizeof answer, WW_ECN_NONE);
         return 0;
     }
     if (size != PROBE_ANSWER_BYTES)
@@ -137,7 +142,7 @@ static void report(struct ww_peer *peer, uint64_t now_us)
     put_number(record + 1, counted->token, 4);
     put_number(record + 5, counted->top, 4);
     put_number(record + 9, counted->whole, 4);
-    if (!on_record(peer, record, sizeof record))
+    if (!on_record(peer, record, sizeof record, WW_ECN_NONE))
         return;
     peer->reported_us = now_us;
     peer->is_report_due = false;
@@ -160,6 +165,47 @@ static int on_report(struct ww_peer *peer, const uint8_t *record, size_t size)
     return 0;
 }
 
+/* --- marks of congestion -------------------------------------------------------------------------
+ */
+
+/* Only on our own socket: libnice neither reads marks nor sets them. */
+static void start_marks(struct ww_peer *peer)
+{
+    ww_marks_path(&peer->marks, peer->route && peer->route->lane, ww_loop_now_us(peer->net->loop));
+}
+
+static void send_marks(struct ww_peer *peer, uint64_t now_us)
+{
+    uint8_t record[WW_MARKS_BYTES];
+    peer->marks.trip_us = ww_fast_trip_us(peer->fast);
+    if (!ww_transport_has_room(peer))
+        return;
+    if (ww_marks_tell(&peer->marks, now_us, record) &&
+        on_record(peer, record, sizeof record, WW_ECN_NONE))
+        ww_marks_has_told(&peer->marks, now_us);
+    if (ww_marks_test(&peer->marks, now_us)) {
+        peer->sends_mark = WW_ECN_ECT0;
+        send_probe(peer, 0, PROBE_HEAD + WW_DTLS_OVERHEAD);
+        peer->sends_mark = WW_ECN_NONE;
+    }
+}
+
+static int on_marks(struct ww_peer *peer, const uint8_t *record, size_t size)
+{
+    uint64_t now_us = ww_loop_now_us(peer->net->loop);
+    bool is_congested;
+    int code = ww_marks_told(&peer->marks, record, size, now_us, &is_congested);
+    if (is_congested)
+        ww_fast_congested(peer->fast, now_us);
+    return code;
+}
+
+/* Without room the lane touches the peer. */
+static uint64_t marks_next_us(const struct ww_peer *peer)
+{
+    return ww_transport_has_room(peer) ? ww_marks_next_us(&peer->marks) : UINT64_MAX;
+}
+
 /* --- life ----------------------------------------------------------------------------------------
  */
 
@@ -178,6 +224,8 @@ int ww_peer_fast_start(struct ww_peer *peer)
         code = ww_fast_create(record_bytes(peer), &CALLBACKS, peer, &peer->fast);
     if (!code)
         start_mtu(peer);
+    if (!code)
+        start_marks(peer);
     peer->is_report_due = code == 0;
     return code;
 }
@@ -202,8 +250,11 @@ void ww_peer_fast_input(struct ww_peer *peer, const uint8_t *record, size_t size
         code = on_probe(peer, record, size);
     else if (record[0] == WW_FAST_REPORT)
         code = on_report(peer, record, size);
+    else if (record[0] == WW_FAST_MARKS)
+        code = on_marks(peer, record, size);
     else
-        code = ww_fast_input(peer->fast, record, size, ww_loop_now_us(peer->net->loop));
+        code = ww_fast_input(peer->fast, record, size, peer->hears_mark,
+                             ww_loop_now_us(peer->net->loop));
     peer->is_report_due |= record[0] <= WW_FAST_DATA;
     if (code)
         ww_peer_fail(peer, code);
@@ -215,6 +266,7 @@ void ww_peer_fast_path(struct ww_peer *peer)
     if (!peer->fast)
         return;
     ww_pieces_path(&peer->pieces);
+    start_marks(peer);
     start_mtu(peer);
     ww_fast_path(peer->fast, record_bytes(peer), ww_loop_now_us(peer->net->loop));
     use_width(peer);
@@ -224,6 +276,7 @@ bool ww_peer_fast_take(struct ww_peer *peer)
 {
     const uint8_t *data;
     size_t size;
+    enum ww_ecn mark;
     int code = 0, left;
     for (left = MESSAGES_PER_TURN; left && ww_fast_take(peer->fast, &data, &size, &code); left--) {
         if (peer->callbacks.message)
@@ -234,10 +287,10 @@ bool ww_peer_fast_take(struct ww_peer *peer)
     if (code)
         ww_peer_fail(peer, code);
     bool has_more = left == 0;
-    for (left = DATAGRAMS_PER_TURN; left && ww_fast_take_datagram(peer->fast, &data, &size);
+    for (left = DATAGRAMS_PER_TURN; left && ww_fast_take_datagram(peer->fast, &data, &size, &mark);
          left--) {
         if (peer->callbacks.datagram)
-            peer->callbacks.datagram(peer->arg, data, size);
+            peer->callbacks.datagram(peer->arg, data, size, mark);
         if (peer->destroyed)
             return false;
     }
@@ -255,8 +308,10 @@ void ww_peer_fast_output(struct ww_peer *peer)
         send_probe(peer, 0, PROBE_HEAD + WW_DTLS_OVERHEAD);
     probe_mtu(peer, now_us);
     report(peer, now_us);
+    send_marks(peer, now_us);
     uint64_t next_us = WW_MIN(ww_fast_output(peer->fast, now_us), ww_mtu_next_us(&peer->mtu));
     next_us = WW_MIN(next_us, ww_change_next_us(peer));
+    next_us = WW_MIN(next_us, marks_next_us(peer));
     if (next_us == UINT64_MAX)
         ww_timer_stop(peer->fast_timer);
     else
@@ -288,12 +343,17 @@ int ww_peer_send(struct ww_peer *peer, const uint8_t *head, size_t head_size,
     return ww_fast_write(peer->fast, head, head_size, payload, payload_size);
 }
 
+size_t ww_peer_record_room(const struct ww_peer *peer)
+{
+    return peer->fast ? ww_fast_datagram_room(peer->fast) : 0;
+}
+
 int ww_peer_send_datagram(struct ww_peer *peer, const uint8_t *head, size_t head_size,
-                          const uint8_t *payload, size_t payload_size)
+                          const uint8_t *payload, size_t payload_size, enum ww_ecn mark)
 {
     int code = check(peer);
     if (code)
         return code;
     ww_net_touch(peer);
-    return ww_fast_datagram(peer->fast, head, head_size, payload, payload_size);
+    return ww_fast_datagram(peer->fast, head, head_size, payload, payload_size, mark);
 }

@@ -143,7 +143,8 @@ void ww_fast_send_ack(struct ww_fast *fast)
         fast_put(record + FAST_ACK_HEAD + 8 * (size_t)extra + 4, range->to - range->from, 4);
     }
     record[19] = (uint8_t)extra;
-    if (!fast->callbacks.record(fast->arg, record, FAST_ACK_HEAD + 8 * (size_t)extra)) {
+    if (!fast->callbacks.record(fast->arg, record, FAST_ACK_HEAD + 8 * (size_t)extra,
+                                WW_ECN_NONE)) {
         fast->is_held = true;
         return;
     }

@@ -54,8 +54,9 @@ struct fast_part {
     uint32_t have; /* a bit per part */
     uint16_t total;
     uint8_t count;
-    uint64_t used;  /* when it was last added to, by count */
-    uint8_t *bytes; /* of WW_FAST_DATAGRAM_BYTES_MAX, once there was a need */
+    enum ww_ecn mark; /* of all that came */
+    uint64_t used;    /* when it was last added to, by count */
+    uint8_t *bytes;   /* of WW_FAST_DATAGRAM_BYTES_MAX, once there was a need */
 };
 
 struct ww_fast {
@@ -116,6 +117,7 @@ struct ww_fast {
     uint8_t *pack; /* of WW_FAST_RECORD_BYTES_MAX, while it is in use */
     size_t pack_size;
     unsigned pack_count;
+    enum ww_ecn pack_mark;
     uint32_t part_id;
     uint8_t *queue;
     size_t queue_capacity, queue_size, queue_at;
@@ -203,6 +205,7 @@ int ww_fast_on_data(struct ww_fast *fast, const uint8_t *record, size_t size);
 void ww_fast_send_ack(struct ww_fast *fast);
 
 /* --- fast_datagram.c */
-int ww_fast_on_datagrams(struct ww_fast *fast, const uint8_t *record, size_t size);
-int ww_fast_on_part(struct ww_fast *fast, const uint8_t *record, size_t size);
+int ww_fast_on_datagrams(struct ww_fast *fast, const uint8_t *record, size_t size,
+                         enum ww_ecn mark);
+int ww_fast_on_part(struct ww_fast *fast, const uint8_t *record, size_t size, enum ww_ecn mark);
 void ww_fast_send_packed(struct ww_fast *fast);

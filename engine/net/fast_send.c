@@ -4,6 +4,8 @@
  */
 #include "fast_room.h"
 
+#define UNMARKED_TIMEOUTS 2 /* in a row */
+
 /* --- messages -----------------------------------------------------------------------------------
  */
 
@@ -71,6 +73,12 @@ static bool has_slot(struct ww_fast *fast)
     return true;
 }
 
+/* What gets through no more in spite of its mark may do so without (RFC 9000 13.4.2). */
+static enum ww_ecn mark_of_data(const struct ww_fast *fast)
+{
+    return fast->timeouts < UNMARKED_TIMEOUTS ? WW_ECN_ECT0 : WW_ECN_NONE;
+}
+
 static bool send_packet(struct ww_fast *fast, uint64_t offset, size_t size)
 {
     if (!has_slot(fast) || fast->next > FAST_NUMBER_MAX)
@@ -81,7 +89,8 @@ static bool send_packet(struct ww_fast *fast, uint64_t offset, size_t size)
     fast_put(packet_record + 7, offset, 8);
     if (size)
         ww_fast_ring_get(&fast->out, offset, packet_record + FAST_DATA_HEAD, size);
-    if (!fast->callbacks.record(fast->arg, packet_record, FAST_DATA_HEAD + size)) {
+    if (!fast->callbacks.record(fast->arg, packet_record, FAST_DATA_HEAD + size,
+                                mark_of_data(fast))) {
         fast->is_held = true;
         return false;
     }

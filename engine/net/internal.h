@@ -14,6 +14,7 @@
 #include "dtls.h"
 #include "ice.h"
 #include "lane.h"
+#include "marks.h"
 #include "mtu.h"
 #include "pieces.h"
 #include "sctp.h"
@@ -131,6 +132,9 @@ struct ww_peer {
     bool is_report_due;     /* something has come since */
     bool is_large_used;     /* larger datagrams than every path carries went lately */
     bool sends_alone;       /* the next datagram shares no batch */
+    struct ww_marks marks;  /* of congestion */
+    enum ww_ecn sends_mark; /* of the next datagram */
+    enum ww_ecn hears_mark; /* of the one that is being read */
     struct ww_route *route; /* in use */
     struct ww_route *next;  /* an attempt */
     struct ww_route *left;
@@ -219,7 +223,8 @@ void ww_change_tick(void *arg);
 
 /* --- transport.c */
 void ww_transport_output(struct ww_peer *peer, const uint8_t *datagram, size_t size);
-void ww_transport_input(struct ww_route *route, const uint8_t *datagram, size_t size);
+void ww_transport_input(struct ww_route *route, const uint8_t *datagram, size_t size,
+                        enum ww_ecn mark);
 /* What its path is known to carry without a search, and what might be found. */
 size_t ww_transport_least_bytes(const struct ww_peer *peer);
 size_t ww_transport_most_bytes(const struct ww_peer *peer);

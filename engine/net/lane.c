@@ -4,6 +4,7 @@
 #include "lane.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <netinet/udp.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -25,6 +26,7 @@ struct batch {
     size_t segment_size; /* all but the last are this long */
     unsigned count;
     bool full; /* nothing may follow: a shorter segment was the last */
+    enum ww_ecn mark;
     uint8_t data[BATCH_BYTES];
 };
 TAILQ_HEAD(batch_list, batch);
@@ -108,11 +110,23 @@ void ww_lane_room_destroy(struct ww_lane_room *room)
 
 /* --- sending ---------------------------------------------------------------------------------- */
 
-static ssize_t send_bytes(struct ww_lane *lane, uint8_t *data, size_t size, size_t segment_size)
+static void add_control(struct msghdr *message, int level, int type, const void *value, size_t size)
+{
+    struct cmsghdr *header =
+        (struct cmsghdr *)(void *)((uint8_t *)message->msg_control + message->msg_controllen);
+    header->cmsg_level = level;
+    header->cmsg_type = type;
+    header->cmsg_len = CMSG_LEN(size);
+    memcpy(CMSG_DATA(header), value, size);
+    message->msg_controllen += CMSG_SPACE(size);
+}
+
+static ssize_t send_bytes(struct ww_lane *lane, uint8_t *data, size_t size, size_t segment_size,
+                          enum ww_ecn mark)
 {
     union {
         struct cmsghdr header;
-        uint8_t space[CMSG_SPACE(sizeof(uint16_t))];
+        uint8_t space[CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(int))];
     } control;
     struct iovec vector = {.iov_base = data, .iov_len = size};
     struct msghdr message = {
@@ -121,16 +135,18 @@ static ssize_t send_bytes(struct ww_lane *lane, uint8_t *data, size_t size, size
         .msg_iov = &vector,
         .msg_iovlen = 1,
     };
-    if (segment_size < size) {
-        uint16_t segment = (uint16_t)segment_size;
+    const uint16_t segment = (uint16_t)segment_size;
+    const int class = (int)mark;
+    bool is_v6 = lane->remote.any.sa_family == AF_INET6;
+    if (segment_size < size || mark != WW_ECN_NONE) {
         memset(&control, 0, sizeof control);
         message.msg_control = &control;
-        message.msg_controllen = sizeof control;
-        control.header.cmsg_level = SOL_UDP;
-        control.header.cmsg_type = UDP_SEGMENT;
-        control.header.cmsg_len = CMSG_LEN(sizeof segment);
-        memcpy(CMSG_DATA(&control.header), &segment, sizeof segment);
     }
+    if (segment_size < size)
+        add_control(&message, SOL_UDP, UDP_SEGMENT, &segment, sizeof segment);
+    if (mark != WW_ECN_NONE)
+        add_control(&message, is_v6 ? IPPROTO_IPV6 : IPPROTO_IP, is_v6 ? IPV6_TCLASS : IP_TOS,
+                    &class, sizeof class);
     return sendmsg(lane->fd, &message, MSG_DONTWAIT);
 }
 
@@ -145,7 +161,7 @@ static void send_singly(struct ww_lane *lane, struct batch *batch)
 {
     for (size_t sent = 0; sent < batch->size; sent += batch->segment_size) {
         size_t size = WW_MIN(batch->segment_size, batch->size - sent);
-        if (send_bytes(lane, batch->data + sent, size, size) < 0)
+        if (send_bytes(lane, batch->data + sent, size, size, batch->mark) < 0)
             lane->counters.dropped++;
     }
 }
@@ -157,7 +173,7 @@ static bool send_batch(struct ww_lane *lane, struct batch *batch)
         send_singly(lane, batch);
         return true;
     }
-    if (send_bytes(lane, batch->data, batch->size, batch->segment_size) >= 0)
+    if (send_bytes(lane, batch->data, batch->size, batch->segment_size, batch->mark) >= 0)
         return true;
     if (is_full(errno))
         return false;
@@ -188,11 +204,11 @@ void ww_lane_flush(struct ww_lane *lane)
     }
 }
 
-/* The batch that a datagram of this size may join, or a new one. */
-static struct batch *find_batch(struct ww_lane *lane, size_t size, bool alone)
+/* The batch that a datagram of this size and mark may join, or a new one. */
+static struct batch *find_batch(struct ww_lane *lane, size_t size, enum ww_ecn mark, bool alone)
 {
     struct batch *last = TAILQ_LAST(&lane->batches, batch_list);
-    if (last && !alone && !last->full && last->count < BATCH_SEGMENTS &&
+    if (last && !alone && !last->full && last->mark == mark && last->count < BATCH_SEGMENTS &&
         size <= last->segment_size && last->size + size <= BATCH_BYTES)
         return last;
     if (lane->batch_count >= BATCHES_MAX)
@@ -201,6 +217,7 @@ static struct batch *find_batch(struct ww_lane *lane, size_t size, bool alone)
     if (!batch)
         return NULL;
     batch->segment_size = size;
+    batch->mark = mark;
     TAILQ_INSERT_TAIL(&lane->batches, batch, entry);
     lane->batch_count++;
     return batch;
@@ -211,9 +228,10 @@ bool ww_lane_has_room(const struct ww_lane *lane)
     return lane->batch_count < BATCHES_MAX / 2;
 }
 
-bool ww_lane_send(struct ww_lane *lane, const uint8_t *data, size_t size, bool alone)
+bool ww_lane_send(struct ww_lane *lane, const uint8_t *data, size_t size, enum ww_ecn mark,
+                  bool alone)
 {
-    struct batch *batch = find_batch(lane, size, alone);
+    struct batch *batch = find_batch(lane, size, mark, alone);
     if (!batch || size > BATCH_BYTES) {
         lane->counters.dropped++;
         return false;
@@ -232,13 +250,14 @@ bool ww_lane_send(struct ww_lane *lane, const uint8_t *data, size_t size, bool a
 }
 
 bool ww_lane_send_pieces(struct ww_lane *lane, const uint8_t *head, size_t head_size,
-                         const uint8_t *record, size_t size, size_t each, unsigned count)
+                         const uint8_t *record, size_t size, size_t each, unsigned count,
+                         enum ww_ecn mark)
 {
     struct batch *batch = TAILQ_LAST(&lane->batches, batch_list);
     size_t segment = head_size + each;
-    if (!batch || batch->full || batch->segment_size != segment ||
+    if (!batch || batch->full || batch->segment_size != segment || batch->mark != mark ||
         batch->count + count > BATCH_SEGMENTS || batch->size + count * segment > BATCH_BYTES)
-        batch = find_batch(lane, segment, true);
+        batch = find_batch(lane, segment, mark, true);
     if (!batch || count * segment > BATCH_BYTES) {
         lane->counters.dropped += count;
         return false;
@@ -263,17 +282,26 @@ bool ww_lane_send_pieces(struct ww_lane *lane, const uint8_t *head, size_t head_
 /* --- receiving ----------------------------------------------------------------------------------
  */
 
-static size_t gro_size(struct msghdr *message, size_t size)
+/* How long each datagram of a batch is, and the mark of all: the kernel puts none together whose
+ * traffic classes differ. IPv4 tells of it in one byte. */
+static size_t read_control(struct msghdr *message, size_t size, enum ww_ecn *mark)
 {
+    size_t each = size;
+    *mark = WW_ECN_NONE;
     for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header;
          header = CMSG_NXTHDR(message, header)) {
-        if (header->cmsg_level == SOL_UDP && header->cmsg_type == UDP_GRO) {
-            int segment;
-            memcpy(&segment, CMSG_DATA(header), sizeof segment);
-            return segment > 0 ? (size_t)segment : size;
+        int value = 0;
+        if (header->cmsg_level == IPPROTO_IP && header->cmsg_type == IP_TOS) {
+            *mark = (enum ww_ecn)(*CMSG_DATA(header) & 3);
+            continue;
         }
+        memcpy(&value, CMSG_DATA(header), sizeof value);
+        if (header->cmsg_level == SOL_UDP && header->cmsg_type == UDP_GRO && value > 0)
+            each = (size_t)value;
+        else if (header->cmsg_level == IPPROTO_IPV6 && header->cmsg_type == IPV6_TCLASS)
+            *mark = (enum ww_ecn)(value & 3);
     }
-    return size;
+    return each;
 }
 
 /* False when there is nothing. */
@@ -281,7 +309,7 @@ static bool receive_batch(struct ww_lane *lane)
 {
     union {
         struct cmsghdr header;
-        uint8_t space[CMSG_SPACE(sizeof(int))];
+        uint8_t space[2 * CMSG_SPACE(sizeof(int))];
     } control;
     uint8_t *buffer = lane->room->receive_buffer;
     struct iovec vector = {.iov_base = buffer, .iov_len = RECEIVE_BYTES};
@@ -295,11 +323,12 @@ static bool receive_batch(struct ww_lane *lane)
     if (got < 0)
         return errno != EAGAIN; /* an ICMP error of an earlier send: go on */
     size_t size = (size_t)got;
-    size_t segment_size = gro_size(&message, size);
+    enum ww_ecn mark;
+    size_t segment_size = read_control(&message, size, &mark);
     for (size_t done = 0; done < size; done += segment_size) {
         size_t segment = WW_MIN(segment_size, size - done);
         lane->counters.datagrams_received++;
-        lane->callbacks.datagram(lane->arg, buffer + done, segment);
+        lane->callbacks.datagram(lane->arg, buffer + done, segment, mark);
     }
     lane->counters.bytes_received += size;
     return true;

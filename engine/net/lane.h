@@ -4,6 +4,7 @@
  * UDP_GRO). Linux only. On the thread of its room's loop.
  */
 #pragma once
+#include "ww/ecn.h"
 #include "ww/loop.h"
 #include "ww/net_codec.h"
 
@@ -17,8 +18,9 @@ struct ww_lane_counters {
 };
 
 struct ww_lane_callbacks {
-    void (*datagram)(void *arg, uint8_t *data, size_t size); /* scratch of ours; not reentrant */
-    void (*batch_end)(void *arg);                            /* no more for now */
+    /* Scratch of ours; not reentrant. `mark` is that of its IP packet. */
+    void (*datagram)(void *arg, uint8_t *data, size_t size, enum ww_ecn mark);
+    void (*batch_end)(void *arg); /* no more for now */
 };
 
 /* The loop is borrowed. WW_ENOMEM. */
@@ -34,12 +36,15 @@ int ww_lane_create(struct ww_lane_room *room, int nice_fd, const union ww_addres
 /* Flushes and closes. NULL is fine. */
 void ww_lane_destroy(struct ww_lane *lane);
 /* Copies the datagram into the batch; false when too much is waiting and it was dropped. `alone`:
- * it may be longer than the link takes, so no other shares its fate. */
-bool ww_lane_send(struct ww_lane *lane, const uint8_t *data, size_t size, bool alone);
+ * it may be longer than the link takes, so no other shares its fate. All of a batch have one mark:
+ * others begin another. */
+bool ww_lane_send(struct ww_lane *lane, const uint8_t *data, size_t size, enum ww_ecn mark,
+                  bool alone);
 /* Copies a record as `count` datagrams into one batch: the head, whose second byte is the piece's
  * index, and `each` bytes of it; what the last lacks is zeros. Same results. */
 bool ww_lane_send_pieces(struct ww_lane *lane, const uint8_t *head, size_t head_size,
-                         const uint8_t *record, size_t size, size_t each, unsigned count);
+                         const uint8_t *record, size_t size, size_t each, unsigned count,
+                         enum ww_ecn mark);
 /* Less than half of what may wait does. */
 bool ww_lane_has_room(const struct ww_lane *lane);
 /* Sends what is batched. */

@@ -62,6 +62,16 @@ static void never_cut(int fd, int family)
         setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &v4, sizeof v4);
 }
 
+/* Without them each datagram counts as one without a mark, and the other side sees that (marks.h).
+ */
+static void read_marks(int fd, int family)
+{
+    const int on = 1;
+    if (family == AF_INET6 ? setsockopt(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, &on, sizeof on)
+                           : setsockopt(fd, IPPROTO_IP, IP_RECVTOS, &on, sizeof on))
+        ww_log(WW_LOG_INFO, "net", "marks of congestion aren't read", "errno=%d", errno);
+}
+
 int ww_lane_socket_open(int nice_fd, int *fd)
 {
     const int on = 1;
@@ -94,6 +104,7 @@ int ww_lane_socket_open(int nice_fd, int *fd)
     if (setsockopt(made, IPPROTO_UDP, UDP_GRO, &on, sizeof on))
         ww_log(WW_LOG_INFO, "net", "no UDP_GRO on this kernel", "errno=%d", errno);
     never_cut(made, address.ss_family);
+    read_marks(made, address.ss_family);
     ww_lane_raise_buffers(made);
     *fd = made;
     return 0;

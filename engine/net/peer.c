@@ -35,6 +35,7 @@ static void on_dtls_plaintext(void *arg, uint8_t *data, size_t size)
 {
     struct ww_peer *peer = arg;
     ww_change_heard(peer);
+    ww_marks_heard(&peer->marks, data[0], peer->hears_mark);
     if (!peer->sctp || peer->fail_code)
         return;
     if (size > 0 && data[0] <= WW_FAST_KIND_MAX) {
@@ -343,6 +344,9 @@ void ww_peer_path(struct ww_peer *peer, struct ww_path *path)
     struct ww_lane_counters sum = peer->counters;
     struct ww_fast_stats fast;
     memset(path, 0, sizeof *path);
+    path->marks = ww_marks_state_name(WW_MARKS_OFF);
+    path->marked_received = peer->marks.came.by[WW_ECN_CE];
+    path->marked_sent = peer->marks.told.by[WW_ECN_CE];
     ww_route_add_counters(peer->route, &sum);
     ww_route_add_counters(peer->left, &sum);
     path->datagrams_sent = sum.datagrams_sent;
@@ -366,6 +370,7 @@ void ww_peer_path(struct ww_peer *peer, struct ww_path *path)
     ww_address_format(&route->pair.remote, path->remote);
     path->direct = route->lane != NULL;
     path->mtu = (uint32_t)peer->datagram_bytes;
+    path->marks = ww_marks_state_name(peer->marks.state);
     path->fast = peer->fast != NULL;
     if (peer->sctp)
         path->rtt_us = ww_sctp_rtt_us(peer->sctp);
@@ -374,6 +379,7 @@ void ww_peer_path(struct ww_peer *peer, struct ww_path *path)
         path->rtt_us = fast.rtt_us ? fast.rtt_us : path->rtt_us;
         path->packets_sent = fast.packets_sent;
         path->packets_lost = fast.packets_lost;
+        path->packets_marked = fast.marked;
         path->record = fast.pack_bytes + WW_DTLS_OVERHEAD;
     }
 }

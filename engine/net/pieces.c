@@ -197,7 +197,7 @@ static void count_number(struct ww_pieces *pieces, uint32_t number)
 }
 
 const uint8_t *ww_pieces_input(struct ww_pieces *pieces, const uint8_t *datagram, size_t size,
-                               size_t *record_size)
+                               size_t *record_size, enum ww_ecn *mark)
 {
     if (size <= WW_PIECE_HEAD || datagram[0] != WW_PIECE_KIND ||
         get(datagram + 8, 4) != pieces->counted.token)
@@ -213,6 +213,7 @@ const uint8_t *ww_pieces_input(struct ww_pieces *pieces, const uint8_t *datagram
     count_number(pieces, number);
     memcpy(slot->bytes + index * each, datagram + WW_PIECE_HEAD,
            WW_MIN(each, total - index * each));
+    slot->mark = slot->have ? ww_ecn_join(slot->mark, *mark) : *mark;
     slot->have |= UINT32_C(1) << index;
     if (slot->have != (uint32_t)((UINT64_C(1) << count) - 1))
         return NULL;
@@ -222,5 +223,6 @@ const uint8_t *ww_pieces_input(struct ww_pieces *pieces, const uint8_t *datagram
         pieces->counted.top = number + 1;
     pieces->counted.whole++;
     *record_size = total;
+    *mark = slot->mark;
     return slot->bytes;
 }

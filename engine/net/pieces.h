@@ -10,6 +10,7 @@
  */
 #pragma once
 #include "ww/base.h"
+#include "ww/ecn.h"
 
 /* First byte of a piece: none of STUN, DTLS, TURN or RTP (RFC 7983). */
 #define WW_PIECE_KIND 0xC1
@@ -24,6 +25,7 @@ struct ww_pieces_slot {
     uint32_t number;
     uint32_t have; /* a bit per piece */
     uint16_t total, each;
+    enum ww_ecn mark; /* of all that came */
     bool in_use;
 };
 
@@ -72,7 +74,9 @@ void ww_pieces_told(struct ww_pieces *pieces, const struct ww_pieces_report *rep
 /* Another path: nothing is known of it. */
 void ww_pieces_path(struct ww_pieces *pieces);
 
-/* A piece came. The record, when it is the last that was missing, good until the next call; NULL.
- * What is no sound piece with our token is ignored. */
+/* A piece came, with *mark. The record, when it is the last that was missing, good until the next
+ * call, and *mark is that of all its pieces; NULL. What is no sound piece with our token is
+ * ignored.
+ */
 const uint8_t *ww_pieces_input(struct ww_pieces *pieces, const uint8_t *datagram, size_t size,
-                               size_t *record_size);
+                               size_t *record_size, enum ww_ecn *mark);

@@ -84,9 +84,9 @@ static bool is_same_pair(const struct ww_ice_pair *a, const struct ww_ice_pair *
            memcmp(&a->remote, &b->remote, sizeof a->remote) == 0;
 }
 
-static void on_lane_datagram(void *arg, uint8_t *data, size_t size)
+static void on_lane_datagram(void *arg, uint8_t *data, size_t size, enum ww_ecn mark)
 {
-    ww_transport_input(arg, data, size);
+    ww_transport_input(arg, data, size, mark);
 }
 
 static void on_lane_batch_end(void *arg)

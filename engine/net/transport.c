@@ -39,7 +39,8 @@ static void send_wide(struct ww_peer *peer, const uint8_t *record, size_t size)
     unsigned count;
     size_t each = ww_pieces_cut(size, peer->datagram_bytes, &count);
     ww_pieces_head(&peer->pieces, size, head);
-    ww_lane_send_pieces(peer->route->lane, head, sizeof head, record, size, each, count);
+    ww_lane_send_pieces(peer->route->lane, head, sizeof head, record, size, each, count,
+                        peer->sends_mark);
 }
 
 void ww_transport_output(struct ww_peer *peer, const uint8_t *datagram, size_t size)
@@ -47,13 +48,14 @@ void ww_transport_output(struct ww_peer *peer, const uint8_t *datagram, size_t s
     struct ww_route *route = peer->route;
     bool is_wide = peer->datagram_bytes && size > peer->datagram_bytes && !peer->sends_alone;
     ww_change_sent(peer);
+    ww_marks_sent(&peer->marks, peer->sends_mark, ww_loop_now_us(peer->net->loop));
     if (!route || peer->change.lost_us || (is_wide && !route->lane)) {
         peer->counters.dropped++; /* RFC 7675 5.1: not without consent. SCTP sends it again. */
     } else if (is_wide) {
         send_wide(peer, datagram, size);
         ww_net_touch(peer);
     } else if (route->lane) {
-        ww_lane_send(route->lane, datagram, size, peer->sends_alone);
+        ww_lane_send(route->lane, datagram, size, peer->sends_mark, peer->sends_alone);
         ww_net_touch(peer);
     } else if (route->has_pair) {
         send_by_ice(peer, datagram, size);
@@ -86,20 +88,23 @@ static void send_early(struct ww_peer *peer)
 
 /* --- in --------------------------------------------------------------------------------------- */
 
-void ww_transport_input(struct ww_route *route, const uint8_t *datagram, size_t size)
+void ww_transport_input(struct ww_route *route, const uint8_t *datagram, size_t size,
+                        enum ww_ecn mark)
 {
     struct ww_peer *peer = route->peer;
     if (!peer->dtls || peer->fail_code)
         return;
     peer->net->active_us = ww_loop_now_us(peer->net->loop);
     if (size > 0 && datagram[0] == WW_PIECE_KIND) {
-        datagram = ww_pieces_input(&peer->pieces, datagram, size, &size);
+        datagram = ww_pieces_input(&peer->pieces, datagram, size, &size, &mark);
         if (!datagram)
             return;
     }
     peer->hearing = route;
+    peer->hears_mark = mark;
     int code = ww_dtls_input(peer->dtls, datagram, size);
     peer->hearing = NULL;
+    peer->hears_mark = WW_ECN_NONE;
     if (code)
         ww_peer_fail(peer, code);
     else if (!peer->connected)

@@ -14,6 +14,7 @@
 #pragma once
 #include "ww/address.h"
 #include "ww/crypto.h"
+#include "ww/ecn.h"
 #include "ww/limits.h"
 #include "ww/loop.h"
 
@@ -78,9 +79,10 @@ struct ww_peer_callbacks {
      * returns, or it is closed. May be NULL (all are closed). */
     void (*channel)(void *arg, struct ww_channel *channel);
     /* With a fast lane only, in order and each once; or as they come, if they do. Borrowed until
-     * return. May be NULL. */
+     * return. A datagram's mark is what its path has made of the one that it was sent with. May be
+     * NULL. */
     void (*message)(void *arg, const uint8_t *data, size_t size);
-    void (*datagram)(void *arg, const uint8_t *data, size_t size);
+    void (*datagram)(void *arg, const uint8_t *data, size_t size, enum ww_ecn mark);
     /* After a WW_EAGAIN of ww_peer_send: half of the room is free again. May be NULL. */
     void (*writable)(void *arg);
     /* Its path was lost (peers try for WW_PATH_GIVE_UP_MS), it has moved to another one, or nothing
@@ -139,10 +141,14 @@ struct ww_path {
     uint32_t rtt_us;   /* the fast lane's smoothed round trip; or SCTP's, in steps of 1 ms */
     uint32_t mtu;      /* largest UDP payload that is sent, in bytes */
     uint32_t record;   /* largest record of packets, sealed; beyond mtu it goes in pieces */
+    const char *marks; /* of congestion: "off", "testing", "on", "failed" */
     uint64_t datagrams_sent, datagrams_received; /* UDP payloads, STUN not counted */
     uint64_t bytes_sent, bytes_received;         /* of them */
     uint64_t datagrams_dropped;                  /* not sent: the socket's queue was full */
-    uint64_t packets_sent, packets_lost;         /* of the fast lane's reliable class */
+    uint64_t packets_sent, packets_lost;         /* of the fast lane's reliable class … */
+    uint64_t packets_marked;  /* … and how often its rate was lowered for a mark */
+    uint32_t marked_received; /* the fast lane's records that came with CE … */
+    uint32_t marked_sent;     /* … and those that came so at the other side, as it says */
 };
 void ww_peer_path(struct ww_peer *peer, struct ww_path *path);
 /* Looks for another path while the one in use stays, as a lost one makes it do by itself: a client
@@ -169,9 +175,13 @@ bool ww_peer_has_fast(const struct ww_peer *peer);
  * WW_ECLOSED. */
 int ww_peer_send(struct ww_peer *peer, const uint8_t *head, size_t head_size,
                  const uint8_t *payload, size_t payload_size);
-/* Likewise, up to WW_FAST_DATAGRAM_BYTES_MAX; it may be lost, or overtaken. WW_EAGAIN: dropped. */
+/* The most bytes that a datagram may have to travel in one record on this path; 0: no fast lane. */
+size_t ww_peer_record_room(const struct ww_peer *peer);
+/* Likewise, up to WW_FAST_DATAGRAM_BYTES_MAX; it may be lost, or overtaken. WW_EAGAIN: dropped.
+ * `mark` goes with it where the path carries marks and what shares its record can be marked, too.
+ */
 int ww_peer_send_datagram(struct ww_peer *peer, const uint8_t *head, size_t head_size,
-                          const uint8_t *payload, size_t payload_size);
+                          const uint8_t *payload, size_t payload_size, enum ww_ecn mark);
 
 /* --- channels -------------------------------------------------------------------------------- */
 

@@ -7,9 +7,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static bool on_record(void *arg, const uint8_t *record, size_t size)
+static bool on_record(void *arg, const uint8_t *record, size_t size, enum ww_ecn mark)
 {
     unsigned *refuse = arg;
+    WW_REQUIRE(mark <= WW_ECN_CE);
     WW_REQUIRE(size > 0 && size <= WW_FAST_RECORD_BYTES_MAX && record[0] <= WW_FAST_KIND_MAX);
     return (*refuse)++ % 16 != 15;
 }
@@ -19,9 +20,10 @@ static bool take_all(struct ww_fast *fast)
     const uint8_t *message;
     size_t size;
     int code;
+    enum ww_ecn mark;
     while (ww_fast_take(fast, &message, &size, &code))
         WW_REQUIRE(size > 0 && size <= WW_FAST_MESSAGE_BYTES_MAX);
-    while (ww_fast_take_datagram(fast, &message, &size))
+    while (ww_fast_take_datagram(fast, &message, &size, &mark))
         WW_REQUIRE(size > 0 && size <= WW_FAST_DATAGRAM_BYTES_MAX);
     return code == 0;
 }
@@ -41,17 +43,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size -= 2;
         if (deed < 128) {
             size_t length = WW_MIN((size_t)value + (deed >= 64 ? 1000 : 0), size);
-            if (ww_fast_input(fast, data, length, now_us) || !take_all(fast))
+            if (ww_fast_input(fast, data, length, (enum ww_ecn)(deed % 4), now_us) ||
+                !take_all(fast))
                 break;
             data += length;
             size -= length;
         } else if (deed < 160) {
             ww_fast_write(fast, BYTES, 3, BYTES, (size_t)value * 10);
         } else if (deed < 192) {
-            ww_fast_datagram(fast, BYTES, 3, BYTES, (size_t)value * 10);
-        } else if (deed < 250) {
+            ww_fast_datagram(fast, BYTES, 3, BYTES, (size_t)value * 10, (enum ww_ecn)(deed % 4));
+        } else if (deed < 248) {
             now_us += (uint64_t)value * 1000;
             WW_REQUIRE(ww_fast_output(fast, now_us) > 0);
+        } else if (deed < 250) {
+            ww_fast_congested(fast, now_us);
         } else if (deed < 253) {
             ww_fast_path(fast, 512 + (size_t)value * 60, now_us);
         } else if (deed < 255) {

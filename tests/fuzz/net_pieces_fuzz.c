@@ -10,6 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct ww_pieces pieces;
     uint8_t datagram[1500];
+    enum ww_ecn mark = WW_ECN_NONE;
     ww_pieces_init(&pieces);
     memset(&pieces.counted.token, 0x5a, sizeof pieces.counted.token);
     while (size >= 2) {
@@ -20,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             datagram[0] = WW_PIECE_KIND;
             memset(datagram + 8, 0x5a, 4);
         }
-        const uint8_t *record = ww_pieces_input(&pieces, datagram, length, &total);
+        const uint8_t *record = ww_pieces_input(&pieces, datagram, length, &total, &mark);
         WW_REQUIRE(!record || (total > 0 && total <= WW_PIECES_RECORD_MAX));
         if (record) {
             volatile uint8_t last = record[total - 1];

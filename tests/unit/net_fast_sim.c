@@ -20,7 +20,8 @@ static void swap(struct sim *sim, size_t a, size_t b)
     sim->records[b] = other;
 }
 
-static void push(struct sim *sim, int to, uint64_t at_us, const uint8_t *data, size_t size)
+static void push(struct sim *sim, int to, uint64_t at_us, const uint8_t *data, size_t size,
+                 enum ww_ecn mark)
 {
     if (sim->count == sim->capacity) {
         sim->capacity = sim->capacity ? 2 * sim->capacity : 256;
@@ -31,7 +32,7 @@ static void push(struct sim *sim, int to, uint64_t at_us, const uint8_t *data, s
     assert_non_null(copy);
     memcpy(copy, data, size);
     size_t i = sim->count++;
-    sim->records[i] = (struct sim_record){at_us, sim->order++, to, size, copy};
+    sim->records[i] = (struct sim_record){at_us, sim->order++, to, size, copy, mark};
     for (; i && is_earlier(&sim->records[i], &sim->records[(i - 1) / 2]); i = (i - 1) / 2)
         swap(sim, i, (i - 1) / 2);
 }
@@ -58,7 +59,7 @@ static unsigned draw(struct sim *sim)
     return (unsigned)(ww_prng_next(&sim->prng) % 1000);
 }
 
-static bool on_record(void *arg, const uint8_t *record, size_t size)
+static bool on_record(void *arg, const uint8_t *record, size_t size, enum ww_ecn mark)
 {
     struct sim_end *end = arg;
     struct sim *sim = end->sim;
@@ -66,6 +67,7 @@ static bool on_record(void *arg, const uint8_t *record, size_t size)
     if (end->is_full)
         return false;
     end->records++;
+    end->last_mark = mark;
     end->record_bytes += size;
     if (line->most && size > line->most)
         return true;
@@ -85,7 +87,7 @@ static bool on_record(void *arg, const uint8_t *record, size_t size)
         if (draw(sim) < line->late)
             at_us += line->late_us;
         if (draw(sim) >= line->loss)
-            push(sim, !end->index, at_us, record, size);
+            push(sim, !end->index, at_us, record, size, mark);
     }
     return true;
 }
@@ -125,7 +127,7 @@ static void write_some(struct sim_end *end)
     for (int i = 0; i < 5 && end->datagrams_written < end->datagrams_to_send; i++) {
         size_t size =
             sim_message(end->sim, end->index, DATAGRAM_SALT + end->datagrams_written, bytes);
-        ww_fast_datagram(end->fast, bytes, 7, bytes + 7, size - 7);
+        ww_fast_datagram(end->fast, bytes, 7, bytes + 7, size - 7, WW_ECN_NONE);
         end->datagrams_written++;
     }
 }
@@ -148,7 +150,8 @@ static void take_some(struct sim_end *end)
     }
     if (code != WW_ENOMEM)
         assert_int_equal(code, 0);
-    while (ww_fast_take_datagram(end->fast, &data, &size)) {
+    enum ww_ecn mark;
+    while (ww_fast_take_datagram(end->fast, &data, &size, &mark)) {
         uint64_t number;
         memcpy(&number, data, sizeof number);
         assert_in_range(number, DATAGRAM_SALT, DATAGRAM_SALT + 1000000);
@@ -203,8 +206,8 @@ bool sim_run(struct sim *sim, uint64_t until_us)
         bool heard[2] = {false, false};
         while (sim->count && sim->records[0].at_us <= sim->now_us) {
             struct sim_record record = pop(sim);
-            int code =
-                ww_fast_input(sim->ends[record.to].fast, record.data, record.size, sim->now_us);
+            int code = ww_fast_input(sim->ends[record.to].fast, record.data, record.size,
+                                     record.mark, sim->now_us);
             sim->code = sim->code ? sim->code : code;
             heard[record.to] = true;
             free(record.data);

@@ -33,8 +33,9 @@ struct sim_end {
     uint64_t came, datagrams_came;
     uint64_t busy_us; /* of the line that it sends on, until then */
     uint64_t records, record_bytes;
-    bool is_full; /* the record callback refuses */
-    bool is_slow; /* takes a message every 2 ms */
+    enum ww_ecn last_mark; /* of what was sent */
+    bool is_full;          /* the record callback refuses */
+    bool is_slow;          /* takes a message every 2 ms */
     uint64_t take_us;
     struct ww_prng content; /* of what is sent */
 };
@@ -45,6 +46,7 @@ struct sim_record {
     int to;
     size_t size;
     uint8_t *data;
+    enum ww_ecn mark;
 };
 
 struct sim {

@@ -192,7 +192,7 @@ static void packs_small_datagrams(void **state)
     (void)state;
     sim_start(&sim, 13, &CLEAN, RECORD);
     for (int i = 0; i < 100; i++)
-        assert_int_equal(ww_fast_datagram(sim.ends[0].fast, BYTES, 10, BYTES, 50), 0);
+        assert_int_equal(ww_fast_datagram(sim.ends[0].fast, BYTES, 10, BYTES, 50, WW_ECN_NONE), 0);
     ww_fast_output(sim.ends[0].fast, sim.now_us);
     assert_int_equal(sim.ends[0].records, 6); /* 19 in each */
     sim_stop(&sim);
@@ -201,19 +201,21 @@ static void packs_small_datagrams(void **state)
 /* A full socket's worth waits for the owner's turn, however late; more is dropped and counted. */
 static void keeps_what_came_before_its_turn(void **state)
 {
-    enum { SIZE = 1400, FIT = WW_FAST_QUEUE_BYTES_MAX / (SIZE + 2) };
+    enum { SIZE = 1400, FIT = WW_FAST_QUEUE_BYTES_MAX / (SIZE + 3) };
     uint8_t record[3 + SIZE] = {1, SIZE >> 8, SIZE & 0xff};
     struct ww_fast_stats stats;
     const uint8_t *data;
     struct sim sim;
     size_t size, took = 0;
+    enum ww_ecn mark;
     (void)state;
     sim_start(&sim, 18, &CLEAN, RECORD);
     for (int i = 0; i < FIT + 10; i++)
-        assert_int_equal(ww_fast_input(sim.ends[0].fast, record, sizeof record, sim.now_us), 0);
+        assert_int_equal(
+            ww_fast_input(sim.ends[0].fast, record, sizeof record, WW_ECN_NONE, sim.now_us), 0);
     ww_fast_stats(sim.ends[0].fast, &stats);
     assert_int_equal(stats.datagrams_dropped, 10);
-    while (ww_fast_take_datagram(sim.ends[0].fast, &data, &size))
+    while (ww_fast_take_datagram(sim.ends[0].fast, &data, &size, &mark))
         took += size == SIZE;
     assert_int_equal(took, FIT);
     assert_true((size_t)FIT * SIZE > 4000000); /* a socket's 4 MiB */
@@ -283,8 +285,8 @@ static void records_are_as_documented(void **state)
     (void)state;
     sim_start(&sim, 15, &CLEAN, RECORD);
     struct ww_fast *fast = sim.ends[0].fast;
-    ww_fast_datagram(fast, (const uint8_t *)"a", 1, (const uint8_t *)"bc", 2);
-    ww_fast_datagram(fast, (const uint8_t *)"d", 1, NULL, 0);
+    ww_fast_datagram(fast, (const uint8_t *)"a", 1, (const uint8_t *)"bc", 2, WW_ECN_NONE);
+    ww_fast_datagram(fast, (const uint8_t *)"d", 1, NULL, 0, WW_ECN_NONE);
     ww_fast_write(fast, (const uint8_t *)"hi", 2, NULL, 0);
     ww_fast_output(fast, sim.now_us);
     assert_int_equal(sim.count, 2);
@@ -299,8 +301,8 @@ static void records_are_as_documented(void **state)
     uint8_t third[sizeof DATA];
     memcpy(third, DATA, sizeof DATA);
     third[6] = 2;
-    assert_int_equal(ww_fast_input(other, DATA, sizeof DATA, sim.now_us), 0);
-    assert_int_equal(ww_fast_input(other, third, sizeof third, sim.now_us), 0);
+    assert_int_equal(ww_fast_input(other, DATA, sizeof DATA, WW_ECN_NONE, sim.now_us), 0);
+    assert_int_equal(ww_fast_input(other, third, sizeof third, WW_ECN_NONE, sim.now_us), 0);
     const uint8_t *data;
     size_t size;
     int code;
@@ -346,7 +348,8 @@ static void refuses_what_breaks_the_protocol(void **state)
     for (size_t i = 0; i < WW_ARRAY_COUNT(BAD); i++) {
         struct sim sim;
         sim_start(&sim, 16, &CLEAN, RECORD);
-        int code = ww_fast_input(sim.ends[0].fast, BAD[i].bytes, BAD[i].size, sim.now_us);
+        int code =
+            ww_fast_input(sim.ends[0].fast, BAD[i].bytes, BAD[i].size, WW_ECN_NONE, sim.now_us);
         if (code != WW_EPROTOCOL)
             print_message("%s: %d\n", BAD[i].what, code);
         assert_int_equal(code, WW_EPROTOCOL);
@@ -355,8 +358,9 @@ static void refuses_what_breaks_the_protocol(void **state)
     struct sim sim;
     struct ww_fast_stats stats;
     sim_start(&sim, 17, &CLEAN, RECORD);
-    assert_int_equal(ww_fast_input(sim.ends[0].fast, (const uint8_t *)"\x0f", 1, sim.now_us), 0);
-    assert_int_equal(ww_fast_input(sim.ends[0].fast, NULL, 0, sim.now_us), 0);
+    assert_int_equal(
+        ww_fast_input(sim.ends[0].fast, (const uint8_t *)"\x0f", 1, WW_ECN_NONE, sim.now_us), 0);
+    assert_int_equal(ww_fast_input(sim.ends[0].fast, NULL, 0, WW_ECN_NONE, sim.now_us), 0);
     ww_fast_stats(sim.ends[0].fast, &stats);
     assert_int_equal(stats.unknown, 2);
     sim_stop(&sim);
@@ -400,10 +404,11 @@ struct sink {
     bool came[65536];
 };
 
-static bool sink_record(void *arg, const uint8_t *record, size_t size)
+static bool sink_record(void *arg, const uint8_t *record, size_t size, enum ww_ecn mark)
 {
     struct sink *sink = arg;
     uint64_t number = 0, offset = 0;
+    (void)mark;
     if (record[0] != WW_FAST_DATA)
         return true;
     for (size_t i = 1; i < 7; i++)
@@ -426,7 +431,7 @@ static void acknowledge(struct ww_fast *fast, const struct sink *sink, uint64_t 
         ack[14 - i] = (uint8_t)(sink->largest >> 8 * i);
     for (size_t i = 0; i < 4; i++)
         ack[23 - i] = (uint8_t)(count >> 8 * i);
-    assert_int_equal(ww_fast_input(fast, ack, sizeof ack, now), 0);
+    assert_int_equal(ww_fast_input(fast, ack, sizeof ack, WW_ECN_NONE, now), 0);
 }
 
 /* So many small packets get lost at once that there is no room to remember another. */

@@ -132,9 +132,10 @@ static void on_fast_message(void *arg, const uint8_t *data, size_t size)
     }
 }
 
-static void on_fast_datagram(void *arg, const uint8_t *data, size_t size)
+static void on_fast_datagram(void *arg, const uint8_t *data, size_t size, enum ww_ecn mark)
 {
     struct pair_end *end = arg;
+    end->fast_marks[mark]++;
     end->fast_datagrams++;
     for (size_t i = 0; i < size; i += 101)
         end->fast_broken |= data[i] != (uint8_t)(size + i);
@@ -155,12 +156,12 @@ int pair_send(struct pair *pair, int index, uint32_t number, size_t size)
     return ww_peer_send(pair->ends[index].peer, bytes, 4, bytes + 4, size - 4);
 }
 
-int pair_send_datagram(struct pair *pair, int index, size_t size)
+int pair_send_datagram(struct pair *pair, int index, size_t size, enum ww_ecn mark)
 {
     static uint8_t bytes[WW_FAST_DATAGRAM_BYTES_MAX];
     for (size_t i = 0; i < size; i++)
         bytes[i] = (uint8_t)(size + i);
-    return ww_peer_send_datagram(pair->ends[index].peer, bytes, 1, bytes + 1, size - 1);
+    return ww_peer_send_datagram(pair->ends[index].peer, bytes, 1, bytes + 1, size - 1, mark);
 }
 
 void pair_make_peer(struct pair *pair, int index, const struct ww_hash *remote)

@@ -36,6 +36,7 @@ struct pair_end {
     struct ww_channel *accepted; /* the last one */
     unsigned accepted_count;
     unsigned fast_messages, fast_datagrams, fast_writable; /* of the fast lane */
+    unsigned fast_marks[4];                                /* datagrams, by mark */
     size_t fast_bytes;
     bool fast_broken; /* not in order, or not what was sent */
     unsigned opened, writable, channel_closed;
@@ -86,4 +87,4 @@ uint32_t pair_sum(const void *data, size_t size);
 struct ww_channel *pair_open(struct pair *pair, int end, const struct ww_channel_config *config);
 /* The fast lane: the message with this number, 4 bytes at least; a datagram of 1 byte at least. */
 int pair_send(struct pair *pair, int end, uint32_t number, size_t size);
-int pair_send_datagram(struct pair *pair, int end, size_t size);
+int pair_send_datagram(struct pair *pair, int end, size_t size, enum ww_ecn mark);

@@ -38,10 +38,12 @@ static void cut(struct ww_pieces *out, size_t size, struct cut *cut)
     }
 }
 
+static enum ww_ecn mark; /* of what comes, and then of the record */
+
 static const uint8_t *give(struct ww_pieces *in, const struct cut *cut, unsigned index,
                            size_t *size)
 {
-    return ww_pieces_input(in, cut->datagram[index], cut->size, size);
+    return ww_pieces_input(in, cut->datagram[index], cut->size, size, &mark);
 }
 
 struct pair {
@@ -112,6 +114,32 @@ static void comes_together_in_any_order(void **state)
     assert_int_equal(pair->in.counted.top, 2000);
 }
 
+/* One that was marked marks the record, wherever it is; else one without a mark shows that it was
+ * taken away. The next record has nothing of it. */
+static void has_the_mark_that_says_most(void **state)
+{
+    static const enum ww_ecn MARKS[][4] = {
+        /* of all but one piece, of that one, of the record */
+        {WW_ECN_ECT0, WW_ECN_CE, WW_ECN_CE},     {WW_ECN_NONE, WW_ECN_CE, WW_ECN_CE},
+        {WW_ECN_ECT0, WW_ECN_NONE, WW_ECN_NONE}, {WW_ECN_NONE, WW_ECN_ECT0, WW_ECN_NONE},
+        {WW_ECN_ECT0, WW_ECN_ECT1, WW_ECN_ECT1}, {WW_ECN_ECT1, WW_ECN_ECT0, WW_ECN_ECT1},
+        {WW_ECN_ECT0, WW_ECN_ECT0, WW_ECN_ECT0},
+    };
+    struct pair *pair = *state;
+    struct cut made;
+    size_t size;
+    for (size_t i = 0; i < WW_ARRAY_COUNT(MARKS) * 11; i++) {
+        cut(&pair->out, WIDE, &made);
+        const uint8_t *whole = NULL;
+        for (unsigned index = 0; index < made.count; index++) {
+            mark = MARKS[i / 11][index == i % 11];
+            whole = give(&pair->in, &made, index, &size);
+        }
+        assert_non_null(whole);
+        assert_int_equal(mark, MARKS[i / 11][2]);
+    }
+}
+
 static void several_at_once_and_one_that_never_comes(void **state)
 {
     struct pair *pair = *state;
@@ -150,7 +178,7 @@ static void what_is_no_piece_is_ignored(void **state)
         made.datagram[0][8 + bit / 8] ^= (uint8_t)(1 << bit % 8);
     }
     for (size_t length = 0; length <= WW_PIECE_HEAD; length++)
-        assert_null(ww_pieces_input(&pair->in, made.datagram[0], length, &size));
+        assert_null(ww_pieces_input(&pair->in, made.datagram[0], length, &size, &mark));
     made.datagram[0][1] = 11; /* behind the last */
     assert_null(give(&pair->in, &made, 0, &size));
     made.datagram[0][1] = 255;
@@ -161,7 +189,7 @@ static void what_is_no_piece_is_ignored(void **state)
     made.datagram[0][2] = 0, made.datagram[0][3] = 100; /* one piece is none */
     assert_null(give(&pair->in, &made, 0, &size));
     made.datagram[0][2] = 0x3e; /* more pieces than a record has: one byte each */
-    assert_null(ww_pieces_input(&pair->in, made.datagram[0], WW_PIECE_HEAD + 1, &size));
+    assert_null(ww_pieces_input(&pair->in, made.datagram[0], WW_PIECE_HEAD + 1, &size, &mark));
     for (int i = 0; i < WW_PIECES_SLOTS; i++)
         assert_null(pair->in.slots[i].bytes); /* none of them cost memory */
     assert_int_equal(pair->in.counted.top, 0);
@@ -183,7 +211,8 @@ static void anything_else_is_survived(void **state)
             datagram[1 + ww_prng_next(&pair->prng) % 7] = (uint8_t)ww_prng_next(&pair->prng);
         size_t length =
             ww_prng_next(&pair->prng) % 8 ? made.size : WW_PIECE_HEAD + 1 + (size_t)round % 1000;
-        came += ww_pieces_input(&pair->in, datagram, WW_MIN(length, made.size), &size) != NULL;
+        came +=
+            ww_pieces_input(&pair->in, datagram, WW_MIN(length, made.size), &size, &mark) != NULL;
         assert_true(size <= WW_PIECES_RECORD_MAX);
     }
     assert_int_equal(came, pair->in.counted.whole);
@@ -350,6 +379,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_head_is_as_documented),
         TEST(comes_together_in_any_order),
+        TEST(has_the_mark_that_says_most),
         TEST(several_at_once_and_one_that_never_comes),
         TEST(what_is_no_piece_is_ignored),
         TEST(anything_else_is_survived),

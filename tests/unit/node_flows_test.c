@@ -156,7 +156,7 @@ static enum ww_flow_pass send_text(struct flow_table *table, uint16_t port, cons
     bytes[33] = 0x18;
     memcpy(bytes + 40, text, strlen(text));
     assert_int_equal(ww_ip_judge(NULL, bytes, size, &ip, NULL), 0);
-    struct ww_flow_packet packet = {&ip, bytes, size, true};
+    struct ww_flow_packet packet = {&ip, bytes, size, true, WW_OFFLOAD_NONE};
     return ww_flows_packet(table->flows, &packet, now_us, flow);
 }
 

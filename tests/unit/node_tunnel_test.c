@@ -123,10 +123,10 @@ static void a_routers_word_comes_by_the_flows_own_provider(void **state)
     put_heads(error, ROUTER, rig->tunnel.inner[true] + 12, IPPROTO_ICMP, sizeof(error));
     error[20] = error[21] = 3;
     memcpy(error + 28, sent, sizeof(sent));
-    client_tunnel_packet(&rig->conns[1], 1, error, sizeof(error), false);
+    client_tunnel_packet(&rig->conns[1], 1, error, sizeof(error), WW_OFFLOAD_NONE);
     assert_int_equal(rig->tunnel.counts.in_packets, 0);
     assert_int_equal(rig->tunnel.counts.in_refused, 1);
-    client_tunnel_packet(&rig->conns[0], 1, error, sizeof(error), false);
+    client_tunnel_packet(&rig->conns[0], 1, error, sizeof(error), WW_OFFLOAD_NONE);
     assert_int_equal(rig->tunnel.counts.in_packets, 1);
     assert_int_equal(rig->tunnel.counts.in_refused, 1);
 }

@@ -84,7 +84,7 @@ static void send_datagrams(void *arg)
     struct ww_peer *peer = side->bench.process->peers[0];
     size_t size = side->options->message_bytes;
     for (int i = 0; i < BURST && side->count < side->options->bytes; i++) {
-        ww_peer_send_datagram(peer, payload, 16, payload + 16, size - 16);
+        ww_peer_send_datagram(peer, payload, 16, payload + 16, size - 16, WW_ECN_NONE);
         side->count += size;
     }
     if (side->count < side->options->bytes)
@@ -146,6 +146,12 @@ static void on_fast_message(void *arg, const uint8_t *data, size_t size)
     count(arg, size, size == 1);
 }
 
+static void on_fast_datagram(void *arg, const uint8_t *data, size_t size, enum ww_ecn mark)
+{
+    (void)mark;
+    on_fast_message(arg, data, size);
+}
+
 static void on_channel(void *arg, struct ww_channel *channel)
 {
     static const struct ww_channel_callbacks CALLBACKS = {.message = on_message};
@@ -168,7 +174,7 @@ static void run(struct side *side, int fd, bool is_sender, bool direct,
         .connected = is_sender ? on_connected : NULL,
         .channel = on_channel,
         .message = on_fast_message,
-        .datagram = on_fast_message,
+        .datagram = on_fast_datagram,
         .writable = send_fast,
         .closed = on_closed,
     };
