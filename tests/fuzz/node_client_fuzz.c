@@ -144,7 +144,7 @@ static bool on_piece(void *arg, uint8_t *packet, size_t size, bool is_partial)
     packets_check(packets_are_to(packet, size, (const uint8_t(*)[16])rig.tunnel.inner));
     packets_check(!is_whole || rig.has_gone_out ||
                   ww_address_judge(rig.client.rules, ip.source, ip.is_v4, NULL) == 0);
-    packets_check(packets_have_form(packet, size));
+    packets_check(packets_have_form(packet, size) && size <= WW_PACKET_BYTES_MAX);
     packets_check(packets_have_sum(packet, size, is_partial) || (!is_partial && rig.has_wrong));
     return true;
 }

@@ -233,7 +233,6 @@ bool packets_next(const uint8_t **data, size_t *size, struct packets_record *rec
     *size -= 3 + record->size;
     if (flags & 64 && record->size > 2) {
         record->segment_size = (uint16_t)read_u16(record->bytes);
-        record->is_partial = record->segment_size || record->is_partial;
         record->bytes += 2;
         record->size -= 2;
     }

@@ -33,7 +33,7 @@ struct packets_record {
     unsigned kind; /* 0 to 3 */
     bool is_partial, is_ours, is_mended;
     bool is_followed;      /* the next one comes in the same turn */
-    uint16_t segment_size; /* of a super-packet, which is partial; 0: it is none */
+    uint16_t segment_size; /* of a super-packet; 0: it is none */
     const uint8_t *bytes;
     size_t size;
 };

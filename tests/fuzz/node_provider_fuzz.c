@@ -251,7 +251,7 @@ static bool on_piece(void *arg, uint8_t *packet, size_t size, bool is_partial)
     (void)arg;
     packets_check(ww_ip_judge(rig.provider.rules, packet, size, &ip, NULL) == 0);
     packets_check(memcmp(ip.source, rig.pool[ip.is_v4], 16) == 0);
-    packets_check(packets_have_form(packet, size));
+    packets_check(packets_have_form(packet, size) && size <= WW_PACKET_BYTES_MAX);
     packets_check(packets_have_sum(packet, size, is_partial) || (!is_partial && rig.has_wrong));
     memcpy(rig.last, packet, size);
     rig.last_size = size;
