@@ -136,10 +136,13 @@ void ww_pieces_told(struct ww_pieces *pieces, const struct ww_pieces_report *rep
         return;
     pieces->seen += seen;
     pieces->whole += whole;
-    if (are_swallowed(pieces, seen, now_us))
-        narrow(pieces, now_us);
-    else
+    if (!are_swallowed(pieces, seen, now_us)) {
         judge(pieces, now_us);
+        return;
+    }
+    narrow(pieces, now_us);
+    if (report->top == 0) /* none has ever come: each further try would cost as much */
+        pieces->narrow_until_us = UINT64_MAX;
 }
 
 void ww_pieces_path(struct ww_pieces *pieces)

@@ -128,6 +128,8 @@ static const struct ww_transfer_callbacks CALLBACKS = {.send = on_send,
                                                        .contract_refused = on_contract_refused,
                                                        .contract_wanted = on_contract_wanted,
                                                        .contract_ended = on_contract_ended,
+                                                       .receipt_due = rig_receipt_due,
+                                                       .receipt_came = rig_receipt_came,
                                                        .failed = on_failed};
 
 /* --- the device ------------------------------------------------------------------------------- */
@@ -142,7 +144,7 @@ static bool on_piece(void *arg, uint8_t *packet, size_t size, bool is_partial)
     packets_check(packets_are_to(packet, size, (const uint8_t(*)[16])rig.tunnel.inner));
     packets_check(!is_whole || rig.has_gone_out ||
                   ww_address_judge(rig.client.rules, ip.source, ip.is_v4, NULL) == 0);
-    packets_check(packets_have_form(packet, size));
+    packets_check(packets_have_form(packet, size) && size <= WW_PACKET_BYTES_MAX);
     packets_check(packets_have_sum(packet, size, is_partial) || (!is_partial && rig.has_wrong));
     return true;
 }
@@ -168,11 +170,13 @@ static void drain(void)
 
 static void from_provider(const struct packets_record *record, size_t size)
 {
-    size = WW_MIN(size, (size_t)WW_PACKET_BYTES_MAX);
+    size_t most = record->segment_size ? WW_PACKET_SUPER_BYTES_MAX : WW_PACKET_BYTES_MAX;
+    size = WW_MIN(size, most);
     if (record->is_mended)
         packets_mend(room, size, record->is_partial);
     rig.has_wrong |= !record->is_partial && !packets_have_sum(room, size, false);
-    rig_receive_packet(&rig.conn, &rig.index, record->is_partial, room, size);
+    rig_receive_packet(&rig.conn, &rig.index,
+                       (struct ww_offload){record->segment_size, record->is_partial}, room, size);
 }
 
 static void from_kernel(const struct packets_record *record)
@@ -193,7 +197,7 @@ static void from_kernel(const struct packets_record *record)
 
 static void act(const struct packets_record *record)
 {
-    size_t size = WW_MIN(record->size, (size_t)WW_PACKET_BYTES_MAX);
+    size_t size = record->size;
 
     switch (record->kind) {
     case 0:
@@ -265,6 +269,7 @@ static void open_conn(void)
     rig_receive(conn, WW_LANE_RELIABLE, &frame);
     client_tunnel_retry(&rig.client); /* opens the flow of packets */
     packets_check(conn->packets.is_open);
+    rig_take_supers(conn);
     rig.index = rig.last_size = 0;
     rig.has_wrong = rig.has_gone_out = false;
 }

@@ -231,6 +231,11 @@ bool packets_next(const uint8_t **data, size_t *size, struct packets_record *rec
                                       .size = WW_MIN(read_u16(*data + 1), *size - 3)};
     *data += 3 + record->size;
     *size -= 3 + record->size;
+    if (flags & 64 && record->size > 2) {
+        record->segment_size = (uint16_t)read_u16(record->bytes);
+        record->bytes += 2;
+        record->size -= 2;
+    }
     return true;
 }
 

@@ -32,7 +32,8 @@ void packets_check(bool holds);
 struct packets_record {
     unsigned kind; /* 0 to 3 */
     bool is_partial, is_ours, is_mended;
-    bool is_followed; /* the next one comes in the same turn */
+    bool is_followed;      /* the next one comes in the same turn */
+    uint16_t segment_size; /* of a super-packet; 0: it is none */
     const uint8_t *bytes;
     size_t size;
 };

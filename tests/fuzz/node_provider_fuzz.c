@@ -238,6 +238,8 @@ static const struct ww_transfer_callbacks CALLBACKS = {.send = on_send,
                                                        .packet = provider_packet,
                                                        .contract_open = on_contract_open,
                                                        .contract_ended = on_contract_ended,
+                                                       .receipt_due = rig_receipt_due,
+                                                       .receipt_came = rig_receipt_came,
                                                        .failed = on_failed};
 
 /* --- the device ------------------------------------------------------------------------------- */
@@ -249,7 +251,7 @@ static bool on_piece(void *arg, uint8_t *packet, size_t size, bool is_partial)
     (void)arg;
     packets_check(ww_ip_judge(rig.provider.rules, packet, size, &ip, NULL) == 0);
     packets_check(memcmp(ip.source, rig.pool[ip.is_v4], 16) == 0);
-    packets_check(packets_have_form(packet, size));
+    packets_check(packets_have_form(packet, size) && size <= WW_PACKET_BYTES_MAX);
     packets_check(packets_have_sum(packet, size, is_partial) || (!is_partial && rig.has_wrong));
     memcpy(rig.last, packet, size);
     rig.last_size = size;
@@ -284,7 +286,8 @@ static void from_kernel(const uint8_t *bytes, size_t size)
 
 static void from_client(const struct packets_record *record)
 {
-    size_t size = WW_MIN(record->size, (size_t)WW_PACKET_BYTES_MAX);
+    size_t most = record->segment_size ? WW_PACKET_SUPER_BYTES_MAX : WW_PACKET_BYTES_MAX;
+    size_t size = WW_MIN(record->size, most);
 
     memcpy(room, record->bytes, size);
     if (record->is_ours)
@@ -292,7 +295,8 @@ static void from_client(const struct packets_record *record)
     if (record->is_mended)
         packets_mend(room, size, record->is_partial);
     rig.has_wrong |= !record->is_partial && !packets_have_sum(room, size, false);
-    rig_receive_packet(&rig.conn, &rig.index, record->is_partial, room, size);
+    rig_receive_packet(&rig.conn, &rig.index,
+                       (struct ww_offload){record->segment_size, record->is_partial}, room, size);
 }
 
 static void from_device(const struct packets_record *record)
@@ -376,6 +380,7 @@ static void open_conn(void)
     frame.stream.dest.protocol = WW_DEST_IP;
     rig_receive(conn, WW_LANE_RELIABLE, &frame);
     packets_check(conn->packets.is_open);
+    rig_take_supers(conn);
     rig.index = rig.last_size = 0;
     rig.has_wrong = false;
 }

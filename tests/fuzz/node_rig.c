@@ -79,13 +79,37 @@ void rig_receive(struct conn *conn, enum ww_lane lane, const struct ww_frame *fr
     ww_buf_deinit(&buf);
 }
 
-void rig_receive_packet(struct conn *conn, uint64_t *index, bool is_partial, const uint8_t *packet,
-                        size_t size)
+void rig_receipt_due(void *arg, const struct ww_receipt *receipt)
+{
+    (void)arg;
+    (void)receipt;
+}
+
+void rig_receipt_came(void *arg, const struct ww_id *id, const uint8_t *bytes, size_t size)
+{
+    (void)arg;
+    (void)id;
+    (void)bytes;
+    (void)size;
+}
+
+void rig_take_supers(struct conn *conn)
+{
+    struct ww_frame frame = {.type = WW_FRAME_PACKET_LIMIT,
+                             .packet_limit = {WW_PACKET_SUPER_BYTES_MAX}};
+
+    rig_receive(conn, WW_LANE_RELIABLE, &frame);
+}
+
+void rig_receive_packet(struct conn *conn, uint64_t *index, struct ww_offload offload,
+                        const uint8_t *packet, size_t size)
 {
     struct ww_frame frame = {.type = WW_FRAME_PACKET};
 
     frame.data.index = (*index)++;
-    frame.data.flags = is_partial ? WW_WIRE_PACKET_PARTIAL : 0;
+    frame.data.flags = (uint8_t)((offload.is_partial ? WW_WIRE_PACKET_PARTIAL : 0) |
+                                 (offload.segment_size ? WW_WIRE_PACKET_SUPER : 0));
+    frame.data.segment_size = offload.segment_size;
     frame.data.payload = packet;
     frame.data.payload_size = size;
     rig_receive(conn, WW_LANE_DATAGRAM, &frame);

@@ -9,11 +9,16 @@ void rig_start_edge(struct edge *edge, enum ww_transfer_role role);
 void rig_open_conn(struct edge *edge, struct conn *conn,
                    const struct ww_transfer_callbacks *callbacks);
 void rig_close_conn(struct edge *edge, struct conn *conn);
+/* The other side takes super-packets. */
+void rig_take_supers(struct conn *conn);
+/* Transfer's callbacks: receipts are neither signed nor looked at. */
+void rig_receipt_due(void *arg, const struct ww_receipt *receipt);
+void rig_receipt_came(void *arg, const struct ww_id *id, const uint8_t *bytes, size_t size);
 /* A frame from the other side. */
 void rig_receive(struct conn *conn, enum ww_lane lane, const struct ww_frame *frame);
 /* The next packet of the other side, in a frame. */
-void rig_receive_packet(struct conn *conn, uint64_t *index, bool is_partial, const uint8_t *packet,
-                        size_t size);
+void rig_receive_packet(struct conn *conn, uint64_t *index, struct ww_offload offload,
+                        const uint8_t *packet, size_t size);
 /* What transfer sends: fn is told each packet in it. */
 void rig_sent(const uint8_t *head, size_t head_size, const uint8_t *payload, size_t payload_size,
               void (*fn)(const uint8_t *packet, size_t size, bool is_partial));

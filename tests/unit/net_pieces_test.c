@@ -337,6 +337,15 @@ static void where_pieces_are_swallowed_there_are_none(void **state)
     assert_int_equal(width(pair, now_us), 2);
     tell(pair, 0, 0, now_us + 2 * S);
     assert_int_equal(width(pair, now_us + 2 * S), 0);
+    assert_int_equal(width(pair, now_us + 10000 * S), 0); /* none has ever come */
+    ww_pieces_path(&pair->out);
+    tell(pair, 300, 0, now_us);
+    assert_int_equal(width(pair, now_us), 4);
+    for (int i = 0; i < 10; i++)
+        cut(&pair->out, 2 * 1460, &made);
+    tell(pair, 0, 0, now_us);
+    tell(pair, 0, 0, now_us + 2 * S);
+    assert_int_equal(width(pair, now_us + 2 * S), 0);
     now_us += 12 * S;
     assert_int_equal(width(pair, now_us), 2);
     tell(pair, 0, 0, now_us);

@@ -100,6 +100,18 @@ static void test_private_addresses_are_never_excluded(void **state)
     ask(&asked, NAME, "\xc0\xa8\x01\x01");
     assert_int_equal(rig.hold, 0);
     assert_reply(ns_r_noerror, "");
+    ww_dns_flush(rig.dns);
+    ask(&asked, NAME, "\xc0\0\0\1"); /* the tunnel's own */
+    assert_reply(ns_r_noerror, "");
+    /* One among others. */
+    assert_int_equal(rig_ask(&rig, &asked, NAME, ns_t_aaaa), WW_EAGAIN);
+    paper_answer(&paper, rig_last(&rig), ns_r_noerror);
+    paper_record(&paper, 1, NAME, ns_t_aaaa, 300, "\x2a\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1", 16);
+    paper_record(&paper, 1, NAME, ns_t_aaaa, 300, "\xfd\x77\x77\0\0\x77\0\0\0\0\0\0\0\0\0\1", 16);
+    rig_answer(&rig, rig_last(&rig), &paper);
+    assert_int_equal(rig.replies, 3);
+    assert_reply(ns_r_noerror, "");
+    assert_int_equal(rig.hold, 0);
 }
 
 static void test_only_the_name_that_is_asked_for_counts(void **state)
