@@ -184,6 +184,7 @@ static int stream_create(struct ww_loop *loop, int fd, const struct ww_stream_ca
     stream->callbacks = callbacks;
     stream->arg = arg;
     stream->state = STREAM_CONNECTING;
+    stream->read_max = WW_STREAM_READ_BYTES;
     TAILQ_INIT(&stream->queue);
     event_assign(&stream->read_event, loop->base, fd, EV_READ | EV_PERSIST, ww_stream_on_readable,
                  stream);

@@ -39,6 +39,7 @@ struct ww_stream {
     uint8_t *held;
     size_t held_begin; /* of the view in it */
     size_t held_capacity;
+    size_t read_max; /* held at most */
 
     struct ww_chunk_list queue;
     size_t queued;

@@ -1,6 +1,6 @@
 /* Reading: one big recv a turn into the loop's scratch, which the readable callback looks at in
  * place; only what it leaves is copied, into memory that the stream has as long as it holds bytes.
- * Never holds more than WW_STREAM_READ_BYTES. */
+ * Never holds more than read_max, WW_STREAM_READ_BYTES at most. */
 #include <errno.h>
 #include <string.h>
 
@@ -11,7 +11,7 @@
 void ww_stream_update_reading(struct ww_stream *stream)
 {
     bool wanted = stream->state == STREAM_OPEN && !stream->is_paused && !stream->is_eof &&
-                  stream->view_size < WW_STREAM_READ_BYTES;
+                  stream->view_size < stream->read_max;
 
     if (wanted == stream->reads)
         return;
@@ -92,7 +92,7 @@ static ssize_t receive(struct ww_stream *stream)
 {
     struct ww_loop *loop = stream->loop;
     bool lends = !stream->view_size;
-    size_t room = WW_STREAM_READ_BYTES - stream->view_size;
+    size_t room = stream->read_max - stream->view_size;
     uint8_t *space = loop->scratch;
     ssize_t got;
 
@@ -165,6 +165,15 @@ void ww_stream_consume(struct ww_stream *stream, size_t size)
 size_t ww_stream_readable(const struct ww_stream *stream)
 {
     return stream->view_size;
+}
+
+void ww_stream_set_read_max(struct ww_stream *stream, size_t bytes)
+{
+    if (stream->read_max == bytes)
+        return;
+    WW_REQUIRE(bytes > 0 && bytes <= WW_STREAM_READ_BYTES);
+    stream->read_max = bytes;
+    ww_stream_update_reading(stream);
 }
 
 void ww_stream_pause(struct ww_stream *stream)

@@ -448,6 +448,7 @@ static void put_exit(const struct ww_exit *exit, struct ww_call *call)
     ww_call_put_u64(call, "out_dropped", counts.out_dropped);
     ww_call_put_u64(call, "in_dropped", counts.in_dropped);
     ww_call_put_u64(call, "waiting", counts.waiting);
+    ww_call_put_u64(call, "held_bytes", status.held_bytes);
 }
 
 void provider_packets_put(const struct provider *provider, struct ww_call *call)

@@ -293,6 +293,23 @@ int ww_egress_write(struct ww_egress_stream *stream, const void *data, size_t si
     return ww_stream_write(stream->edge.stream, data, size);
 }
 
+size_t ww_egress_readable(const struct ww_egress_stream *stream)
+{
+    return stream->edge.stream ? ww_stream_readable(stream->edge.stream) : 0;
+}
+
+void ww_egress_set_read_max(struct ww_egress_stream *stream, size_t bytes)
+{
+    if (stream->edge.stream)
+        ww_stream_set_read_max(stream->edge.stream, bytes);
+}
+
+void ww_egress_set_low_mark(struct ww_egress_stream *stream, size_t bytes)
+{
+    if (stream->edge.stream && !stream->edge.is_finished)
+        ww_stream_set_low_mark(stream->edge.stream, bytes);
+}
+
 size_t ww_egress_queued(const struct ww_egress_stream *stream)
 {
     return stream->edge.stream ? ww_stream_queued(stream->edge.stream) : 0;

@@ -21,6 +21,8 @@ struct tcp_join {
     struct ww_stream *inside;         /* NULL before it is accepted and once it has gone */
     bool is_connected;                /* outside; the SYN is on its way in */
     bool inside_eof, outside_eof;
+    uint32_t client;
+    size_t held; /* bytes, as counted last */
     struct ww_offload syn_offload;
     uint8_t syn_size;
     uint8_t syn[SYN_BYTES_MAX];
@@ -78,6 +80,73 @@ static void write_in(struct ww_exit_user *user, uint32_t number, uint8_t *packet
     ww_tun_write(user->exit->tun, packet, (size_t)ip->header_size + ip->payload_size, offload);
 }
 
+/* --- memory ------------------------------------------------------------------------------------
+ */
+
+static void count(struct tcp_join *join, size_t held)
+{
+    struct ww_exit_user *user = join->head.user;
+
+    user->held.bytes += held - join->held;
+    user->held_by_client[join->client].bytes += held - join->held;
+    join->held = held;
+}
+
+static void count_connection(struct tcp_join *join, int more)
+{
+    struct ww_exit_user *user = join->head.user;
+
+    user->held.connections += (uint32_t)more;
+    user->held_by_client[join->client].connections += (uint32_t)more;
+}
+
+static size_t share_of(const struct ww_exit_held *held, size_t budget)
+{
+    return held->bytes > budget ? 0 : budget / (held->connections ? held->connections : 1);
+}
+
+/* What it may hold in each of its four places: its part of what its client and all may, as long as
+ * those keep to it. Whoever holds more is read from no longer; nobody has to wait for another. */
+static size_t share(struct tcp_join *join)
+{
+    const struct ww_exit_user *user = join->head.user;
+    size_t bytes = share_of(&user->held, WW_EXIT_TCP_TOTAL_BYTES);
+
+    bytes = WW_MIN(bytes, share_of(&user->held_by_client[join->client], WW_EXIT_TCP_CLIENT_BYTES));
+    bytes = WW_MIN(bytes / 4, (size_t)WW_STREAM_READ_BYTES);
+    return WW_MAX(bytes, (size_t)WW_EXIT_TCP_LEAST_BYTES);
+}
+
+/* Below what is queued when pumping stops, or nobody would hear that it goes on. */
+static size_t low_mark(size_t most)
+{
+    return WW_MIN(most / 2, (size_t)WW_PACKET_LOW_MARK_BYTES);
+}
+
+/* After each change: what it holds, and how much it may read. */
+static void recount(struct tcp_join *join)
+{
+    size_t held = 0;
+
+    if (join->inside)
+        held += ww_stream_readable(join->inside) + ww_stream_queued(join->inside);
+    if (join->outside)
+        held += ww_egress_readable(join->outside) + ww_egress_queued(join->outside);
+    count(join, held);
+    size_t most = share(join);
+    if (join->inside)
+        ww_stream_set_read_max(join->inside, most);
+    if (join->outside)
+        ww_egress_set_read_max(join->outside, most);
+}
+
+static void free_join(struct tcp_join *join)
+{
+    count(join, 0);
+    count_connection(join, -1);
+    ww_free(join);
+}
+
 /* --- the end of a join ------------------------------------------------------------------------ */
 
 /* Frees it when both sides have gone; the flow stays a while for the kernel's last packets. */
@@ -92,7 +161,7 @@ static void release(struct tcp_join *join)
         flow->join = NULL;
         ww_exit_table_over(flow, true);
     }
-    ww_free(join);
+    free_join(join);
 }
 
 static void close_inside(struct tcp_join *join, bool by_reset)
@@ -117,7 +186,7 @@ void ww_exit_tcp_closed(struct ww_exit_join *head)
 
     close_inside(join, true);
     close_outside(join);
-    ww_free(join);
+    free_join(join);
 }
 
 /* --- bytes ------------------------------------------------------------------------------------ */
@@ -132,9 +201,14 @@ static void fail(struct tcp_join *join)
 /* From outside to the client. False when the join is gone. */
 static bool pump_in(struct tcp_join *join)
 {
-    while (join->outside && join->inside && ww_stream_queued(join->inside) < WW_STREAM_READ_BYTES) {
+    const size_t most = share(join);
+
+    if (join->inside && !join->outside_eof)
+        ww_stream_set_low_mark(join->inside, low_mark(most));
+    while (join->outside && join->inside && ww_stream_queued(join->inside) < most) {
         size_t size;
-        const uint8_t *bytes = ww_egress_peek(join->outside, PIECE_BYTES, &size);
+        const uint8_t *bytes =
+            ww_egress_peek(join->outside, WW_MIN(most, (size_t)PIECE_BYTES), &size);
 
         if (size == 0)
             break;
@@ -144,16 +218,21 @@ static bool pump_in(struct tcp_join *join)
         }
         ww_egress_consume(join->outside, size);
     }
+    recount(join);
     return true;
 }
 
 /* From the client to outside, and its end. False when the join is gone. */
 static bool pump_out(struct tcp_join *join)
 {
-    while (join->outside && join->inside &&
-           ww_egress_queued(join->outside) < WW_STREAM_READ_BYTES) {
+    const size_t most = share(join);
+
+    if (join->outside)
+        ww_egress_set_low_mark(join->outside, low_mark(most));
+    while (join->outside && join->inside && ww_egress_queued(join->outside) < most) {
         size_t size;
-        const uint8_t *bytes = ww_stream_peek(join->inside, PIECE_BYTES, &size);
+        const uint8_t *bytes =
+            ww_stream_peek(join->inside, WW_MIN(most, (size_t)PIECE_BYTES), &size);
 
         if (size == 0)
             break;
@@ -163,6 +242,7 @@ static bool pump_out(struct tcp_join *join)
         }
         ww_stream_consume(join->inside, size);
     }
+    recount(join);
     if (join->outside && join->inside && join->inside_eof && ww_stream_readable(join->inside) == 0)
         ww_egress_finish(join->outside);
     return true;
@@ -313,11 +393,13 @@ static int begin(struct ww_exit_user *user, struct ww_exit_flow *flow, uint32_t 
     join->head = (struct ww_exit_join){WW_EXIT_JOIN_TCP, user, number};
     memcpy(join->syn, packet, size);
     join->syn_size = (uint8_t)size;
+    join->client = flow->key.client;
+    count_connection(join, 1);
     rc = ww_egress_connect(user->egress, &target, &outside_callbacks, join, &join->outside);
     if (rc == WW_ELIMIT && ww_exit_table_make_way(user->exit->table, flow->key.client, IPPROTO_TCP))
         rc = ww_egress_connect(user->egress, &target, &outside_callbacks, join, &join->outside);
     if (rc) {
-        ww_free(join);
+        free_join(join);
         return rc;
     }
     flow->join = &join->head;
@@ -425,7 +507,6 @@ static void join_accepted(struct ww_exit_user *user, int fd, const struct sockad
         return;
     }
     ww_exit_table_over(flow, false);
-    ww_stream_set_low_mark(join->inside, WW_PACKET_LOW_MARK_BYTES);
     if (!pump_in(join))
         return;
     if (join->outside_eof)

@@ -64,6 +64,7 @@ void ww_exit_user_status(const struct ww_exit *exit, struct ww_exit_status *stat
 {
     status->has_echo_v4 = exit->user->has_echo_v4;
     status->has_echo_v6 = exit->user->has_echo_v6;
+    status->held_bytes = exit->user->held.bytes;
 }
 
 static int watch(struct ww_exit_user *user)

@@ -26,6 +26,10 @@ struct ww_exit_user {
     int spare_fd; /* given up to accept, and refuse, when there are no more descriptors */
     bool has_echo_v4, has_echo_v6;
     uint32_t echo_count; /* sockets for it */
+    struct ww_exit_held {
+        uint32_t connections;
+        size_t bytes; /* received or to be sent, that they hold */
+    } held, held_by_client[WW_EXIT_CLIENTS_MAX];
     uint16_t next_id;    /* of IPv4 packets in fragments */
     struct ww_exit_whole wholes[WW_EXIT_WHOLES];
     uint8_t datagram[8 + WW_EXIT_DATAGRAM_BYTES]; /* what comes back, behind a head */

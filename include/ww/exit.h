@@ -100,6 +100,7 @@ struct ww_exit_status {
     bool has_echo_v4, has_echo_v6;
     char why[WW_EXIT_WHY_BYTES]; /* AUTO and USER: why not kernel; else "" */
     uint32_t clients;
+    uint64_t held_bytes; /* user: received or to be sent, of all connections */
 };
 void ww_exit_status(const struct ww_exit *exit, struct ww_exit_status *status);
 /* Of one client, since it was opened. */

@@ -227,6 +227,9 @@
 #define WW_EXIT_CELLS 8192                 /* packets that wait in one direction: 16 MiB, touched only when used */
 #define WW_EXIT_QUEUE_PACKETS 2048         /* … of one client: 20 ms at 1 Gbit/s … */
 #define WW_EXIT_QUEUE_PACKETS_MIN 256      /* … and so many however long they wait: 0.3 s at 10 Mbit/s */
+#define WW_EXIT_TCP_CLIENT_BYTES 67108864  /* egress in user space: held of one client's connections: 64 at full speed share it … */
+#define WW_EXIT_TCP_TOTAL_BYTES 536870912  /* … and of all clients' … */
+#define WW_EXIT_TCP_LEAST_BYTES 8192       /* … but each may hold so much in each of four places, whatever the others do */
 #define WW_EXIT_ECHOES_MAX 1024            /* sockets for echo, of all clients: ten machines that each watch a hundred others */
 #define WW_EXIT_FLOWS_MAX 262144           /* of all clients: 128 full ones; 40 MiB, touched only when used */
 #define WW_EXIT_EVICT_IDLE_MS 30000        /* a full client's flow gives way to a new one after so long */

@@ -267,6 +267,22 @@ if [[ $mode = kernel ]]; then
     on provider nft delete table inet keep
 fi
 
+if [[ $mode = user ]]; then
+    step "who opens many connections and reads none of them holds little memory, and loses nothing"
+    up -l opens=1000
+    peer one hold $v4 $port 120 500 > "$scratch/one.hold" &
+    other=$!
+    wait_for 30 "full connections" grep -q held "$scratch/one.hold"
+    held=$(count .held)
+    echo "120 connections hold $held bytes"
+    ((held > 1000000 && held <= 67108864 + 120 * 4 * 8192)) || fail "held: $held"
+    peer two tcp $v4 $port 4 1000000
+    wait $other || fail "the one that held them"
+    grep -q "120 came back" "$scratch/one.hold" || fail "$(cat "$scratch/one.hold")"
+    (($(count .held) == 0)) || fail "held after all: $(count .)"
+    down
+fi
+
 step "a rate for all is shared by two clients, whatever they ask for"
 up -l total=2000000
 peer one drain $v4 $port $((load_s * 1000)) > "$scratch/one.bytes" &

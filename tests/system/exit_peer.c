@@ -1,13 +1,17 @@
 /* The two ends of what goes through the egress for packets, for exit.sh: sockets and threads, and
- * no code of the program. system_exit_peer serve PORT            TCP and UDP, every address: sends
- * back what comes system_exit_peer tcp ADDRESS PORT N BYTES   N connections at once, half-closed,
- * bytes compared system_exit_peer udp ADDRESS PORT SIZE…     a datagram of each size comes back the
- * same system_exit_peer refused ADDRESS PORT       a connection is refused within two seconds
- *   system_exit_peer closed ADDRESS PORT        … and so is a datagram, by an ICMP error
- *   system_exit_peer spray ADDRESS FIRST N      a datagram to each of N ports; prints nothing
- *   system_exit_peer slow ADDRESS PORT BYTES    one connection sends BYTES and reads none of the
- *                                               answer until another has made 100 round trips
- *   system_exit_peer drain ADDRESS PORT MS      asks all the time; prints the bytes that came */
+ * no code of the program. system_exit_peer …
+ *
+ *   serve PORT               TCP and UDP, every address: sends back what comes
+ *   tcp ADDRESS PORT N BYTES N connections at once, half-closed, bytes compared
+ *   udp ADDRESS PORT SIZE…   a datagram of each size comes back the same
+ *   refused ADDRESS PORT     a connection is refused within two seconds
+ *   closed ADDRESS PORT      … and so is a datagram, by an ICMP error
+ *   spray ADDRESS FIRST N    a datagram to each of N ports; prints nothing
+ *   slow ADDRESS PORT BYTES  one connection sends BYTES and reads none of the answer until another
+ *                            has made 100 round trips
+ *   drain ADDRESS PORT MS    asks all the time; prints the bytes that came
+ *   hold ADDRESS PORT N MS   N connections are filled and none is read; that is said, and after MS
+ *                            all is read that was sent */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -92,10 +96,13 @@ static int connect_to(int type)
 
 static void *serve_one(void *arg)
 {
+    const struct timeval none = {0}; /* the other end may take its time */
     int fd = (int)(intptr_t)arg;
     char bytes[16384];
     ssize_t got;
 
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &none, sizeof(none));
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof(none));
     while ((got = recv(fd, bytes, sizeof(bytes), 0)) > 0) {
         for (ssize_t sent = 0; sent < got;) {
             ssize_t more = send(fd, bytes + sent, (size_t)(got - sent), MSG_NOSIGNAL);
@@ -352,6 +359,53 @@ static void drain(uint64_t ms)
     printf("%llu\n", (unsigned long long)sum);
 }
 
+/* False when none of them took anything. */
+static bool fill(const int *fds, uint64_t *sent, unsigned long count)
+{
+    static const char bytes[16384];
+    bool has_more = false;
+
+    for (unsigned long i = 0; i < count; i++) {
+        ssize_t done = send(fds[i], bytes, sizeof(bytes), MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        has_more |= done > 0;
+        sent[i] += done > 0 ? (uint64_t)done : 0;
+    }
+    return has_more;
+}
+
+static void hold(unsigned long count, uint64_t ms)
+{
+    int *fds = calloc(count, sizeof(*fds));
+    uint64_t *sent = calloc(count, sizeof(*sent)), sum = 0;
+    char bytes[16384];
+
+    if (!fds || !sent)
+        die("memory");
+    for (unsigned long i = 0; i < count; i++)
+        fds[i] = connect_to(SOCK_STREAM);
+    for (int idle = 0; idle < 20;) {
+        idle = fill(fds, sent, count) ? 0 : idle + 1;
+        usleep(20000);
+    }
+    printf("held\n");
+    fflush(stdout);
+    usleep((useconds_t)ms * 1000);
+    for (unsigned long i = 0; i < count; i++) {
+        ssize_t got;
+
+        shutdown(fds[i], SHUT_WR);
+        while ((got = recv(fds[i], bytes, sizeof(bytes), 0)) > 0)
+            sent[i] -= (uint64_t)got;
+        if (got < 0 || sent[i] != 0)
+            die("not all came back");
+        sum++;
+    }
+    printf("%llu came back\n", (unsigned long long)sum);
+    free(fds);
+    free(sent);
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 2 ? argv[1] : "";
@@ -379,6 +433,8 @@ int main(int argc, char **argv)
         be_slow(number(argv[4]));
     else if (strcmp(what, "drain") == 0 && argc == 5)
         drain(number(argv[4]));
+    else if (strcmp(what, "hold") == 0 && argc == 6)
+        hold(number(argv[4]), number(argv[5]));
     else
         die("usage");
     return 0;

@@ -129,6 +129,7 @@ static const struct ww_exit_callbacks exit_callbacks = {.packet = on_back};
 static void print_counts(void *arg, int signal_number)
 {
     struct ww_exit_counts all;
+    struct ww_exit_status status;
 
     (void)arg;
     (void)signal_number;
@@ -148,7 +149,8 @@ static void print_counts(void *arg, int signal_number)
         ww_exit_counts(provider, clients[i].number, &one);
         printf("%s%llu", i ? "," : "", (unsigned long long)one.in_bytes);
     }
-    printf("]}\n");
+    ww_exit_status(provider, &status);
+    printf("],\"held\":%llu}\n", (unsigned long long)status.held_bytes);
     fflush(stdout);
 }
 
