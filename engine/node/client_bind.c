@@ -301,6 +301,7 @@ static int bound_avoid(void *context, struct ww_call *call)
     if (!conn)
         return WW_ENOTFOUND;
     conn->is_avoided = avoid;
+    client_tunnel_retry(client);
     return 0;
 }
 

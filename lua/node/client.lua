@@ -18,6 +18,7 @@ local GIVE_UP = 3 -- refusals in a row, with nothing left to send under, before 
 local WINDOW_PRODUCTS = 4 -- protocol: the client asks for four bandwidth-delay products
 local WINDOW_LEAST, WINDOW_MOST = 8388608, 67108864 -- the arbiter's default and its largest
 local LOST_S = 60 -- for so long a provider whose connection has ended is tried last
+local PACKET_BYTES = 1500 -- what is left and less than this carries no packet (WW_PACKET_BYTES_MAX)
 local CLOCK_S = 30 -- how often the time left is looked at
 --- Errors of a request after which the arbiter may have made the contract all the same.
 local UNKNOWN_OUTCOME = { ECLOSED = true, ETIMEDOUT = true }
@@ -284,7 +285,8 @@ local function position(peer)
             local left, has_next = 0, false
             for _, contract in ipairs(connection.contracts) do
                 if contract.state == "current" then
-                    left = contract.bytes_unpromised
+                    local bytes = contract.bytes_unpromised
+                    left = bytes >= PACKET_BYTES and bytes or 0
                 elseif contract.state ~= "ending" then
                     has_next = true
                 end
