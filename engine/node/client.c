@@ -133,7 +133,9 @@ static enum rank rank_of(const struct conn *conn)
         return UNUSABLE;
     if (conn->is_cut)
         return CUT;
-    return conn->is_doubted || conn->trusted_us > ww_loop_now_us(conn->loop) ? DOUBTED : SOUND;
+    if (conn->is_doubted || conn->is_avoided)
+        return DOUBTED;
+    return conn->trusted_us > ww_loop_now_us(conn->loop) ? DOUBTED : SOUND;
 }
 
 struct conn *client_next_conn(struct client *client, unsigned tried)

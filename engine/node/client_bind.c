@@ -2,9 +2,10 @@
  *
  * start{key=, state=, proxy="127.0.0.1:1080", proxy_remote=, stun=, loopback=, bypass=, fast_lane=,
  * policies=, allow_private={…}} -> {proxy}; connect{peer=, contract=}; signal{peer=, text=};
- * offer{peer=, token=}; disconnect{peer=}; never_opened{peer=, contract=}; renew{…} and
- * choose_path{failures=} ask the policies; end_contracts{}; tunnel_open{device=, mtu=} -> {device,
- * mtu}; tunnel_close{}; signals_again, close_done, outcome, status, flows. Events: see edge.h.
+ * offer{peer=, token=}; disconnect{peer=}; avoid{peer=, avoid=}: what begins goes by others, while
+ * there are any; never_opened{peer=, contract=}; renew{…} and choose_path{failures=} ask the
+ * policies; end_contracts{}; tunnel_open{device=, mtu=} -> {device, mtu}; tunnel_close{};
+ * signals_again, close_done, outcome, status, flows. Events: see edge.h.
  * start{dns_…} and dns_…{}: see client_dns.h.
  */
 #include <arpa/inet.h>
@@ -284,6 +285,26 @@ static int bound_never_opened(void *context, struct ww_call *call)
 }
 
 /* {peer=} or all: no new streams under them, END, then a close for each. */
+static int bound_avoid(void *context, struct ww_call *call)
+{
+    struct client *client = context;
+    struct ww_hash peer;
+    struct conn *conn;
+    bool avoid = false;
+    int rc = ww_call_hash(call, "peer", &peer);
+
+    if (!rc)
+        rc = ww_call_bool(call, "avoid", &avoid);
+    if (rc)
+        return rc;
+    conn = edge_find(&client->edge, &peer);
+    if (!conn)
+        return WW_ENOTFOUND;
+    conn->is_avoided = avoid;
+    client_tunnel_retry(client);
+    return 0;
+}
+
 static int bound_end_contracts(void *context, struct ww_call *call)
 {
     struct client *client = context;
@@ -426,6 +447,7 @@ int client_bind(struct ww_ops *ops, struct client **out)
         {"tunnel_close", bound_tunnel_close},
         {"tunnel_probe", bound_tunnel_probe},
         {"disconnect", shared_disconnect},
+        {"avoid", bound_avoid},
         {"never_opened", bound_never_opened},
         {"signals_again", shared_signals_again},
         {"close_done", shared_close_done},

@@ -28,18 +28,27 @@ static bool is_usable(const struct conn *conn)
     return conn && conn->is_ready && !conn->closing_code;
 }
 
+/* It has a contract's last bytes, fewer than a packet, and no next one is to be had: for up to a
+ * minute, and packets for others wait behind those for it. */
+static bool is_spent(const struct conn *conn)
+{
+    return conn->is_avoided && edge_unpromised(conn) < WW_PACKET_BYTES_MAX;
+}
+
 /* Whether flows go on over another one. Over a lost path they would wait for it, up to two
  * minutes, while others are there. A silent one may come back, and its connections to the world
  * with it, so they leave it for one that was heard since. */
 static bool is_left(const struct client *client, const struct conn *conn)
 {
     const struct conn *other;
+    bool is_lost = conn->is_cut || is_spent(conn);
 
-    if (!conn->is_cut && !conn->is_silent)
+    if (!is_lost && !conn->is_silent)
         return false;
     for (other = client->edge.conns; other; other = other->hh.next) {
-        if (is_usable(other) && !other->is_cut && !other->is_doubted && !other->packets.refused &&
-            (conn->is_cut || ww_peer_heard_us(other->peer) >= conn->doubted_us))
+        if (other != conn && is_usable(other) && !other->is_cut && !other->is_doubted &&
+            !other->packets.refused && !is_spent(other) &&
+            (is_lost || ww_peer_heard_us(other->peer) >= conn->doubted_us))
             return true;
     }
     return false;

@@ -38,6 +38,7 @@ struct conn {
     bool is_cut;                /* its path is lost, and no other one found yet */
     bool is_doubted, is_silent; /* what goes by it is not answered for a moment, and for longer */
     uint64_t doubted_us;        /* when that was first noticed, the last time */
+    bool is_avoided;            /* no next contract is to be had: what begins goes elsewhere */
     uint64_t trusted_us;        /* it was silent: what begins before goes elsewhere */
     int closing_code;           /* set: closed will be told by the timer */
     uint64_t opens_left, opens_us; /* provider: streams that may be opened now, and since when */

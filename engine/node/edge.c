@@ -281,6 +281,17 @@ static uint64_t unpromised(const struct ww_transfer_contract_info *contract)
     return contract->bytes_max > promised ? contract->bytes_max - promised : 0;
 }
 
+uint64_t edge_unpromised(const struct conn *conn)
+{
+    struct ww_transfer_contract_info contracts[4];
+    size_t count = ww_transfer_contracts(conn->transfer, contracts, WW_ARRAY_COUNT(contracts));
+    uint64_t bytes = 0;
+
+    for (size_t index = 0; index < count; index++)
+        bytes += contracts[index].state == WW_TC_ENDING ? 0 : unpromised(&contracts[index]);
+    return bytes;
+}
+
 /* The last receipt of the other side: it goes to the arbiter with each sign of life. */
 static void put_receipt(struct ww_call *call, const struct ww_transfer_counts *counts)
 {

@@ -110,6 +110,8 @@ int edge_exit_pool(struct ww_call *call, struct ww_prefix pool[2]);
 /* Destroys connections, flushes the state. */
 void edge_stop(struct edge *edge);
 struct conn *edge_find(struct edge *edge, const struct ww_hash *remote);
+/* What a client may still send or grant under the contracts of a connection. */
+uint64_t edge_unpromised(const struct conn *conn);
 int edge_connect(struct edge *edge, const struct ww_hash *remote,
                  const struct conn_callbacks *callbacks, struct conn **conn);
 void edge_drop(struct edge *edge, struct conn *conn);

@@ -18,6 +18,7 @@ local GIVE_UP = 3 -- refusals in a row, with nothing left to send under, before 
 local WINDOW_PRODUCTS = 4 -- protocol: the client asks for four bandwidth-delay products
 local WINDOW_LEAST, WINDOW_MOST = 8388608, 67108864 -- the arbiter's default and its largest
 local LOST_S = 60 -- for so long a provider whose connection has ended is tried last
+local PACKET_BYTES = 1500 -- what is left and less than this carries no packet (WW_PACKET_BYTES_MAX)
 local CLOCK_S = 30 -- how often the time left is looked at
 --- Errors of a request after which the arbiter may have made the contract all the same.
 local UNKNOWN_OUTCOME = { ECLOSED = true, ETIMEDOUT = true }
@@ -183,11 +184,12 @@ local function give_back_strays(node)
 end
 
 --- How many providers this node is connected to, or about to be; and one of them. One whose path
--- is lost or silent may come back, and is kept, but until then another one is wanted in its place.
+-- is lost or silent may come back, and is kept, but until then another one is wanted in its place;
+-- so is one for a provider that sells nothing because a dispute with it is open.
 local function count_links(node)
     local count, any, cut = 0, nil, nil
     for provider, link in pairs(node.links) do
-        if link.cut and not node.config.provider then
+        if (link.cut or link.disputed) and not node.config.provider then
             cut = provider
         else
             count = count + 1
@@ -249,7 +251,8 @@ local function keep_connected(node)
         while count_links(node) < wanted_links(node) and not node.stopping do
             local ok, err = connect_any(node)
             if not ok then
-                if count_links(node) == 0 then
+                local count, kept = count_links(node)
+                if count == 0 and not (kept and node.links[kept].disputed) then
                     node.why = err.reason or err.what
                 end
                 async.sleep(pause_s)
@@ -262,6 +265,17 @@ local function keep_connected(node)
     end)
 end
 
+--- A provider that sells nothing while a dispute with it is open is kept, for what is left of its
+-- contract and for what goes on by it; what begins meanwhile goes by another one.
+local function set_disputed(node, peer, is_disputed)
+    local link = node.links[peer]
+    if link and (link.disputed or false) ~= is_disputed then
+        link.disputed = is_disputed
+        ww.client.avoid({ peer = peer, avoid = is_disputed })
+        keep_connected(node)
+    end
+end
+
 --- What is left of the current contract to send or to grant, whether the next one is there already,
 -- and the bytes that the connection has carried. What the provider was granted is not left: it may
 -- never use it, and what this side has to send would wait for ever.
@@ -271,7 +285,8 @@ local function position(peer)
             local left, has_next = 0, false
             for _, contract in ipairs(connection.contracts) do
                 if contract.state == "current" then
-                    left = contract.bytes_unpromised
+                    local bytes = contract.bytes_unpromised
+                    left = bytes >= PACKET_BYTES and bytes or 0
                 elseif contract.state ~= "ending" then
                     has_next = true
                 end
@@ -300,6 +315,7 @@ local function buy_next(node, peer, bytes_left)
         if ok then
             link.expires_s, link.bytes_total = contract.expires_s, contract.bytes
             node.why, link.why = nil, nil
+            set_disputed(node, peer, false)
             return
         end
         if err then
@@ -310,9 +326,13 @@ local function buy_next(node, peer, bytes_left)
             node.why = err.reason or err.what
             link.why = node.why
             ww.log("warn", "client", "no next contract", "code=" .. err.code)
+            if err.code == "EDISPUTED" then
+                set_disputed(node, peer, true)
+            end
         end
-        local pause_max_s = bytes_left > 0 and RETRY_MAX_S or RETRY_STOPPED_MAX_S
-        async.sleep(math.min(RETRY_MIN_S * 2 ^ failures, pause_max_s))
+        local is_pressing = bytes_left == 0 or link.disputed
+        async.sleep(math.min(RETRY_MIN_S * 2 ^ failures,
+            is_pressing and RETRY_STOPPED_MAX_S or RETRY_MAX_S))
         local left, has_next, carried = position(peer)
         if not left or has_next then
             return

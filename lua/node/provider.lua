@@ -273,6 +273,10 @@ function M.start(config)
     status, err = ww.provider.start(core_options(config))
     if not status then
         node.session:close()
+        if err.reason and err.reason:find("no egress for packets", 1, true) then
+            err.what = "This node can't let packets out as it was told to"
+            err.fix = "See what that takes in docs/operating/providing.md; or --egress-mode auto"
+        end
         return nil, err
     end
     if egress_mode(config) ~= "none" then

@@ -245,6 +245,12 @@ exit_before=$(exit_snapshot)
 start_provider_on --egress-mode kernel
 [[ $(exit_snapshot) != "$exit_before" ]] || fail "there is no exit"
 step "a provider that takes no packets is named, and the host is as before"
+code=0
+nsenter --net=/run/netns/provider setpriv --bounding-set=-net_admin "$program" provider --json --egress-mode kernel \
+    --key "$scratch/keys/provider/key" --arbiter "$join_line" --state "$scratch/unable" > "$scratch/unable.out" 2>&1 || code=$?
+[[ $code == 1 ]] && grep -q "can't let packets out" "$scratch/unable.out" && grep -q "egress-mode auto" "$scratch/unable.out" ||
+    fail "a provider without rights: $code $(cat "$scratch/unable.out")"
+step "a provider that may not use the kernel's way says so"
 
 # --- a client that was started without the right to make a device --------------------------------------
 nsenter --net=/run/netns/client setpriv --bounding-set=-net_admin "$program" client --key "$scratch/keys/client/key" \
