@@ -190,6 +190,11 @@ void verdict_end(struct verdict **out)
         return;
     WW_REQUIRE(verdict->flows > 0 && verdict->table->flows > 0);
     verdict->table->flows--;
-    if (--verdict->flows == 0)
-        TAILQ_INSERT_TAIL(&verdict->table->idle, verdict, idle);
+    if (--verdict->flows > 0)
+        return;
+    struct verdicts *verdicts = verdict->table;
+    TAILQ_INSERT_TAIL(&verdicts->idle, verdict, idle);
+    /* More flows were open than are remembered: what they needed goes with them. */
+    while (HASH_COUNT(verdicts->table) > WW_NODE_VERDICTS_MAX && !TAILQ_EMPTY(&verdicts->idle))
+        drop(verdicts, TAILQ_FIRST(&verdicts->idle));
 }

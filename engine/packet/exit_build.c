@@ -177,22 +177,53 @@ static bool is_part_of(const struct ww_exit_whole *whole, uint32_t client, const
            memcmp(whole->key.destination, ip->destination, 16) == 0;
 }
 
-/* A new datagram takes the place of the oldest. */
+static size_t count_of(const struct ww_exit_user *user, uint32_t client)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < WW_EXIT_WHOLES; i++)
+        count += user->wholes[i].since_us != 0 && user->wholes[i].key.client == client;
+    return count;
+}
+
+/* A free place; or the oldest of the client with the most, which is rather the one that begins
+ * another than somebody else. */
+static struct ww_exit_whole *choose(struct ww_exit_user *user, uint32_t client)
+{
+    struct ww_exit_whole *chosen = NULL;
+    size_t most = 0;
+
+    for (size_t i = 0; i < WW_EXIT_WHOLES; i++) {
+        struct ww_exit_whole *whole = &user->wholes[i];
+        size_t count;
+
+        if (whole->since_us == 0)
+            return whole;
+        count = 2 * count_of(user, whole->key.client) + (whole->key.client == client);
+        if (!chosen || count > most || (count == most && whole->since_us < chosen->since_us)) {
+            chosen = whole;
+            most = count;
+        }
+    }
+    return chosen;
+}
+
 static struct ww_exit_whole *begin(struct ww_exit_user *user, uint32_t client,
                                    const struct ww_ip *ip)
 {
-    struct ww_exit_whole *whole = &user->wholes[0];
+    uint64_t now_us = ww_loop_now_us(user->exit->loop);
 
-    for (size_t i = 1; i < WW_EXIT_WHOLES; i++) {
-        if (user->wholes[i].since_us < whole->since_us)
-            whole = &user->wholes[i];
+    for (size_t i = 0; i < WW_EXIT_WHOLES; i++) { /* nobody waits longer for the rest */
+        if (now_us - user->wholes[i].since_us > WW_IP_FRAGMENT_MS * 1000ULL)
+            user->wholes[i].since_us = 0;
     }
+    struct ww_exit_whole *whole = choose(user, client);
     if (!whole->bytes)
         whole->bytes = ww_alloc(1, WW_EXIT_DATAGRAM_BYTES);
     if (!whole->bytes)
         return NULL;
     ww_exit_key_of(ip, client, &whole->key);
-    whole->since_us = ww_loop_now_us(user->exit->loop);
+    whole->since_us = now_us;
     whole->id = ip->id;
     whole->size = 0;
     return whole;

@@ -31,7 +31,10 @@ void ww_exit_uplinks_read(const struct ww_prefix *prefixes, size_t prefix_count,
  * in `folder` first, synced, so that a crash can be undone. Which uplinks were no router before is
  * appended to `turned_v4` and `turned_v6` as nftables elements ("\"eth0\","); `all_v6` is set if
  * IPv6 was forwarded nowhere, and had to be switched on for every interface. folder NULL: nothing
- * is changed, only told what would be. WW_EPERM, WW_EIO. */
+ * is changed, only told what would be. An uplink that
+ * would have to be switched on, and whose name nftables can't be told (a quote, '*', a backslash,
+ * what is not ASCII), is left alone, as are those after it: WW_EUNSUPPORTED. Also WW_EPERM, WW_EIO.
+ */
 struct ww_exit_forward {
     struct ww_buf turned_v4, turned_v6;
     bool all_v6;

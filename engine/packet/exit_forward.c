@@ -76,9 +76,34 @@ static int set_of(const char *folder, const char *family, const char *interface,
     return set(folder, path, '1', changed);
 }
 
-static void put_element(struct ww_buf *buf, const char *name)
+/* The kernel takes any byte but '/', ':' and white space in an interface's name. nft's strings end
+ * at a quote, whatever is before it, take '*' for "whatever begins so" and '\\' for its escape; and
+ * a path with ".." is never undone. */
+static bool is_nameable(const char *name)
 {
-    ww_buf_printf(buf, "%s\"%s\"", buf->size ? ", " : "", name);
+    for (size_t i = 0; name[i]; i++) {
+        if (name[i] <= ' ' || name[i] > '~' || strchr("\"*\\", name[i]))
+            return false;
+    }
+    return name[0] && !strstr(name, "..");
+}
+
+/* An uplink that was no router becomes one only if the rules can name it: they keep it from being
+ * one for anybody but the tunnel. */
+static int turn_on(const char *folder, const char *family, const char *key, const char *name,
+                   struct ww_buf *turned)
+{
+    bool changed;
+    int rc = set_of(NULL, family, name, key, &changed);
+
+    if (rc || !changed)
+        return rc;
+    if (!is_nameable(name))
+        return WW_EUNSUPPORTED;
+    rc = set_of(folder, family, name, key, &changed);
+    if (rc == 0 && changed)
+        ww_buf_printf(turned, "%s\"%s\"", turned->size ? ", " : "", name);
+    return rc;
 }
 
 /* Before Linux 6.17 only all interfaces together can forward IPv6, and then they are routers, which
@@ -104,7 +129,7 @@ static int v6_on(const char *folder, const char *device, const struct ww_exit_up
                  struct ww_exit_forward *forward)
 {
     int rc = 0;
-    bool has_uplink = false, changed;
+    bool has_uplink = false;
     char all;
 
     for (size_t i = 0; i < uplinks->count; i++)
@@ -117,9 +142,8 @@ static int v6_on(const char *folder, const char *device, const struct ww_exit_up
     for (size_t i = 0; i < uplinks->count && rc == 0; i++) {
         if (!uplinks->list[i].is_v6)
             continue;
-        rc = set_of(folder, "ipv6", uplinks->list[i].name, "force_forwarding", &changed);
-        if (rc == 0 && changed)
-            put_element(&forward->turned_v6, uplinks->list[i].name);
+        rc =
+            turn_on(folder, "ipv6", "force_forwarding", uplinks->list[i].name, &forward->turned_v6);
     }
     return rc;
 }
@@ -128,14 +152,11 @@ int ww_exit_forward_on(const char *folder, const char *device,
                        const struct ww_exit_uplinks *uplinks, struct ww_exit_forward *forward)
 {
     int rc = set_of(folder, "ipv4", device, "forwarding", NULL);
-    bool changed;
 
     for (size_t i = 0; i < uplinks->count && rc == 0; i++) {
         if (!uplinks->list[i].is_v4)
             continue;
-        rc = set_of(folder, "ipv4", uplinks->list[i].name, "forwarding", &changed);
-        if (rc == 0 && changed)
-            put_element(&forward->turned_v4, uplinks->list[i].name);
+        rc = turn_on(folder, "ipv4", "forwarding", uplinks->list[i].name, &forward->turned_v4);
     }
     return rc ? rc : v6_on(folder, device, uplinks, forward);
 }

@@ -194,7 +194,12 @@ static int open_host(struct ww_exit *exit, char why[WW_EXIT_WHY_BYTES])
 
     ww_exit_forward_undo(exit->options.folder);
     rc = forward(exit, NULL, &plan);
-    if (rc == 0)
+    if (rc)
+        ww_exit_explain(why, rc,
+                        rc == WW_EUNSUPPORTED ? "an uplink's name can't be said to nftables"
+                                              : "what is forwarded can't be read",
+                        0);
+    else
         rc = translate(exit, &plan, why);
     forget(&plan);
     if (rc)

@@ -245,6 +245,29 @@ static void test_bounded(void **state)
     ww_alloc_fail_after(0);
 }
 
+/* More are open than are remembered; when they end, the table is as small as before. */
+static void test_shrinks_after_a_peak(void **state)
+{
+    enum { OPEN = WW_NODE_VERDICTS_MAX + 500 };
+    static struct verdict *open[OPEN];
+
+    (void)state;
+    use("return { decision = 'allow', seconds = 3600 }");
+    for (unsigned number = 0; number < OPEN; number++) {
+        char name[32];
+        struct ww_dest dest;
+
+        snprintf(name, sizeof(name), "host%u.example", number);
+        dest = named(name, 443);
+        assert_int_equal(verdict_ask(&edge, &dest, &open[number]), 0);
+    }
+    assert_int_equal(HASH_COUNT(edge.verdicts.table), OPEN);
+    for (unsigned number = 0; number < OPEN; number++)
+        verdict_end(&open[number]);
+    assert_int_equal(HASH_COUNT(edge.verdicts.table), WW_NODE_VERDICTS_MAX);
+    assert_int_equal(edge.verdicts.flows, 0);
+}
+
 /* A client opens hundreds of flows a second, and may choose them to be denied. */
 static void test_says_so_once_a_second(void **state)
 {
@@ -283,6 +306,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_is_known, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fallback, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bounded, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_shrinks_after_a_peak, setup, teardown),
         cmocka_unit_test_setup_teardown(test_says_so_once_a_second, setup, teardown),
     };
 

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "checksum.h"
+#include "exit_user.h"
 #include "ww/exit.h"
 
 static const uint8_t inner[4] = {192, 0, 0, 2}, home[4] = {127, 0, 0, 1};
@@ -408,6 +409,49 @@ static void failing_allocations_leak_nothing(void **state)
     ww_exit_destroy(provider);
 }
 
+static struct ww_exit_whole *put_fragment(struct ww_exit_user *user, uint32_t client, uint32_t id,
+                                          bool is_last)
+{
+    static const uint8_t packet[28];
+    struct ww_ip ip = {.is_v4 = true,
+                       .protocol = IPPROTO_UDP,
+                       .header_size = 20,
+                       .payload_size = 8,
+                       .id = id,
+                       .offset = is_last ? 8 : 0,
+                       .is_fragment = true,
+                       .is_last = is_last};
+
+    return ww_exit_collect(user, client, packet, &ip);
+}
+
+/* A client that begins datagrams and never ends them loses its own, and not those of others. */
+static void a_client_fills_only_its_own_fragments(void **state)
+{
+    static struct ww_exit exit;
+    static struct ww_exit_user user;
+    struct ww_exit_whole *whole;
+
+    (void)state;
+    exit.loop = loop;
+    user.exit = &exit;
+    for (uint32_t id = 0; id < 20; id++)
+        assert_null(put_fragment(&user, 0, id, false));
+    assert_null(put_fragment(&user, 1, 7, false));
+    for (uint32_t id = 20; id < 40; id++)
+        assert_null(put_fragment(&user, 0, id, false));
+    whole = put_fragment(&user, 1, 7, true);
+    assert_non_null(whole);
+    assert_int_equal(whole->size, 16);
+    assert_int_equal(whole->key.client, 1);
+    assert_non_null(put_fragment(&user, 0, 39, true)); /* its newest is there */
+    for (uint32_t client = 2; client < 20; client++)   /* one each: the oldest gives way */
+        assert_null(put_fragment(&user, client, 1, false));
+    assert_non_null(put_fragment(&user, 19, 1, true));
+    for (size_t i = 0; i < WW_EXIT_WHOLES; i++)
+        ww_free(user.wholes[i].bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -416,6 +460,7 @@ int main(void)
         cmocka_unit_test(a_full_client_is_waited_for),
         cmocka_unit_test(another_source_is_refused),
         cmocka_unit_test(echo_takes_no_more_sockets_than_it_may),
+        cmocka_unit_test(a_client_fills_only_its_own_fragments),
         cmocka_unit_test(failing_allocations_leak_nothing),
     };
 
