@@ -30,7 +30,7 @@ struct ww_exit_user {
         uint32_t connections;
         size_t bytes; /* received or to be sent, that they hold */
     } held, held_by_client[WW_EXIT_CLIENTS_MAX];
-    uint16_t next_id;    /* of IPv4 packets in fragments */
+    uint16_t next_id; /* of IPv4 packets in fragments */
     struct ww_exit_whole wholes[WW_EXIT_WHOLES];
     uint8_t datagram[8 + WW_EXIT_DATAGRAM_BYTES]; /* what comes back, behind a head */
     uint8_t packet[WW_EXIT_PACKET_BYTES_MAX];     /* what is made of it */

@@ -59,8 +59,8 @@ void ww_egress_consume(struct ww_egress_stream *stream, size_t size);
 size_t ww_egress_readable(const struct ww_egress_stream *stream);
 /* As ww_stream_set_read_max; nothing before `connected`. */
 void ww_egress_set_read_max(struct ww_egress_stream *stream, size_t bytes);
-/* As ww_stream_set_low_mark, WW_PACKET_LOW_MARK_BYTES at first; nothing before `connected`, and after
- * ww_egress_finish it stays 0. */
+/* As ww_stream_set_low_mark, WW_PACKET_LOW_MARK_BYTES at first; nothing before `connected`, and
+ * after ww_egress_finish it stays 0. */
 void ww_egress_set_low_mark(struct ww_egress_stream *stream, size_t bytes);
 /* Copies into the write queue, which is the caller's to bound by ww_egress_queued. WW_EAGAIN before
  * `connected`; WW_ENOMEM; WW_ECLOSED after ww_egress_finish. */

@@ -161,8 +161,8 @@ int ww_stream_connect(struct ww_loop *loop, const struct sockaddr *address, sock
 const uint8_t *ww_stream_peek(struct ww_stream *stream, size_t max, size_t *size);
 void ww_stream_consume(struct ww_stream *stream, size_t size);
 size_t ww_stream_readable(const struct ww_stream *stream);
-/* Reading stops by itself while so many bytes are unconsumed: 1 to WW_STREAM_READ_BYTES, which it is
- * at first. What is held already stays. */
+/* Reading stops by itself while so many bytes are unconsumed: 1 to WW_STREAM_READ_BYTES, which it
+ * is at first. What is held already stays. */
 void ww_stream_set_read_max(struct ww_stream *stream, size_t bytes);
 /* Stops and goes on reading from the socket; without it reading stops by itself while
  * WW_STREAM_READ_BYTES are left unconsumed. After resume, readable is called for bytes that are
