@@ -21,7 +21,8 @@ static bool on_record(void *arg, const uint8_t *record, size_t size, enum ww_ecn
 {
     struct ww_peer *peer = arg;
     peer->is_large_used |= size + WW_DTLS_OVERHEAD > peer->mtu.base;
-    if (!ww_transport_has_room(peer))
+    /* Of what a worker seals, datagrams were let in while there was room for all of a turn. */
+    if (!(peer->loan && record[0] <= WW_FAST_PART) && !ww_transport_has_room(peer))
         return false;
     peer->sends_mark = ww_marks_allow(&peer->marks, mark, ww_loop_now_us(peer->net->loop));
     bool went = ww_transport_seal(peer, record, size);
@@ -299,7 +300,12 @@ bool ww_peer_fast_take(struct ww_peer *peer)
         if (peer->destroyed)
             return false;
     }
-    if (ww_fast_is_writable(peer->fast) && peer->callbacks.writable)
+    bool is_writable = ww_fast_is_writable(peer->fast);
+    if (peer->is_datagram_held && ww_transport_has_room(peer)) {
+        peer->is_datagram_held = false;
+        is_writable = true;
+    }
+    if (is_writable && peer->callbacks.writable)
         peer->callbacks.writable(peer->arg);
     return has_more || left == 0;
 }
@@ -355,5 +361,9 @@ int ww_peer_send_datagram(struct ww_peer *peer, const uint8_t *head, size_t head
     if (code)
         return code;
     ww_net_touch(peer);
+    /* What waits for a worker is bounded here, where whoever has packets can keep them. */
+    peer->is_datagram_held = peer->loan && !ww_loan_has_room(peer->loan);
+    if (peer->is_datagram_held)
+        return WW_EAGAIN;
     return ww_fast_datagram(peer->fast, head, head_size, payload, payload_size, mark);
 }

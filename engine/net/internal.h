@@ -137,6 +137,7 @@ struct ww_peer {
     bool is_report_due;     /* something has come since */
     bool is_large_used;     /* larger datagrams than every path carries went lately */
     bool sends_alone;       /* the next datagram shares no batch */
+    bool is_datagram_held;  /* one found no room: its sender is told when there is some */
     struct ww_marks marks;  /* of congestion */
     enum ww_ecn sends_mark; /* of the next datagram */
     enum ww_ecn hears_mark; /* of the one that is being read */

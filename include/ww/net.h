@@ -88,7 +88,8 @@ struct ww_peer_callbacks {
      * NULL. */
     void (*message)(void *arg, const uint8_t *data, size_t size);
     void (*datagram)(void *arg, const uint8_t *data, size_t size, enum ww_ecn mark);
-    /* After a WW_EAGAIN of ww_peer_send: half of the room is free again. May be NULL. */
+    /* After a WW_EAGAIN of ww_peer_send: half of the room is free again; or there is room after one
+     * of ww_peer_send_datagram, where a worker had too much to do. May be NULL. */
     void (*writable)(void *arg);
     /* Its path was lost (peers try for WW_PATH_GIVE_UP_MS), it has moved to another one, or nothing
      * comes from it. May be NULL. */

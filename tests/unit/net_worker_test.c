@@ -9,6 +9,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 static unsigned threads_left = 1000;
 
@@ -46,6 +48,19 @@ int __wrap_ww_watch_create(struct ww_loop *loop, int fd, unsigned events, ww_wat
     return __real_ww_watch_create(loop, fd, events, fn, arg, watch);
 }
 
+/* What a worker sends takes its time. */
+static atomic_bool is_slow;
+
+ssize_t __real_sendmsg(int fd, const struct msghdr *message, int flags);
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
+
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    if (atomic_load(&is_slow))
+        usleep(2000);
+    return __real_sendmsg(fd, message, flags);
+}
+
 static unsigned worker_of(struct pair *pair, int end)
 {
     struct ww_path path;
@@ -53,14 +68,16 @@ static unsigned worker_of(struct pair *pair, int end)
     return path.worker;
 }
 
-/* They are lent once their turn has come and the first report of wide records is there. */
+/* They are lent once their turn has come, called back for the first report of wide records, and
+ * lent again. */
 static bool wait_lent(struct pair *pair)
 {
-    for (int i = 0; i < 100 && (!worker_of(pair, A) || !worker_of(pair, B)); i++) {
+    int turns = 0;
+    do {
         for (int end = A; end <= B; end++)
             pair_send_datagram(pair, end, 10, WW_ECN_NONE);
         pair_turn_for(pair, 50);
-    }
+    } while (turns++ < 100 && (!worker_of(pair, A) || !worker_of(pair, B)));
     pair->ends[A].fast_datagrams = pair->ends[B].fast_datagrams = 0;
     return worker_of(pair, A) && worker_of(pair, B);
 }
@@ -132,6 +149,32 @@ static void a_flood_ends_with_all_that_was_accepted_or_dropped(void **state)
     send_all(&pair, A, 0, 50, 10000); /* the reliable class gets through all the same */
     assert_true(pair.ends[B].fast_datagrams > 0);
     assert_false(pair.ends[B].fast_broken);
+    pair_stop(&pair);
+}
+
+/* Datagrams are refused before what was accepted is dropped, and who was refused is told. */
+static void a_sender_of_datagrams_waits_for_room(void **state)
+{
+    static const uint8_t bytes[16000] = {16000 % 256};
+    struct pair pair;
+    struct ww_path path;
+    int code = 0;
+    (void)state;
+    start(&pair, "1", true);
+    assert_true(wait_lent(&pair));
+    atomic_store(&is_slow, true);
+    for (int round = 0; round < 5; round++) {
+        unsigned writable = pair.ends[A].fast_writable;
+        for (int i = 0; i < 1000 && code != WW_EAGAIN; i++)
+            code = ww_peer_send_datagram(pair.ends[A].peer, bytes, 1, bytes + 1, sizeof bytes - 1,
+                                         WW_ECN_NONE);
+        assert_int_equal(code, WW_EAGAIN);
+        assert_true(pair_wait_count(&pair, &pair.ends[A].fast_writable, writable + 1, 10000));
+        code = 0;
+    }
+    atomic_store(&is_slow, false);
+    ww_peer_path(pair.ends[A].peer, &path);
+    assert_int_equal(path.datagrams_dropped, 0);
     pair_stop(&pair);
 }
 
@@ -237,6 +280,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(carries_both_classes),
         cmocka_unit_test(a_flood_ends_with_all_that_was_accepted_or_dropped),
+        cmocka_unit_test(a_sender_of_datagrams_waits_for_room),
         cmocka_unit_test(goes_on_over_another_path),
         cmocka_unit_test(tells_of_the_other_side_s_end),
         cmocka_unit_test(may_go_at_any_moment),
