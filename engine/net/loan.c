@@ -100,8 +100,9 @@ void ww_loan_counters(const struct ww_loan *loan, struct ww_lane_counters *count
 
 void ww_loan_counted(const struct ww_loan *loan, struct ww_pieces_report *counted)
 {
-    counted->top = atomic_load(&loan->news.pieces_top);
-    counted->whole = atomic_load(&loan->news.pieces_whole);
+    uint64_t pieces = atomic_load(&loan->news.pieces);
+    counted->top = (uint32_t)(pieces >> 32);
+    counted->whole = (uint32_t)pieces;
 }
 
 /* --- lending ------------------------------------------------------------------------------------

@@ -92,8 +92,7 @@ static void publish_news(struct ww_loan *loan)
     put(&news->datagrams_received, counters.datagrams_received);
     put(&news->bytes_received, counters.bytes_received);
     put(&news->dropped, counters.dropped + loan->dropped);
-    atomic_store_explicit(&news->pieces_top, loan->pieces.counted.top, memory_order_relaxed);
-    atomic_store_explicit(&news->pieces_whole, loan->pieces.counted.whole, memory_order_relaxed);
+    put(&news->pieces, (uint64_t)loan->pieces.counted.top << 32 | loan->pieces.counted.whole);
     atomic_store(&news->has_room, ww_lane_has_room(loan->lane));
 }
 
@@ -168,6 +167,9 @@ static void seal_all(struct ww_worker *worker)
         WW_REQUIRE(loan && loan->id == head.owner); /* what was put is sealed before it goes */
         loan->out = head;
         ww_dtls_send(loan->dtls, record, head.size);
+        /* Records of many sizes make many batches, none of which is full. */
+        if (!ww_lane_has_room(loan->lane))
+            ww_lane_flush(loan->lane);
         loan->out.alone = false;
         loan->out.mark = WW_ECN_NONE;
         if (!loan->is_dirty)

@@ -22,7 +22,7 @@ struct ww_loan_news {
     atomic_bool has_room; /* in the lane */
     _Atomic int code;     /* the association has ended; 0 */
     _Atomic uint64_t datagrams_sent, bytes_sent, datagrams_received, bytes_received, dropped;
-    _Atomic uint32_t pieces_top, pieces_whole;
+    _Atomic uint64_t pieces; /* top << 32 | whole: read apart, records would seem to be missing */
 };
 
 struct ww_loan {

@@ -178,6 +178,24 @@ static void a_sender_of_datagrams_waits_for_room(void **state)
     pair_stop(&pair);
 }
 
+/* Each needs a batch of its own, and there is a bound on those that are not sent yet. */
+static void records_of_many_sizes_are_not_dropped(void **state)
+{
+    struct pair pair;
+    struct ww_path path;
+    (void)state;
+    start(&pair, "1", false);
+    assert_true(wait_lent(&pair));
+    atomic_store(&is_slow, true); /* so many wait for the worker at once */
+    for (size_t i = 0; i < 200; i++)
+        assert_int_equal(pair_send_datagram(&pair, A, 700 + i, WW_ECN_NONE), 0);
+    assert_true(pair_wait_count(&pair, &pair.ends[B].fast_datagrams, 200, 20000));
+    atomic_store(&is_slow, false);
+    ww_peer_path(pair.ends[A].peer, &path);
+    assert_int_equal(path.datagrams_dropped, 0);
+    pair_stop(&pair);
+}
+
 static void goes_on_over_another_path(void **state)
 {
     struct pair pair;
@@ -281,6 +299,7 @@ int main(void)
         cmocka_unit_test(carries_both_classes),
         cmocka_unit_test(a_flood_ends_with_all_that_was_accepted_or_dropped),
         cmocka_unit_test(a_sender_of_datagrams_waits_for_room),
+        cmocka_unit_test(records_of_many_sizes_are_not_dropped),
         cmocka_unit_test(goes_on_over_another_path),
         cmocka_unit_test(tells_of_the_other_side_s_end),
         cmocka_unit_test(may_go_at_any_moment),
