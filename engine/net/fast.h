@@ -64,6 +64,8 @@ int ww_fast_write(struct ww_fast *fast, const uint8_t *head, size_t head_size,
                   const uint8_t *payload, size_t payload_size);
 /* Once, after a WW_EAGAIN, when half of the room is free again. */
 bool ww_fast_is_writable(struct ww_fast *fast);
+/* The most bytes that such a message may have to be in one record. */
+size_t ww_fast_datagram_room(const struct ww_fast *fast);
 /* A message of the datagram class: sent, or put into the record that ww_fast_output sends, whose
  * mark it shares (ww_ecn_share). WW_EAGAIN: dropped. WW_ETOOBIG, WW_EINVAL. */
 int ww_fast_datagram(struct ww_fast *fast, const uint8_t *head, size_t head_size,

@@ -62,6 +62,11 @@ static int send_parts(struct ww_fast *fast, const uint8_t *head, size_t head_siz
     return 0;
 }
 
+size_t ww_fast_datagram_room(const struct ww_fast *fast)
+{
+    return fast->pack_bytes - 1 - FAST_LENGTH;
+}
+
 /* It begins a record of its own. One that can be marked and one that can't share none, unless both
  * fit into one datagram: small ones, whatever they are, cost less together than a mark is worth. */
 static bool is_apart(const struct ww_fast *fast, size_t size, enum ww_ecn mark)

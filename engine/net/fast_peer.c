@@ -354,6 +354,11 @@ int ww_peer_send(struct ww_peer *peer, const uint8_t *head, size_t head_size,
     return ww_fast_write(peer->fast, head, head_size, payload, payload_size);
 }
 
+size_t ww_peer_record_room(const struct ww_peer *peer)
+{
+    return peer->fast ? ww_fast_datagram_room(peer->fast) : 0;
+}
+
 int ww_peer_send_datagram(struct ww_peer *peer, const uint8_t *head, size_t head_size,
                           const uint8_t *payload, size_t payload_size, enum ww_ecn mark)
 {

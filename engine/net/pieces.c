@@ -9,8 +9,11 @@
  * more than it saves. A path is asked with short records first, so that one that loses many loses
  * little by it. */
 #define LOST_1_IN     64
-#define JUDGE_SEEN    256 /* fewer say nothing good; five that are missing of them say enough */
-#define WIDTH_FIRST   2   /* pieces; twice as many after each good judgement */
+#define JUDGE_SEEN    256     /* fewer say nothing good; five that are missing of them say enough */
+#define UNSEEN_MIN    8       /* so many, of which nothing was seen for … */
+#define UNSEEN_US     2000000 /* … so long, are swallowed: more than any path takes */
+#define STALE_MIN     1024    /* a whole record so far behind: the largest number was nobody's */
+#define WIDTH_FIRST   2       /* pieces; twice as many after each good judgement */
 #define WAIT_FIRST_US 10000000
 #define WAIT_MAX_US   320000000
 #define CALM_US       60000000 /* wide for so long: the next time it waits as for the first */
@@ -46,6 +49,12 @@ static uint32_t get(const uint8_t *in, unsigned size)
 
 /* --- out -------------------------------------------------------------------------------------- */
 
+static void all_seen(struct ww_pieces *pieces)
+{
+    pieces->unseen_from = pieces->number;
+    pieces->unseen_us = 0;
+}
+
 size_t ww_pieces_record_bytes(struct ww_pieces *pieces, size_t datagram_bytes, uint64_t now_us)
 {
     size_t each = datagram_bytes - WW_PIECE_HEAD;
@@ -59,6 +68,7 @@ size_t ww_pieces_record_bytes(struct ww_pieces *pieces, size_t datagram_bytes, u
         pieces->widened_us = now_us;
         pieces->seen = pieces->whole = 0;
         pieces->width = WIDTH_FIRST;
+        all_seen(pieces);
     }
     return WW_MIN(count, (size_t)pieces->width) * each;
 }
@@ -79,21 +89,37 @@ void ww_pieces_head(struct ww_pieces *pieces, size_t record_size, uint8_t head[W
     put(head + 8, pieces->token_out, 4);
 }
 
-static void judge(struct ww_pieces *pieces, uint64_t now_us)
+static void narrow(struct ww_pieces *pieces, uint64_t now_us)
 {
-    uint32_t missing = pieces->seen > pieces->whole ? pieces->seen - pieces->whole : 0;
-    bool is_bad = missing * LOST_1_IN > WW_MAX(pieces->seen, (uint32_t)JUDGE_SEEN);
-    if (pieces->narrow_until_us || (!is_bad && pieces->seen < JUDGE_SEEN))
-        return;
     pieces->seen = pieces->whole = 0;
-    if (!is_bad) {
-        pieces->width = WW_MIN(2 * pieces->width, (unsigned)WW_PIECES_COUNT_MAX);
-        return;
-    }
     if (pieces->widened_us && now_us - pieces->widened_us > CALM_US)
         pieces->wait_us = WAIT_FIRST_US;
     pieces->narrow_until_us = now_us + pieces->wait_us;
     pieces->wait_us = WW_MIN(2 * pieces->wait_us, (uint64_t)WAIT_MAX_US);
+}
+
+static void judge(struct ww_pieces *pieces, uint64_t now_us)
+{
+    uint64_t missing = pieces->seen > pieces->whole ? pieces->seen - pieces->whole : 0;
+    bool is_bad = missing * LOST_1_IN > WW_MAX(pieces->seen, (uint32_t)JUDGE_SEEN);
+    if (is_bad) {
+        narrow(pieces, now_us);
+    } else if (pieces->seen >= JUDGE_SEEN) {
+        pieces->seen = pieces->whole = 0;
+        pieces->width = WW_MIN(2 * pieces->width, (unsigned)WW_PIECES_COUNT_MAX);
+    }
+}
+
+/* Where a path swallows pieces, as what knows STUN and DTLS only may, no report counts them. */
+static bool are_swallowed(struct ww_pieces *pieces, uint32_t seen, uint64_t now_us)
+{
+    if (seen > 0)
+        all_seen(pieces);
+    if (pieces->number - pieces->unseen_from < UNSEEN_MIN)
+        return false;
+    if (!pieces->unseen_us)
+        pieces->unseen_us = now_us;
+    return now_us - pieces->unseen_us >= UNSEEN_US;
 }
 
 void ww_pieces_told(struct ww_pieces *pieces, const struct ww_pieces_report *report,
@@ -104,11 +130,16 @@ void ww_pieces_told(struct ww_pieces *pieces, const struct ww_pieces_report *rep
     pieces->is_offered = true;
     pieces->token_out = report->token;
     pieces->told = *report;
+    if (pieces->narrow_until_us)
+        return;
     if (is_first || seen > UINT32_MAX / 2 || whole > UINT32_MAX / 2) /* or an old one, overtaken */
         return;
     pieces->seen += seen;
     pieces->whole += whole;
-    judge(pieces, now_us);
+    if (are_swallowed(pieces, seen, now_us))
+        narrow(pieces, now_us);
+    else
+        judge(pieces, now_us);
 }
 
 void ww_pieces_path(struct ww_pieces *pieces)
@@ -117,6 +148,7 @@ void ww_pieces_path(struct ww_pieces *pieces)
     pieces->wait_us = WAIT_FIRST_US;
     pieces->width = WIDTH_FIRST;
     pieces->seen = pieces->whole = 0;
+    all_seen(pieces);
 }
 
 /* --- in --------------------------------------------------------------------------------------- */
@@ -183,6 +215,9 @@ const uint8_t *ww_pieces_input(struct ww_pieces *pieces, const uint8_t *datagram
     if (slot->have != (uint32_t)((UINT64_C(1) << count) - 1))
         return NULL;
     slot->in_use = false;
+    uint32_t behind = pieces->counted.top - (number + 1);
+    if (behind >= STALE_MIN && behind <= UINT32_MAX / 2)
+        pieces->counted.top = number + 1;
     pieces->counted.whole++;
     *record_size = total;
     *mark = slot->mark;

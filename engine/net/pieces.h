@@ -44,6 +44,8 @@ struct ww_pieces {
     struct ww_pieces_report told;
     unsigned width;           /* pieces, by what was seen of the path */
     uint32_t seen, whole;     /* since the last judgement, by reports */
+    uint32_t unseen_from;     /* the first number that no report may have missed */
+    uint64_t unseen_us;       /* since when some have; 0: none */
     uint64_t narrow_until_us; /* 0: wide */
     uint64_t widened_us;
     uint64_t wait_us; /* how long narrow, the next time */

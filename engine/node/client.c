@@ -459,12 +459,14 @@ void client_stream_reset(void *arg, uint64_t stream_id, int code)
     stream_free(stream);
 }
 
-/* What the user has blocked meanwhile. */
+/* What the user has blocked meanwhile, or other policies. */
 void client_judged(struct edge *edge)
 {
     struct client *client = (struct client *)edge; /* its first member */
     struct client_stream *stream, *next;
 
+    if (client->dns)
+        client_dns_judge_again(client->dns);
     for (stream = LIST_FIRST(&client->streams); stream; stream = next) {
         next = LIST_NEXT(stream, link);
         struct ww_proxy_connection *connection = stream->connection;

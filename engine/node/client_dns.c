@@ -45,8 +45,7 @@ static void forget_verdicts(struct client_dns *dns)
     }
 }
 
-/* Another generation of policies decides anew, of names that answers lead to as well. */
-static void notice_generation(struct client_dns *dns)
+void client_dns_judge_again(struct client_dns *dns)
 {
     struct ww_policy_generation now;
 
@@ -103,7 +102,7 @@ static enum ww_dns_verdict judge(void *arg, const char *name, const char *listed
     struct client_dns_verdict *verdict = NULL;
     struct client_dns *dns = arg;
 
-    notice_generation(dns);
+    client_dns_judge_again(dns);
     HASH_FIND_STR(dns->verdicts, name, verdict);
     if (verdict && verdict->until_us > ww_loop_now_us(dns->client->edge.loop))
         return permitted(dns, verdict->verdict);

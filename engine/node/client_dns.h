@@ -35,6 +35,9 @@ struct client_dns {
 int client_dns_create(struct client *client, enum ww_dns_denial denial, struct client_dns **dns);
 /* Before the connections go. Nobody is told. NULL is fine. */
 void client_dns_destroy(struct client_dns *dns);
+/* If other policies are in force: they decide anew, of names that answers lead to as well, and what
+ * those before excluded isn't any more. */
+void client_dns_judge_again(struct client_dns *dns);
 /* Transfer's callbacks for streams that are no application's. */
 void client_dns_data(struct conn *conn, uint64_t stream_id, const uint8_t *data, size_t size,
                      bool fin);

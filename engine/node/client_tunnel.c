@@ -134,20 +134,24 @@ static int find_conn(struct client_tunnel *tunnel, const struct ww_ip *ip, struc
     return rc;
 }
 
-/* 0: it is on its way; WW_EAGAIN or WW_ENOCONTRACT: it may wait; else it is to be dropped. */
+/* 0: it is on its way; WW_EAGAIN or WW_ENOCONTRACT: it may wait; WW_ETOOBIG: a super-packet is to
+ * be cut; else it is to be dropped. */
 static int send_packet(struct client_tunnel *tunnel, const struct ww_ip *ip, const uint8_t *packet,
-                       size_t size, bool is_partial)
+                       size_t size, struct ww_offload offload)
 {
+    unsigned packets;
     struct conn *conn = NULL;
     int rc = tunnel->client->stopping ? WW_ESHUTDOWN : find_conn(tunnel, ip, &conn);
 
     if (rc)
         return rc;
-    rc = ww_transfer_packet_send(conn->transfer, conn->packets.stream_id, packet, size, is_partial,
-                                 ww_loop_now_us(conn->loop));
+    if (offload.segment_size && size > conn_packet_room(conn))
+        return WW_ETOOBIG;
+    rc = conn_packet_send(conn, packet, size, offload);
     conn->packets.is_touched = true;
     if (rc == 0) {
-        tunnel->counts.out_packets++;
+        ww_super_read(packet, size, offload, &packets);
+        tunnel->counts.out_packets += packets;
         tunnel->counts.out_bytes += size;
     }
     return rc;
@@ -185,7 +189,7 @@ static void tell_denied(struct client_tunnel *tunnel, const struct ww_ip *ip, co
 
     size = ww_flow_reject(ip, packet, size, answer);
     if (size > 0)
-        ww_tun_write(tunnel->tun, answer, size, false);
+        ww_tun_write(tunnel->tun, answer, size, WW_OFFLOAD_NONE);
 }
 
 /* … and the destination that a connection is over. */
@@ -198,13 +202,13 @@ static void reject(struct client_tunnel *tunnel, const struct ww_ip *ip, const u
     tell_denied(tunnel, ip, packet, size);
     size_t abort_size = ww_flow_abort(ip, packet, abort);
     if (abort_size > 0 && !ww_ip_read(abort, abort_size, &reset, NULL) &&
-        !send_packet(tunnel, &reset, abort, abort_size, false))
+        !send_packet(tunnel, &reset, abort, abort_size, WW_OFFLOAD_NONE))
         ww_flows_count(tunnel->flow, true, abort_size, ww_loop_now_us(tunnel->client->edge.loop));
 }
 
-/* Counts the packet in its flow; false: it doesn't pass. */
-static bool follow(struct client_tunnel *tunnel, const struct ww_flow_packet *packet,
-                   struct ww_flow **flow)
+/* Counts the packet in its flow. 0, WW_EDENIED: it doesn't pass; WW_ETOOBIG: cut it. */
+static int follow(struct client_tunnel *tunnel, const struct ww_flow_packet *packet,
+                  struct ww_flow **flow)
 {
     const struct conn *conn = tunnel->client->active;
 
@@ -216,32 +220,33 @@ static bool follow(struct client_tunnel *tunnel, const struct ww_flow_packet *pa
                                              ww_loop_now_us(tunnel->client->edge.loop), flow);
     if (pass == WW_FLOW_REJECT && packet->is_outgoing)
         reject(tunnel, packet->ip, packet->bytes, packet->size);
-    return pass == WW_FLOW_PASS;
+    return pass == WW_FLOW_PASS ? 0 : pass == WW_FLOW_CUT ? WW_ETOOBIG : WW_EDENIED;
 }
 
 /* By its flow, and on its way if that may go on: as send_packet; WW_EDENIED: it may not, and is
  * counted. What is not on its way then is not in its flow's counts. */
 static int pass(struct client_tunnel *tunnel, const struct ww_ip *ip, const uint8_t *packet,
-                size_t size, bool is_partial)
+                size_t size, struct ww_offload offload)
 {
-    const struct ww_flow_packet about = {ip, packet, size, true};
-    int rc = WW_EDENIED;
+    const struct ww_flow_packet about = {ip, packet, size, true, offload};
+    int rc = follow(tunnel, &about, &tunnel->flow);
 
-    if (follow(tunnel, &about, &tunnel->flow))
-        rc = send_packet(tunnel, ip, packet, size, is_partial);
-    else
+    if (rc == 0) {
+        rc = send_packet(tunnel, ip, packet, size, offload);
+        if (rc)
+            ww_flows_take_back(tunnel->flow, &about);
+    } else if (rc == WW_EDENIED) {
         tunnel->counts.out_rejected++;
-    if (rc && rc != WW_EDENIED)
-        ww_flows_take_back(tunnel->flow, &about);
+    }
     tunnel->flow = NULL;
     return rc;
 }
 
 static void put_off(struct client_tunnel *tunnel, int why, const uint8_t *packet, size_t size,
-                    bool is_partial)
+                    struct ww_offload offload)
 {
     if ((why != WW_EAGAIN && why != WW_ENOCONTRACT) ||
-        !packet_queue_put(&tunnel->queue, packet, size, is_partial))
+        !packet_queue_put(&tunnel->queue, packet, size, offload))
         tunnel->counts.out_dropped++;
     tunnel->blocked_by = why;
     if (why == WW_ENOCONTRACT)
@@ -260,7 +265,7 @@ static void run_queue(struct client_tunnel *tunnel)
         int rc = ww_ip_read(slot->bytes, slot->size, &ip, NULL); /* it was judged when it came */
 
         if (!rc)
-            rc = pass(tunnel, &ip, slot->bytes, slot->size, slot->is_partial);
+            rc = pass(tunnel, &ip, slot->bytes, slot->size, slot->offload);
         if (rc == WW_EAGAIN || rc == WW_ENOCONTRACT) {
             tunnel->blocked_by = rc;
             break;
@@ -300,17 +305,50 @@ static bool may_go_out(struct client_tunnel *tunnel, const uint8_t *packet, size
     return false;
 }
 
-static void on_packet(void *arg, uint8_t *packet, size_t size, bool is_partial)
+/* Out, or into the queue. False: a super-packet that is to be cut. */
+static bool take_out(struct client_tunnel *tunnel, const uint8_t *packet, size_t size,
+                     struct ww_offload offload)
 {
-    struct client_tunnel *tunnel = arg;
     struct ww_ip ip;
     int rc;
 
+    if (tunnel->queue.count && offload.segment_size)
+        return false;
     if (!may_go_out(tunnel, packet, size, &ip))
-        return;
-    rc = tunnel->queue.count ? tunnel->blocked_by : pass(tunnel, &ip, packet, size, is_partial);
+        return true;
+    rc = tunnel->queue.count ? tunnel->blocked_by : pass(tunnel, &ip, packet, size, offload);
+    if (rc && offload.segment_size && rc != WW_EDENIED)
+        return false;
     if (rc && rc != WW_EDENIED)
-        put_off(tunnel, rc, packet, size, is_partial);
+        put_off(tunnel, rc, packet, size, offload);
+    return true;
+}
+
+/* A super-packet goes in parts that fit a record, or packet by packet where that can't be. */
+static void on_packet(void *arg, uint8_t *packet, size_t size, struct ww_offload offload)
+{
+    struct client_tunnel *tunnel = arg;
+    const struct conn *conn = tunnel->client->active;
+    size_t most = conn ? conn_packet_room(conn) : 0;
+    struct ww_super super;
+
+    if (!offload.segment_size) {
+        take_out(tunnel, packet, size, offload);
+        return;
+    }
+    if (!ww_super_begin(&super, packet, size, offload.segment_size))
+        return;
+    for (;;) {
+        size_t before = super.offset;
+
+        size = ww_super_next(&super, most, &packet, &offload);
+        if (size == 0)
+            return;
+        if (take_out(tunnel, packet, size, offload))
+            continue;
+        super.offset = before;
+        most = 0;
+    }
 }
 
 static void on_batch_end(void *arg)
@@ -379,19 +417,27 @@ bool client_tunnel_reset(struct conn *conn, uint64_t stream_id, int code)
 
 /* --- back ------------------------------------------------------------------------------------- */
 
-/* A word of a router about a packet of ours, wherever the router is. */
-static bool is_our_error(struct client_tunnel *tunnel, const uint8_t *packet, size_t size,
-                         uint64_t now_us)
+/* Another provider has no word in a flow that doesn't go by it. */
+static bool goes_by(const struct packet_route *route, const struct conn *conn)
 {
-    struct ww_ip ip, about;
-
-    return ww_ip_read_error(packet, size, &ip, &about) == 0 &&
-           memcmp(ip.destination, tunnel->inner[ip.is_v4], 16) == 0 &&
-           memcmp(about.source, tunnel->inner[ip.is_v4], 16) == 0 &&
-           packet_table_find(&tunnel->table, &about, now_us);
+    return !route->serial || route->serial == conn->serial;
 }
 
-/* Another provider has no word in a flow that doesn't go by it. */
+/* A word of a router about a packet of ours, wherever the router is. */
+static bool is_our_error(struct client_tunnel *tunnel, const struct conn *conn,
+                         const uint8_t *packet, size_t size, uint64_t now_us)
+{
+    const struct packet_route *route;
+    struct ww_ip ip, about;
+
+    if (ww_ip_read_error(packet, size, &ip, &about) != 0 ||
+        memcmp(ip.destination, tunnel->inner[ip.is_v4], 16) != 0 ||
+        memcmp(about.source, tunnel->inner[ip.is_v4], 16) != 0)
+        return false;
+    route = packet_table_find(&tunnel->table, &about, now_us);
+    return route && goes_by(route, conn);
+}
+
 static bool is_of_conn(struct client_tunnel *tunnel, const struct conn *conn,
                        const struct ww_ip *ip, uint64_t now_us)
 {
@@ -404,52 +450,58 @@ static bool is_of_conn(struct client_tunnel *tunnel, const struct conn *conn,
     back.source_port = ip->destination_port;
     back.destination_port = ip->source_port;
     route = packet_table_find(&tunnel->table, &back, now_us);
-    return !route || !route->serial || route->serial == conn->serial;
+    return !route || goes_by(route, conn);
 }
 
 /* To us, from the public internet, and of a flow that began here and goes by this connection.
- * WW_EFOREIGN: it has no business here; WW_EDENIED: the policy's word, or over its rate. */
+ * WW_EFOREIGN: it has no business here; WW_EDENIED: the policy's word, or over its rate;
+ * WW_ETOOBIG: a super-packet of a flow that has a rate. */
 static int judge_in(struct client_tunnel *tunnel, const struct conn *conn, const uint8_t *packet,
-                    size_t size)
+                    size_t size, struct ww_offload offload)
 {
     uint64_t now_us = ww_loop_now_us(tunnel->client->edge.loop);
     struct ww_flow *flow = NULL;
     struct ww_ip ip;
-    const struct ww_flow_packet about = {&ip, packet, size, false};
+    const struct ww_flow_packet about = {&ip, packet, size, false, offload};
     int rc = ww_ip_read(packet, size, &ip, NULL);
 
     if (rc == WW_EUNSUPPORTED)
-        return is_our_error(tunnel, packet, size, now_us) ? 0 : WW_EFOREIGN;
+        return is_our_error(tunnel, conn, packet, size, now_us) ? 0 : WW_EFOREIGN;
     if (rc || memcmp(ip.destination, tunnel->inner[ip.is_v4], 16) != 0 ||
         ww_address_judge(tunnel->client->rules, ip.source, ip.is_v4, NULL) ||
         !is_of_conn(tunnel, conn, &ip, now_us))
         return WW_EFOREIGN;
-    if (follow(tunnel, &about, &flow))
-        return 0;
-    return flow ? WW_EDENIED : WW_EFOREIGN;
+    rc = follow(tunnel, &about, &flow);
+    return rc == WW_EDENIED && !flow ? WW_EFOREIGN : rc;
 }
 
 void client_tunnel_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,
-                          bool is_partial)
+                          struct ww_offload offload)
 {
     struct conn *conn = arg;
     const struct client *client = conn->owner;
     struct client_tunnel *tunnel = client->tunnel;
+    uint8_t marked[WW_FAST_DATAGRAM_BYTES_MAX];
+    unsigned packets;
     int rc;
 
-    (void)stream_id;
-    if (!tunnel)
+    if (!tunnel || !(packet = conn_packet_came(conn, packet, size, marked)))
         return;
-    rc = judge_in(tunnel, conn, packet, size);
+    rc = judge_in(tunnel, conn, packet, size, offload);
+    if (rc == WW_ETOOBIG) {
+        conn_packet_cut(conn, client_tunnel_packet, stream_id, packet, size, offload);
+        return;
+    }
     if (rc && !client_tunnel_is_probed(tunnel, conn, packet, size)) {
         tunnel->counts.in_refused++;
         if (rc == WW_EFOREIGN)
             client_note_junk(conn, size);
         return;
     }
+    ww_super_read(packet, size, offload, &packets);
     conn->packets.good_bytes += size;
-    tunnel->counts.in_packets++;
+    tunnel->counts.in_packets += packets;
     tunnel->counts.in_bytes += size;
     if (!rc)
-        ww_tun_write(tunnel->tun, packet, size, is_partial);
+        ww_tun_write(tunnel->tun, packet, size, offload);
 }

@@ -1,5 +1,6 @@
 /* Inside of client_tunnel*.c: the tunnel of a client's machine. */
 #pragma once
+#include "ww/super.h"
 #include "ww/tun.h"
 
 #include "client_dns.h"

@@ -91,7 +91,8 @@ int client_tunnel_open(struct client *client, struct ww_call *call)
         ww_call_reason(call, "the tunnel is open on %s", ww_tun_name(client->tunnel->tun));
         return WW_EEXIST;
     }
-    struct ww_tun_options options = {.name = device, .fd = -1, .mtu = (unsigned)mtu};
+    struct ww_tun_options options = {
+        .name = device, .fd = -1, .mtu = (unsigned)mtu, .takes_supers = true};
     int rc = tunnel_create(client, &options);
     if (rc) {
         ww_call_reason(call, "the device %s can't be opened", device);
@@ -125,7 +126,7 @@ int client_tunnel_probe(struct client *client)
     tunnel->probe.took_us = 0;
     ww_probe_ask(++tunnel->probe.sequence, probe);
     int rc = ww_transfer_packet_send(conn->transfer, conn->packets.stream_id, probe, sizeof(probe),
-                                     false, tunnel->probe.sent_us);
+                                     WW_OFFLOAD_NONE, tunnel->probe.sent_us);
     tunnel->counts.out_packets += rc == 0;
     tunnel->counts.out_bytes += rc == 0 ? sizeof(probe) : 0;
     conn_touch(conn);

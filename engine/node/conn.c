@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "ww/base.h"
+#include "ww/super.h"
 
 #define LABEL_RELIABLE "ww"
 #define LABEL_DATAGRAM "ww-datagram"
@@ -86,7 +87,8 @@ static int lane_send(void *arg, enum ww_lane lane, const uint8_t *head, size_t h
         return channel_send(conn, lane, head, head_size, payload, payload_size);
     if (lane == WW_LANE_RELIABLE)
         return ww_peer_send(conn->peer, head, head_size, payload, payload_size);
-    return ww_peer_send_datagram(conn->peer, head, head_size, payload, payload_size, WW_ECN_NONE);
+    return ww_peer_send_datagram(conn->peer, head, head_size, payload, payload_size,
+                                 conn->packets.sends_mark);
 }
 
 static void lane_failed(void *arg, int code, const char *why)
@@ -115,8 +117,11 @@ static void fast_message(void *arg, const uint8_t *data, size_t size)
 
 static void fast_datagram(void *arg, const uint8_t *data, size_t size, enum ww_ecn mark)
 {
-    (void)mark;
-    receive(arg, WW_LANE_DATAGRAM, data, size);
+    struct conn *conn = arg;
+
+    conn->packets.came_mark = mark;
+    receive(conn, WW_LANE_DATAGRAM, data, size);
+    conn->packets.came_mark = WW_ECN_NONE;
 }
 
 static void channel_message(struct conn *conn, enum ww_lane lane, enum ww_channel_kind kind,
@@ -165,6 +170,36 @@ static const struct ww_channel_callbacks RELIABLE_CALLBACKS = {
     .message = reliable_message, .writable = lane_writable, .closed = reliable_closed};
 static const struct ww_channel_callbacks DATAGRAM_CALLBACKS = {
     .message = datagram_message, .writable = lane_writable, .closed = datagram_closed};
+
+/* --- packets ---------------------------------------------------------------------------------- */
+
+int conn_packet_send(struct conn *conn, const uint8_t *packet, size_t size,
+                     struct ww_offload offload)
+{
+    int rc;
+
+    conn->packets.sends_mark = ww_ecn_get(packet, size);
+    rc = ww_transfer_packet_send(conn->transfer, conn->packets.stream_id, packet, size, offload,
+                                 ww_loop_now_us(conn->loop));
+    conn->packets.sends_mark = WW_ECN_NONE;
+    return rc;
+}
+
+const uint8_t *conn_packet_came(struct conn *conn, const uint8_t *packet, size_t size,
+                                uint8_t *room)
+{
+    enum ww_ecn mark, inner = ww_ecn_get(packet, size);
+
+    if (!ww_ecn_combine(inner, conn->packets.came_mark, &mark)) {
+        conn->packets.unmarkable++;
+        return NULL;
+    }
+    if (mark == inner)
+        return packet;
+    memcpy(room, packet, size);
+    ww_ecn_set(room, mark);
+    return room;
+}
 
 /* --- peer ------------------------------------------------------------------------------------- */
 
@@ -296,6 +331,31 @@ int conn_create(const struct conn_config *config, struct conn **out)
     }
     *out = conn;
     return 0;
+}
+
+size_t conn_packet_room(const struct conn *conn)
+{
+    size_t room = conn->is_fast ? ww_peer_record_room(conn->peer) : 0;
+    size_t taken = ww_transfer_packet_room(conn->transfer);
+
+    return room > WW_WIRE_DATA_HEAD_MAX ? WW_MIN(room - WW_WIRE_DATA_HEAD_MAX, taken) : 0;
+}
+
+void conn_packet_cut(struct conn *conn,
+                     void (*fn)(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,
+                                struct ww_offload offload),
+                     uint64_t stream_id, const uint8_t *packet, size_t size,
+                     struct ww_offload offload)
+{
+    uint8_t copy[WW_PACKET_SUPER_BYTES_MAX], *piece;
+    struct ww_super super;
+
+    WW_REQUIRE(size <= sizeof(copy)); /* transfer has seen to it */
+    memcpy(copy, packet, size);
+    if (!ww_super_begin(&super, copy, size, offload.segment_size))
+        return;
+    while ((size = ww_super_next(&super, 0, &piece, &offload)) > 0)
+        fn(conn, stream_id, piece, size, offload);
 }
 
 void conn_destroy(struct conn *conn)

@@ -48,7 +48,10 @@ struct conn {
         int refused;      /* a client: the provider takes none, and why */
         uint64_t stream_id;
         uint64_t good_bytes, junk_bytes; /* a client: of its flows, and of none */
-        void *state;                     /* the owner's */
+        enum ww_ecn sends_mark;          /* of the packet that is being sent … */
+        enum ww_ecn came_mark; /* … and of what the one that is being handed on came in */
+        uint64_t unmarkable;   /* dropped: they can't have the mark that they came with */
+        void *state;           /* the owner's */
     } packets;
     struct ww_id contract; /* the newest contract between the two: signalling goes under it */
     bool has_contract;
@@ -64,9 +67,26 @@ struct conn_config {
     void *owner;
 };
 int conn_create(const struct conn_config *config, struct conn **conn);
+/* The largest super-packet that travels in one message on this path now; 0: it is to be cut. */
+size_t conn_packet_room(const struct conn *conn);
+/* Tells a super-packet that came packet by packet: fn as transfer's callback. */
+void conn_packet_cut(struct conn *conn,
+                     void (*fn)(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,
+                                struct ww_offload offload),
+                     uint64_t stream_id, const uint8_t *packet, size_t size,
+                     struct ww_offload offload);
 /* No callbacks; contracts must have been told by conn_lose before, or are forgotten. */
 void conn_destroy(struct conn *conn);
 /* Ends the connection from this side: closed(code) follows from the loop. */
 void conn_lose(struct conn *conn, int code);
+/* Into the tunnel: as ww_transfer_packet_send, on the flow of packets; the packet's mark of
+ * congestion goes outside, too (ww/ecn.h). */
+int conn_packet_send(struct conn *conn, const uint8_t *packet, size_t size,
+                     struct ww_offload offload);
+/* Out of the tunnel, in transfer's callback: the packet with what its carrier's mark makes of its
+ * own, itself or in `room` (WW_FAST_DATAGRAM_BYTES_MAX bytes). NULL: it is to be dropped, and
+ * counted. */
+const uint8_t *conn_packet_came(struct conn *conn, const uint8_t *packet, size_t size,
+                                uint8_t *room);
 /* To be called after every call into conn->transfer from outside of its callbacks. */
 void conn_touch(struct conn *conn);

@@ -330,6 +330,7 @@ static void put_conn(struct ww_call *call, struct conn *conn)
     ww_call_put_text(call, "marks", path.marks);
     ww_call_put_u64(call, "marked_received", path.marked_received);
     ww_call_put_u64(call, "marked_sent", path.marked_sent);
+    ww_call_put_u64(call, "marked_dropped", conn->packets.unmarkable);
     ww_call_end(call);
     ww_call_put_u64(call, "streams", stats.streams);
     ww_call_put_u64(call, "bytes_sent", stats.bytes_sent);

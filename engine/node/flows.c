@@ -181,22 +181,39 @@ static void table_closed(void *arg, struct ww_flow *flow)
 
 static const struct ww_flow_callbacks TABLE_CALLBACKS = {table_opened, table_named, table_closed};
 
-static void judge_turn(void *arg)
+/* True: there is more. Policies that fail may be left for those before meanwhile: then it begins
+ * anew. */
+static bool judge_some(struct edge *edge, size_t *most)
 {
-    struct edge *edge = arg;
-    size_t most = JUDGED_IN_TURN;
     struct flow_table *table;
     bool has_more = false;
 
     LIST_FOREACH (table, &edge->flows->tables, link) {
-        if (table->is_judged_again)
-            table->is_judged_again = ww_flows_judge_again(table->flows, &table->judged_at, &most);
-        has_more = has_more || table->is_judged_again;
+        if (!table->is_judged_again)
+            continue;
+        table->is_judged_again = false;
+        if (ww_flows_judge_again(table->flows, &table->judged_at, most))
+            table->is_judged_again = true;
     }
-    if (edge->judged)
-        edge->judged(edge);
+    LIST_FOREACH (table, &edge->flows->tables, link)
+        has_more |= table->is_judged_again;
+    return has_more;
+}
+
+/* What is denied is cut when all have been judged: by then it is sure whose word that is. */
+static void judge_turn(void *arg)
+{
+    struct edge *edge = arg;
+    size_t most = JUDGED_IN_TURN;
+    bool has_more;
+
+    do {
+        has_more = judge_some(edge, &most);
+    } while (has_more && most > 0);
     if (has_more)
         ww_timer_start(edge->flows->judging, JUDGING_US);
+    else if (edge->judged)
+        edge->judged(edge);
 }
 
 static void make_due(struct edge *edge)

@@ -4,11 +4,11 @@
 #include <string.h>
 
 bool packet_queue_put(struct packet_queue *queue, const uint8_t *packet, size_t size,
-                      bool is_partial)
+                      struct ww_offload offload)
 {
     struct packet_slot *slot;
 
-    if (queue->count == WW_NODE_PACKETS_MAX || size > WW_PACKET_BYTES_MAX)
+    if (queue->count == WW_NODE_PACKETS_MAX || size > WW_PACKET_BYTES_MAX || offload.segment_size)
         return false;
     if (!queue->slots)
         queue->slots = ww_alloc(WW_NODE_PACKETS_MAX, sizeof(*queue->slots));
@@ -16,7 +16,7 @@ bool packet_queue_put(struct packet_queue *queue, const uint8_t *packet, size_t 
         return false;
     slot = &queue->slots[(queue->first + queue->count++) % WW_NODE_PACKETS_MAX];
     slot->size = (uint16_t)size;
-    slot->is_partial = is_partial;
+    slot->offload = offload;
     memcpy(slot->bytes, packet, size);
     return true;
 }

@@ -100,7 +100,7 @@ void provider_reset_overdue(struct conn *conn);
 /* The client's flow of packets: it is accepted, or reset with the reason. */
 void provider_packets_opened(struct conn *conn, uint64_t stream_id);
 void provider_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,
-                     bool is_partial);
+                     struct ww_offload offload);
 /* Whether the stream is a client's flow of packets, which is then told. */
 bool provider_packets_writable(struct conn *conn, uint64_t stream_id);
 bool provider_packets_reset(struct conn *conn, uint64_t stream_id);

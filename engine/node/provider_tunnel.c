@@ -10,6 +10,7 @@
 #include "provider.h"
 
 #include "ww/probe.h"
+#include "ww/super.h"
 
 #define OWED_LOOK_US 100000 /* between two looks at whether a destination was declared */
 
@@ -83,23 +84,42 @@ static void reject(struct provider_packets *packets, const struct ww_ip *ip, con
 
     size_t answer_size = ww_flow_reject(ip, packet, size, answer);
     if (answer_size > 0)
-        ww_transfer_packet_send(conn->transfer, conn->packets.stream_id, answer, answer_size, false,
-                                ww_loop_now_us(conn->loop));
+        conn_packet_send(conn, answer, answer_size, WW_OFFLOAD_NONE);
     answer_size = ww_flow_abort(ip, packet, answer);
     if (answer_size > 0)
-        ww_exit_packet(provider->exit, packets->number, answer, answer_size, false);
+        ww_exit_packet(provider->exit, packets->number, answer, answer_size, WW_OFFLOAD_NONE);
 }
 
-/* Counts the packet in its flow; false: it doesn't pass. */
-static bool follow(struct provider_packets *packets, const struct ww_flow_packet *packet,
-                   struct ww_flow **flow)
+/* Counts the packet in its flow. 0, WW_EDENIED: it doesn't pass; WW_ETOOBIG: cut it. */
+static int follow(struct provider_packets *packets, const struct ww_flow_packet *packet,
+                  struct ww_flow **flow)
 {
     enum ww_flow_pass pass =
         ww_flows_packet(packets->flows->flows, packet, ww_loop_now_us(packets->conn->loop), flow);
 
     if (pass == WW_FLOW_REJECT && packet->is_outgoing)
         reject(packets, packet->ip, packet->bytes, packet->size);
-    return pass == WW_FLOW_PASS;
+    return pass == WW_FLOW_PASS ? 0 : pass == WW_FLOW_CUT ? WW_ETOOBIG : WW_EDENIED;
+}
+
+static void count_out(struct provider *provider, const uint8_t *packet, size_t size,
+                      struct ww_offload offload)
+{
+    unsigned packets;
+
+    ww_super_read(packet, size, offload, &packets);
+    provider->packets.out_packets += packets;
+    provider->packets.out_bytes += size;
+}
+
+static void count_in(struct provider *provider, const uint8_t *packet, size_t size,
+                     struct ww_offload offload)
+{
+    unsigned packets;
+
+    ww_super_read(packet, size, offload, &packets);
+    provider->packets.in_packets += packets;
+    provider->packets.in_bytes += size;
 }
 
 /* The tunnel's own other end is here. */
@@ -110,35 +130,35 @@ static bool answer_probe(struct conn *conn, const uint8_t *packet, size_t size)
 
     if (!ww_probe_answer(packet, size, answer))
         return false;
-    provider->packets.out_packets++;
-    provider->packets.out_bytes += size;
-    if (ww_transfer_packet_send(conn->transfer, conn->packets.stream_id, answer, sizeof(answer),
-                                false, ww_loop_now_us(conn->loop)) == 0) {
-        provider->packets.in_packets++;
-        provider->packets.in_bytes += sizeof(answer);
-    }
+    count_out(provider, packet, size, WW_OFFLOAD_NONE);
+    if (conn_packet_send(conn, answer, sizeof(answer), WW_OFFLOAD_NONE) == 0)
+        count_in(provider, answer, sizeof(answer), WW_OFFLOAD_NONE);
     return true;
 }
 
 void provider_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,
-                     bool is_partial)
+                     struct ww_offload offload)
 {
     struct conn *conn = arg;
     struct provider *provider = conn->owner;
     struct provider_packets *packets = conn->packets.state;
+    uint8_t marked[WW_FAST_DATAGRAM_BYTES_MAX];
     struct ww_ip ip;
-    const struct ww_flow_packet about = {&ip, packet, size, true};
+    struct ww_flow_packet about = {&ip, NULL, size, true, offload};
     int rc;
 
-    if (!conn->packets.is_open || conn->packets.stream_id != stream_id || !provider->exit)
+    if (!conn->packets.is_open || conn->packets.stream_id != stream_id || !provider->exit ||
+        !(packet = conn_packet_came(conn, packet, size, marked)))
         return;
+    about.bytes = packet;
     rc = judge(packets, packet, size, &ip);
-    if (rc == 0 && !follow(packets, &about, NULL))
-        rc = WW_EDENIED;
+    if (rc == 0)
+        rc = follow(packets, &about, NULL);
     if (rc == 0) {
-        provider->packets.out_packets++;
-        provider->packets.out_bytes += size;
-        ww_exit_packet(provider->exit, packets->number, packet, size, is_partial);
+        count_out(provider, packet, size, offload);
+        ww_exit_packet(provider->exit, packets->number, packet, size, offload);
+    } else if (rc == WW_ETOOBIG) {
+        conn_packet_cut(conn, provider_packet, stream_id, packet, size, offload);
     } else if (rc == WW_EDESTINATION && !answer_probe(conn, packet, size)) {
         provider->packets.out_denied++;
     } else if (rc != WW_EDESTINATION) {
@@ -148,44 +168,52 @@ void provider_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_
 
 /* --- back ------------------------------------------------------------------------------------- */
 
-/* A word of a router is of no flow; the client looks at what it is about. */
-static bool may_go_back(struct provider_packets *packets, struct ww_flow_packet *about,
-                        struct ww_ip *ip, struct ww_flow **flow)
+/* A word of a router is of no flow; the client looks at what it is about. As follow. */
+static int may_go_back(struct provider_packets *packets, struct ww_flow_packet *about,
+                       struct ww_ip *ip, struct ww_flow **flow)
 {
     struct ww_ip quoted;
     int rc = ww_ip_read(about->bytes, about->size, ip, NULL);
 
     if (rc == WW_EUNSUPPORTED)
-        return ww_ip_read_error(about->bytes, about->size, ip, &quoted) == 0;
-    return rc == 0 && follow(packets, about, flow);
+        return ww_ip_read_error(about->bytes, about->size, ip, &quoted) == 0 ? 0 : WW_EDENIED;
+    return rc == 0 ? follow(packets, about, flow) : WW_EDENIED;
 }
 
-static int exit_packet(void *arg, uint32_t number, uint8_t *packet, size_t size, bool is_partial)
+static int exit_packet(void *arg, uint32_t number, uint8_t *packet, size_t size,
+                       struct ww_offload offload)
 {
     struct provider *provider = arg;
     struct provider_packets *packets = provider->by_client[number];
     struct conn *conn = packets->conn;
     struct ww_ip ip;
-    struct ww_flow_packet about = {&ip, packet, size, false};
+    struct ww_flow_packet about = {&ip, packet, size, false, offload};
     struct ww_flow *flow = NULL;
 
-    if (!may_go_back(packets, &about, &ip, &flow)) {
+    int rc = may_go_back(packets, &about, &ip, &flow);
+    if (rc == WW_EDENIED)
         provider->packets.in_refused++;
-        return WW_EDENIED;
-    }
-    int rc = ww_transfer_packet_send(conn->transfer, conn->packets.stream_id, packet, size,
-                                     is_partial, ww_loop_now_us(conn->loop));
-
+    if (rc)
+        return rc;
+    rc = conn_packet_send(conn, packet, size, offload);
     packets->is_touched = true;
     if (rc == 0) {
-        provider->packets.in_packets++;
-        provider->packets.in_bytes += size;
+        count_in(provider, packet, size, offload);
         return 0;
     }
     if (flow)
         ww_flows_take_back(flow, &about);
+    if (rc == WW_ETOOBIG && offload.segment_size)
+        return rc;
     provider->packets.in_refused += rc != WW_EAGAIN; /* else it comes again */
     return rc;
+}
+
+static size_t exit_room(void *arg, uint32_t number)
+{
+    const struct provider *provider = arg;
+
+    return conn_packet_room(provider->by_client[number]->conn);
 }
 
 static void exit_batch_end(void *arg)
@@ -204,8 +232,8 @@ static void exit_batch_end(void *arg)
     }
 }
 
-static const struct ww_exit_callbacks EXIT_CALLBACKS = {.packet = exit_packet,
-                                                        .batch_end = exit_batch_end};
+static const struct ww_exit_callbacks EXIT_CALLBACKS = {
+    .packet = exit_packet, .room = exit_room, .batch_end = exit_batch_end};
 
 /* Called from inside of transfer: the connection is touched by whoever entered it. */
 bool provider_packets_writable(struct conn *conn, uint64_t stream_id)

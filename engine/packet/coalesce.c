@@ -125,14 +125,17 @@ static bool is_mergeable(const struct ww_coalesce *coalesce, const uint8_t *pack
     return (packet[head->transport + 13] | TCP_PSH) == (TCP_ACK | TCP_PSH);
 }
 
+/* segment_size: of the packet, or of each in the super-packet. */
 static bool may_follow(const struct ww_coalesce_slot *slot, const uint8_t *packet, size_t size,
-                       const struct ww_segment_head *head)
+                       const struct ww_segment_head *head, size_t segment_size)
 {
     size_t payload = size - head->payload;
 
     return slot->size > 0 && !slot->is_ended && head->is_v4 == slot->head.is_v4 &&
            head->protocol == slot->head.protocol && head->transport == slot->head.transport &&
-           head->payload == slot->head.payload && payload <= slot->segment_size &&
+           head->payload == slot->head.payload &&
+           (payload > segment_size ? segment_size == slot->segment_size
+                                   : payload <= slot->segment_size) &&
            slot->size + payload <= WW_SUPER_BYTES_MAX &&
            is_same_network(slot->bytes, packet, head->is_v4) &&
            is_same_transport(slot->bytes + head->transport, packet + head->transport, head) &&
@@ -143,14 +146,17 @@ static bool may_follow(const struct ww_coalesce_slot *slot, const uint8_t *packe
 /* --- adding ----------------------------------------------------------------------------------- */
 
 static void begin(struct ww_coalesce_slot *slot, const uint8_t *packet, size_t size,
-                  const struct ww_segment_head *head)
+                  const struct ww_segment_head *head, size_t segment_size)
 {
+    size_t payload = size - head->payload;
+
     memcpy(slot->bytes, packet, size);
     slot->head = *head;
     slot->size = size;
-    slot->segment_size = (uint16_t)(size - head->payload);
-    slot->next = read_u32(packet + head->transport + 4) + slot->segment_size;
-    slot->count = 1;
+    slot->segment_size = (uint16_t)segment_size;
+    slot->next = read_u32(packet + head->transport + 4) + (uint32_t)payload;
+    slot->count = (unsigned)((payload + segment_size - 1) / segment_size);
+    slot->is_ended = payload % segment_size != 0;
 }
 
 static void append(struct ww_coalesce_slot *slot, const uint8_t *packet, size_t size)
@@ -160,44 +166,48 @@ static void append(struct ww_coalesce_slot *slot, const uint8_t *packet, size_t 
     memcpy(slot->bytes + slot->size, packet + slot->head.payload, payload);
     slot->size += payload;
     slot->next += (uint32_t)payload;
-    slot->count++;
-    if (payload < slot->segment_size)
-        slot->is_ended = true;
+    slot->count += (unsigned)((payload + slot->segment_size - 1) / slot->segment_size);
+    slot->is_ended = payload % slot->segment_size != 0;
 }
 
 int ww_coalesce_add(struct ww_coalesce *coalesce, const uint8_t *packet, size_t size,
-                    bool is_partial)
+                    struct ww_offload offload)
 {
     struct virtio_net_hdr vnet = {0};
     struct ww_segment_head head;
+    unsigned packets;
 
+    if (!ww_super_read(packet, size, offload, &packets))
+        return WW_EMALFORMED;
     if (!ww_segment_read(packet, size, &head)) {
-        if (is_partial)
+        if (offload.is_partial)
             return WW_EMALFORMED;
         coalesce->fn(coalesce->arg, &vnet, packet, size, 1);
         return 0;
     }
     /* Completed from another sum, it would leave as wrong as a peer likes. */
-    if (is_partial && !ww_segment_is_partial(packet, size, &head))
+    if (offload.is_partial && !ww_segment_is_partial(packet, size, &head))
         return WW_EMALFORMED;
     struct ww_coalesce_slot *slot = slot_of(coalesce, packet, &head);
     bool is_pushed = head.protocol == IPPROTO_TCP && packet[head.transport + 13] & TCP_PSH;
+    size_t each = offload.segment_size ? offload.segment_size : size - head.payload;
     if (is_mergeable(coalesce, packet, size, &head) &&
-        (is_partial || ww_segment_is_right(packet, size, &head))) {
-        if (may_follow(slot, packet, size, &head)) {
+        (offload.is_partial || ww_segment_is_right(packet, size, &head))) {
+        if (may_follow(slot, packet, size, &head, each)) {
             append(slot, packet, size);
             slot->bytes[head.transport + 13] |= is_pushed ? TCP_PSH : 0;
         } else {
             tell(coalesce, slot);
-            begin(slot, packet, size, &head);
-            slot->is_partial = is_partial;
-            slot->is_ended = false;
+            begin(slot, packet, size, &head, each);
+            slot->is_partial = offload.is_partial;
         }
         slot->is_ended |= is_pushed;
         return 0;
     }
+    if (packets > 1) /* a head with options of IPv4 */
+        return WW_EMALFORMED;
     tell(coalesce, slot);
-    if (is_partial)
+    if (offload.is_partial)
         set_partial(&vnet, &head);
     coalesce->fn(coalesce->arg, &vnet, packet, size, 1);
     return 0;

@@ -285,7 +285,9 @@ static void let_through(struct ww_dns *dns, struct dns_lookup *lookup, const str
     uint64_t hold = ++dns->serial << DNS_SLOT_BITS | lookup->slot;
     int rc = 0;
 
-    if (found->address_count) {
+    if (found->address_count && dns_judge(dns, lookup->name) != WW_DNS_EXCLUDE) {
+        rc = WW_ESTATE; /* not any more */
+    } else if (found->address_count) {
         lookup->held = ww_alloc(1, kept->size);
         rc = !lookup->held
                  ? WW_ENOMEM

@@ -49,7 +49,8 @@ static void serve_soon(struct ww_exit *exit, uint64_t us)
         ww_timer_start(exit->timer, us);
 }
 
-static int deliver_out(void *arg, uint32_t client, uint8_t *packet, size_t size, bool is_partial)
+static int deliver_out(void *arg, uint32_t client, uint8_t *packet, size_t size,
+                       struct ww_offload offload)
 {
     struct ww_exit *exit = arg;
     struct ww_ip ip;
@@ -58,14 +59,14 @@ static int deliver_out(void *arg, uint32_t client, uint8_t *packet, size_t size,
         memcmp(ip.source, ww_exit_inner(exit, ip.is_v4), 16) != 0)
         ww_exit_refuse(exit, client);
     else if (exit->kernel)
-        ww_exit_kernel_out(exit, client, packet, &ip, is_partial);
+        ww_exit_kernel_out(exit, client, packet, &ip, offload);
     else
-        ww_exit_user_out(exit, client, packet, &ip, is_partial);
+        ww_exit_user_out(exit, client, packet, &ip, offload);
     return 0;
 }
 
 void ww_exit_packet(struct ww_exit *exit, uint32_t client, const uint8_t *packet, size_t size,
-                    bool is_partial)
+                    struct ww_offload offload)
 {
     if (!ww_exit_has_client(exit, client))
         return;
@@ -74,24 +75,42 @@ void ww_exit_packet(struct ww_exit *exit, uint32_t client, const uint8_t *packet
         return;
     }
     memcpy(exit->scratch, packet, size); /* it gets another source there */
-    ww_fair_packet(exit->out, client, exit->scratch, size, is_partial, ww_loop_now_us(exit->loop));
+    ww_fair_packet(exit->out, client, exit->scratch, size, offload, ww_loop_now_us(exit->loop));
     if (ww_fair_waiting(exit->out, client))
         serve_soon(exit, QUEUE_US);
 }
 
-static int deliver_in(void *arg, uint32_t client, uint8_t *packet, size_t size, bool is_partial)
+static int deliver_in(void *arg, uint32_t client, uint8_t *packet, size_t size,
+                      struct ww_offload offload)
 {
     struct ww_exit *exit = arg;
 
-    return exit->callbacks->packet(exit->arg, client, packet, size, is_partial);
+    return exit->callbacks->packet(exit->arg, client, packet, size, offload);
+}
+
+/* A super-packet in parts that the owner takes whole. */
+static void super_in(struct ww_exit *exit, uint32_t client, uint8_t *packet, size_t size,
+                     uint16_t segment_size)
+{
+    size_t most = exit->callbacks->room(exit->arg, client);
+    struct ww_super super;
+    struct ww_offload offload;
+
+    if (!ww_super_begin(&super, packet, size, segment_size))
+        return;
+    while ((size = ww_super_next(&super, most, &packet, &offload)) > 0)
+        ww_fair_packet(exit->in, client, packet, size, offload, ww_loop_now_us(exit->loop));
 }
 
 void ww_exit_in(struct ww_exit *exit, uint32_t client, uint8_t *packet, size_t size,
-                bool is_partial)
+                struct ww_offload offload)
 {
     if (!ww_exit_has_client(exit, client))
         return;
-    ww_fair_packet(exit->in, client, packet, size, is_partial, ww_loop_now_us(exit->loop));
+    if (offload.segment_size)
+        super_in(exit, client, packet, size, offload.segment_size);
+    else
+        ww_fair_packet(exit->in, client, packet, size, offload, ww_loop_now_us(exit->loop));
     if (!exit->is_reading)
         ww_timer_start(exit->timer, 0); /* tells the end of the batch */
     else if (ww_fair_waiting(exit->in, client))
@@ -102,7 +121,7 @@ void ww_exit_in_later(struct ww_exit *exit, uint32_t client, const uint8_t *pack
 {
     if (!ww_exit_has_client(exit, client))
         return;
-    ww_fair_later(exit->in, client, packet, size, false, ww_loop_now_us(exit->loop));
+    ww_fair_later(exit->in, client, packet, size, WW_OFFLOAD_NONE, ww_loop_now_us(exit->loop));
     ww_timer_start(exit->timer, 0);
 }
 
@@ -142,15 +161,15 @@ static void on_tick(void *arg)
         ww_exit_kernel_tick(exit);
 }
 
-static void on_packet(void *arg, uint8_t *packet, size_t size, bool is_partial)
+static void on_packet(void *arg, uint8_t *packet, size_t size, struct ww_offload offload)
 {
     struct ww_exit *exit = arg;
 
     exit->is_reading = true;
     if (exit->kernel)
-        ww_exit_kernel_in(exit, packet, size, is_partial);
+        ww_exit_kernel_in(exit, packet, size, offload);
     else
-        ww_exit_user_in(exit, packet, size, is_partial);
+        ww_exit_user_in(exit, packet, size, offload);
 }
 
 static void on_batch_end(void *arg)
@@ -282,8 +301,10 @@ static const struct ww_tun_callbacks tun_callbacks = {
 
 int ww_exit_attach(struct ww_exit *exit, const char *name, int fd)
 {
-    const struct ww_tun_options options = {
-        .name = name, .fd = fd, .mtu = name ? exit->options.mtu : 0};
+    const struct ww_tun_options options = {.name = name,
+                                           .fd = fd,
+                                           .mtu = name ? exit->options.mtu : 0,
+                                           .takes_supers = exit->callbacks->room != NULL};
 
     return ww_tun_create(exit->loop, &options, &tun_callbacks, exit, &exit->tun);
 }

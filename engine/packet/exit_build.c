@@ -89,7 +89,7 @@ static void send_part(struct ww_exit_user *user, const struct ww_exit_key *key,
     if (!key->is_v4)
         put_u16(packet + 4, head - IPV6_HEADER_BYTES + part);
     memcpy(packet + head, transport + offset, part);
-    ww_exit_in(user->exit, key->client, packet, head + part, false);
+    ww_exit_in(user->exit, key->client, packet, head + part, WW_OFFLOAD_NONE);
 }
 
 void ww_exit_send(struct ww_exit_user *user, const struct ww_exit_key *key, uint8_t *transport,

@@ -57,7 +57,7 @@ static bool client_of(const struct ww_exit *exit, bool is_v4, const uint8_t addr
 /* --- packets ---------------------------------------------------------------------------------- */
 
 void ww_exit_kernel_out(struct ww_exit *exit, uint32_t client, uint8_t *packet, struct ww_ip *ip,
-                        bool is_partial)
+                        struct ww_offload offload)
 {
     uint8_t address[16];
 
@@ -77,8 +77,8 @@ void ww_exit_kernel_out(struct ww_exit *exit, uint32_t client, uint8_t *packet, 
                                 true);
     }
     address_of(exit, ip->is_v4, client + FIRST_CLIENT, address);
-    ww_rewrite(packet, ip, is_partial, WW_REWRITE_SOURCE, address, -1);
-    ww_tun_write(exit->tun, packet, (size_t)ip->header_size + ip->payload_size, is_partial);
+    ww_rewrite(packet, ip, offload.is_partial, WW_REWRITE_SOURCE, address, -1);
+    ww_tun_write(exit->tun, packet, (size_t)ip->header_size + ip->payload_size, offload);
 }
 
 /* An ICMP error about a packet of a client, which it needs for its path MTU. */
@@ -91,10 +91,11 @@ static void error_in(struct ww_exit *exit, uint8_t *packet, size_t size)
         !client_of(exit, ip.is_v4, about.source, &client))
         return;
     ww_rewrite_error(packet, &ip, &about, ww_exit_inner(exit, ip.is_v4));
-    ww_exit_in(exit, client, packet, size, false);
+    ww_exit_in(exit, client, packet, size, WW_OFFLOAD_NONE);
 }
 
-void ww_exit_kernel_in(struct ww_exit *exit, uint8_t *packet, size_t size, bool is_partial)
+void ww_exit_kernel_in(struct ww_exit *exit, uint8_t *packet, size_t size,
+                       struct ww_offload offload)
 {
     struct ww_ip ip;
     uint32_t client;
@@ -123,8 +124,9 @@ void ww_exit_kernel_in(struct ww_exit *exit, uint8_t *packet, size_t size, bool 
             ww_exit_table_flags(ww_exit_table_at(exit->table, number), packet[ip.header_size + 13],
                                 false);
     }
-    ww_rewrite(packet, &ip, is_partial, WW_REWRITE_DESTINATION, ww_exit_inner(exit, ip.is_v4), -1);
-    ww_exit_in(exit, client, packet, size, is_partial);
+    ww_rewrite(packet, &ip, offload.is_partial, WW_REWRITE_DESTINATION,
+               ww_exit_inner(exit, ip.is_v4), -1);
+    ww_exit_in(exit, client, packet, size, offload);
 }
 
 void ww_exit_kernel_closed(struct ww_exit *exit, const struct ww_exit_flow *flow)

@@ -5,6 +5,7 @@
 #include "fair.h"
 #include "rewrite.h"
 #include "ww/exit.h"
+#include "ww/super.h"
 #include "ww/tun.h"
 
 struct ww_exit_kernel;
@@ -26,8 +27,8 @@ struct ww_exit {
     struct ww_timer *tick;      /* once a second */
     struct ww_exit_counts past; /* of clients that are gone */
     uint32_t client_count;
-    bool is_reading;                           /* packets of the device: their end will be told */
-    uint8_t scratch[WW_EXIT_PACKET_BYTES_MAX]; /* a client's packet while it is changed */
+    bool is_reading;                            /* packets of the device: their end will be told */
+    uint8_t scratch[WW_PACKET_SUPER_BYTES_MAX]; /* a client's packet while it is changed */
     struct {
         bool is_open;
         uint64_t refused_packets;
@@ -39,7 +40,7 @@ struct ww_exit {
 /* A packet on its way to a client, its addresses the inner ones: into its queue and on. Only from
  * the loop. */
 void ww_exit_in(struct ww_exit *exit, uint32_t client, uint8_t *packet, size_t size,
-                bool is_partial);
+                struct ww_offload offload);
 /* The same from inside a call of the owner: told in a later turn. */
 void ww_exit_in_later(struct ww_exit *exit, uint32_t client, const uint8_t *packet, size_t size);
 void ww_exit_refuse(struct ww_exit *exit, uint32_t client);
@@ -55,8 +56,9 @@ int ww_exit_explain(char why[WW_EXIT_WHY_BYTES], int code, const char *what, int
 int ww_exit_kernel_open(struct ww_exit *exit, char why[WW_EXIT_WHY_BYTES]);
 void ww_exit_kernel_close(struct ww_exit *exit);
 void ww_exit_kernel_out(struct ww_exit *exit, uint32_t client, uint8_t *packet, struct ww_ip *ip,
-                        bool is_partial);
-void ww_exit_kernel_in(struct ww_exit *exit, uint8_t *packet, size_t size, bool is_partial);
+                        struct ww_offload offload);
+void ww_exit_kernel_in(struct ww_exit *exit, uint8_t *packet, size_t size,
+                       struct ww_offload offload);
 void ww_exit_kernel_tick(struct ww_exit *exit);
 /* A flow is closed by the table: the kernel forgets it, too. */
 void ww_exit_kernel_closed(struct ww_exit *exit, const struct ww_exit_flow *flow);
@@ -66,8 +68,8 @@ void ww_exit_kernel_closed(struct ww_exit *exit, const struct ww_exit_flow *flow
 int ww_exit_user_open(struct ww_exit *exit, char why[WW_EXIT_WHY_BYTES]);
 void ww_exit_user_close(struct ww_exit *exit);
 void ww_exit_user_out(struct ww_exit *exit, uint32_t client, uint8_t *packet, struct ww_ip *ip,
-                      bool is_partial);
-void ww_exit_user_in(struct ww_exit *exit, uint8_t *packet, size_t size, bool is_partial);
+                      struct ww_offload offload);
+void ww_exit_user_in(struct ww_exit *exit, uint8_t *packet, size_t size, struct ww_offload offload);
 void ww_exit_user_status(const struct ww_exit *exit, struct ww_exit_status *status);
 /* A flow is closed by the table: what it joins ends. */
 void ww_exit_user_closed(struct ww_exit *exit, struct ww_exit_flow *flow);

@@ -21,7 +21,7 @@ struct tcp_join {
     struct ww_stream *inside;         /* NULL before it is accepted and once it has gone */
     bool is_connected;                /* outside; the SYN is on its way in */
     bool inside_eof, outside_eof;
-    bool syn_is_partial;
+    struct ww_offload syn_offload;
     uint8_t syn_size;
     uint8_t syn[SYN_BYTES_MAX];
 };
@@ -65,17 +65,17 @@ static struct ww_exit_flow *flow_of(struct ww_exit_user *user, bool is_v4,
 }
 
 static void write_in(struct ww_exit_user *user, uint32_t number, uint8_t *packet, struct ww_ip *ip,
-                     bool is_partial)
+                     struct ww_offload offload)
 {
     uint8_t address[16];
 
     flow_address(ip->is_v4, number, address);
-    ww_rewrite(packet, ip, is_partial, WW_REWRITE_SOURCE, address, -1);
+    ww_rewrite(packet, ip, offload.is_partial, WW_REWRITE_SOURCE, address, -1);
     memcpy(address, space_v6, 16);
     if (ip->is_v4)
         ww_address_map(space_v4, address);
-    ww_rewrite(packet, ip, is_partial, WW_REWRITE_DESTINATION, address, WW_EXIT_SPACE_PORT);
-    ww_tun_write(user->exit->tun, packet, (size_t)ip->header_size + ip->payload_size, is_partial);
+    ww_rewrite(packet, ip, offload.is_partial, WW_REWRITE_DESTINATION, address, WW_EXIT_SPACE_PORT);
+    ww_tun_write(user->exit->tun, packet, (size_t)ip->header_size + ip->payload_size, offload);
 }
 
 /* --- the end of a join ------------------------------------------------------------------------ */
@@ -222,7 +222,7 @@ static void outside_connected(void *arg, const struct sockaddr *local)
     (void)local;
     join->is_connected = true;
     if (ww_ip_read(join->syn, join->syn_size, &ip, NULL) == 0)
-        write_in(join->head.user, join->head.flow, join->syn, &ip, join->syn_is_partial);
+        write_in(join->head.user, join->head.flow, join->syn, &ip, join->syn_offload);
 }
 
 static void outside_readable(void *arg)
@@ -269,7 +269,7 @@ static void outside_closed(void *arg, int code)
         size_t size = ww_exit_reset_for(join->syn, &ip, reset);
 
         release(join);
-        ww_exit_in(user->exit, client, reset, size, false);
+        ww_exit_in(user->exit, client, reset, size, WW_OFFLOAD_NONE);
         return;
     }
     if (code != 0)
@@ -327,7 +327,7 @@ static int begin(struct ww_exit_user *user, struct ww_exit_flow *flow, uint32_t 
 
 /* A SYN of a flow that is new, or whose last connection is over. */
 static void open_flow(struct ww_exit_user *user, const struct ww_exit_key *key,
-                      const uint8_t *packet, const struct ww_ip *ip, bool is_partial)
+                      const uint8_t *packet, const struct ww_ip *ip, struct ww_offload offload)
 {
     struct ww_exit *exit = user->exit;
     struct ww_exit_flow *flow;
@@ -343,11 +343,11 @@ static void open_flow(struct ww_exit_user *user, const struct ww_exit_key *key,
         refuse(user, key->client, packet, ip);
         return;
     }
-    WW_CONTAINER_OF(flow->join, struct tcp_join, head)->syn_is_partial = is_partial;
+    WW_CONTAINER_OF(flow->join, struct tcp_join, head)->syn_offload = offload;
 }
 
 void ww_exit_tcp_out(struct ww_exit_user *user, uint32_t client, uint8_t *packet, struct ww_ip *ip,
-                     bool is_partial)
+                     struct ww_offload offload)
 {
     bool is_syn = (packet[ip->header_size + 13] & 0x17) == 2; /* without ACK, FIN and RST */
     struct ww_exit_key key;
@@ -360,16 +360,17 @@ void ww_exit_tcp_out(struct ww_exit_user *user, uint32_t client, uint8_t *packet
     flow = ww_exit_table_at(user->exit->table, number);
     join = flow ? flow->join : NULL;
     if (is_syn && !join)
-        open_flow(user, &key, packet, ip, is_partial);
+        open_flow(user, &key, packet, ip, offload);
     else if (!flow)
         refuse(user, client, packet, ip);
     else if (!join || join->is_connected)
-        write_in(user, number, packet, ip, is_partial);
+        write_in(user, number, packet, ip, offload);
     else if (packet[ip->header_size + 13] & 4) /* given up while we connect */
         fail(join);
 }
 
-void ww_exit_tcp_in(struct ww_exit_user *user, uint8_t *packet, size_t size, bool is_partial)
+void ww_exit_tcp_in(struct ww_exit_user *user, uint8_t *packet, size_t size,
+                    struct ww_offload offload)
 {
     struct ww_exit_flow *flow;
     struct ww_ip ip;
@@ -382,11 +383,11 @@ void ww_exit_tcp_in(struct ww_exit_user *user, uint8_t *packet, size_t size, boo
     if (!flow || ip.destination_port != flow->key.source_port)
         return;
     ww_exit_table_touch(user->exit->table, number, ww_loop_now_us(user->exit->loop));
-    ww_rewrite(packet, &ip, is_partial, WW_REWRITE_SOURCE, flow->key.destination,
+    ww_rewrite(packet, &ip, offload.is_partial, WW_REWRITE_SOURCE, flow->key.destination,
                flow->key.destination_port);
-    ww_rewrite(packet, &ip, is_partial, WW_REWRITE_DESTINATION, ww_exit_inner(user->exit, ip.is_v4),
-               -1);
-    ww_exit_in(user->exit, flow->key.client, packet, size, is_partial);
+    ww_rewrite(packet, &ip, offload.is_partial, WW_REWRITE_DESTINATION,
+               ww_exit_inner(user->exit, ip.is_v4), -1);
+    ww_exit_in(user->exit, flow->key.client, packet, size, offload);
 }
 
 /* --- accepting -------------------------------------------------------------------------------- */

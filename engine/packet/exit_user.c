@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 void ww_exit_user_out(struct ww_exit *exit, uint32_t client, uint8_t *packet, struct ww_ip *ip,
-                      bool is_partial)
+                      struct ww_offload offload)
 {
     struct ww_exit_user *user = exit->user;
     uint8_t *head = packet + ip->header_size;
@@ -20,7 +20,7 @@ void ww_exit_user_out(struct ww_exit *exit, uint32_t client, uint8_t *packet, st
         if (ip->is_fragment) /* nobody sends these: TCP knows its path's MTU */
             ww_exit_refuse(exit, client);
         else
-            ww_exit_tcp_out(user, client, packet, ip, is_partial);
+            ww_exit_tcp_out(user, client, packet, ip, offload);
         return;
     }
     ww_exit_key_of(ip, client, &key);
@@ -39,9 +39,9 @@ void ww_exit_user_out(struct ww_exit *exit, uint32_t client, uint8_t *packet, st
         ww_exit_echo_out(user, &key, head, size);
 }
 
-void ww_exit_user_in(struct ww_exit *exit, uint8_t *packet, size_t size, bool is_partial)
+void ww_exit_user_in(struct ww_exit *exit, uint8_t *packet, size_t size, struct ww_offload offload)
 {
-    ww_exit_tcp_in(exit->user, packet, size, is_partial);
+    ww_exit_tcp_in(exit->user, packet, size, offload);
 }
 
 void ww_exit_user_closed(struct ww_exit *exit, struct ww_exit_flow *flow)

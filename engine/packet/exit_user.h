@@ -41,8 +41,9 @@ struct ww_exit_join {
 
 /* --- exit_tcp.c --- */
 void ww_exit_tcp_out(struct ww_exit_user *user, uint32_t client, uint8_t *packet, struct ww_ip *ip,
-                     bool is_partial);
-void ww_exit_tcp_in(struct ww_exit_user *user, uint8_t *packet, size_t size, bool is_partial);
+                     struct ww_offload offload);
+void ww_exit_tcp_in(struct ww_exit_user *user, uint8_t *packet, size_t size,
+                    struct ww_offload offload);
 void ww_exit_tcp_on_accept(void *arg, int fd, unsigned events); /* a watch's callback */
 void ww_exit_tcp_closed(struct ww_exit_join *join);             /* ends and frees it */
 

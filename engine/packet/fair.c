@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "ww/super.h"
+
 #define QUANTUM_BYTES WW_EXIT_PACKET_BYTES_MAX /* a turn sends one packet at least */
 #define BURST_US      20000                    /* of a rate, at once: some turns of the loop */
 #define BURST_BYTES   32768                    /* … and at least so much, a TCP burst */
@@ -15,7 +17,7 @@ struct cell {
     STAILQ_ENTRY(cell) link;
     uint64_t since_us;
     uint16_t size;
-    bool is_partial;
+    struct ww_offload offload;
     uint8_t bytes[WW_EXIT_PACKET_BYTES_MAX];
 };
 STAILQ_HEAD(cells, cell);
@@ -83,13 +85,13 @@ static uint64_t wait_us(const struct bucket *bucket)
                              : (uint64_t)(1 - bucket->bytes) * 1000000 / bucket->bytes_per_s + 1;
 }
 
-static void take(struct ww_fair *fair, struct client *client, size_t size)
+static void take(struct ww_fair *fair, struct client *client, size_t size, unsigned packets)
 {
     if (fair->total.bytes_per_s)
         fair->total.bytes -= (int64_t)size;
     if (client->bucket.bytes_per_s)
         client->bucket.bytes -= (int64_t)size;
-    client->counts.passed_packets++;
+    client->counts.passed_packets += packets;
     client->counts.passed_bytes += size;
 }
 
@@ -183,7 +185,7 @@ static void drop_old(struct ww_fair *fair, struct client *client, uint64_t now_u
 }
 
 static void keep(struct ww_fair *fair, struct client *client, const uint8_t *packet, size_t size,
-                 bool is_partial, uint64_t now_us)
+                 struct ww_offload offload, uint64_t now_us)
 {
     struct cell *cell;
 
@@ -196,7 +198,7 @@ static void keep(struct ww_fair *fair, struct client *client, const uint8_t *pac
     cell = take_cell(fair);
     memcpy(cell->bytes, packet, size);
     cell->size = (uint16_t)size;
-    cell->is_partial = is_partial;
+    cell->offload = offload;
     cell->since_us = now_us;
     STAILQ_INSERT_TAIL(&client->waiting, cell, link);
     client->waiting_count++;
@@ -206,32 +208,62 @@ static void keep(struct ww_fair *fair, struct client *client, const uint8_t *pac
 
 /* --- delivery --------------------------------------------------------------------------------- */
 
+/* Packet by packet: kept, or told once more. */
+static void cut(struct ww_fair *fair, uint32_t client_index, uint8_t *packet, size_t size,
+                uint16_t segment_size, uint64_t now_us)
+{
+    struct ww_super super;
+    struct ww_offload offload;
+
+    if (!ww_super_begin(&super, packet, size, segment_size)) {
+        fair->clients[client_index].counts.dropped_packets++;
+        return;
+    }
+    while ((size = ww_super_next(&super, 0, &packet, &offload)) > 0)
+        ww_fair_packet(fair, client_index, packet, size, offload, now_us);
+}
+
 void ww_fair_packet(struct ww_fair *fair, uint32_t client_index, uint8_t *packet, size_t size,
-                    bool is_partial, uint64_t now_us)
+                    struct ww_offload offload, uint64_t now_us)
 {
     struct client *client = &fair->clients[client_index];
     bool others_wait = fair->total.bytes_per_s && !TAILQ_EMPTY(&fair->active);
+    bool is_super = offload.segment_size != 0;
+    unsigned packets;
+    int rc;
 
     if (client->is_blocked || client->waiting_count || others_wait ||
         !is_full_enough(&client->bucket, now_us) || !is_full_enough(&fair->total, now_us)) {
-        keep(fair, client, packet, size, is_partial, now_us);
+        if (is_super)
+            cut(fair, client_index, packet, size, offload.segment_size, now_us);
+        else
+            keep(fair, client, packet, size, offload, now_us);
         return;
     }
+    ww_super_read(packet, size, offload, &packets);
     client->is_blocked = true; /* until we know: ready may be said meanwhile */
-    if (fair->options.deliver(fair->options.arg, client_index, packet, size, is_partial) ==
-        WW_EAGAIN) {
-        keep(fair, client, packet, size, is_partial, now_us);
+    rc = fair->options.deliver(fair->options.arg, client_index, packet, size, offload);
+    if (rc == WW_EAGAIN && !is_super) {
+        keep(fair, client, packet, size, offload, now_us);
         client->is_offered = client->waiting_count > 0;
         return;
     }
+    if (rc == WW_EAGAIN) { /* still blocked, unless it was said to be ready: then once more */
+        cut(fair, client_index, packet, size, offload.segment_size, now_us);
+        client->is_offered = client->is_blocked && client->waiting_count > 0;
+        return;
+    }
     client->is_blocked = false;
-    take(fair, client, size);
+    if (rc == WW_ETOOBIG && is_super)
+        cut(fair, client_index, packet, size, offload.segment_size, now_us);
+    else
+        take(fair, client, size, packets);
 }
 
 void ww_fair_later(struct ww_fair *fair, uint32_t client_index, const uint8_t *packet, size_t size,
-                   bool is_partial, uint64_t now_us)
+                   struct ww_offload offload, uint64_t now_us)
 {
-    keep(fair, &fair->clients[client_index], packet, size, is_partial, now_us);
+    keep(fair, &fair->clients[client_index], packet, size, offload, now_us);
 }
 
 /* One turn of one client. The microseconds that its rate makes it wait. */
@@ -251,7 +283,7 @@ static uint64_t serve(struct ww_fair *fair, struct client *client, uint64_t now_
         if (size > client->deficit || !is_full_enough(&fair->total, now_us))
             return 0;
         client->is_blocked = true;
-        if (fair->options.deliver(fair->options.arg, index, cell->bytes, size, cell->is_partial) ==
+        if (fair->options.deliver(fair->options.arg, index, cell->bytes, size, cell->offload) ==
             WW_EAGAIN) {
             client->is_offered = STAILQ_FIRST(&client->waiting) == cell;
             if (client->is_blocked)
@@ -262,7 +294,7 @@ static uint64_t serve(struct ww_fair *fair, struct client *client, uint64_t now_
         if (STAILQ_FIRST(&client->waiting) != cell) /* forgotten from inside of the call */
             return 0;
         client->deficit -= size;
-        take(fair, client, size);
+        take(fair, client, size, 1);
         client->counts.queued_packets++;
         remove_first(fair, client);
     }

@@ -6,6 +6,7 @@
 
 #include "ww/base.h"
 #include "ww/limits.h"
+#include "ww/offload.h"
 
 struct ww_fair;
 
@@ -14,9 +15,11 @@ struct ww_fair_options {
     uint64_t client_bytes_per_s; /* of each; 0: no limit */
     uint64_t total_bytes_per_s;  /* of all; 0: no limit */
     /* The packet goes on, borrowed and writable. WW_EAGAIN: not now, it is kept, and nothing of
-     * this client is tried before ww_fair_ready. Anything else: it is gone. Of this one's
+     * this client is tried before ww_fair_ready. WW_ETOOBIG: a super-packet is to be cut, and told
+     * packet by packet; so it is when it has to wait. Anything else: it is gone. Of this one's
      * functions only ww_fair_ready and ww_fair_forget may be called from here. */
-    int (*deliver)(void *arg, uint32_t client, uint8_t *packet, size_t size, bool is_partial);
+    int (*deliver)(void *arg, uint32_t client, uint8_t *packet, size_t size,
+                   struct ww_offload offload);
     void *arg;
 };
 struct ww_fair_counts {
@@ -31,10 +34,10 @@ int ww_fair_create(const struct ww_fair_options *options, struct ww_fair **fair)
 void ww_fair_destroy(struct ww_fair *fair); /* what waits is gone; NULL is fine */
 /* Delivers at once when nothing is in the way, else keeps a copy or drops. */
 void ww_fair_packet(struct ww_fair *fair, uint32_t client, uint8_t *packet, size_t size,
-                    bool is_partial, uint64_t now_us);
+                    struct ww_offload offload, uint64_t now_us);
 /* As above, but delivers nothing before ww_fair_run. */
 void ww_fair_later(struct ww_fair *fair, uint32_t client, const uint8_t *packet, size_t size,
-                   bool is_partial, uint64_t now_us);
+                   struct ww_offload offload, uint64_t now_us);
 /* Serves what waits. The microseconds until it should be called again, or 0: nothing waits for
  * time to pass. */
 uint64_t ww_fair_run(struct ww_fair *fair, uint64_t now_us);

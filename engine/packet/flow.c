@@ -7,6 +7,7 @@
 
 #include "flow_room.h"
 #include "inspect_room.h"
+#include "ww/super.h"
 
 #define TCP_FIN 1
 #define TCP_SYN 2
@@ -350,8 +351,11 @@ static void look_at(struct ww_flows *flows, struct ww_flow *flow,
 enum ww_flow_pass ww_flows_packet(struct ww_flows *flows, const struct ww_flow_packet *packet,
                                   uint64_t now_us, struct ww_flow **out)
 {
-    struct ww_flow *flow = flow_of(flows, packet, now_us);
+    unsigned packets;
+    struct ww_flow *flow = NULL;
 
+    if (ww_super_read(packet->bytes, packet->size, packet->offload, &packets))
+        flow = flow_of(flows, packet, now_us);
     if (out)
         *out = flow;
     if (!flow) {
@@ -359,6 +363,8 @@ enum ww_flow_pass ww_flows_packet(struct ww_flows *flows, const struct ww_flow_p
         return WW_FLOW_DROP;
     }
     flows->last = flow;
+    if (packets > 1 && flow->bucket && flow->bucket->bytes_s)
+        return WW_FLOW_CUT;
     touch(flows, flow, next_state(flow, packet), now_us);
     if (flows->config.inspector && !flow->is_denied)
         look_at(flows, flow, packet, now_us);
@@ -374,14 +380,17 @@ enum ww_flow_pass ww_flows_packet(struct ww_flows *flows, const struct ww_flow_p
         return WW_FLOW_DROP;
     }
     flow->bytes[packet->is_outgoing] += packet->size;
-    flow->packets[packet->is_outgoing]++;
+    flow->packets[packet->is_outgoing] += packets;
     return WW_FLOW_PASS;
 }
 
 void ww_flows_take_back(struct ww_flow *flow, const struct ww_flow_packet *packet)
 {
+    unsigned packets;
+
+    ww_super_read(packet->bytes, packet->size, packet->offload, &packets);
     flow->bytes[packet->is_outgoing] -= packet->size;
-    flow->packets[packet->is_outgoing]--;
+    flow->packets[packet->is_outgoing] -= packets;
     if (flow->bucket && flow->bucket->bytes_s)
         flow->bucket->tokens += packet->size;
 }

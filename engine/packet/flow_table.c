@@ -90,8 +90,8 @@ bool ww_flows_judge_again(struct ww_flows *flows, uint32_t *at, size_t *most)
 {
     uint32_t end = flows->chunks_count * FLOW_CHUNK;
 
-    for (; *at<end && * most> 0; (*at)++) {
-        struct ww_flow *flow = flow_at(flows, *at);
+    while (*at<end && * most> 0) {
+        struct ww_flow *flow = flow_at(flows, (*at)++); /* named may set it back */
         if (!flow->is_used || !flows->config.callbacks->named)
             continue;
         flow->is_denied = flows->config.callbacks->named(flows->config.arg, flow) != 0;

@@ -22,8 +22,8 @@ struct element {
 
 struct batch {
     bool empties; /* the sets, first */
-    bool is_void; /* they are emptied after it */
     size_t count, id_count;
+    size_t void_count, void_id_count; /* so many, the first, are not excluded any more */
     struct element elements[WW_HOST_EXCLUDE_BATCH]; /* until_us: without what is added to it */
     uint64_t ids[WW_HOST_EXCLUDE_BATCH];
 };
@@ -95,7 +95,7 @@ static void remember_all(struct ww_host_excluder *excluder, const struct batch *
 {
     const char *logged = "";
 
-    for (size_t index = 0; index < batch->count; index++) {
+    for (size_t index = batch->void_count; index < batch->count; index++) {
         const struct element *element = &batch->elements[index];
         if (!remember(excluder, element) || strcmp(element->name, logged) == 0)
             continue;
@@ -153,14 +153,13 @@ static void finish(struct ww_host_excluder *excluder, int rc, const char *reason
                "code=%s reason=%s", ww_error_name(rc), WW_Q(reason));
     excluder->is_failing = rc != 0;
     excluder->next->empties = excluder->next->empties || (rc && batch->empties);
-    rc = !rc && batch->is_void ? WW_ESTATE : rc;
     if (!rc)
         remember_all(excluder, batch);
-    size_t count = batch->id_count;
-    batch->count = batch->id_count = 0;
-    batch->empties = batch->is_void = false;
+    size_t count = batch->id_count, void_count = batch->void_id_count;
+    batch->count = batch->id_count = batch->void_count = batch->void_id_count = 0;
+    batch->empties = false;
     for (size_t index = 0; index < count; index++)
-        excluder->fn(excluder->arg, batch->ids[index], rc);
+        excluder->fn(excluder->arg, batch->ids[index], !rc && index < void_count ? WW_ESTATE : rc);
 }
 
 static void on_end(void *arg, int status)
@@ -222,7 +221,7 @@ static void begin(struct ww_host_excluder *excluder)
     if (batch->empties)
         ww_buf_put_text(&text,
                         "flush set " TABLE " excluded_v4\nflush set " TABLE " excluded_v6\n");
-    for (size_t index = 0; index < batch->count; index++)
+    for (size_t index = batch->void_count; index < batch->count; index++)
         put_element(&batch->elements[index], now_us, &text);
     excluder->is_late = false;
     int rc = text.error ? text.error : start(excluder, ww_buf_text(&text));
@@ -322,7 +321,11 @@ void ww_host_exclude_nothing(struct ww_host_excluder *excluder)
 {
     forget(excluder, UINT64_MAX);
     excluder->next->empties = true;
-    excluder->running->is_void = excluder->child != NULL;
+    for (size_t index = 0; index < WW_ARRAY_COUNT(excluder->batches); index++) {
+        struct batch *batch = &excluder->batches[index];
+        batch->void_count = batch->count;
+        batch->void_id_count = batch->id_count;
+    }
     if (!excluder->child)
         ww_timer_start(excluder->timer, 0);
 }

@@ -1,26 +1,14 @@
-/* Cuts super-packets as a network card would (TCP: RFC 9293, with flags as in Linux's
- * tcp_gso_segment; UDP: each piece a datagram). Relies on checksum.c. Lengths are read from the
- * packet and compared with the vnet header: neither is trusted alone. */
+/* What the kernel gives, told packet by packet. Relies on super.c and checksum.c. Lengths are read
+ * from the packet and compared with the vnet header: neither is trusted alone. */
 #include "segment.h"
 
 #include <string.h>
 
 #include "checksum.h"
 
-#define TCP_FIN        0x01
-#define TCP_PSH        0x08
-#define TCP_CWR        0x80
-#define HEAD_BYTES_MAX (60 + 60) /* IPv4 or IPv6, and TCP, with options */
-
 static uint16_t read_u16(const uint8_t *bytes)
 {
     return (uint16_t)(bytes[0] << 8 | bytes[1]);
-}
-
-static void write_u16(uint8_t *bytes, size_t value)
-{
-    bytes[0] = (uint8_t)(value >> 8);
-    bytes[1] = (uint8_t)value;
 }
 
 /* --- heads ------------------------------------------------------------------------------------ */
@@ -147,13 +135,19 @@ static int pass_whole(const struct virtio_net_hdr *vnet, uint8_t *packet, size_t
 
 /* --- cutting ---------------------------------------------------------------------------------- */
 
+bool ww_segment_is_tcp(const struct virtio_net_hdr *vnet)
+{
+    unsigned type = vnet->gso_type & ~(unsigned)VIRTIO_NET_HDR_GSO_ECN;
+
+    return type == VIRTIO_NET_HDR_GSO_TCPV4 || type == VIRTIO_NET_HDR_GSO_TCPV6;
+}
+
 static int check_super(const struct virtio_net_hdr *vnet, const uint8_t *packet, size_t size,
                        struct ww_segment_head *head)
 {
     unsigned type = vnet->gso_type & ~(unsigned)VIRTIO_NET_HDR_GSO_ECN;
 
-    if (type != VIRTIO_NET_HDR_GSO_TCPV4 && type != VIRTIO_NET_HDR_GSO_TCPV6 &&
-        type != VIRTIO_NET_HDR_GSO_UDP_L4)
+    if (!ww_segment_is_tcp(vnet) && type != VIRTIO_NET_HDR_GSO_UDP_L4)
         return WW_EUNSUPPORTED;
     if (!ww_segment_read(packet, size, head) || vnet->gso_size == 0)
         return WW_EMALFORMED;
@@ -164,72 +158,29 @@ static int check_super(const struct virtio_net_hdr *vnet, const uint8_t *packet,
                : WW_EMALFORMED;
 }
 
-struct cut {
-    struct ww_segment_head head;
-    uint8_t bytes[HEAD_BYTES_MAX]; /* the super-packet's heads */
-    uint64_t pseudo;               /* … and the pseudo header's sum without the length */
-    uint32_t sequence;
-    uint16_t id;
-};
-
-/* The heads of one piece, before its payload at `offset` of the super-packet's. */
-static void write_head(const struct cut *cut, uint8_t *packet, size_t size, size_t offset,
-                       bool is_last)
-{
-    const struct ww_segment_head *head = &cut->head;
-    uint8_t *transport = packet + head->transport;
-    size_t rest = size - head->transport;
-
-    memcpy(packet, cut->bytes, head->payload);
-    if (head->protocol == IPPROTO_TCP) {
-        uint32_t sequence = cut->sequence + (uint32_t)offset;
-
-        write_u16(transport + 4, sequence >> 16);
-        write_u16(transport + 6, sequence);
-        if (!is_last)
-            transport[13] &= (uint8_t) ~(TCP_FIN | TCP_PSH);
-        if (offset > 0)
-            transport[13] &= (uint8_t)~TCP_CWR;
-    } else {
-        write_u16(transport + 4, rest);
-    }
-    ww_checksum_store(packet + ww_segment_checksum(head),
-                      ww_checksum_fold(ww_checksum_add_number(cut->pseudo, (uint32_t)rest)));
-    if (head->is_v4) {
-        write_u16(packet + 2, size);
-        write_u16(packet + 4, cut->id);
-        ww_checksum_ipv4(packet, head->transport);
-    } else {
-        write_u16(packet + 4, rest);
-    }
-}
-
 int ww_segment_split(const struct virtio_net_hdr *vnet, uint8_t *packet, size_t size,
                      ww_segment_fn fn, void *arg)
 {
-    struct cut cut;
+    struct ww_segment_head head;
+    struct ww_super super;
+    struct ww_offload offload;
+    uint8_t *piece;
     int rc;
 
     if (vnet->gso_type == VIRTIO_NET_HDR_GSO_NONE)
         return pass_whole(vnet, packet, size, fn, arg);
-    rc = check_super(vnet, packet, size, &cut.head);
+    rc = check_super(vnet, packet, size, &head);
     if (rc)
         return rc;
-    memcpy(cut.bytes, packet, cut.head.payload);
-    cut.pseudo = ww_checksum_pseudo(packet, cut.head.is_v4, cut.head.protocol);
-    cut.sequence = (uint32_t)read_u16(packet + cut.head.transport + 4) << 16 |
-                   read_u16(packet + cut.head.transport + 6);
-    cut.id = read_u16(packet + 4);
-    size_t payload = size - cut.head.payload, offset = 0;
-    do {
-        size_t piece = payload - offset < vnet->gso_size ? payload - offset : vnet->gso_size;
-
-        write_head(&cut, packet + offset, cut.head.payload + piece, offset,
-                   offset + piece == payload);
-        cut.id++;
-        if (!fn(arg, packet + offset, cut.head.payload + piece, true))
+    if (size == head.payload) { /* nothing to cut */
+        ww_segment_set_partial(packet, size, &head);
+        fn(arg, packet, size, true);
+        return 0;
+    }
+    ww_super_cut(&super, packet, size, vnet->gso_size, &head);
+    while ((size = ww_super_next(&super, 0, &piece, &offload)) > 0) {
+        if (!fn(arg, piece, size, true))
             break;
-        offset += piece;
-    } while (offset < payload);
+    }
     return 0;
 }

@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 
 #include "ww/base.h"
+#include "ww/super.h"
 
 #ifndef VIRTIO_NET_HDR_GSO_UDP_L4
 #define VIRTIO_NET_HDR_GSO_UDP_L4 5 /* virtio 1.2; not in the headers of Linux 6.1 */
@@ -37,6 +38,9 @@ bool ww_segment_is_partial(const uint8_t *packet, size_t size, const struct ww_s
 /* Sets the sum of the pseudo header only. */
 void ww_segment_set_partial(uint8_t *packet, size_t size, const struct ww_segment_head *head);
 
+/* Whether the vnet header says that it is a super-packet of TCP. */
+bool ww_segment_is_tcp(const struct virtio_net_hdr *vnet);
+
 /* False: no more, the device is gone. */
 typedef bool (*ww_segment_fn)(void *arg, uint8_t *packet, size_t size, bool is_partial);
 /* Cuts what the kernel gave into the packets that a network card would make of it, and tells them
@@ -45,6 +49,10 @@ typedef bool (*ww_segment_fn)(void *arg, uint8_t *packet, size_t size, bool is_p
  * told. */
 int ww_segment_split(const struct virtio_net_hdr *vnet, uint8_t *packet, size_t size,
                      ww_segment_fn fn, void *arg);
+
+/* As ww_super_begin of a head that was read already; also of UDP, or of a single packet. */
+void ww_super_cut(struct ww_super *super, uint8_t *packet, size_t size, uint16_t segment_size,
+                  const struct ww_segment_head *head);
 
 #define WW_COALESCE_SLOTS 8 /* flows put together at once; two in one slot only lose by it */
 
@@ -66,8 +74,9 @@ struct ww_coalesce {
         uint8_t *bytes;  /* WW_SUPER_BYTES_MAX */
     } slots[WW_COALESCE_SLOTS];
 };
-/* One packet to be written. Those of one flow are told in order, at the latest at flush. Returns
- * WW_EMALFORMED for a partial one that is not plain TCP or UDP: it is not told. */
+/* One packet to be written, or a super-packet. Those of one flow are told in order, at the latest
+ * at flush. Returns WW_EMALFORMED for a partial one that is not plain TCP or UDP, or a super-packet
+ * that is none: it is not told. */
 int ww_coalesce_add(struct ww_coalesce *coalesce, const uint8_t *packet, size_t size,
-                    bool is_partial);
+                    struct ww_offload offload);
 void ww_coalesce_flush(struct ww_coalesce *coalesce);

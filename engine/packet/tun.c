@@ -22,7 +22,7 @@ struct ww_tun {
     struct ww_watch *watch; /* NULL: destroyed inside a callback */
     struct ww_timer *timer; /* the flush at the end of a turn */
     int calls;              /* callbacks on the stack */
-    bool is_paused, is_failed;
+    bool is_paused, is_failed, takes_supers;
     struct ww_coalesce coalesce;
     struct ww_tun_stats stats;
     uint8_t *supers; /* the slots' bytes */
@@ -59,8 +59,24 @@ static bool tell(void *arg, uint8_t *packet, size_t size, bool is_partial)
 
     tun->stats.packets_read++;
     tun->stats.bytes_read += size;
-    tun->callbacks->packet(tun->arg, packet, size, is_partial);
+    tun->callbacks->packet(tun->arg, packet, size, (struct ww_offload){0, is_partial});
     return tun->watch != NULL;
+}
+
+/* As it is, if that is wanted and it is one that is carried. */
+static bool tell_super(struct ww_tun *tun, const struct virtio_net_hdr *vnet, uint8_t *packet,
+                       size_t size)
+{
+    struct ww_offload offload = {vnet->gso_size, true};
+    unsigned packets;
+
+    if (!tun->takes_supers || !ww_segment_is_tcp(vnet) || vnet->gso_size == 0 ||
+        !ww_super_read(packet, size, offload, &packets))
+        return false;
+    tun->stats.packets_read += packets;
+    tun->stats.bytes_read += size;
+    tun->callbacks->packet(tun->arg, packet, size, offload);
+    return true;
 }
 
 static void fail(struct ww_tun *tun, int code)
@@ -94,7 +110,8 @@ static size_t read_one(struct ww_tun *tun)
     }
     memcpy(&vnet, start, head);
     tun->stats.supers_read += vnet.gso_type != VIRTIO_NET_HDR_GSO_NONE;
-    if (ww_segment_split(&vnet, start + head, (size_t)got - head, tell, tun) != 0)
+    if (!tell_super(tun, &vnet, start + head, (size_t)got - head) &&
+        ww_segment_split(&vnet, start + head, (size_t)got - head, tell, tun) != 0)
         tun->stats.read_refused++;
     return (size_t)got;
 }
@@ -141,20 +158,34 @@ static void put(void *arg, const struct virtio_net_hdr *vnet, const uint8_t *pac
     tun->stats.bytes_written += size + (size_t)(count - 1) * vnet->hdr_len;
 }
 
-/* For a device that knows no vnet header: the checksum is completed here, in a copy. */
-static int put_plain(struct ww_tun *tun, const uint8_t *packet, size_t size, bool is_partial)
+/* For a device that knows no vnet header: cut, and the checksum completed here, in a copy. */
+static int put_plain(struct ww_tun *tun, const uint8_t *packet, size_t size,
+                     struct ww_offload offload)
 {
     struct virtio_net_hdr vnet = {0};
     struct ww_segment_head head;
+    struct ww_super super;
+    unsigned packets;
+    uint8_t *piece;
 
-    if (is_partial) {
-        if (!ww_segment_read(packet, size, &head) || !ww_segment_is_partial(packet, size, &head))
-            return WW_EMALFORMED;
-        memcpy(tun->supers, packet, size);
-        ww_segment_complete(tun->supers, size, &head);
-        packet = tun->supers;
+    if (!offload.is_partial && offload.segment_size == 0) {
+        put(tun, &vnet, packet, size, 1);
+        return 0;
     }
-    put(tun, &vnet, packet, size, 1);
+    if (!ww_super_read(packet, size, offload, &packets) || !ww_segment_read(packet, size, &head) ||
+        !ww_segment_is_partial(packet, size, &head))
+        return WW_EMALFORMED;
+    memcpy(tun->supers, packet, size);
+    ww_super_cut(&super, tun->supers, size,
+                 offload.segment_size ? offload.segment_size : UINT16_MAX, &head);
+    if (size == head.payload) { /* nothing to cut */
+        ww_segment_complete(tun->supers, size, &head);
+        put(tun, &vnet, tun->supers, size, 1);
+    }
+    while ((size = ww_super_next(&super, 0, &piece, &offload)) > 0) {
+        ww_segment_complete(piece, size, &head);
+        put(tun, &vnet, piece, size, 1);
+    }
     return 0;
 }
 
@@ -169,7 +200,7 @@ static bool is_head_right(const uint8_t *packet, size_t size)
            ww_checksum_fold(ww_checksum_add(0, packet, head)) == UINT16_MAX;
 }
 
-void ww_tun_write(struct ww_tun *tun, const uint8_t *packet, size_t size, bool is_partial)
+void ww_tun_write(struct ww_tun *tun, const uint8_t *packet, size_t size, struct ww_offload offload)
 {
     int rc;
 
@@ -177,8 +208,8 @@ void ww_tun_write(struct ww_tun *tun, const uint8_t *packet, size_t size, bool i
         tun->stats.write_refused++;
         return;
     }
-    rc = tun->device.has_vnet ? ww_coalesce_add(&tun->coalesce, packet, size, is_partial)
-                              : put_plain(tun, packet, size, is_partial);
+    rc = tun->device.has_vnet ? ww_coalesce_add(&tun->coalesce, packet, size, offload)
+                              : put_plain(tun, packet, size, offload);
     tun->stats.write_refused += rc != 0;
     if (!ww_timer_running(tun->timer))
         ww_timer_start(tun->timer, 0);
@@ -214,6 +245,7 @@ int ww_tun_create(struct ww_loop *loop, const struct ww_tun_options *options,
     tun->loop = loop;
     tun->callbacks = callbacks;
     tun->arg = arg;
+    tun->takes_supers = options->takes_supers;
     tun->coalesce.fn = put;
     tun->coalesce.arg = tun;
     for (size_t i = 0; i < WW_COALESCE_SLOTS; i++)

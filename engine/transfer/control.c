@@ -105,8 +105,11 @@ static bool put_credit(struct ww_transfer *t, struct transfer_stream *stream, ui
 static bool put_stream(struct ww_transfer *t, const struct transfer_stream *stream,
                        enum ww_frame_type type)
 {
-    struct ww_frame frame;
+    struct ww_frame frame = {.type = WW_FRAME_PACKET_LIMIT,
+                             .packet_limit = {WW_PACKET_SUPER_BYTES_MAX}};
 
+    if (stream->is_packets && !ww_transfer_control_put(t, &frame))
+        return false;
     frame.type = type;
     frame.stream.stream_id = stream->id;
     frame.stream.dest = stream->dest;

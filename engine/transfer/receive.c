@@ -93,8 +93,10 @@ static void count_received(struct ww_transfer *t, struct transfer_contract *cont
 
     contract->bytes_received += cost;
     contract->messages_received++;
-    if (frame->type != WW_FRAME_DATA)
+    if (frame->type != WW_FRAME_DATA) {
         contract->datagram_bytes_received += cost;
+        t->datagram_most = WW_MAX(t->datagram_most, cost);
+    }
     ww_transfer_contract_touch(t, contract);
     t->stats.messages_received++;
     t->stats.bytes_received += cost;
@@ -174,6 +176,13 @@ static bool is_metered_out(const struct ww_transfer *t, const struct transfer_co
            WW_UNCONFIRMED_BYTES / 2;
 }
 
+static size_t size_limit(const struct ww_frame *frame)
+{
+    if (frame->type != WW_FRAME_PACKET)
+        return WW_DATAGRAM_BYTES_MAX;
+    return frame->data.segment_size ? WW_PACKET_SUPER_BYTES_MAX : WW_PACKET_BYTES_MAX;
+}
+
 static void receive_datagram(struct ww_transfer *t, enum ww_lane lane, const struct ww_frame *frame)
 {
     uint64_t id = frame->data.stream_id;
@@ -182,7 +191,7 @@ static void receive_datagram(struct ww_transfer *t, enum ww_lane lane, const str
     struct transfer_contract *contract;
     const struct transfer_stream *stream;
 
-    if (frame->data.payload_size > (is_packet ? WW_PACKET_BYTES_MAX : WW_DATAGRAM_BYTES_MAX)) {
+    if (frame->data.payload_size > size_limit(frame)) {
         fail(t, "A datagram is too large");
         return;
     }
@@ -200,7 +209,8 @@ static void receive_datagram(struct ww_transfer *t, enum ww_lane lane, const str
     }
     /* A client acknowledges nothing that belongs to no flow of its own, so it is never charged. */
     if (!contract || is_metered_out(t, contract, cost) ||
-        (is_packet && frame->data.flags & (uint8_t)~WW_WIRE_PACKET_PARTIAL) ||
+        (is_packet &&
+         frame->data.flags & (uint8_t) ~(WW_WIRE_PACKET_PARTIAL | WW_WIRE_PACKET_SUPER)) ||
         (t->is_client && (!stream || stream->is_zombie))) {
         drop_datagram(t);
         return;
@@ -214,7 +224,8 @@ static void receive_datagram(struct ww_transfer *t, enum ww_lane lane, const str
         t->callbacks.datagram(t->arg, id, frame->data.payload, frame->data.payload_size);
     else if (t->callbacks.packet)
         t->callbacks.packet(t->arg, id, frame->data.payload, frame->data.payload_size,
-                            frame->data.flags & WW_WIRE_PACKET_PARTIAL);
+                            (struct ww_offload){frame->data.segment_size,
+                                                (frame->data.flags & WW_WIRE_PACKET_PARTIAL) != 0});
 }
 
 /* --- the rest --------------------------------------------------------------------------------- */
@@ -252,6 +263,10 @@ static void receive_frame(struct ww_transfer *t, enum ww_lane lane, const struct
         break;
     case WW_FRAME_PONG:
         ww_transfer_settle_on_pong(t, frame->ping.nonce);
+        break;
+    case WW_FRAME_PACKET_LIMIT:
+        t->packet_limit =
+            (size_t)WW_MIN(frame->packet_limit.bytes, (uint64_t)WW_PACKET_SUPER_BYTES_MAX);
         break;
     case WW_FRAME_STREAM_OPEN:
         ww_transfer_stream_on_open(t, frame);

@@ -190,6 +190,8 @@ struct ww_transfer {
     const struct transfer_stream *turn; /* the stream whose turn it is; compared only */
     size_t turn_bytes;                  /* what it may still send while others wait */
     struct transfer_stream *packets;    /* the packets' flow, or NULL */
+    size_t packet_limit;                /* the peer takes super-packets up to this size; 0: none */
+    uint64_t datagram_most;             /* the most that one has cost which came */
     uint64_t next_stream_id;
     size_t stream_count;
     uint64_t metered_credit; /* given while no contract was confirmed */

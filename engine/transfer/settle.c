@@ -162,8 +162,9 @@ uint64_t ww_transfer_settle_estimate(const struct ww_transfer *t,
     uint64_t to = WW_MIN(contract->receive_end, WW_MAX(t->receive_high, t->peer_lowest));
     uint64_t holes = left_of(left_of(to, from), contract->messages_received);
 
-    /* What is missing can only be datagrams. */
-    return contract->bytes_received + holes * WW_DATAGRAM_BYTES_MAX;
+    /* What is missing can only be datagrams: as large as the largest that came. */
+    return contract->bytes_received +
+           holes * WW_MAX(t->datagram_most, (uint64_t)WW_DATAGRAM_BYTES_MAX);
 }
 
 static void grant(struct ww_transfer *t, struct transfer_contract *contract)

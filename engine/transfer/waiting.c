@@ -220,7 +220,7 @@ void ww_transfer_waiting_run(struct ww_transfer *t)
 /* --- flows ------------------------------------------------------------------------------------ */
 
 static int send_datagram(struct ww_transfer *t, const struct transfer_stream *stream,
-                         const uint8_t *data, size_t size, uint8_t flags)
+                         const uint8_t *data, size_t size, struct ww_offload offload)
 {
     /* The provider may not know the flow yet: the ordered lane brings the datagram after it. */
     enum ww_lane lane = stream->is_accepted ? WW_LANE_DATAGRAM : WW_LANE_RELIABLE;
@@ -245,7 +245,9 @@ static int send_datagram(struct ww_transfer *t, const struct transfer_stream *st
     frame.data.index = t->send_next;
     frame.data.stream_id = stream->id;
     frame.data.fin = false;
-    frame.data.flags = flags;
+    frame.data.flags = (uint8_t)((offload.is_partial ? WW_WIRE_PACKET_PARTIAL : 0) |
+                                 (offload.segment_size ? WW_WIRE_PACKET_SUPER : 0));
+    frame.data.segment_size = offload.segment_size;
     frame.data.payload = data;
     frame.data.payload_size = size;
     head_size = ww_wire_data_head(&frame, head);
@@ -276,7 +278,7 @@ int ww_transfer_datagram_send(struct ww_transfer *t, uint64_t stream_id, const u
     if (!stream->is_flow || stream->is_packets)
         return WW_EINVAL;
     ww_transfer_enter(t, now_us);
-    rc = send_datagram(t, stream, data, size, 0);
+    rc = send_datagram(t, stream, data, size, WW_OFFLOAD_NONE);
     if (rc == WW_EAGAIN)
         t->stats.datagrams_dropped++;
     ww_transfer_leave(t, false);
@@ -300,20 +302,26 @@ static void defer(struct ww_transfer *t, struct transfer_stream *stream, size_t 
     }
 }
 
+/* Before the flow is accepted, packets travel on the ordered lane. */
+size_t ww_transfer_packet_room(const struct ww_transfer *t)
+{
+    return t->packets && t->packets->is_accepted ? t->packet_limit : 0;
+}
+
 int ww_transfer_packet_send(struct ww_transfer *t, uint64_t stream_id, const uint8_t *packet,
-                            size_t size, bool is_partial, uint64_t now_us)
+                            size_t size, struct ww_offload offload, uint64_t now_us)
 {
     struct transfer_stream *stream = t->packets;
     int rc;
 
     if (t->is_dead)
         return WW_ECLOSED;
-    if (size > WW_PACKET_BYTES_MAX)
+    if (size > (offload.segment_size ? ww_transfer_packet_room(t) : WW_PACKET_BYTES_MAX))
         return WW_ETOOBIG;
     if (!stream || stream->id != stream_id || stream->is_zombie)
         return WW_ENOTFOUND;
     ww_transfer_enter(t, now_us);
-    rc = send_datagram(t, stream, packet, size, is_partial ? WW_WIRE_PACKET_PARTIAL : 0);
+    rc = send_datagram(t, stream, packet, size, offload);
     if (rc == WW_EAGAIN)
         defer(t, stream, size);
     ww_transfer_leave(t, false);

@@ -10,6 +10,7 @@ static bool decode_data(struct ww_cursor *body, struct ww_frame *frame)
 {
     bool stream = frame->type == WW_FRAME_DATA;
     uint8_t flags = 0, packet_flags = 0;
+    uint16_t segment_size = 0;
 
     frame->data.index = ww_cursor_varint(body);
     frame->data.stream_id = ww_cursor_varint(body);
@@ -17,11 +18,14 @@ static bool decode_data(struct ww_cursor *body, struct ww_frame *frame)
         flags = ww_cursor_u8(body);
     else if (frame->type == WW_FRAME_PACKET)
         packet_flags = ww_cursor_u8(body);
+    if (packet_flags & WW_WIRE_PACKET_SUPER)
+        segment_size = ww_cursor_u16(body);
     if (body->failed || (flags & ~WW_WIRE_FIN) != 0 ||
         body->size > (stream ? WW_MESSAGE_BYTES_MAX : WW_FRAME_DATAGRAM_BYTES_MAX))
         return false;
     frame->data.fin = (flags & WW_WIRE_FIN) != 0;
     frame->data.flags = packet_flags;
+    frame->data.segment_size = segment_size;
     frame->data.payload_size = body->size;
     frame->data.payload = ww_cursor_bytes(body, body->size);
     return true;
@@ -127,6 +131,9 @@ static bool decode_body(struct ww_cursor *body, struct ww_frame *frame, bool *kn
     case WW_FRAME_PING:
     case WW_FRAME_PONG:
         frame->ping.nonce = ww_cursor_u64(body);
+        return true;
+    case WW_FRAME_PACKET_LIMIT:
+        frame->packet_limit.bytes = ww_cursor_varint(body);
         return true;
     case WW_FRAME_STREAM_OPEN:
     case WW_FRAME_STREAM_OPENED:

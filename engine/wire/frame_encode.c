@@ -39,6 +39,10 @@ size_t ww_wire_data_head(const struct ww_frame *frame, uint8_t out[WW_WIRE_DATA_
         *body_end++ = frame->data.fin ? WW_WIRE_FIN : 0;
     else if (packet)
         *body_end++ = frame->data.flags;
+    if (packet && frame->data.flags & WW_WIRE_PACKET_SUPER) {
+        *body_end++ = (uint8_t)(frame->data.segment_size >> 8);
+        *body_end++ = (uint8_t)frame->data.segment_size;
+    }
     body_size = (size_t)(body_end - body);
     end = put_varint(out, (uint64_t)frame->type);
     end = put_varint(end, body_size + frame->data.payload_size);
@@ -148,6 +152,9 @@ static int encode_body(const struct ww_frame *frame, struct ww_buf *out)
     case WW_FRAME_PING:
     case WW_FRAME_PONG:
         ww_buf_put_u64(out, frame->ping.nonce);
+        return 0;
+    case WW_FRAME_PACKET_LIMIT:
+        ww_buf_put_varint(out, frame->packet_limit.bytes);
         return 0;
     case WW_FRAME_STREAM_OPEN:
     case WW_FRAME_STREAM_OPENED:

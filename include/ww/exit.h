@@ -15,6 +15,7 @@
 #include "ww/address.h"
 #include "ww/ip.h"
 #include "ww/loop.h"
+#include "ww/offload.h"
 
 struct ww_exit;
 
@@ -56,10 +57,14 @@ struct ww_exit_options {
     const char *folder; /* kernel: where it is noted what a crash would leave changed */
 };
 struct ww_exit_callbacks {
-    /* A packet for a client, from its inner peer: borrowed and writable. WW_EAGAIN: not now; it is
-     * kept until ww_exit_ready. Anything else: it is gone. Of this exit,
-     * ww_exit_packet, ww_exit_ready and ww_exit_client_close may be called from here. */
-    int (*packet)(void *arg, uint32_t client, uint8_t *packet, size_t size, bool is_partial);
+    /* A packet for a client, from its inner peer, or a super-packet: borrowed and writable.
+     * WW_EAGAIN: not now; it is kept until ww_exit_ready. WW_ETOOBIG: a super-packet is to be told
+     * packet by packet. Anything else: it is gone. Of this exit, ww_exit_packet, ww_exit_ready and
+     * ww_exit_client_close may be called from here. */
+    int (*packet)(void *arg, uint32_t client, uint8_t *packet, size_t size,
+                  struct ww_offload offload);
+    /* The largest super-packet that is to be told for this client now; 0: none. NULL: never any. */
+    size_t (*room)(void *arg, uint32_t client);
     /* What came in this turn has been told. NULL is fine. */
     void (*batch_end)(void *arg);
 };
@@ -81,10 +86,11 @@ void ww_exit_destroy(struct ww_exit *exit);
 int ww_exit_client_open(struct ww_exit *exit, uint32_t *client);
 /* Its flows end; nothing is told for it any more. */
 void ww_exit_client_close(struct ww_exit *exit, uint32_t client);
-/* A packet of a client that ww_ip_judge and ww_ip_fragment let pass under the same rules; borrowed.
+/* A packet of a client that ww_ip_judge and ww_ip_fragment let pass under the same rules, or a
+ * super-packet of up to WW_PACKET_SUPER_BYTES_MAX; borrowed.
  * What is beyond a limit, or has another source, is dropped and counted. No callback. */
 void ww_exit_packet(struct ww_exit *exit, uint32_t client, const uint8_t *packet, size_t size,
-                    bool is_partial);
+                    struct ww_offload offload);
 /* The client takes packets again; what waits for it is told from the loop. */
 void ww_exit_ready(struct ww_exit *exit, uint32_t client);
 

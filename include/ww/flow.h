@@ -13,6 +13,7 @@
 #pragma once
 
 #include "ww/ip.h"
+#include "ww/offload.h"
 
 struct ww_flows;
 struct ww_inspector; /* ww/inspect.h */
@@ -31,6 +32,7 @@ enum ww_flow_state {
 enum ww_flow_pass {
     WW_FLOW_PASS,
     WW_FLOW_DROP,   /* without a word: over its rate, or of no flow */
+    WW_FLOW_CUT,    /* a super-packet of a flow that has a rate: show its packets one by one */
     WW_FLOW_REJECT, /* denied: send what ww_flow_reject makes of it back to where it came from */
 };
 
@@ -56,8 +58,9 @@ struct ww_flow {
     bool is_used;   /* the room's */
     uint32_t moved_s;
     struct ww_flow_bucket *bucket; /* the owner's; NULL: no limit */
-    uint64_t bytes[2], packets[2]; /* that passed; [0] came in, [1] went out. IP packets whole; of a
-                                    * stream what it carried, and packets stay 0 */
+    uint64_t bytes[2], packets[2]; /* that passed; [0] came in, [1] went out. IP packets whole, but
+                                    * the head of a super-packet once; of a stream what it carried,
+                                    * and packets stay 0 */
     uint64_t first_us, last_us;    /* monotonic */
     uint64_t dropped;              /* packets that did not pass */
     void *inspection;              /* the room's: while its first packets are looked at */
@@ -109,9 +112,11 @@ struct ww_flow_packet {
     const uint8_t *bytes;
     size_t size;
     bool is_outgoing; /* from here to there */
+    struct ww_offload offload;
 };
 /* Counts it, and says what becomes of it. *flow (may be NULL) is its flow, or NULL when it has
- * none. Fragments after the first belong to where the first went. */
+ * none, or is no super-packet though its offload says so. Fragments after the first belong to where
+ * the first went. */
 enum ww_flow_pass ww_flows_packet(struct ww_flows *flows, const struct ww_flow_packet *packet,
                                   uint64_t now_us, struct ww_flow **flow);
 /* A packet that passed has come to nothing, now (it is dropped) or yet (it waits, and will be shown
@@ -133,8 +138,8 @@ void ww_flows_end_stream(struct ww_flows *flows, struct ww_flow *flow);
 struct ww_flow *ww_flows_next(struct ww_flows *flows, const struct ww_flow *flow);
 size_t ww_flows_count_open(const struct ww_flows *flows);
 /* Asks `named` again about flows, whatever is known of them: the rules have changed. *at begins
- * with 0; *most is how many may be asked about, and becomes less by those that were. False: all
- * were. */
+ * with 0, and `named` may set it back to that; *most is how many may be asked about, and becomes
+ * less by those that were. False: all were. */
 bool ww_flows_judge_again(struct ww_flows *flows, uint32_t *at, size_t *most);
 /* Of all flows that ever were: opened, closed to make room, packets dropped. */
 struct ww_flows_stats {

@@ -318,7 +318,9 @@
 
 /* --- transfer, continued --- */
 #define WW_DATAGRAM_BYTES_MAX 1472         /* a UDP payload in the datagram class: what Ethernet carries (1,500 less IPv4 and UDP); two SCTP fragments */
-#define WW_PACKET_BYTES_MAX 1500           /* an IP packet in the tunnel: what Ethernet carries; no super-packet crosses */
+#define WW_PACKET_BYTES_MAX 1500           /* an IP packet in the tunnel: what Ethernet carries */
+#define WW_SUPER_SEGMENT_MIN 512           /* payload of each packet in it: heads, which nobody pays, stay below a tenth of what leaves */
+#define WW_PACKET_SUPER_BYTES_MAX 16352    /* a super-packet in the tunnel: a record of 16 KiB, less what is around it */
 #define WW_UNCONFIRMED_BYTES 65536         /* protocol: served before the arbiter confirmed the opening */
 #define WW_SENT_RECORDS_MAX 16384          /* messages awaiting acknowledgement per direction: 256 KiB of records, 256 MiB in flight */
 #define WW_DRAIN_MIN_US 200000             /* protocol: datagrams unseen max(2 RTT, 200 ms) after END are lost */

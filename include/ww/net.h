@@ -182,6 +182,8 @@ bool ww_peer_has_fast(const struct ww_peer *peer);
  * WW_ECLOSED. */
 int ww_peer_send(struct ww_peer *peer, const uint8_t *head, size_t head_size,
                  const uint8_t *payload, size_t payload_size);
+/* The most bytes that a datagram may have to travel in one record on this path; 0: no fast lane. */
+size_t ww_peer_record_room(const struct ww_peer *peer);
 /* Likewise, up to WW_FAST_DATAGRAM_BYTES_MAX; it may be lost, or overtaken. WW_EAGAIN: dropped.
  * `mark` goes with it where the path carries marks and what shares its record can be marked, too.
  */

@@ -19,6 +19,7 @@
  * the rules and state diagrams.
  */
 #pragma once
+#include "ww/offload.h"
 #include "ww/wire.h"
 
 struct ww_transfer;
@@ -61,11 +62,11 @@ struct ww_transfer_callbacks {
     void (*stream_reset)(void *arg, uint64_t stream_id, int code);
     /* One datagram of a UDP flow. */
     void (*datagram)(void *arg, uint64_t stream_id, const uint8_t *data, size_t size);
-    /* One IP packet of the packets' flow: any bytes, not judged. Borrowed. is_partial: its
-     * transport checksum is still to be completed, as ww/tun.h says. NULL: packets are not for this
-     * owner, who then refuses their flow. */
+    /* One IP packet of the packets' flow, or a super-packet: any bytes, neither judged nor compared
+     * with what offload says. Borrowed. NULL: packets are not for this owner, who then refuses
+     * their flow. */
     void (*packet)(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,
-                   bool is_partial);
+                   struct ww_offload offload);
 
     /* Provider: an OPEN came. Check the token, then ww_transfer_contract_accept or _refuse, now
      * or later; until then any further OPEN is refused with WW_ETOOMANY by transfer itself. */
@@ -157,11 +158,15 @@ void ww_transfer_stream_reset(struct ww_transfer *transfer, uint64_t stream_id, 
  * WW_ENOTFOUND, WW_EINVAL (a stream), WW_ETOOBIG, WW_ECLOSED. */
 int ww_transfer_datagram_send(struct ww_transfer *transfer, uint64_t stream_id, const uint8_t *data,
                               size_t size, uint64_t now_us);
-/* One IP packet, at most WW_PACKET_BYTES_MAX, as datagrams are sent. WW_EAGAIN: not sent, for lack
- * of room or budget; it is the owner's to drop or to keep until stream_writable. Other errors as
- * for datagrams. */
+/* The largest super-packet that the peer takes now, up to WW_PACKET_SUPER_BYTES_MAX; 0: it takes
+ * none. */
+size_t ww_transfer_packet_room(const struct ww_transfer *transfer);
+/* One IP packet, at most WW_PACKET_BYTES_MAX, or a super-packet, at most ww_transfer_packet_room,
+ * as datagrams are sent. It costs its bytes, so a super-packet's head counts once. WW_EAGAIN: not
+ * sent, for lack of room or budget; it is the owner's to drop or to keep until stream_writable.
+ * Other errors as for datagrams. */
 int ww_transfer_packet_send(struct ww_transfer *transfer, uint64_t stream_id, const uint8_t *packet,
-                            size_t size, bool is_partial, uint64_t now_us);
+                            size_t size, struct ww_offload offload, uint64_t now_us);
 size_t ww_transfer_stream_count(const struct ww_transfer *transfer);
 
 /* --- contracts -------------------------------------------------------------------------------- */

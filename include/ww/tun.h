@@ -1,11 +1,10 @@
 /* A TUN device: whole IP packets between this program and the kernel.
  *
  * Where the kernel can, packets cross the border in super-packets of up to 64 KiB (TSO, USO), with
- * checksums that nobody has computed yet. Neither shows here: what is read is cut into the packets
- * that go on a wire, and packets of one flow that are written together become one super-packet
- * again. So a packet is at most the device's MTU, and its transport checksum is either right or
- * *partial*: the field holds the sum of the pseudo header only, and whoever takes the packet
- * completes it (VIRTIO_NET_HDR_F_NEEDS_CSUM). A device without the vnet header works too, slower.
+ * checksums that nobody has computed yet (ww/offload.h). What is read is cut into the packets that
+ * go on a wire, which are at most the device's MTU; only whoever takes super-packets of TCP gets
+ * those as they are. Packets and super-packets of one flow that are written together become one
+ * super-packet again. A device without the vnet header works too, slower.
  *
  * One queue, in the loop's thread. Nothing is allocated after create. A callback may destroy the
  * device; none is called from inside a function of it. docs/internals/tunnel.md has the whole way.
@@ -13,6 +12,7 @@
 #pragma once
 
 #include "ww/loop.h"
+#include "ww/offload.h"
 
 struct ww_tun;
 
@@ -22,8 +22,8 @@ struct ww_tun;
 struct ww_tun_callbacks {
     /* A packet that the kernel sent into the device. Borrowed for the call and writable, with
      * WW_TUN_HEADROOM bytes before it; what is behind it must not be touched. Not judged: it may be
-     * anything that the kernel routes. */
-    void (*packet)(void *arg, uint8_t *packet, size_t size, bool is_partial);
+     * anything that the kernel routes. It is a super-packet only if takes_supers was set. */
+    void (*packet)(void *arg, uint8_t *packet, size_t size, struct ww_offload offload);
     /* The packets of this turn are told. NULL is fine. */
     void (*batch_end)(void *arg);
     /* The device is gone (WW_ECLOSED) or broken (WW_ESYSTEM): nothing follows, but it must still be
@@ -32,12 +32,13 @@ struct ww_tun_callbacks {
 };
 
 struct ww_tun_options {
-    const char *name; /* up to 15 bytes; made if there is none. NULL or "": the kernel names it */
-    int fd;           /* -1, or one that is attached to a device already; then owned, whatever is
-                       * returned, and name is ignored. A pair of sockets that keep message borders
-                       * will do for a test: with vnet headers, unless is_plain */
-    unsigned mtu;     /* 0: left as it is; else set, which takes the right to */
-    bool is_plain;    /* without vnet headers and offloads */
+    const char *name;  /* up to 15 bytes; made if there is none. NULL or "": the kernel names it */
+    int fd;            /* -1, or one that is attached to a device already; then owned, whatever is
+                        * returned, and name is ignored. A pair of sockets that keep message borders
+                        * will do for a test: with vnet headers, unless is_plain */
+    unsigned mtu;      /* 0: left as it is; else set, which takes the right to */
+    bool is_plain;     /* without vnet headers and offloads */
+    bool takes_supers; /* of TCP, as ww_super_read has them */
 };
 
 /* WW_EPERM (no right to, or no device file), WW_ENOTFOUND (this kernel has none), WW_EEXIST (in use
@@ -52,11 +53,12 @@ void ww_tun_destroy(struct ww_tun *tun);
 /* What the kernel calls it; "" for a pair of sockets. Borrowed. */
 const char *ww_tun_name(const struct ww_tun *tun);
 
-/* Hands the kernel one packet, which is copied. It is sent with others of its flow, in order, at
- * ww_tun_flush or at the end of this turn of the loop. Any bytes will do: only TCP and UDP whose
- * lengths agree are put together or completed; what is partial and is not that, is dropped. Never
- * waits: what the kernel doesn't take is dropped and counted. */
-void ww_tun_write(struct ww_tun *tun, const uint8_t *packet, size_t size, bool is_partial);
+/* Hands the kernel one packet or super-packet, which is copied. It is sent with others of its flow,
+ * in order, at ww_tun_flush or at the end of this turn of the loop. Any bytes will do: only TCP and
+ * UDP whose lengths agree are put together or completed; what is partial and is not that, is
+ * dropped. Never waits: what the kernel doesn't take is dropped and counted. */
+void ww_tun_write(struct ww_tun *tun, const uint8_t *packet, size_t size,
+                  struct ww_offload offload);
 void ww_tun_flush(struct ww_tun *tun);
 
 /* Stops and goes on reading: packets then wait in the device's queue, whose length bounds them, and
@@ -65,8 +67,8 @@ void ww_tun_pause(struct ww_tun *tun);
 void ww_tun_resume(struct ww_tun *tun);
 
 struct ww_tun_stats {
-    uint64_t packets_read, bytes_read;       /* as told, after cutting */
-    uint64_t supers_read;                    /* reads that were cut */
+    uint64_t packets_read, bytes_read;       /* as told; packets as on a wire */
+    uint64_t supers_read;                    /* reads of several packets at once */
     uint64_t packets_written, bytes_written; /* as given and taken by the kernel */
     uint64_t supers_written;                 /* writes of several packets at once */
     uint64_t read_refused;                   /* from the kernel, in a form that is not known here */

@@ -88,6 +88,7 @@ enum ww_frame_type {
     WW_FRAME_PING = 0x05,          /* skippable */
     WW_FRAME_PACKET = 0x06,        /* datagram class: one IP packet of the packets' flow */
     WW_FRAME_PONG = 0x07,          /* skippable */
+    WW_FRAME_PACKET_LIMIT = 0x09,  /* either: takes super-packets up to this size; skippable */
     WW_FRAME_STREAM_OPEN = 0x10,   /* client → provider: destination of a stream or a UDP flow */
     WW_FRAME_STREAM_OPENED = 0x12, /* provider → client: connected; its local address */
     WW_FRAME_STREAM_RESET = 0x14,  /* either: gone, with an error code */
@@ -131,6 +132,7 @@ struct ww_frame {
             uint64_t stream_id; /* stream or flow */
             bool fin;           /* DATA: the last bytes of this direction */
             uint8_t flags;      /* PACKET: WW_WIRE_PACKET_…; a bit that is not known may come */
+            uint16_t segment_size; /* PACKET with WW_WIRE_PACKET_SUPER: ww/offload.h; else 0 */
             const uint8_t *payload;
             size_t payload_size; /* 0..WW_MESSAGE_BYTES_MAX; others: WW_FRAME_DATAGRAM_BYTES_MAX */
         } data;
@@ -144,6 +146,9 @@ struct ww_frame {
         struct {
             uint64_t nonce;
         } ping; /* PING, PONG */
+        struct {
+            uint64_t bytes;
+        } packet_limit;
         struct {
             uint64_t stream_id;
             struct ww_dest dest; /* OPEN: destination. OPENED: local address used (kind 4 or 6) */
@@ -191,8 +196,9 @@ struct ww_frame {
     };
 };
 
-/* The packet's transport checksum is the sum of the pseudo header only: see ww/tun.h. */
+/* As ww/offload.h has it: the transport's checksum is partial; a super-packet. */
 #define WW_WIRE_PACKET_PARTIAL 0x01
+#define WW_WIRE_PACKET_SUPER   0x02
 /* Appends one frame (what it points to is copied). */
 int ww_wire_frame_encode(const struct ww_frame *frame, struct ww_buf *out);
 /* Bytes that a DATA, DATAGRAM or PACKET frame adds before its payload: writes them to out (at most

@@ -78,7 +78,7 @@ static void one_packet(struct ww_flows *flows, const uint8_t *bytes, size_t size
     }
     if (is_incoming)
         swap_ends(&ip);
-    struct ww_flow_packet packet = {&ip, bytes, size, !is_incoming};
+    struct ww_flow_packet packet = {&ip, bytes, size, !is_incoming, WW_OFFLOAD_NONE};
     ww_flows_packet(flows, &packet, now_us, &flow);
     if (flow && flow->name)
         check_name(flow->name);

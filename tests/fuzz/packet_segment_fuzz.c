@@ -1,6 +1,7 @@
 /* Super-packets: whatever vnet header comes with whatever packet, each piece is a whole packet that
  * says the truth about its length, no payload is lost, and pieces put together are cut into the
- * same ones again. */
+ * same ones again. And whatever a peer calls a super-packet is refused, or written as one that the
+ * kernel cuts into as many packets as were counted. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,11 +56,37 @@ static bool on_piece(void *arg, uint8_t *packet, size_t size, bool is_partial)
         check(!vnet->gso_type || size <= (size_t)head.payload + vnet->gso_size);
     }
     memset(packet - 64, 0xee, 64);
-    if (pieces_told < PIECES_MAX && ww_coalesce_add(&coalesce, packet, size, is_partial) == 0) {
+    if (pieces_told < PIECES_MAX &&
+        ww_coalesce_add(&coalesce, packet, size, (struct ww_offload){0, is_partial}) == 0) {
         pieces_told++;
         bytes_told += size;
     }
     return true;
+}
+
+/* As a peer's: judged by ww_super_read and by its checksum only. In parts, too. */
+static void from_peer(const struct virtio_net_hdr *vnet, const uint8_t *bytes, size_t size)
+{
+    struct ww_offload offload = {vnet->gso_size, vnet->flags & 1};
+    struct ww_super super;
+    unsigned packets = 0, sum = 0, some;
+    uint8_t *part;
+
+    memcpy(room + 64, bytes, size);
+    pieces_again = 0;
+    bool is_one = ww_super_read(room + 64, size, offload, &packets);
+    int rc = ww_coalesce_add(&coalesce, room + 64, size, offload);
+    ww_coalesce_flush(&coalesce);
+    check(is_one || rc == WW_EMALFORMED);
+    check(rc != 0 || pieces_again == packets);
+    if (!is_one || packets < 2)
+        return;
+    check(ww_super_begin(&super, room + 64, size, offload.segment_size));
+    while ((size = ww_super_next(&super, vnet->hdr_len, &part, &offload)) > 0) {
+        check(ww_super_read(part, size, offload, &some));
+        sum += some;
+    }
+    check(sum == packets);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -85,5 +112,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check(rc == 0 || rc == WW_EMALFORMED || rc == WW_EUNSUPPORTED);
     check(rc != 0 || !vnet.gso_type || payload_told == expected);
     check(pieces_again == pieces_told && bytes_again == bytes_told);
+    from_peer(&vnet, data + sizeof(vnet), size);
     return 0;
 }

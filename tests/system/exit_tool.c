@@ -44,7 +44,7 @@ static struct {
         uint64_t due_us;
         uint32_t client;
         size_t size;
-        bool is_partial;
+        struct ww_offload offload;
         uint8_t bytes[1500];
     } slots[LINE_MAX];
 } line;
@@ -64,7 +64,7 @@ static _Noreturn void die(const char *what)
     exit(1);
 }
 
-static void on_packet(void *arg, uint8_t *packet, size_t size, bool is_partial)
+static void on_packet(void *arg, uint8_t *packet, size_t size, struct ww_offload offload)
 {
     struct client *client = arg;
     struct ww_ip ip;
@@ -72,7 +72,7 @@ static void on_packet(void *arg, uint8_t *packet, size_t size, bool is_partial)
     if ((judges_nothing || ww_ip_judge(rules, packet, size, &ip, NULL) == 0) &&
         (judges_nothing || !ip.is_fragment ||
          ww_ip_fragment(&client->fragments, &ip, ww_loop_now_us(loop), NULL) == 0))
-        ww_exit_packet(provider, client->number, packet, size, is_partial);
+        ww_exit_packet(provider, client->number, packet, size, offload);
 }
 
 static void on_failed(void *arg, int code)
@@ -93,12 +93,12 @@ static void on_delay(void *arg)
          line.first++) {
         const struct slot *slot = &line.slots[line.first % LINE_MAX];
 
-        ww_tun_write(clients[slot->client].tun, slot->bytes, slot->size, slot->is_partial);
+        ww_tun_write(clients[slot->client].tun, slot->bytes, slot->size, slot->offload);
     }
     ww_timer_start(line.timer, 1000);
 }
 
-static void delay(uint32_t number, const uint8_t *packet, size_t size, bool is_partial)
+static void delay(uint32_t number, const uint8_t *packet, size_t size, struct ww_offload offload)
 {
     struct slot *slot = &line.slots[line.end % LINE_MAX];
 
@@ -107,19 +107,20 @@ static void delay(uint32_t number, const uint8_t *packet, size_t size, bool is_p
     slot->due_us = ww_clock_mono_us() + line.us;
     slot->client = number;
     slot->size = size;
-    slot->is_partial = is_partial;
+    slot->offload = offload;
     memcpy(slot->bytes, packet, size);
     line.end++;
 }
 
-static int on_back(void *arg, uint32_t number, uint8_t *packet, size_t size, bool is_partial)
+static int on_back(void *arg, uint32_t number, uint8_t *packet, size_t size,
+                   struct ww_offload offload)
 {
     (void)arg;
     if (line.us) {
-        delay(number, packet, size, is_partial);
+        delay(number, packet, size, offload);
         return 0;
     }
-    ww_tun_write(clients[number].tun, packet, size, is_partial);
+    ww_tun_write(clients[number].tun, packet, size, offload);
     return 0;
 }
 

@@ -39,9 +39,9 @@ void junk_send(struct ww_transfer *transfer, uint64_t stream_id, const uint8_t *
         return;
     for (unsigned id = FIRST_ID; id <= LAST_ID; id++) {
         forge(packet, id, forged);
-        __real_ww_transfer_packet_send(transfer, stream_id, forged, size, false, now_us);
+        __real_ww_transfer_packet_send(transfer, stream_id, forged, size, WW_OFFLOAD_NONE, now_us);
     }
     for (unsigned i = 0; i < JUNK_COUNT; i++)
-        __real_ww_transfer_packet_send(transfer, stream_id, nothing, sizeof(nothing), false,
-                                       now_us);
+        __real_ww_transfer_packet_send(transfer, stream_id, nothing, sizeof(nothing),
+                                       WW_OFFLOAD_NONE, now_us);
 }

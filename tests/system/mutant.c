@@ -11,18 +11,18 @@
 
 /* The linker's name. */
 int __wrap_ww_transfer_packet_send(struct ww_transfer *transfer, uint64_t stream_id,
-                                   const uint8_t *packet, size_t size, bool is_partial,
+                                   const uint8_t *packet, size_t size, struct ww_offload offload,
                                    uint64_t now_us);
 
 int __wrap_ww_transfer_packet_send(struct ww_transfer *transfer, uint64_t stream_id,
-                                   const uint8_t *packet, size_t size, bool is_partial,
+                                   const uint8_t *packet, size_t size, struct ww_offload offload,
                                    uint64_t now_us)
 {
     static uint64_t state;
     uint8_t other[1500];
 
     junk_send(transfer, stream_id, packet, size, now_us);
-    int rc = __real_ww_transfer_packet_send(transfer, stream_id, packet, size, is_partial, now_us);
+    int rc = __real_ww_transfer_packet_send(transfer, stream_id, packet, size, offload, now_us);
 
     if (rc || size < 20 || size > sizeof(other) || !getenv("WW_MUTATES"))
         return rc;
@@ -31,8 +31,11 @@ int __wrap_ww_transfer_packet_send(struct ww_transfer *transfer, uint64_t stream
     for (int i = 0; i < EACH; i++) {
         memcpy(other, packet, size);
         size_t new_size = mutate(other, size, sizeof(other), &state);
-        __real_ww_transfer_packet_send(transfer, stream_id, other, new_size,
-                                       mutate_draw(&state) % 2, now_us);
+        __real_ww_transfer_packet_send(
+            transfer, stream_id, other, new_size,
+            (struct ww_offload){mutate_draw(&state) % 4 == 0 ? (uint16_t)mutate_draw(&state) : 0,
+                                mutate_draw(&state) % 2},
+            now_us);
     }
     return rc;
 }

@@ -285,6 +285,10 @@ up "${excluding[@]}"
 [[ -z $(excluded_left excluded_v6 "$near6") ]] || fail "ww up left what a killed client had excluded"
 wait_for 10 "a name's address" finds near.example "$near4"
 [[ -n $(excluded_left excluded_v4 "$near4") ]] || fail "nothing is excluded after a kill"
+sed -i 's/"near.example"/"far.example"/' "$scratch/rules/dns.lua"
+"$program" policy reload --state "$scratch/client" > /dev/null
+nothing_is_excluded() { [[ -z $(excluded_left excluded_v4 "$near4") ]]; }
+wait_for 5 "other policies to exclude nothing, without a question for a name" nothing_is_excluded
 [[ $(cat "$scratch/client/arbiter.address") == "arbiter.example 11.0.1.2" ]] || fail "the arbiter's address is not kept"
 check_traffic
 up

@@ -233,8 +233,8 @@ static void test_allowed(void **state)
         "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: a\r\ncOnTeNt-LeNgTh: 0000001\r\n\r\nx",
-        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
-        "Chunked\r\n\r\n0a\r\n0123456789\r\n000\r\n\r\n",
+        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+         "Chunked\r\n\r\n0a\r\n0123456789\r\n000\r\n\r\n"),
         "GET / HTTP/1.1\r\nHost: a\r\nX: \xc3\xa4\r\nCookie: a=b\r\n\r\n",
     };
     struct fixture fixture;

@@ -391,7 +391,7 @@ static void test_accept_later(void **state)
     serve(false);
     raw_open(&raw, ww_http_server_port(app.server, 0));
     memcpy(bytes, "GET /later", 10);
-    memcpy(bytes + 10, UPGRADE + 7, sizeof(UPGRADE) - 8);
+    memcpy(bytes + 10, &UPGRADE[7], sizeof(UPGRADE) - 8);
     size += make_frame(bytes + size, 0x81, "early", 5);
     raw_send(&fixture, &raw, bytes, size);
     fixture_wait(&fixture, &app.requests);

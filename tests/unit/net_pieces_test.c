@@ -296,6 +296,60 @@ static void a_few_or_a_late_report_say_nothing(void **state)
     assert_int_equal(width(pair, S), 11);
 }
 
+/* One who sees pieces, and so their token, sends one of a record that is far ahead. */
+static void a_number_from_nowhere_is_no_loss_for_ever(void **state)
+{
+    struct pair *pair = *state;
+    struct cut made;
+    size_t size;
+    becomes_wide(pair, S);
+    pair->in.counted.top = pair->in.counted.whole = 0;
+    ww_pieces_told(&pair->out, &pair->in.counted, S);
+    pair->in.has_seen = true;
+    cut(&pair->out, WIDE, &made);
+    for (int i = 0; i < 4; i++)
+        made.datagram[0][4 + i] = i ? 0 : 0x7f;
+    assert_null(give(&pair->in, &made, 0, &size));
+    ww_pieces_told(&pair->out, &pair->in.counted, S);
+    assert_int_equal(width(pair, S), 0);
+    for (unsigned round = 0; round < 4; round++) {
+        for (unsigned count = 0; count < 300; count++) {
+            cut(&pair->out, WIDE, &made);
+            for (unsigned index = 0; index < made.count; index++)
+                give(&pair->in, &made, index, &size);
+        }
+        ww_pieces_told(&pair->out, &pair->in.counted, 12 * S);
+        (void)width(pair, 12 * S);
+    }
+    assert_int_equal(width(pair, 12 * S), 11);
+}
+
+/* A filter on the path knows no such datagrams: all of them are gone, and of those nobody tells. */
+static void where_pieces_are_swallowed_there_are_none(void **state)
+{
+    struct pair *pair = *state;
+    uint64_t now_us = S;
+    struct cut made;
+    for (int i = 0; i < 10; i++)
+        cut(&pair->out, 2 * 1460, &made);
+    tell(pair, 0, 0, now_us);
+    tell(pair, 0, 0, now_us + 2 * S - 1); /* they may be on their way */
+    assert_int_equal(width(pair, now_us), 2);
+    tell(pair, 0, 0, now_us + 2 * S);
+    assert_int_equal(width(pair, now_us + 2 * S), 0);
+    now_us += 12 * S;
+    assert_int_equal(width(pair, now_us), 2);
+    tell(pair, 0, 0, now_us);
+    tell(pair, 0, 0, now_us + 9 * S); /* none was sent since */
+    assert_int_equal(width(pair, now_us), 2);
+    for (int i = 0; i < 10; i++)
+        cut(&pair->out, 2 * 1460, &made);
+    tell(pair, 0, 0, now_us + 10 * S);
+    tell(pair, 1, 0, now_us + 11 * S); /* one was seen */
+    tell(pair, 0, 0, now_us + 14 * S);
+    assert_int_equal(width(pair, now_us + 14 * S), 2);
+}
+
 static void without_memory_a_record_is_lost(void **state)
 {
     struct pair *pair = *state;
@@ -314,11 +368,18 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(the_head_is_as_documented),          TEST(comes_together_in_any_order),
-        TEST(has_the_mark_that_says_most),        TEST(several_at_once_and_one_that_never_comes),
-        TEST(what_is_no_piece_is_ignored),        TEST(anything_else_is_survived),
-        TEST(only_where_it_is_worth_it),          TEST(a_path_that_loses_gets_narrow_ones),
-        TEST(a_few_or_a_late_report_say_nothing), TEST(without_memory_a_record_is_lost),
+        TEST(the_head_is_as_documented),
+        TEST(comes_together_in_any_order),
+        TEST(has_the_mark_that_says_most),
+        TEST(several_at_once_and_one_that_never_comes),
+        TEST(what_is_no_piece_is_ignored),
+        TEST(anything_else_is_survived),
+        TEST(only_where_it_is_worth_it),
+        TEST(a_path_that_loses_gets_narrow_ones),
+        TEST(a_few_or_a_late_report_say_nothing),
+        TEST(a_number_from_nowhere_is_no_loss_for_ever),
+        TEST(where_pieces_are_swallowed_there_are_none),
+        TEST(without_memory_a_record_is_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,7 +16,7 @@ endforeach()
 # Its memory must be flat: what a sanitizer holds back is not the program's.
 set_tests_properties(unit.node_arbiter_reload PROPERTIES ENVIRONMENT "ASAN_OPTIONS=quarantine_size_mb=1")
 
-foreach(part open secret pair packets)
+foreach(part open secret pair packets tunnel)
   ww_unit_test(node_${part} SOURCES node_${part}_test.c
                ROOMS node ops policy net packet transfer wire crypto store loop base)
   target_include_directories(unit_node_${part} PRIVATE ${CMAKE_SOURCE_DIR}/engine/node)

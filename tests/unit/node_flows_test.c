@@ -53,7 +53,7 @@ static int teardown(void **state)
     return 0;
 }
 
-static void use(const char *body)
+static struct ww_policy_set *compile(const char *body)
 {
     struct ww_policy_sources sources;
     struct ww_policy_fault fault;
@@ -61,14 +61,19 @@ static void use(const char *body)
     char text[1024];
     int size = snprintf(text, sizeof(text), "return { verdict = function(request) %s end }", body);
 
-    ww_policy_live_destroy(edge.policies.live);
-    edge.policies.live = NULL;
     ww_policy_sources_init(&sources);
     assert_int_equal(ww_policy_sources_add(&sources, "flow.lua", text, (size_t)size), 0);
     if (ww_policy_set_create(&sources, NULL, &set, &fault))
         fail_msg("%u: %s", fault.line, fault.message);
     ww_policy_sources_deinit(&sources);
-    assert_int_equal(ww_policy_live_create(set, NULL, NULL, &edge.policies.live), 0);
+    return set;
+}
+
+static void use(const char *body)
+{
+    ww_policy_live_destroy(edge.policies.live);
+    edge.policies.live = NULL;
+    assert_int_equal(ww_policy_live_create(compile(body), NULL, NULL, &edge.policies.live), 0);
 }
 
 static int ask(const char *name, const char *application)
@@ -132,10 +137,13 @@ static void test_blocked(void **state)
 
 /* --- packets ---------------------------------------------------------------------------------- */
 
+static uint8_t there = 34;
+
 static enum ww_flow_pass send_text(struct flow_table *table, uint16_t port, const char *text,
                                    uint64_t now_us, struct ww_flow **flow)
 {
-    uint8_t bytes[512] = {0x45, 0, 0, 0, 0, 0, 0, 0, 64, 6, 0, 0, 192, 0, 0, 2, 93, 184, 216, 34};
+    uint8_t bytes[512] = {0x45, 0, 0,   0, 0, 0, 0,  0,   64,  6,
+                          0,    0, 192, 0, 0, 2, 93, 184, 216, there};
     size_t size = 40 + strlen(text);
     struct ww_ip ip;
 
@@ -148,7 +156,7 @@ static enum ww_flow_pass send_text(struct flow_table *table, uint16_t port, cons
     bytes[33] = 0x18;
     memcpy(bytes + 40, text, strlen(text));
     assert_int_equal(ww_ip_judge(NULL, bytes, size, &ip, NULL), 0);
-    struct ww_flow_packet packet = {&ip, bytes, size, true};
+    struct ww_flow_packet packet = {&ip, bytes, size, true, WW_OFFLOAD_NONE};
     return ww_flows_packet(table->flows, &packet, now_us, flow);
 }
 
@@ -185,6 +193,47 @@ static void test_once_and_when_named(void **state)
     assert_int_equal(send_text(table, 1003, "", 1000000, NULL), WW_FLOW_REJECT);
     flow_table_close(table);
     assert_int_equal(edge.verdicts.flows, 0);
+}
+
+#define FLOWS 40
+
+static size_t denied_seen;
+
+static void count_denied(struct edge *judged)
+{
+    const struct flow_table *table;
+
+    LIST_FOREACH (table, &judged->flows->tables, link) {
+        for (struct ww_flow *flow = NULL; (flow = ww_flows_next(table->flows, flow));)
+            denied_seen += flow->is_denied;
+    }
+}
+
+/* A reload of policies that fail: the ones before come back while open flows are judged again, and
+ * nothing of what a provider then denies is cut. */
+static void test_policies_that_fail_cut_nothing(void **state)
+{
+    struct flow_table *table;
+    struct ww_hash peer = {{7}};
+
+    (void)state;
+    stop();
+    edge.role = WW_TRANSFER_PROVIDER;
+    edge.judged = count_denied;
+    denied_seen = 0;
+    use("return { decision = 'allow', seconds = 3600 }");
+    start();
+    assert_int_equal(flow_table_open(&edge, &peer, &table), 0);
+    for (there = 0; there < FLOWS; there++)
+        assert_int_equal(send_text(table, 1000, "", 1000000, NULL), WW_FLOW_PASS);
+    assert_int_equal(ww_policy_live_swap(edge.policies.live, compile("error('no')")), 0);
+    for (int i = 0; i < 5; i++)
+        ww_loop_turn(edge.loop, 1000);
+    assert_int_equal(denied_seen, 0);
+    for (there = 0; there < FLOWS; there++)
+        assert_int_equal(send_text(table, 1000, "", 1000000, NULL), WW_FLOW_PASS);
+    there = 34;
+    flow_table_close(table);
 }
 
 /* --- the footprint ---------------------------------------------------------------------------- */
@@ -289,6 +338,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_blocked, setup, teardown),
         cmocka_unit_test_setup_teardown(test_once_and_when_named, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_policies_that_fail_cut_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_footprint, setup, teardown),
         cmocka_unit_test_setup_teardown(test_old_records_go, setup, teardown),
     };

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "conn.h"
 #include "packet_queue.h"
 #include "packet_table.h"
 
@@ -20,12 +21,12 @@ static void test_queue(void **state)
     (void)state;
     assert_null(packet_queue_first(&queue));
     ww_alloc_fail_after(1);
-    assert_false(packet_queue_put(&queue, packet, 1, false));
+    assert_false(packet_queue_put(&queue, packet, 1, WW_OFFLOAD_NONE));
     ww_alloc_fail_after(0);
-    assert_false(packet_queue_put(&queue, packet, sizeof(packet), false));
+    assert_false(packet_queue_put(&queue, packet, sizeof(packet), WW_OFFLOAD_NONE));
     for (int round = 0; round < 5; round++) {
         for (packet[0] = (uint8_t)put;
-             packet_queue_put(&queue, packet, 1 + put % 1500, put % 3 == 0);
+             packet_queue_put(&queue, packet, 1 + put % 1500, (struct ww_offload){0, put % 3 == 0});
              packet[0] = (uint8_t)put)
             put++;
         assert_int_equal(queue.count, WW_NODE_PACKETS_MAX);
@@ -33,7 +34,7 @@ static void test_queue(void **state)
             const struct packet_slot *slot = packet_queue_first(&queue);
 
             assert_int_equal(slot->size, 1 + got % 1500);
-            assert_int_equal(slot->is_partial, got % 3 == 0);
+            assert_int_equal(slot->offload.is_partial, got % 3 == 0);
             assert_int_equal(slot->bytes[0], (uint8_t)got);
             packet_queue_drop_first(&queue);
         }
@@ -177,14 +178,47 @@ static void test_declared_until(void **state)
     }
 }
 
+/* A packet of IPv4, without a transport. */
+static void make_packet(uint8_t packet[20], enum ww_ecn mark)
+{
+    static const uint8_t HEAD[20] = {0x45, 0, 0,   20, 0, 0, 0x40, 0, 64, 17,
+                                     0,    0, 192, 0,  0, 2, 8,    8, 8,  8};
+
+    memcpy(packet, HEAD, sizeof(HEAD));
+    ww_ecn_set(packet, mark);
+}
+
+/* The carrier's mark comes inside without a change to what came; what can't have it is gone. */
+static void test_marks(void **state)
+{
+    struct conn conn = {0};
+    uint8_t packet[20], want[20], room[WW_FAST_DATAGRAM_BYTES_MAX];
+
+    (void)state;
+    for (int inner = WW_ECN_NONE; inner <= WW_ECN_CE; inner++) {
+        for (int outer = WW_ECN_NONE; outer <= WW_ECN_CE; outer++) {
+            enum ww_ecn mark;
+            bool passes = ww_ecn_combine((enum ww_ecn)inner, (enum ww_ecn)outer, &mark);
+            const uint8_t *came;
+
+            make_packet(packet, (enum ww_ecn)inner);
+            conn.packets.came_mark = (enum ww_ecn)outer;
+            came = conn_packet_came(&conn, packet, sizeof(packet), room);
+            assert_int_equal(came != NULL, passes);
+            make_packet(want, passes ? mark : WW_ECN_NONE);
+            assert_memory_equal(came ? came : packet, want, sizeof(want));
+            assert_true(came == NULL || came == packet || mark != (enum ww_ecn)inner);
+        }
+    }
+    assert_int_equal(conn.packets.unmarkable, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_queue),
-        cmocka_unit_test(test_table),
-        cmocka_unit_test(test_table_is_bounded),
-        cmocka_unit_test(test_dest),
-        cmocka_unit_test(test_declared_until),
+        cmocka_unit_test(test_queue), cmocka_unit_test(test_marks),
+        cmocka_unit_test(test_table), cmocka_unit_test(test_table_is_bounded),
+        cmocka_unit_test(test_dest),  cmocka_unit_test(test_declared_until),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@ ww_unit_test(packet_rewrite SOURCES packet_rewrite_test.c ROOMS packet)
 ww_unit_test(packet_fair SOURCES packet_fair_test.c ROOMS packet)
 ww_unit_test(packet_exit_table SOURCES packet_exit_table_test.c ROOMS packet)
 ww_unit_test(packet_segment SOURCES packet_segment_test.c ROOMS packet)
+ww_unit_test(packet_super SOURCES packet_super_test.c ROOMS packet)
 ww_unit_test(packet_tun SOURCES packet_tun_test.c ROOMS packet)
 ww_unit_test(packet_exit SOURCES packet_exit_test.c ROOMS packet)
 ww_unit_test(packet_parse SOURCES packet_parse_test.c ROOMS packet)
@@ -19,7 +20,7 @@ ww_unit_test(packet_inspect SOURCES packet_inspect_test.c packet_hello.c ROOMS p
 ww_unit_test(packet_host SOURCES packet_host_test.c ROOMS packet)
 ww_unit_test(packet_exclude SOURCES packet_exclude_test.c ROOMS packet)
 # These look at what the room keeps to itself.
-foreach(test packet_exit packet_exit_table packet_rewrite packet_fair packet_segment packet_inspect packet_parse
+foreach(test packet_exit packet_exit_table packet_rewrite packet_fair packet_segment packet_super packet_inspect packet_parse
              packet_egress packet_race packet_flow packet_tun)
   target_include_directories(unit_${test} PRIVATE ${CMAKE_SOURCE_DIR}/engine/packet)
 endforeach()

@@ -17,7 +17,7 @@ static struct ww_host_excluder *excluder;
 static bool has_namespace;
 static size_t told;
 static uint64_t last_id;
-static int last_rc;
+static int last_rc, rcs[16];
 static char seen_name[64];
 static uint32_t seen_seconds;
 
@@ -31,7 +31,7 @@ static void on_excluded(void *arg, uint64_t id, int rc)
     (void)arg;
     told++;
     last_id = id;
-    last_rc = rc;
+    last_rc = rcs[id % 16] = rc;
 }
 
 static void see(void *arg, const char *name, const uint8_t address[16], uint32_t seconds)
@@ -140,6 +140,24 @@ static void all_are_taken_back(void **state)
     assert_true(is_listed("198.51.100.1 timeout"));
 }
 
+/* The policies have changed before nft(8) was begun. */
+static void what_waits_is_taken_back_too(void **state)
+{
+    (void)state;
+    if (!has_namespace)
+        skip();
+    assert_int_equal(ww_host_exclude(excluder, 1, "one.example", ADDRESSES, 2, 100), WW_EAGAIN);
+    ww_host_exclude_nothing(excluder);
+    assert_int_equal(ww_host_exclude(excluder, 2, "new.example", ADDRESSES + 2, 1, 100), WW_EAGAIN);
+    wait_until_told(2);
+    assert_int_equal(rcs[1], WW_ESTATE);
+    assert_int_equal(rcs[2], 0);
+    assert_false(is_listed("198.51.100.1"));
+    assert_false(is_listed("2001:db8::1"));
+    assert_true(is_listed("198.51.100.2 timeout 2m40s"));
+    assert_int_equal(ww_host_excluded_each(excluder, see, NULL), 1);
+}
+
 static void without_the_table_nothing_is_excluded(void **state)
 {
     (void)state;
@@ -182,6 +200,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(addresses_are_excluded_for_their_time, start, stop),
         cmocka_unit_test_setup_teardown(all_are_taken_back, start, stop),
+        cmocka_unit_test_setup_teardown(what_waits_is_taken_back_too, start, stop),
         cmocka_unit_test_setup_teardown(without_the_table_nothing_is_excluded, start, stop),
         cmocka_unit_test_setup_teardown(there_is_a_limit, start, stop),
     };

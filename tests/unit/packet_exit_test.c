@@ -30,10 +30,11 @@ static int answer;
 static uint32_t opens_per_s;
 static uint32_t closes = UINT32_MAX;
 
-static int on_packet(void *arg, uint32_t client, uint8_t *packet, size_t size, bool is_partial)
+static int on_packet(void *arg, uint32_t client, uint8_t *packet, size_t size,
+                     struct ww_offload offload)
 {
     (void)arg;
-    got_partial = is_partial;
+    got_partial = offload.is_partial;
     memcpy(got, packet, size);
     got_size = size;
     got_count++;
@@ -180,7 +181,8 @@ static void send_udp(uint32_t client, uint16_t port, size_t size)
     put_u16(transport + 2, port);
     put_u16(transport + 4, 8 + size);
     memset(transport + 8, 'x', size);
-    ww_exit_packet(provider, client, packet, make(packet, IPPROTO_UDP, transport, 8 + size), false);
+    ww_exit_packet(provider, client, packet, make(packet, IPPROTO_UDP, transport, 8 + size),
+                   WW_OFFLOAD_NONE);
 }
 
 static void send_syn(uint32_t client, uint16_t port)
@@ -188,7 +190,8 @@ static void send_syn(uint32_t client, uint16_t port)
     uint8_t packet[100], transport[20] = {0x9c, 0x41, 0, 0, 1, 2, 3, 4, [12] = 0x50, 2, 0xff, 0xff};
 
     put_u16(transport + 2, port);
-    ww_exit_packet(provider, client, packet, make(packet, IPPROTO_TCP, transport, 20), false);
+    ww_exit_packet(provider, client, packet, make(packet, IPPROTO_TCP, transport, 20),
+                   WW_OFFLOAD_NONE);
 }
 
 static void udp_there_and_back(void **state)
@@ -311,9 +314,9 @@ static void another_source_is_refused(void **state)
     assert_int_equal(ww_exit_client_open(provider, &client), 0);
     size = make(packet, IPPROTO_TCP, transport, 20);
     packet[15] = 3;
-    ww_exit_packet(provider, client, packet, size, false);
-    ww_exit_packet(provider, client, packet, 10, false);
-    ww_exit_packet(provider, 77, packet, size, false);
+    ww_exit_packet(provider, client, packet, size, WW_OFFLOAD_NONE);
+    ww_exit_packet(provider, client, packet, 10, WW_OFFLOAD_NONE);
+    ww_exit_packet(provider, 77, packet, size, WW_OFFLOAD_NONE);
     ww_exit_counts(provider, client, &counts);
     assert_int_equal(counts.refused_packets, 2);
     assert_int_equal(counts.flows_opened, 0);
@@ -334,7 +337,8 @@ static void send_echo(uint32_t client, unsigned id)
     uint8_t packet[100], transport[16] = {8};
 
     put_u16(transport + 4, id);
-    ww_exit_packet(provider, client, packet, make(packet, IPPROTO_ICMP, transport, 16), false);
+    ww_exit_packet(provider, client, packet, make(packet, IPPROTO_ICMP, transport, 16),
+                   WW_OFFLOAD_NONE);
 }
 
 /* In a network of its own, where it may; the tests that follow are in it, too. */

@@ -14,12 +14,13 @@
 static uint64_t got_bytes[CLIENTS], got_packets[CLIENTS], next_number[CLIENTS];
 static bool is_slow[CLIENTS], is_ordered = true;
 
-static int deliver(void *arg, uint32_t client, uint8_t *packet, size_t size, bool is_partial)
+static int deliver(void *arg, uint32_t client, uint8_t *packet, size_t size,
+                   struct ww_offload offload)
 {
     uint64_t number;
 
     (void)arg;
-    (void)is_partial;
+    (void)offload;
     if (is_slow[client])
         return WW_EAGAIN;
     memcpy(&number, packet, sizeof(number));
@@ -53,7 +54,7 @@ static void put(struct ww_fair *fair, uint32_t client, uint64_t number, size_t s
     static uint8_t packet[4096];
 
     memcpy(packet, &number, sizeof(number));
-    ww_fair_packet(fair, client, packet, size, false, now_us);
+    ww_fair_packet(fair, client, packet, size, WW_OFFLOAD_NONE, now_us);
 }
 
 /* `counts[i]` packets of sizes[i] bytes a millisecond from client i, for a second. */
@@ -199,13 +200,14 @@ static void what_is_too_large_to_wait_is_dropped(void **state)
     ww_fair_destroy(fair);
 }
 
-static int refuse(void *arg, uint32_t client, uint8_t *packet, size_t size, bool is_partial)
+static int refuse(void *arg, uint32_t client, uint8_t *packet, size_t size,
+                  struct ww_offload offload)
 {
     (void)arg;
     (void)client;
     (void)packet;
     (void)size;
-    (void)is_partial;
+    (void)offload;
     return WW_EAGAIN;
 }
 
@@ -241,12 +243,13 @@ static void many_do_not_wait_for_long(void **state)
 static uint64_t offered[3];
 static unsigned offers;
 
-static int offer(void *arg, uint32_t client, uint8_t *packet, size_t size, bool is_partial)
+static int offer(void *arg, uint32_t client, uint8_t *packet, size_t size,
+                 struct ww_offload offload)
 {
     (void)arg;
     (void)client;
     (void)size;
-    (void)is_partial;
+    (void)offload;
     memcpy(&offered[offers++], packet, sizeof(offered[0]));
     return WW_EAGAIN;
 }
@@ -300,12 +303,13 @@ static void the_pool_is_shared(void **state)
 
 static struct ww_fair *forgetful;
 
-static int forget_it(void *arg, uint32_t client, uint8_t *packet, size_t size, bool is_partial)
+static int forget_it(void *arg, uint32_t client, uint8_t *packet, size_t size,
+                     struct ww_offload offload)
 {
     (void)arg;
     (void)packet;
     (void)size;
-    (void)is_partial;
+    (void)offload;
     got_packets[client]++;
     if (got_packets[client] == 3)
         ww_fair_forget(forgetful, client);

@@ -106,7 +106,7 @@ static enum ww_flow_pass go(struct ww_flows *flows, const struct shape *shape, u
     static uint8_t bytes[2048];
     struct ww_ip ip;
     size_t size = build(shape, bytes, &ip);
-    struct ww_flow_packet packet = {&ip, bytes, size, !shape->is_incoming};
+    struct ww_flow_packet packet = {&ip, bytes, size, !shape->is_incoming, WW_OFFLOAD_NONE};
     return ww_flows_packet(flows, &packet, now_us, flow);
 }
 
@@ -395,7 +395,7 @@ static void what_came_to_nothing_is_not_counted(void **state)
 
     (void)state;
     size_t size = build(&data, bytes, &ip);
-    struct ww_flow_packet packet = {&ip, bytes, size, true};
+    struct ww_flow_packet packet = {&ip, bytes, size, true, WW_OFFLOAD_NONE};
     /* It waits for many turns, and goes in the end. */
     for (int i = 0; i < 1000; i++) {
         assert_int_equal(ww_flows_packet(flows, &packet, SECOND, &flow), WW_FLOW_PASS);

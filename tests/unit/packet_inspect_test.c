@@ -93,7 +93,7 @@ static enum ww_flow_pass send_payload(struct ww_flows *flows, const struct at *a
     } else {
         assert_int_equal(ww_ip_judge(NULL, bytes, total, &ip, NULL), 0);
     }
-    struct ww_flow_packet packet = {&ip, bytes, total, !at->is_incoming};
+    struct ww_flow_packet packet = {&ip, bytes, total, !at->is_incoming, WW_OFFLOAD_NONE};
     return ww_flows_packet(flows, &packet, SECOND, flow);
 }
 

@@ -340,8 +340,9 @@ static void test_join(void **state)
         assert_int_equal(split(&vnet, super, size, &cut), 0);
         join_begin(true);
         for (size_t i = 0; i < cut.count; i++)
-            assert_int_equal(
-                ww_coalesce_add(&coalesce, cut.packets[i].bytes, cut.packets[i].size, true), 0);
+            assert_int_equal(ww_coalesce_add(&coalesce, cut.packets[i].bytes, cut.packets[i].size,
+                                             WW_OFFLOAD_PARTIAL),
+                             0);
         assert_int_equal(joined.count, 0);
         ww_coalesce_flush(&coalesce);
         assert_int_equal(joined.count, 1);
@@ -353,29 +354,38 @@ static void test_join(void **state)
 }
 
 /* What must not be put together goes out by itself, and in order. */
-static void check_apart(size_t at, uint8_t change, unsigned told)
+static void check_apart_of(bool is_v4, size_t at, uint8_t change, unsigned told)
 {
     static uint8_t super[WW_SUPER_BYTES_MAX];
-    struct virtio_net_hdr vnet = vnet_of(true, true, 1000);
-    size_t size = make(super, true, true, 4000);
+    struct virtio_net_hdr vnet = vnet_of(is_v4, true, 1000);
+    size_t size = make(super, is_v4, true, 4000);
 
-    super[33] = 0x10;
+    super[is_v4 ? 33 : 53] = 0x10;
     assert_int_equal(split(&vnet, super, size, &cut), 0);
     cut.packets[2].bytes[at] ^= change;
     join_begin(true);
     for (size_t i = 0; i < cut.count; i++)
-        ww_coalesce_add(&coalesce, cut.packets[i].bytes, cut.packets[i].size, true);
+        ww_coalesce_add(&coalesce, cut.packets[i].bytes, cut.packets[i].size, WW_OFFLOAD_PARTIAL);
     ww_coalesce_flush(&coalesce);
     if (joined.count != told)
         fail_msg("byte %zu: %zu told, not %u", at, joined.count, told);
+}
+
+static void check_apart(size_t at, uint8_t change, unsigned told)
+{
+    check_apart_of(true, at, change, told);
 }
 
 static void test_join_refuses(void **state)
 {
     (void)state;
     check_apart(5, 0, 1);
-    check_apart(5, 1, 1);     /* an id in a packet that is not to be fragmented means nothing */
-    check_apart(1, 1, 3);     /* congestion experienced */
+    check_apart(5, 1, 1); /* an id in a packet that is not to be fragmented means nothing */
+    check_apart(1, 1, 3); /* congestion experienced */
+    check_apart(1, 2, 3);
+    check_apart_of(false, 53, 0, 1);
+    check_apart_of(false, 1, 0x10, 3);
+    check_apart_of(false, 1, 0x20, 3);
     check_apart(8, 1, 3);     /* time to live */
     check_apart(6, 0x40, 3);  /* may be fragmented */
     check_apart(27, 1, 3);    /* sequence */
@@ -401,9 +411,9 @@ static void test_join_verifies(void **state)
     memcpy(packet[1], packet[0], size);
     for (int broken = 0; broken < 2; broken++) {
         join_begin(true);
-        ww_coalesce_add(&coalesce, packet[0], size, false);
+        ww_coalesce_add(&coalesce, packet[0], size, WW_OFFLOAD_NONE);
         packet[1][100] ^= (uint8_t)broken;
-        ww_coalesce_add(&coalesce, packet[1], size, false);
+        ww_coalesce_add(&coalesce, packet[1], size, WW_OFFLOAD_NONE);
         ww_coalesce_flush(&coalesce);
         assert_int_equal(joined.count, 1 + broken);
         assert_int_equal(joined.packets[broken].vnet.flags,
@@ -412,11 +422,12 @@ static void test_join_verifies(void **state)
     assert_memory_equal(joined.packets[0].bytes, packet[0], size);
     assert_memory_equal(joined.packets[1].bytes, packet[1], size);
     join_begin(false); /* a kernel without USO */
-    ww_coalesce_add(&coalesce, packet[0], size, false);
+    ww_coalesce_add(&coalesce, packet[0], size, WW_OFFLOAD_NONE);
     assert_int_equal(joined.count, 1);
-    assert_int_equal(ww_coalesce_add(&coalesce, packet[0], size - 1, true), WW_EMALFORMED);
+    assert_int_equal(ww_coalesce_add(&coalesce, packet[0], size - 1, WW_OFFLOAD_PARTIAL),
+                     WW_EMALFORMED);
     assert_int_equal(joined.count, 1);
-    assert_int_equal(ww_coalesce_add(&coalesce, packet[0], size - 1, false), 0);
+    assert_int_equal(ww_coalesce_add(&coalesce, packet[0], size - 1, WW_OFFLOAD_NONE), 0);
     assert_int_equal(joined.count, 2);
 }
 
@@ -434,12 +445,14 @@ static void test_join_partial(void **state)
         assert_true(ww_segment_read(packet, size, &head));
         ww_segment_set_partial(packet, size, &head);
         join_begin(true);
-        assert_int_equal(ww_coalesce_add(&coalesce, packet, size, true), 0);
+        assert_int_equal(ww_coalesce_add(&coalesce, packet, size, WW_OFFLOAD_PARTIAL), 0);
         packet[ww_segment_checksum(&head) + 1] ^= 1;
-        assert_int_equal(ww_coalesce_add(&coalesce, packet, size, true), WW_EMALFORMED);
+        assert_int_equal(ww_coalesce_add(&coalesce, packet, size, WW_OFFLOAD_PARTIAL),
+                         WW_EMALFORMED);
         ww_segment_set_partial(packet, size, &head);
         ww_segment_complete(packet, size, &head);
-        assert_int_equal(ww_coalesce_add(&coalesce, packet, size, true), WW_EMALFORMED);
+        assert_int_equal(ww_coalesce_add(&coalesce, packet, size, WW_OFFLOAD_PARTIAL),
+                         WW_EMALFORMED);
         ww_coalesce_flush(&coalesce);
         assert_int_equal(joined.count, 1);
     }
@@ -468,7 +481,7 @@ static void test_join_any_order(void **state)
                 packet[at + 4 + k] = (uint8_t)(sequence[flow] >> (24 - 8 * k));
             put16(packet + at + 16, plain_fold(plain_pseudo(packet, size)));
             sequence[flow] += (uint32_t)payload;
-            ww_coalesce_add(&coalesce, packet, size, true);
+            ww_coalesce_add(&coalesce, packet, size, WW_OFFLOAD_PARTIAL);
         }
         ww_coalesce_flush(&coalesce);
         for (size_t i = 0; i < joined.count; i++) {

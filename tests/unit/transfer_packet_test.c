@@ -34,8 +34,10 @@ static void test_cost(void **state)
     (void)state;
     sim_run(sim, SECOND); /* until the opening is confirmed */
     for (int i = 0; i < 400; i++) {
-        size_t size = (size_t)sim_random(sim, 20, WW_PACKET_BYTES_MAX);
+        size_t room = ww_transfer_packet_room(sim->ends[SIM_CLIENT].transfer);
+        size_t size = (size_t)sim_random(sim, 20, i % 3 ? WW_PACKET_BYTES_MAX : room);
 
+        assert_int_equal(room, WW_PACKET_SUPER_BYTES_MAX);
         assert_int_equal(sim_datagram(sim, SIM_CLIENT, flow, size), 0);
         up += size;
         sim_run(sim, 5000);
@@ -64,16 +66,18 @@ static void test_one_at_a_time(void **state)
     (void)state;
     assert_int_equal(ww_transfer_stream_open(client, &PACKETS, &again), WW_EEXIST);
     assert_int_equal(sim_open(sim, false, 100, true, &stream), 0);
-    assert_int_equal(ww_transfer_packet_send(client, stream, &byte, 1, false, 0), WW_ENOTFOUND);
+    assert_int_equal(ww_transfer_packet_send(client, stream, &byte, 1, WW_OFFLOAD_NONE, 0),
+                     WW_ENOTFOUND);
     assert_int_equal(
-        ww_transfer_packet_send(client, flow, &byte, WW_PACKET_BYTES_MAX + 1, false, 0),
+        ww_transfer_packet_send(client, flow, &byte, WW_PACKET_BYTES_MAX + 1, WW_OFFLOAD_NONE, 0),
         WW_ETOOBIG);
     assert_int_equal(ww_transfer_datagram_send(client, flow, &byte, 1, 0), WW_EINVAL);
     assert_int_equal(ww_transfer_stream_write(client, flow, &byte, 1, false, 0, &written),
                      WW_EINVAL);
     sim_run(sim, SECOND);
     ww_transfer_stream_reset(client, flow, 0);
-    assert_int_equal(ww_transfer_packet_send(client, flow, &byte, 1, false, 0), WW_ENOTFOUND);
+    assert_int_equal(ww_transfer_packet_send(client, flow, &byte, 1, WW_OFFLOAD_NONE, 0),
+                     WW_ENOTFOUND);
     assert_int_equal(sim_open(sim, true, 0, false, &again), 0); /* after the reset, in order */
     assert_true(sim->ends[SIM_CLIENT].streams[again].is_packets);
     sim_run(sim, SECOND);

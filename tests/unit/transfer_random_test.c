@@ -76,10 +76,12 @@ static void send_more(struct sim *sim, enum sim_side side, uint64_t id)
 
     if (!half->is_known || half->was_reset || !half->is_accepted)
         return;
+    uint64_t most = !half->is_packets       ? WW_DATAGRAM_BYTES_MAX
+                    : sim_random(sim, 0, 1) ? WW_PACKET_BYTES_MAX
+                                            : ww_transfer_packet_room(sim->ends[side].transfer);
+
     if (half->is_flow)
-        (void)sim_datagram(
-            sim, side, id,
-            sim_random(sim, 0, half->is_packets ? WW_PACKET_BYTES_MAX : WW_DATAGRAM_BYTES_MAX));
+        (void)sim_datagram(sim, side, id, sim_random(sim, 0, most));
     else if (!half->with_fin)
         sim_send(sim, side, id, sim_random(sim, 0, 100000), sim_random(sim, 0, 3) == 0);
 }

@@ -269,13 +269,23 @@ static void on_datagram(void *arg, uint64_t id, const uint8_t *data, size_t size
     end->bytes_delivered += size ? size : 1;
 }
 
-static void on_packet(void *arg, uint64_t id, const uint8_t *packet, size_t size, bool is_partial)
+static struct ww_offload offload_of(size_t size)
+{
+    return (struct ww_offload){size > WW_PACKET_BYTES_MAX ? (uint16_t)(size % 1000 + 1) : 0,
+                               size % 2 == 1};
+}
+
+static void on_packet(void *arg, uint64_t id, const uint8_t *packet, size_t size,
+                      struct ww_offload offload)
 {
     struct sim_end *end = arg;
     struct sim_half *half = half_of(end, id);
 
     assert_true(half->is_packets);
-    assert_true(is_partial == (size % 2 == 1) || end->sim->is_unchecked);
+    struct ww_offload right = offload_of(size);
+    bool is_right =
+        offload.is_partial == right.is_partial && offload.segment_size == right.segment_size;
+    assert_true(is_right || end->sim->is_unchecked);
     check_bytes(end, id, 0, packet, size);
     half->datagrams_received++;
     end->bytes_delivered += size ? size : 1;
@@ -574,7 +584,8 @@ int sim_datagram(struct sim *sim, enum sim_side side, uint64_t id, size_t size)
 
     if (!half->is_packets)
         return ww_transfer_datagram_send(transfer, id, pattern(side, id, 0), size, sim->now_us);
-    rc = ww_transfer_packet_send(transfer, id, pattern(side, id, 0), size, size % 2, sim->now_us);
+    rc = ww_transfer_packet_send(transfer, id, pattern(side, id, 0), size, offload_of(size),
+                                 sim->now_us);
     half->packets_later += rc == WW_EAGAIN;
     return rc;
 }

@@ -169,6 +169,15 @@ static void test_data_frames(void **state)
     frame.data.payload = (const uint8_t *)PACKET;
     frame.data.payload_size = sizeof(PACKET);
     check_frame("packet", "PACKET: 29 bytes of IP at index 303 of flow 5, partial", &frame);
+    frame.data.index = 304;
+    frame.data.flags |= WW_WIRE_PACKET_SUPER;
+    frame.data.segment_size = 1348;
+    check_frame("packet_super",
+                "PACKET: the same at index 304 as if it were a super-packet of 1,348 bytes each",
+                &frame);
+    frame.type = WW_FRAME_PACKET_LIMIT;
+    frame.packet_limit.bytes = WW_PACKET_SUPER_BYTES_MAX;
+    check_frame("packet_limit", "PACKET_LIMIT: super-packets of up to 16,352 bytes", &frame);
 }
 
 static void test_ack_and_ping(void **state)

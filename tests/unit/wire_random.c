@@ -2,11 +2,11 @@
 #include "wire_random.h"
 
 const enum ww_frame_type frame_types[] = {
-    WW_FRAME_DATA,         WW_FRAME_DATAGRAM,      WW_FRAME_PACKET,      WW_FRAME_ACK,
-    WW_FRAME_PING,         WW_FRAME_PONG,          WW_FRAME_STREAM_OPEN, WW_FRAME_STREAM_OPENED,
-    WW_FRAME_STREAM_RESET, WW_FRAME_STREAM_CREDIT, WW_FRAME_OPEN,        WW_FRAME_OPENED,
-    WW_FRAME_REFUSED,      WW_FRAME_ALLOWANCE,     WW_FRAME_END,         WW_FRAME_ENDED,
-    WW_FRAME_RECEIPT,      WW_FRAME_DECLARATION,
+    WW_FRAME_DATA,         WW_FRAME_DATAGRAM,      WW_FRAME_PACKET,       WW_FRAME_ACK,
+    WW_FRAME_PING,         WW_FRAME_PONG,          WW_FRAME_STREAM_OPEN,  WW_FRAME_STREAM_OPENED,
+    WW_FRAME_STREAM_RESET, WW_FRAME_STREAM_CREDIT, WW_FRAME_OPEN,         WW_FRAME_OPENED,
+    WW_FRAME_REFUSED,      WW_FRAME_ALLOWANCE,     WW_FRAME_END,          WW_FRAME_ENDED,
+    WW_FRAME_RECEIPT,      WW_FRAME_DECLARATION,   WW_FRAME_PACKET_LIMIT,
 };
 const size_t frame_type_count = WW_ARRAY_COUNT(frame_types);
 
@@ -92,6 +92,9 @@ static void random_payload(struct ww_prng *prng, struct frame_memory *memory,
     frame->data.index = random_number(prng, 62);
     frame->data.stream_id = random_number(prng, 62);
     frame->data.fin = frame->type == WW_FRAME_DATA && below(prng, 2);
+    frame->data.flags = frame->type == WW_FRAME_PACKET ? (uint8_t)below(prng, 4) : 0;
+    frame->data.segment_size =
+        frame->data.flags & WW_WIRE_PACKET_SUPER ? (uint16_t)below(prng, 65536) : 0;
     frame->data.payload = memory->bytes;
     frame->data.payload_size = size;
 }
@@ -158,6 +161,7 @@ static void random_control(struct ww_prng *prng, struct frame_memory *memory,
     case WW_FRAME_ACK:
     case WW_FRAME_PING:
     case WW_FRAME_PONG:
+    case WW_FRAME_PACKET_LIMIT:
     case WW_FRAME_STREAM_OPEN:
     case WW_FRAME_STREAM_OPENED:
     case WW_FRAME_STREAM_RESET:
@@ -183,6 +187,9 @@ void random_frame(struct ww_prng *prng, enum ww_frame_type type, struct frame_me
     case WW_FRAME_PING:
     case WW_FRAME_PONG:
         frame->ping.nonce = ww_prng_next(prng);
+        break;
+    case WW_FRAME_PACKET_LIMIT:
+        frame->packet_limit.bytes = random_number(prng, 62);
         break;
     case WW_FRAME_STREAM_OPEN:
     case WW_FRAME_STREAM_OPENED:
@@ -312,6 +319,7 @@ bool frames_equal(const struct ww_frame *a, const struct ww_frame *b)
     case WW_FRAME_PACKET:
         return a->data.index == b->data.index && a->data.stream_id == b->data.stream_id &&
                a->data.fin == b->data.fin && a->data.flags == b->data.flags &&
+               a->data.segment_size == b->data.segment_size &&
                views_equal(a->data.payload, a->data.payload_size, b->data.payload,
                            b->data.payload_size);
     case WW_FRAME_ACK:
@@ -319,6 +327,8 @@ bool frames_equal(const struct ww_frame *a, const struct ww_frame *b)
     case WW_FRAME_PING:
     case WW_FRAME_PONG:
         return a->ping.nonce == b->ping.nonce;
+    case WW_FRAME_PACKET_LIMIT:
+        return a->packet_limit.bytes == b->packet_limit.bytes;
     case WW_FRAME_STREAM_OPEN:
     case WW_FRAME_STREAM_OPENED:
         return a->stream.stream_id == b->stream.stream_id &&

@@ -101,12 +101,12 @@ M.spaces = {
     { name = "paths", doc = "How packets get to each peer.", calls = {
         { name = "list", roles = EDGE, doc = "The path of each connection.", args = { LIMIT },
             gives = { "peer", "kind", "local", "remote", "data", "lane", "rtt_us", "mtu", "changes",
-                "lost_ms", "state", "heard_ms" },
+                "lost_ms", "state", "heard_ms", "marks" },
             example = "paths.list()" },
         { name = "get", roles = EDGE, doc = "The path to one peer; nil when there is none.",
             args = { PEER },
             gives = { "peer", "kind", "local", "remote", "data", "lane", "rtt_us", "mtu", "changes",
-                "lost_ms", "state", "heard_ms" },
+                "lost_ms", "state", "heard_ms", "marks" },
             example = "paths.get(peers.list()[1].peer).rtt_us" },
     } },
     { name = "flows", doc = "Packets and streams that go through this node.", calls = {

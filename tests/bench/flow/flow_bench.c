@@ -15,7 +15,7 @@ static double run(unsigned flows_count, unsigned run_length)
     struct ww_flows_config config = {.flows_max = WW_FLOWS_MAX};
     struct ww_ip ip = {
         .is_v4 = true, .protocol = IPPROTO_TCP, .header_size = 20, .payload_size = 1380};
-    struct ww_flow_packet packet = {&ip, bytes, sizeof(bytes), true};
+    struct ww_flow_packet packet = {&ip, bytes, sizeof(bytes), true, WW_OFFLOAD_NONE};
     struct ww_flows *flows = NULL;
     unsigned passed = 0;
 

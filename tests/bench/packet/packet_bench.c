@@ -100,7 +100,7 @@ static void rewrite(struct ww_coalesce *coalesce)
 static void join(struct ww_coalesce *coalesce)
 {
     for (unsigned i = 0; i < COUNT; i++)
-        failures += ww_coalesce_add(coalesce, packets[i], PACKET_BYTES, true) != 0;
+        failures += ww_coalesce_add(coalesce, packets[i], PACKET_BYTES, WW_OFFLOAD_PARTIAL) != 0;
     ww_coalesce_flush(coalesce);
 }
 

@@ -79,12 +79,13 @@ static void on_writable(void *arg, uint64_t id)
     (void)id;
 }
 
-static void on_packet(void *arg, uint64_t id, const uint8_t *packet, size_t size, bool is_partial)
+static void on_packet(void *arg, uint64_t id, const uint8_t *packet, size_t size,
+                      struct ww_offload offload)
 {
     (void)id;
     (void)packet;
     (void)size;
-    (void)is_partial;
+    (void)offload;
     ((struct end *)arg)->packets++;
 }
 
@@ -206,7 +207,8 @@ static void run(struct end *from, uint64_t count, size_t size)
         uint64_t begin = cpu_ns();
 
         for (int i = 0; i < BATCH; i++) {
-            if (ww_transfer_packet_send(from->transfer, flow, payload, size, true, now_us) == 0)
+            if (ww_transfer_packet_send(from->transfer, flow, payload, size, WW_OFFLOAD_PARTIAL,
+                                        now_us) == 0)
                 sent++;
             else
                 refused++;

@@ -134,6 +134,7 @@ def main():
     parser.add_argument("--only", default="bare,wireguard,openvpn,openvpn48k,nebula,ww",
                         help="who takes part: these, and wwuser (ww, egress without root)")
     parser.add_argument("--measures", default=",".join(MEASURES))
+    parser.add_argument("--tcp-ecn", type=int, choices=(0, 1, 2), help="what TCP does about ECN everywhere (tcp_ecn)")
     parser.add_argument("--json", type=Path, help="writes the report there, too")
     parser.add_argument("--workers", type=int, default=0, help="packet workers at both ends of ww")
     parser.add_argument("--hold", action="store_true", help="keeps the tunnels until Enter instead")
@@ -157,6 +158,9 @@ def main():
     folder = Path(tempfile.mkdtemp())
     try:
         with World(folder) as world:
+            if options.tcp_ecn is not None:
+                for name in world.namespaces:
+                    world.run(name, "sysctl", "-qw", f"net.ipv4.tcp_ecn={options.tcp_ecn}")
             tunnels = [makers[name](world) for name in names]
             for tunnel in tunnels:
                 tunnel.start()

@@ -1,0 +1,141 @@
+/* A client's tunnel between two providers: what one of them may say of flows that go by the other.
+ */
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "client_tunnel.h"
+
+static const uint8_t THERE[4] = {8, 8, 0, 1}, ROUTER[4] = {9, 9, 9, 9};
+
+struct rig {
+    struct client client;
+    struct client_tunnel tunnel;
+    struct conn conns[2];
+    struct ww_call no_arguments;
+    int device;
+};
+
+static void put_heads(uint8_t *out, const uint8_t from[4], const uint8_t to[4], uint8_t protocol,
+                      size_t size)
+{
+    uint32_t sum = 0;
+
+    memset(out, 0, 20);
+    out[0] = 0x45;
+    out[3] = (uint8_t)size;
+    out[8] = 64;
+    out[9] = protocol;
+    memcpy(out + 12, from, 4);
+    memcpy(out + 16, to, 4);
+    for (size_t i = 0; i < 20; i += 2)
+        sum += (uint32_t)out[i] << 8 | out[i + 1];
+    sum = (sum & 0xffff) + (sum >> 16);
+    out[10] = (uint8_t)(~sum >> 8);
+    out[11] = (uint8_t)~sum;
+}
+
+static void put_udp(const struct rig *rig, uint8_t out[28])
+{
+    put_heads(out, rig->tunnel.inner[true] + 12, THERE, IPPROTO_UDP, 28);
+    memcpy(out + 20, (uint8_t[]){3, 232, 0, 53, 0, 8, 0, 0}, 8); /* 1000 to 53 */
+}
+
+static void set_up_tunnel(struct rig *rig)
+{
+    struct ww_tun_options options = {.fd = -1};
+    int pair[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair), 0);
+    options.fd = pair[0];
+    rig->device = pair[1];
+    rig->tunnel.client = &rig->client;
+    edge_inner_addresses(rig->tunnel.inner);
+    assert_int_equal(packet_table_init(&rig->tunnel.table, 16), 0);
+    assert_int_equal(flow_table_open(&rig->client.edge, NULL, &rig->tunnel.flows), 0);
+    assert_int_equal(ww_tun_create(rig->client.edge.loop, &options, &CLIENT_TUN_CALLBACKS,
+                                   &rig->tunnel, &rig->tunnel.tun),
+                     0);
+    rig->client.tunnel = &rig->tunnel;
+}
+
+static int set_up(void **state)
+{
+    struct rig *rig = ww_alloc(1, sizeof(*rig));
+    struct edge *edge = &rig->client.edge;
+
+    edge->role = WW_TRANSFER_CLIENT;
+    assert_int_equal(ww_loop_create(&edge->loop), 0);
+    assert_int_equal(ww_store_memory_create(&edge->store), 0);
+    assert_int_equal(ww_committer_create(edge->store, edge->loop, &edge->committer), 0);
+    assert_int_equal(flows_start(edge, &rig->no_arguments), 0);
+    assert_int_equal(ww_address_rules_create(false, &rig->client.rules), 0);
+    for (uint8_t i = 0; i < 2; i++) {
+        struct conn *conn = &rig->conns[i];
+
+        conn->remote.bytes[0] = i;
+        conn->serial = i + 1U;
+        conn->owner = &rig->client;
+        conn->loop = edge->loop;
+        HASH_ADD(hh, edge->conns, remote, sizeof(conn->remote), conn);
+    }
+    set_up_tunnel(rig);
+    *state = rig;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct rig *rig = *state;
+    struct edge *edge = &rig->client.edge;
+
+    HASH_CLEAR(hh, edge->conns);
+    ww_tun_destroy(rig->tunnel.tun);
+    close(rig->device);
+    flow_table_close(rig->tunnel.flows);
+    packet_table_deinit(&rig->tunnel.table);
+    flows_stop(edge);
+    verdicts_clear(&edge->verdicts);
+    ww_address_rules_destroy(rig->client.rules);
+    ww_committer_destroy(edge->committer);
+    ww_store_close(edge->store);
+    ww_loop_destroy(edge->loop);
+    ww_free(rig);
+    return 0;
+}
+
+/* "Port unreachable" ends a connected socket, and "too big" makes its packets small. */
+static void a_routers_word_comes_by_the_flows_own_provider(void **state)
+{
+    struct rig *rig = *state;
+    uint8_t error[20 + 8 + 28] = {0}, sent[28];
+    struct ww_ip ip;
+
+    put_udp(rig, sent);
+    assert_int_equal(ww_ip_read(sent, sizeof(sent), &ip, NULL), 0);
+    packet_table_open(&rig->tunnel.table, &ip, 1)->serial = rig->conns[0].serial;
+    put_heads(error, ROUTER, rig->tunnel.inner[true] + 12, IPPROTO_ICMP, sizeof(error));
+    error[20] = error[21] = 3;
+    memcpy(error + 28, sent, sizeof(sent));
+    client_tunnel_packet(&rig->conns[1], 1, error, sizeof(error), WW_OFFLOAD_NONE);
+    assert_int_equal(rig->tunnel.counts.in_packets, 0);
+    assert_int_equal(rig->tunnel.counts.in_refused, 1);
+    client_tunnel_packet(&rig->conns[0], 1, error, sizeof(error), WW_OFFLOAD_NONE);
+    assert_int_equal(rig->tunnel.counts.in_packets, 1);
+    assert_int_equal(rig->tunnel.counts.in_refused, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_routers_word_comes_by_the_flows_own_provider, set_up,
+                                        tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
