@@ -10,6 +10,7 @@
 
 #include "fast.h"
 #include "internal.h"
+#include "worker.h"
 
 #define TICK_US    100000
 #define OFFERS_MAX 8
@@ -123,6 +124,7 @@ static void ask_for_life(struct ww_peer *peer)
 static void lose(struct ww_peer *peer)
 {
     struct ww_change *change = &peer->change;
+    ww_loan_recall(peer);
     change->lost_us = ww_loop_now_us(peer->net->loop);
     change->tell[WW_PATH_IS_LOST] = true;
     ww_net_touch(peer);
@@ -185,6 +187,7 @@ static void move(struct ww_peer *peer)
     struct ww_change *change = &peer->change;
     char local[WW_SOCKADDR_TEXT_SIZE], remote[WW_SOCKADDR_TEXT_SIZE];
     uint64_t lost_us = change->lost_us ? age_us(peer, change->lost_us) : 0;
+    ww_loan_recall(peer);
     ww_route_destroy(peer->left);
     peer->left = peer->route;
     peer->route = peer->next;

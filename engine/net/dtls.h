@@ -1,6 +1,7 @@
 /* DTLS 1.2 (RFC 6347) on OpenSSL, over datagrams that the caller moves: ww_dtls_input takes one,
  * the output function gets one. No certificate chain is trusted: the certificate's key must be the
- * one that the caller named. Loop's thread; the output function must not call back in.
+ * one that the caller named. An association is used by one thread at a time; the output function
+ * must not call back in.
  */
 #pragma once
 #include "ww/crypto.h"
@@ -11,6 +12,8 @@ struct ww_dtls;         /* one association */
 
 /* Bytes that a record adds to its plaintext: header 13, explicit nonce 8, tag 16 (AES-GCM). */
 #define WW_DTLS_OVERHEAD 37
+/* The largest plaintext (RFC 5246 6.2.1). */
+#define WW_DTLS_PLAINTEXT_BYTES 16384
 
 /* record_bytes: the largest plaintext that will be sent in a record, 1,024 to 16,384. */
 int ww_dtls_context_create(const struct ww_key *key, size_t record_bytes,
@@ -44,6 +47,10 @@ int ww_dtls_start(struct ww_dtls *dtls);
 int ww_dtls_input(struct ww_dtls *dtls, const uint8_t *datagram, size_t size);
 /* One record, one datagram. False when it can't be sent now (not established). */
 bool ww_dtls_send(struct ww_dtls *dtls, const uint8_t *data, size_t size);
+/* To another thread, or back, between two calls: others are called from now on, and records are
+ * opened into that buffer, of WW_DTLS_PLAINTEXT_BYTES; NULL: the context's, of the first thread. */
+void ww_dtls_move(struct ww_dtls *dtls, const struct ww_dtls_callbacks *callbacks, void *arg,
+                  uint8_t *plaintext);
 bool ww_dtls_is_established(const struct ww_dtls *dtls);
 /* The DER SubjectPublicKeyInfo of the other side's certificate; false before the handshake's end.
  */

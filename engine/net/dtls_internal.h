@@ -8,7 +8,7 @@ struct ww_dtls_context {
     SSL_CTX *ssl_context;
     BIO_METHOD *bio_method;
     uint8_t fingerprint[WW_FINGERPRINT_SIZE];
-    uint8_t plaintext[SSL3_RT_MAX_PLAIN_LENGTH]; /* shared: delivery is never nested */
+    uint8_t plaintext[WW_DTLS_PLAINTEXT_BYTES]; /* shared: delivery is never nested */
 };
 
 struct ww_dtls {
@@ -16,6 +16,7 @@ struct ww_dtls {
     SSL *ssl;
     struct ww_dtls_callbacks callbacks;
     void *arg;
+    uint8_t *plaintext;   /* of WW_DTLS_PLAINTEXT_BYTES, of whose thread it is on */
     const uint8_t *input; /* the datagram that the BIO gives next, or NULL */
     size_t input_size;
     bool by_fingerprint;

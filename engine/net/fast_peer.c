@@ -7,6 +7,7 @@
 
 #include "fast.h"
 #include "internal.h"
+#include "worker.h"
 
 /* To one peer in one turn, so that the others get theirs. */
 #define MESSAGES_PER_TURN  128
@@ -20,10 +21,11 @@ static bool on_record(void *arg, const uint8_t *record, size_t size, enum ww_ecn
 {
     struct ww_peer *peer = arg;
     peer->is_large_used |= size + WW_DTLS_OVERHEAD > peer->mtu.base;
-    if (!ww_transport_has_room(peer))
+    /* Of what a worker seals, datagrams were let in while there was room for all of a turn. */
+    if (!(peer->loan && record[0] <= WW_FAST_PART) && !ww_transport_has_room(peer))
         return false;
     peer->sends_mark = ww_marks_allow(&peer->marks, mark, ww_loop_now_us(peer->net->loop));
-    bool went = ww_dtls_send(peer->dtls, record, size);
+    bool went = ww_transport_seal(peer, record, size);
     peer->sends_mark = WW_ECN_NONE;
     if (!went)
         return false;
@@ -83,7 +85,7 @@ static void send_probe(struct ww_peer *peer, uint32_t id, size_t size)
     uint8_t probe[WW_DATAGRAM_BYTES_MOST] = {WW_FAST_PROBE};
     put_number(probe + 1, id, 4);
     peer->sends_alone = true;
-    ww_dtls_send(peer->dtls, probe, size - WW_DTLS_OVERHEAD);
+    ww_transport_seal(peer, probe, size - WW_DTLS_OVERHEAD);
     peer->sends_alone = false;
 }
 
@@ -135,13 +137,15 @@ static int on_probe(struct ww_peer *peer, const uint8_t *record, size_t size)
  * whole. */
 static void report(struct ww_peer *peer, uint64_t now_us)
 {
-    const struct ww_pieces_report *counted = &peer->pieces.counted;
+    struct ww_pieces_report counted = peer->pieces.counted;
     uint8_t record[REPORT_BYTES] = {WW_FAST_REPORT};
     if (!peer->is_report_due || (peer->reported_us && now_us - peer->reported_us < REPORT_US))
         return;
-    put_number(record + 1, counted->token, 4);
-    put_number(record + 5, counted->top, 4);
-    put_number(record + 9, counted->whole, 4);
+    if (peer->loan)
+        ww_loan_counted(peer->loan, &counted);
+    put_number(record + 1, counted.token, 4);
+    put_number(record + 5, counted.top, 4);
+    put_number(record + 9, counted.whole, 4);
     if (!on_record(peer, record, sizeof record, WW_ECN_NONE))
         return;
     peer->reported_us = now_us;
@@ -157,6 +161,8 @@ static int on_report(struct ww_peer *peer, const uint8_t *record, size_t size)
     struct ww_pieces_report told = {.token = get_number(record + 1, 4),
                                     .top = get_number(record + 5, 4),
                                     .whole = get_number(record + 9, 4)};
+    if (!peer->pieces.is_offered || peer->pieces.token_out != told.token)
+        ww_loan_recall(peer); /* whoever cuts has to know it */
     ww_pieces_told(&peer->pieces, &told, now_us);
     use_width(peer);
     if (was_narrow != (peer->pieces.narrow_until_us != 0))
@@ -294,7 +300,12 @@ bool ww_peer_fast_take(struct ww_peer *peer)
         if (peer->destroyed)
             return false;
     }
-    if (ww_fast_is_writable(peer->fast) && peer->callbacks.writable)
+    bool is_writable = ww_fast_is_writable(peer->fast);
+    if (peer->is_datagram_held && ww_transport_has_room(peer)) {
+        peer->is_datagram_held = false;
+        is_writable = true;
+    }
+    if (is_writable && peer->callbacks.writable)
         peer->callbacks.writable(peer->arg);
     return has_more || left == 0;
 }
@@ -355,5 +366,9 @@ int ww_peer_send_datagram(struct ww_peer *peer, const uint8_t *head, size_t head
     if (code)
         return code;
     ww_net_touch(peer);
+    /* What waits for a worker is bounded here, where whoever has packets can keep them. */
+    peer->is_datagram_held = peer->loan && !ww_loan_has_room(peer->loan);
+    if (peer->is_datagram_held)
+        return WW_EAGAIN;
     return ww_fast_datagram(peer->fast, head, head_size, payload, payload_size, mark);
 }

@@ -1,6 +1,6 @@
 /* The room's own structures: net.c (the room, ids, turns), peer.c (life of a peer), peer_signal.c
  * (its signalling), route.c (agents and their paths), change.c (from one path to another),
- * transport.c (datagrams), channel.c (channels).
+ * transport.c (datagrams), channel.c (channels), loan.c (peers lent to workers, worker.h).
  *
  * Callbacks to the user run in two places only, both called by the loop: ww_peer_turn and the
  * handler of ICE events. What user code destroys there is emptied at once, but its memory stays
@@ -43,7 +43,10 @@ struct ww_net {
     struct ww_dtls_context *dtls_context;
     struct ww_lane_room *lanes;
     struct ww_addresses *addresses; /* NULL: not watched */
-    struct event *turn;             /* runs at the end of the loop's turn, when somebody is dirty */
+    struct ww_worker *workers[WW_NET_WORKERS_MAX];
+    unsigned worker_count;
+    int nice;           /* theirs */
+    struct event *turn; /* runs at the end of the loop's turn, when somebody is dirty */
     struct ww_timer *again;
     struct ww_timer *tick; /* SCTP's clock */
     uint64_t ticked_us;
@@ -123,6 +126,8 @@ struct ww_peer {
     bool sctp_ready; /* something to receive, or room to send */
     int fail_code;
     struct ww_dtls *dtls;
+    struct ww_loan *loan; /* its association, lane and pieces are a worker's; NULL: they aren't */
+    uint64_t lend_us;     /* not before this time */
     struct ww_sctp *sctp;
     struct ww_fast *fast; /* once DTLS is there; NULL: one side doesn't have it */
     struct ww_timer *fast_timer;
@@ -132,6 +137,7 @@ struct ww_peer {
     bool is_report_due;     /* something has come since */
     bool is_large_used;     /* larger datagrams than every path carries went lately */
     bool sends_alone;       /* the next datagram shares no batch */
+    bool is_datagram_held;  /* one found no room: its sender is told when there is some */
     struct ww_marks marks;  /* of congestion */
     enum ww_ecn sends_mark; /* of the next datagram */
     enum ww_ecn hears_mark; /* of the one that is being read */
@@ -176,6 +182,10 @@ bool ww_peer_turn(struct ww_peer *peer);
 void ww_peer_fail(struct ww_peer *peer, int code);
 int ww_peer_make_dtls(struct ww_peer *peer, const uint8_t *fingerprint);
 void ww_peer_arm_dtls_timer(struct ww_peer *peer);
+/* The association is this thread's again. */
+void ww_peer_take_dtls(struct ww_peer *peer);
+/* What DTLS has opened. */
+void ww_peer_opened(struct ww_peer *peer, uint8_t *plaintext, size_t size);
 
 /* --- peer_signal.c: each may destroy the peer, nothing may follow in the caller */
 void ww_peer_on_ice(struct ww_peer *peer, struct ww_route *route, struct ww_ice_event *event);
@@ -225,6 +235,10 @@ void ww_change_tick(void *arg);
 void ww_transport_output(struct ww_peer *peer, const uint8_t *datagram, size_t size);
 void ww_transport_input(struct ww_route *route, const uint8_t *datagram, size_t size,
                         enum ww_ecn mark);
+/* What a worker has opened of a peer's. */
+void ww_transport_opened(struct ww_peer *peer, uint8_t *plaintext, size_t size, enum ww_ecn mark);
+/* A record for the other side, wherever it is sealed. False when it can't be sent now. */
+bool ww_transport_seal(struct ww_peer *peer, const uint8_t *record, size_t size);
 /* What its path is known to carry without a search, and what might be found. */
 size_t ww_transport_least_bytes(const struct ww_peer *peer);
 size_t ww_transport_most_bytes(const struct ww_peer *peer);

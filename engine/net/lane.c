@@ -49,6 +49,13 @@ struct ww_lane {
     struct batch_list batches;
     unsigned batch_count;
     bool blocked; /* the socket's buffer is full: waiting for it to drain */
+    bool paused;  /* nothing is received */
+    struct {      /* what it has on its own thread, while another has borrowed it */
+        struct ww_lane_room *room;
+        struct ww_watch *watch;
+        struct ww_lane_callbacks callbacks;
+        void *arg;
+    } home;
     bool no_segmentation;
     struct ww_lane_counters counters;
 };
@@ -187,6 +194,12 @@ static bool send_batch(struct ww_lane *lane, struct batch *batch)
     return true;
 }
 
+static void watch_for(struct ww_lane *lane)
+{
+    ww_watch_set(lane->watch,
+                 (lane->paused ? 0 : WW_WATCH_READ) | (lane->blocked ? WW_WATCH_WRITE : 0));
+}
+
 void ww_lane_flush(struct ww_lane *lane)
 {
     struct batch *batch;
@@ -195,7 +208,7 @@ void ww_lane_flush(struct ww_lane *lane)
     while ((batch = TAILQ_FIRST(&lane->batches))) {
         if (!send_batch(lane, batch)) {
             lane->blocked = true;
-            ww_watch_set(lane->watch, WW_WATCH_READ | WW_WATCH_WRITE);
+            watch_for(lane);
             return;
         }
         TAILQ_REMOVE(&lane->batches, batch, entry);
@@ -340,7 +353,7 @@ static void on_ready(void *arg, int fd, unsigned events)
     (void)fd;
     if (events & WW_WATCH_WRITE) {
         lane->blocked = false;
-        ww_watch_set(lane->watch, WW_WATCH_READ);
+        watch_for(lane);
         ww_lane_flush(lane);
     }
     if (events & WW_WATCH_READ) {
@@ -402,4 +415,55 @@ void ww_lane_destroy(struct ww_lane *lane)
 void ww_lane_counters(const struct ww_lane *lane, struct ww_lane_counters *counters)
 {
     *counters = lane->counters;
+}
+
+/* --- on another thread --------------------------------------------------------------------------
+ */
+
+void ww_lane_rest(struct ww_lane *lane)
+{
+    ww_watch_set(lane->watch, 0);
+}
+
+int ww_lane_borrow(struct ww_lane *lane, struct ww_lane_room *room,
+                   const struct ww_lane_callbacks *callbacks, void *arg)
+{
+    struct ww_watch *watch;
+    int code = ww_watch_create(room->loop, lane->fd, 0, on_ready, lane, &watch);
+    if (code)
+        return code;
+    lane->home.room = lane->room;
+    lane->home.watch = lane->watch;
+    lane->home.callbacks = lane->callbacks;
+    lane->home.arg = lane->arg;
+    lane->room = room;
+    room->lane_count++;
+    lane->watch = watch;
+    lane->callbacks = *callbacks;
+    lane->arg = arg;
+    watch_for(lane);
+    return 0;
+}
+
+void ww_lane_give_back(struct ww_lane *lane)
+{
+    ww_watch_destroy(lane->watch);
+    if (--lane->room->lane_count == 0)
+        empty_pool(lane->room);
+    lane->room = lane->home.room;
+    lane->watch = lane->home.watch;
+    lane->callbacks = lane->home.callbacks;
+    lane->arg = lane->home.arg;
+    lane->paused = false;
+}
+
+void ww_lane_resume(struct ww_lane *lane)
+{
+    watch_for(lane);
+}
+
+void ww_lane_pause(struct ww_lane *lane, bool is_paused)
+{
+    lane->paused = is_paused;
+    watch_for(lane);
 }

@@ -50,3 +50,15 @@ bool ww_lane_has_room(const struct ww_lane *lane);
 /* Sends what is batched. */
 void ww_lane_flush(struct ww_lane *lane);
 void ww_lane_counters(const struct ww_lane *lane, struct ww_lane_counters *counters);
+
+/* To another thread and back, while the lane's own waits: ww_lane_rest on its own, then
+ * ww_lane_borrow, and no other call on its own until ww_lane_give_back, and at last ww_lane_resume.
+ * What waits to be sent goes along. */
+void ww_lane_rest(struct ww_lane *lane);
+/* On the thread of that room. WW_ENOMEM, WW_ESYSTEM: nothing has changed. */
+int ww_lane_borrow(struct ww_lane *lane, struct ww_lane_room *room,
+                   const struct ww_lane_callbacks *callbacks, void *arg);
+void ww_lane_give_back(struct ww_lane *lane);
+void ww_lane_resume(struct ww_lane *lane);
+/* Nothing is received until it is told so. */
+void ww_lane_pause(struct ww_lane *lane, bool is_paused);

@@ -6,6 +6,7 @@
 
 #include "fast.h"
 #include "internal.h"
+#include "worker.h"
 
 /* Messages and events to one peer in one turn, so that the others get theirs. */
 #define RECEIVES_PER_TURN 128
@@ -31,9 +32,8 @@ static void on_dtls_established(void *arg)
         ww_peer_fail(peer, code);
 }
 
-static void on_dtls_plaintext(void *arg, uint8_t *data, size_t size)
+void ww_peer_opened(struct ww_peer *peer, uint8_t *data, size_t size)
 {
-    struct ww_peer *peer = arg;
     ww_change_heard(peer);
     ww_marks_heard(&peer->marks, data[0], peer->hears_mark);
     if (!peer->sctp || peer->fail_code)
@@ -47,20 +47,31 @@ static void on_dtls_plaintext(void *arg, uint8_t *data, size_t size)
     ww_net_touch(peer);
 }
 
+static void on_dtls_plaintext(void *arg, uint8_t *data, size_t size)
+{
+    ww_peer_opened(arg, data, size);
+}
+
+static const struct ww_dtls_callbacks DTLS = {
+    .output = on_dtls_output,
+    .established = on_dtls_established,
+    .plaintext = on_dtls_plaintext,
+};
+
+void ww_peer_take_dtls(struct ww_peer *peer)
+{
+    ww_dtls_move(peer->dtls, &DTLS, peer, NULL);
+}
+
 int ww_peer_make_dtls(struct ww_peer *peer, const uint8_t *fingerprint)
 {
-    static const struct ww_dtls_callbacks CALLBACKS = {
-        .output = on_dtls_output,
-        .established = on_dtls_established,
-        .plaintext = on_dtls_plaintext,
-    };
     const struct ww_dtls_config config = {
         .is_server = peer->is_dtls_server,
         .datagram_bytes = WW_DATAGRAM_BYTES,
         .node_id = fingerprint ? NULL : &peer->config.remote,
         .fingerprint = fingerprint,
     };
-    return ww_dtls_create(peer->net->dtls_context, &config, &CALLBACKS, peer, &peer->dtls);
+    return ww_dtls_create(peer->net->dtls_context, &config, &DTLS, peer, &peer->dtls);
 }
 
 void ww_peer_arm_dtls_timer(struct ww_peer *peer)
@@ -180,6 +191,7 @@ static void shut(struct ww_peer *peer)
     /* From the top: each says goodbye through the next, which may find the path silent. */
     ww_sctp_destroy(peer->sctp);
     peer->sctp = NULL;
+    ww_loan_recall(peer);
     ww_dtls_destroy(peer->dtls);
     peer->dtls = NULL;
     ww_timer_destroy(peer->change.timer);
@@ -230,6 +242,7 @@ bool ww_peer_turn(struct ww_peer *peer)
         end(peer);
         return false;
     }
+    ww_loan_offer(peer);
     peer->sctp_ready |= has_more;
     return peer->sctp_ready || fast_has_more;
 }
@@ -369,6 +382,7 @@ void ww_peer_path(struct ww_peer *peer, struct ww_path *path)
     ww_address_format(&route->pair.local, path->local);
     ww_address_format(&route->pair.remote, path->remote);
     path->direct = route->lane != NULL;
+    path->worker = peer->loan ? peer->loan->worker->number : 0;
     path->mtu = (uint32_t)peer->datagram_bytes;
     path->marks = ww_marks_state_name(peer->marks.state);
     path->fast = peer->fast != NULL;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "worker.h"
 
 int ww_route_create(struct ww_peer *peer, uint32_t generation, struct ww_route **route)
 {
@@ -29,7 +30,10 @@ void ww_route_add_counters(const struct ww_route *route, struct ww_lane_counters
     struct ww_lane_counters counters;
     if (!route || !route->lane)
         return;
-    ww_lane_counters(route->lane, &counters);
+    if (route->peer->loan && route == route->peer->route)
+        ww_loan_counters(route->peer->loan, &counters);
+    else
+        ww_lane_counters(route->lane, &counters);
     sum->datagrams_sent += counters.datagrams_sent;
     sum->datagrams_received += counters.datagrams_received;
     sum->bytes_sent += counters.bytes_sent;
@@ -41,6 +45,8 @@ static void close_lane(struct ww_route *route)
 {
     if (!route->lane)
         return;
+    if (route == route->peer->route)
+        ww_loan_recall(route->peer);
     ww_lane_flush(route->lane);
     ww_route_add_counters(route, &route->peer->counters);
     ww_lane_destroy(route->lane);

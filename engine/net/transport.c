@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "worker.h"
 
 /* --- out ------------------------------------------------------------------------------------ */
 
@@ -43,12 +44,17 @@ static void send_wide(struct ww_peer *peer, const uint8_t *record, size_t size)
                         peer->sends_mark);
 }
 
+static void note_sent(struct ww_peer *peer)
+{
+    ww_change_sent(peer);
+    ww_marks_sent(&peer->marks, peer->sends_mark, ww_loop_now_us(peer->net->loop));
+}
+
 void ww_transport_output(struct ww_peer *peer, const uint8_t *datagram, size_t size)
 {
     struct ww_route *route = peer->route;
     bool is_wide = peer->datagram_bytes && size > peer->datagram_bytes && !peer->sends_alone;
-    ww_change_sent(peer);
-    ww_marks_sent(&peer->marks, peer->sends_mark, ww_loop_now_us(peer->net->loop));
+    note_sent(peer);
     if (!route || peer->change.lost_us || (is_wide && !route->lane)) {
         peer->counters.dropped++; /* RFC 7675 5.1: not without consent. SCTP sends it again. */
     } else if (is_wide) {
@@ -64,16 +70,30 @@ void ww_transport_output(struct ww_peer *peer, const uint8_t *datagram, size_t s
     }
 }
 
+bool ww_transport_seal(struct ww_peer *peer, const uint8_t *record, size_t size)
+{
+    if (!peer->loan)
+        return ww_dtls_send(peer->dtls, record, size);
+    note_sent(peer);
+    ww_loan_send(peer, record, size);
+    ww_net_touch(peer);
+    return true;
+}
+
 bool ww_transport_has_room(const struct ww_peer *peer)
 {
     const struct ww_route *route = peer->route;
+    if (peer->loan)
+        return ww_loan_has_room(peer->loan);
     return route && route->has_pair && !peer->change.lost_us &&
            (!route->lane || ww_lane_has_room(route->lane));
 }
 
 void ww_transport_flush(struct ww_peer *peer)
 {
-    if (peer->route && peer->route->lane)
+    if (peer->loan)
+        ww_worker_publish(peer->loan->worker);
+    else if (peer->route && peer->route->lane)
         ww_lane_flush(peer->route->lane);
 }
 
@@ -95,6 +115,7 @@ void ww_transport_input(struct ww_route *route, const uint8_t *datagram, size_t 
     if (!peer->dtls || peer->fail_code)
         return;
     peer->net->active_us = ww_loop_now_us(peer->net->loop);
+    ww_loan_recall(peer); /* it came by another path than the one that is lent */
     if (size > 0 && datagram[0] == WW_PIECE_KIND) {
         datagram = ww_pieces_input(&peer->pieces, datagram, size, &size, &mark);
         if (!datagram)
@@ -109,6 +130,18 @@ void ww_transport_input(struct ww_route *route, const uint8_t *datagram, size_t 
         ww_peer_fail(peer, code);
     else if (!peer->connected)
         ww_peer_arm_dtls_timer(peer);
+}
+
+void ww_transport_opened(struct ww_peer *peer, uint8_t *plaintext, size_t size, enum ww_ecn mark)
+{
+    if (!peer->dtls || !peer->route || peer->fail_code)
+        return;
+    peer->net->active_us = ww_loop_now_us(peer->net->loop);
+    peer->hearing = peer->route;
+    peer->hears_mark = mark;
+    ww_peer_opened(peer, plaintext, size);
+    peer->hearing = NULL;
+    peer->hears_mark = WW_ECN_NONE;
 }
 
 /* --- path ----------------------------------------------------------------------------------------

@@ -71,20 +71,22 @@ static int hide_own(const struct edge *edge, struct ww_call *call, struct ww_net
 static int start_net(struct edge *edge, struct ww_call *call)
 {
     struct ww_net_config config = {.key = edge->key, .allow_bypass = true, .allow_fast = true};
-    uint64_t port_min = 0, port_max = 0;
+    uint64_t port_min = 0, port_max = 0, workers = 0;
 
     ww_call_text(call, "stun", &config.stun_server, NULL);
     ww_call_bool(call, "loopback", &config.loopback_only);
     config.allow_jumbo = config.loopback_only;
     ww_call_bool(call, "bypass", &config.allow_bypass);
     ww_call_bool(call, "fast_lane", &config.allow_fast);
+    ww_call_u64(call, "workers", &workers);
     ww_call_u64(call, "port_min", &port_min);
     ww_call_u64(call, "port_max", &port_max);
-    if (port_min > port_max || port_max > 65535)
+    if (port_min > port_max || port_max > 65535 || workers > WW_NET_WORKERS_MAX)
         return WW_ECONFIG;
     int rc = hide_own(edge, call, &config);
     if (rc)
         return rc;
+    config.workers = (unsigned)workers;
     config.addresses_changed = addresses_changed;
     config.arg = edge;
     config.port_min = (uint16_t)port_min;
@@ -320,6 +322,7 @@ static void put_conn(struct ww_call *call, struct conn *conn)
     ww_call_put_text(call, "remote", path.remote);
     ww_call_put_text(call, "data", path.direct ? "direct" : "libnice");
     ww_call_put_text(call, "lane", path.fast ? "records" : "channels");
+    ww_call_put_u64(call, "worker", path.worker);
     ww_call_put_u64(call, "rtt_us", path.rtt_us);
     ww_call_put_u64(call, "mtu", path.mtu);
     ww_call_put_u64(call, "record", path.record);
@@ -414,6 +417,7 @@ void edge_put_status(struct edge *edge, struct ww_call *call)
     struct conn *conn, *next;
 
     ww_call_put_hash(call, "node", &edge->node_id);
+    ww_call_put_u64(call, "workers", edge->net ? ww_net_workers(edge->net) : 0);
     ww_call_put_u64(call, "contracts_ended", edge->contracts_ended);
     ww_call_put_u64(call, "bytes_up", edge->bytes_up);
     ww_call_put_u64(call, "bytes_down", edge->bytes_down);

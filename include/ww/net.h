@@ -2,7 +2,8 @@
  * WebRTC has them (RFC 8445, 8261, 8831, 8832), between two nodes that know each other's keys.
  *
  * All functions and all callbacks belong to the loop's thread; libnice runs on one thread of its
- * own ("ice") and is only control. No callback is called from inside a function of this header.
+ * own ("ice") and is only control, and packet workers, if there are any, only seal, open, send and
+ * receive (docs/internals/net.md). No callback is called from inside a function of this header.
  * A callback may destroy or close anything, also the object that it was called for.
  *
  * Glossary: peer    - one association with another node, over one selected candidate pair;
@@ -33,6 +34,8 @@ struct ww_net_config {
     bool allow_fast;         /* messages past SCTP, where the other side takes them */
     bool allow_jumbo;  /* with loopback_only: datagrams of 16 KB between loopback addresses, if
                           the other side wants them too (a link of 65,536 carries them) */
+    unsigned workers;  /* threads that carry peers' data, 0 to WW_NET_WORKERS_MAX; 0: the loop's
+                          thread does. Fewer, where no more can be had (said in the log) */
     uint16_t port_min; /* UDP ports of host candidates; 0 and 0: any */
     uint16_t port_max;
     /* Addresses of this machine in these are no candidates: those of devices that nodes make, by
@@ -48,6 +51,8 @@ struct ww_net_config {
 /* One per process (usrsctp has one stack per process): WW_EEXIST if there is one.
  * WW_EINVAL, WW_ENOMEM, WW_ESYSTEM. *net is owned by the caller, and the loop must outlive it. */
 int ww_net_create(struct ww_loop *loop, const struct ww_net_config *config, struct ww_net **net);
+/* Packet workers that run. */
+unsigned ww_net_workers(const struct ww_net *net);
 /* Destroys what is left of its peers, too, without calling them; waits for the ice thread. Not
  * from a callback of this room. */
 void ww_net_destroy(struct ww_net *net);
@@ -83,7 +88,8 @@ struct ww_peer_callbacks {
      * NULL. */
     void (*message)(void *arg, const uint8_t *data, size_t size);
     void (*datagram)(void *arg, const uint8_t *data, size_t size, enum ww_ecn mark);
-    /* After a WW_EAGAIN of ww_peer_send: half of the room is free again. May be NULL. */
+    /* After a WW_EAGAIN of ww_peer_send: half of the room is free again; or there is room after one
+     * of ww_peer_send_datagram, where a worker had too much to do. May be NULL. */
     void (*writable)(void *arg);
     /* Its path was lost (peers try for WW_PATH_GIVE_UP_MS), it has moved to another one, or nothing
      * comes from it. May be NULL. */
@@ -132,6 +138,7 @@ struct ww_path {
     char remote[WW_ADDRESS_TEXT_SIZE];
     bool direct;       /* data past libnice; else by nice_agent_send */
     bool fast;         /* messages past SCTP; else in data channels */
+    unsigned worker;   /* the worker that carries its data, from 1 on; 0: the loop's thread */
     bool changing;     /* another path is being looked for */
     bool doubted;      /* what was sent is not answered, see WW_PATH_IS_DOUBTED … */
     bool silent;       /* … and WW_PATH_IS_SILENT */

@@ -33,6 +33,7 @@ local function core_options(config)
         loopback = config.loopback,
         bypass = config.bypass,
         fast_lane = config.fast_lane,
+        workers = config.tunnel.workers,
         port_min = config.ports and config.ports.min,
         port_max = config.ports and config.ports.max,
         policies = config.policies,

@@ -478,6 +478,9 @@ local PROVIDER = {
     { key = "egress.nice", type = "integer", min = -20, max = 19, default = -10,
         doc = "Priority (nice value) of the thread that moves them: busy programs delay them "
             .. "less. Below 0 it takes root, else it stays as it is." },
+    { key = "egress.workers", type = "integer", min = 0, max = 16, default = 0,
+        doc = "Threads that seal, open, send and receive clients' packets, beside the one that "
+            .. "does all else. Where cores are free. 0: that one does it all." },
     { key = "egress.device", type = "text", max = 12, default = "wwexit0",
         doc = "The TUN device's name, one for each provider on a host." },
     { key = "egress.pool_v4", type = "cidr", default = "10.119.0.0/16",
@@ -534,6 +537,9 @@ local CLIENT = {
     { key = "tunnel.nice", type = "integer", min = -20, max = 19, default = -10,
         doc = "Priority (nice value) of the thread that moves its packets, from `ww up` on: busy "
             .. "programs delay them less. Below 0 it takes root, else it stays as it is." },
+    { key = "tunnel.workers", type = "integer", min = 0, max = 16, default = 0,
+        doc = "Threads that seal, open, send and receive what goes to providers, beside the one "
+            .. "that does all else. Where cores are free. 0: that one does it all." },
     { key = "tunnel.kill_switch", type = "boolean", default = true,
         doc = "From `ww up` to `ww down`, what belongs into the tunnel never leaves by another "
             .. "way, also while no client runs." },

@@ -1,6 +1,7 @@
 /* See net_pair.h. */
 #include "net_pair.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 uint32_t pair_sum(const void *data, size_t size)
@@ -211,6 +212,8 @@ void pair_start(struct pair *pair, bool allow_bypass, bool allow_jumbo)
                                    .allow_bypass = allow_bypass,
                                    .allow_jumbo = allow_jumbo,
                                    .allow_fast = true};
+    const char *workers = getenv("PAIR_WORKERS");
+    config.workers = workers ? (unsigned)strtoul(workers, NULL, 10) : 0;
     memset(pair, 0, sizeof *pair);
     assert_int_equal(ww_loop_create(&pair->loop), 0);
     assert_int_equal(ww_key_generate(&pair->key), 0);

@@ -68,7 +68,8 @@ struct pair {
 
 extern const struct ww_channel_callbacks PAIR_CHANNEL;
 
-/* A loop, a key and a room on loopback. */
+/* A loop, a key and a room on loopback; with as many packet workers as the environment's
+ * PAIR_WORKERS says. */
 void pair_start(struct pair *pair, bool allow_bypass, bool allow_jumbo);
 void pair_stop(struct pair *pair);
 /* Makes a peer at one end; `remote` NULL: the pair's own key. */

@@ -156,6 +156,7 @@ local function fields_of(status)
             status.streams_opened, status.streams_refused or 0, status.destinations_denied or 0) },
         { "packets", packets_text(status.packets) },
         { "flows", flows_text(status.flows) },
+        { "packet workers", (status.workers or 0) > 0 and status.workers },
         { "contracts ended", status.contracts_ended },
         { "up, down", traffic_text(status) },
         { "policies", status.policy_generation and ("generation %d, %s"):format(
@@ -187,6 +188,14 @@ local function loss_of(path)
     return ("%.1f %%"):format(path.packets_lost * 100 / path.packets_sent)
 end
 
+--- Which socket, and whose thread moves what goes by it.
+local function data_of(path)
+    if (path.worker or 0) == 0 then
+        return path.data
+    end
+    return ("%s, worker %d"):format(path.data, path.worker)
+end
+
 local function print_connections(status, out)
     if type(status.connections) ~= "table" or #status.connections == 0 then
         return
@@ -196,7 +205,7 @@ local function print_connections(status, out)
         local path = connection.path or connection
         rows[index] = {
             format.short(connection.peer), state_of(connection, path), path.kind,
-            path["local"], path.remote, path.data,
+            path["local"], path.remote, data_of(path),
             path.changes, path.rtt_us and ("%.1f ms"):format(path.rtt_us / 1000) or nil,
             loss_of(path),
             connection.streams, bytes_or_nil(connection.bytes_sent),

@@ -8,9 +8,12 @@ from world import PROVIDER
 
 
 class Ww(Tunnel):
-    def __init__(self, world, build, user=False):
+    def __init__(self, world, build, user=False, workers=0):
         super().__init__(world, "wwuser" if user else "ww", "11.9.0.7" if user else "11.9.0.6")
         self.program, self.user = str(build / "ww"), user
+        self.workers = ["--egress-workers", str(workers)], ["--tunnel-workers", str(workers)]
+        if not workers:  # a build of before can be measured, too
+            self.workers = [], []
         self.folder = world.folder / self.name
         self.port = 8444 if user else 8443
         self.folder.mkdir()
@@ -44,9 +47,9 @@ class Ww(Tunnel):
             self.ww(end, "join", line, f"{end}s", "--key", self.key(end))
         self.ww("provider", "wallet", "credit", "clients", "usd", "10000.00usd", *control)
         self._pids.append(self.node("provider", "provider", "--key", self.key("provider"), "--arbiter", line,
-                                    "--egress-mode", "user" if self.user else "kernel"))
+                                    "--egress-mode", "user" if self.user else "kernel", *self.workers[0]))
         self._pids.append(self.node("client", "client", "--key", self.key("client"), "--arbiter", line,
-                                    "--proxy", f"127.0.0.1:{self.port}", *self.tunnel()))
+                                    "--proxy", f"127.0.0.1:{self.port}", *self.workers[1], *self.tunnel()))
         time.sleep(1)
         self.ww("client", "up", *self.at("client"), "--key", self.key("client"), "--arbiter", line, *self.tunnel(),
                 "--proxy", f"127.0.0.1:{self.port}", seconds=20)

@@ -136,6 +136,7 @@ def main():
     parser.add_argument("--measures", default=",".join(MEASURES))
     parser.add_argument("--tcp-ecn", type=int, choices=(0, 1, 2), help="what TCP does about ECN everywhere (tcp_ecn)")
     parser.add_argument("--json", type=Path, help="writes the report there, too")
+    parser.add_argument("--workers", type=int, default=0, help="packet workers at both ends of ww")
     parser.add_argument("--hold", action="store_true", help="keeps the tunnels until Enter instead")
     options = parser.parse_args()
     if os.getuid() != 0:
@@ -146,7 +147,8 @@ def main():
             parser.error(f"no such measure: {what}")
     makers = {"bare": Bare, "wireguard": WireGuard, "openvpn": OpenVpn,
               "openvpn48k": lambda world: OpenVpn(world, "openvpn48k", mtu=48000), "nebula": Nebula,
-              "ww": lambda world: Ww(world, options.build), "wwuser": lambda world: Ww(world, options.build, user=True)}
+              "ww": lambda world: Ww(world, options.build, workers=options.workers),
+              "wwuser": lambda world: Ww(world, options.build, user=True, workers=options.workers)}
     names = options.only.split(",")
     for name in names:
         if name not in makers:
