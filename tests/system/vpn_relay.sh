@@ -46,6 +46,11 @@ table ip relay {
         type nat hook postrouting priority srcnat;
         oifname { "eth0", "lan" } masquerade
     }
+    # The provider's own check of the client's address could open the way first.
+    chain between {
+        type filter hook forward priority filter;
+        iifname "lan" udp dport $ports ct state new drop
+    }
 }
 END
     on home nft -f - << END
