@@ -102,24 +102,26 @@ static int follow(struct provider_packets *packets, const struct ww_flow_packet 
     return pass == WW_FLOW_PASS ? 0 : pass == WW_FLOW_CUT ? WW_ETOOBIG : WW_EDENIED;
 }
 
-static void count_out(struct provider *provider, const uint8_t *packet, size_t size,
-                      struct ww_offload offload)
+static void count(const uint8_t *packet, size_t size, struct ww_offload offload,
+                  uint64_t *packet_sum, uint64_t *byte_sum)
 {
     unsigned packets;
 
     ww_super_read(packet, size, offload, &packets);
-    provider->packets.out_packets += packets;
-    provider->packets.out_bytes += size;
+    *packet_sum += packets;
+    *byte_sum += size;
+}
+
+static void count_out(struct provider *provider, const uint8_t *packet, size_t size,
+                      struct ww_offload offload)
+{
+    count(packet, size, offload, &provider->packets.out_packets, &provider->packets.out_bytes);
 }
 
 static void count_in(struct provider *provider, const uint8_t *packet, size_t size,
                      struct ww_offload offload)
 {
-    unsigned packets;
-
-    ww_super_read(packet, size, offload, &packets);
-    provider->packets.in_packets += packets;
-    provider->packets.in_bytes += size;
+    count(packet, size, offload, &provider->packets.in_packets, &provider->packets.in_bytes);
 }
 
 /* The tunnel's own other end is here. */
