@@ -40,8 +40,9 @@ struct ww_loop {
     uint32_t mark;
     uint64_t now_us; /* 0: not read in this turn yet */
 
-    struct event wait_event; /* ends the wait at wait_us */
-    uint64_t wait_us;        /* 0: not armed */
+    int wait_fd; /* a timer that ends the wait at wait_us */
+    struct event wait_event;
+    uint64_t wait_us; /* 0: not armed */
 
     /* Mailbox. `waiting` is filled by any thread under the mutex and swapped with `running`. */
     pthread_mutex_t post_mutex;

@@ -2,6 +2,7 @@
  * once a turn and streams send once a turn. Relies on libevent without its locks: only the mailbox
  * (post.c) is shared with other threads; nothing else here may be touched by them. */
 #include <errno.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "internal.h"
@@ -34,7 +35,8 @@ static void prepare_libevent(void)
     event_set_log_callback(libevent_log);
 }
 
-/* The wait is over; what is due is done after libevent's callbacks. */
+/* The wait is over; what is due is done after libevent's callbacks. Edge-triggered, so nothing has
+ * to be read. */
 static void on_wait_end(evutil_socket_t fd, short what, void *arg)
 {
     struct ww_loop *loop = arg;
@@ -44,6 +46,28 @@ static void on_wait_end(evutil_socket_t fd, short what, void *arg)
     loop->wait_us = 0;
 }
 
+/* libevent's own timers (http's timeouts) are coarse and rarely armed: those of this room, which
+ * SCTP and acknowledgements need to the millisecond, are a timerfd's that is only set to an earlier
+ * time. libevent's precise timer would set one in every turn. */
+static int wait_init(struct ww_loop *loop)
+{
+    loop->wait_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (loop->wait_fd < 0)
+        return WW_ESYSTEM;
+    if (event_assign(&loop->wait_event, loop->base, loop->wait_fd, EV_READ | EV_PERSIST | EV_ET,
+                     on_wait_end, loop) == 0 &&
+        event_add(&loop->wait_event, NULL) == 0)
+        return 0;
+    close(loop->wait_fd);
+    return WW_ENOMEM;
+}
+
+static void wait_deinit(struct ww_loop *loop)
+{
+    event_del(&loop->wait_event);
+    close(loop->wait_fd);
+}
+
 static struct event_base *base_create(void)
 {
     struct event_config *config = event_config_new();
@@ -51,9 +75,8 @@ static struct event_base *base_create(void)
 
     if (!config)
         return NULL;
-    /* NOLOCK: one thread only. PRECISE_TIMER: the coarse clock is 4 ms off, and SCTP and
-     * acknowledgement timers are 10 ms. */
-    if (event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_PRECISE_TIMER) == 0)
+    /* One thread only. */
+    if (event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0)
         base = event_base_new_with_config(config);
     event_config_free(config);
     return base;
@@ -78,14 +101,17 @@ int ww_loop_create(struct ww_loop **out)
     loop->base = base_create();
     if (!loop->base)
         goto fail_scratch;
-    if (evtimer_assign(&loop->wait_event, loop->base, on_wait_end, loop) != 0)
+    rc = wait_init(loop);
+    if (rc)
         goto fail_base;
     rc = ww_loop_posts_init(loop);
     if (rc)
-        goto fail_base;
+        goto fail_wait;
     *out = loop;
     return 0;
 
+fail_wait:
+    wait_deinit(loop);
 fail_base:
     event_base_free(loop->base);
 fail_scratch:
@@ -101,12 +127,12 @@ void ww_loop_destroy(struct ww_loop *loop)
         return;
     for (int i = 0; i < FINAL_ROUNDS && ww_loop_posts_run(loop); i++)
         ;
-    event_del(&loop->wait_event);
     ww_loop_children_deinit(loop);
     ww_loop_streams_deinit(loop);
     ww_loop_posts_deinit(loop);
     /* Bufferevents that http has freed are finished by libevent in its next turn only. */
     event_base_loop(loop->base, EVLOOP_NONBLOCK);
+    wait_deinit(loop);
     event_base_free(loop->base);
     ww_free(loop->heap);
     ww_free(loop->scratch);
@@ -128,19 +154,18 @@ uint64_t ww_loop_now_us(struct ww_loop *loop)
     return loop->now_us;
 }
 
-/* Makes libevent's wait end at until_us. When memory runs out it doesn't wait at all. */
-static bool arm_wait(struct ww_loop *loop, uint64_t until_us, uint64_t now_us)
+/* Makes the wait end at until_us, or before: then the next turn waits for the rest. False: it
+ * can't. */
+static bool arm_wait(struct ww_loop *loop, uint64_t until_us)
 {
-    uint64_t delay_us = until_us - now_us;
-    struct timeval delay = {(time_t)(delay_us / 1000000), (suseconds_t)(delay_us % 1000000)};
+    struct itimerspec when = {.it_value = {.tv_sec = (time_t)(until_us / 1000000),
+                                           .tv_nsec = (long)(until_us % 1000000) * 1000}};
 
-    if (until_us == loop->wait_us)
+    if (loop->wait_us && loop->wait_us <= until_us)
         return true;
-    loop->wait_us = 0;
-    if (event_add(&loop->wait_event, &delay) != 0)
-        return false;
-    loop->wait_us = until_us;
-    return true;
+    loop->wait_us =
+        timerfd_settime(loop->wait_fd, TFD_TIMER_ABSTIME, &when, NULL) == 0 ? until_us : 0;
+    return loop->wait_us != 0;
 }
 
 static void turn(struct ww_loop *loop, uint64_t wait_us)
@@ -155,11 +180,8 @@ static void turn(struct ww_loop *loop, uint64_t wait_us)
         uint64_t until_us = wait_us < UINT64_MAX - now_us ? now_us + wait_us : UINT64_MAX;
 
         until_us = WW_MIN(until_us, next_us);
-        if (until_us <= now_us || !arm_wait(loop, until_us, now_us))
+        if (until_us <= now_us || !arm_wait(loop, until_us))
             flags |= EVLOOP_NONBLOCK;
-    } else if (loop->wait_us) {
-        event_del(&loop->wait_event);
-        loop->wait_us = 0;
     }
 
     WW_REQUIRE(!loop->in_turn);

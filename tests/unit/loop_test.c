@@ -116,6 +116,32 @@ static void test_timer_stop_and_restart(void **state)
     ww_timer_destroy(NULL);
 }
 
+/* The wait for an earlier time, which stays armed, holds up nothing and fires nothing. */
+static void test_timer_that_is_put_off(void **state)
+{
+    struct fired fired = {0};
+    int counter = 0;
+
+    (void)state;
+    fired.counter = &counter;
+    assert_int_equal(ww_timer_create(loop, on_fired, &fired, &fired.timer), 0);
+    for (int i = 0; i < 10; i++) {
+        start(&fired, 20000);
+        ww_loop_turn(loop, 5000);
+    }
+    while (counter == 0)
+        ww_loop_turn(loop, 60000000);
+    start(&fired, 50000000);
+    ww_loop_turn(loop, 1000);
+    uint64_t begun_us = ww_clock_mono_us();
+    int before = counter;
+    start(&fired, 10000);
+    while (counter == before)
+        ww_loop_turn(loop, 60000000);
+    assert_true(ww_clock_mono_us() - begun_us < 5000000);
+    ww_timer_destroy(fired.timer);
+}
+
 /* Against a model: random starts and stops; what is due fires, in order, and nothing else. */
 static void test_many_timers(void **state)
 {
@@ -532,6 +558,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_timers_fire_in_order),
         cmocka_unit_test(test_timer_stop_and_restart),
+        cmocka_unit_test(test_timer_that_is_put_off),
         cmocka_unit_test(test_many_timers),
         cmocka_unit_test(test_now_is_read_once_a_turn),
         cmocka_unit_test(test_posts_from_threads),
