@@ -109,6 +109,8 @@ struct transfer_stream {
     bool fin_wanted, fin_sent, fin_received;
     uint64_t send_offset, send_credit;
     uint64_t receive_offset, consumed, receive_credit;
+    uint64_t credit_us; /* when more was given last */
+    unsigned doublings; /* of its window */
 };
 LIST_HEAD(transfer_bucket, transfer_stream);
 TAILQ_HEAD(transfer_queue, transfer_stream);

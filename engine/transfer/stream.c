@@ -77,9 +77,9 @@ void ww_transfer_stream_control(struct ww_transfer *t, struct transfer_stream *s
 /* --- credit ----------------------------------------------------------------------------------- */
 
 /* A client's readers are its own; a provider's destinations may be the client's, and not read. */
-static uint64_t window_of(const struct ww_transfer *t)
+static uint64_t window_of(const struct ww_transfer *t, const struct transfer_stream *stream)
 {
-    uint64_t window = t->config.stream_window_bytes;
+    uint64_t window = t->config.stream_window_bytes << stream->doublings;
 
     if (!t->is_client && t->credit_bytes >= WW_CREDIT_BYTES_MAX)
         window = WW_MIN(window, (uint64_t)WW_STREAM_WINDOW_LEAST_BYTES);
@@ -89,7 +89,7 @@ static uint64_t window_of(const struct ww_transfer *t)
 uint64_t ww_transfer_stream_credit_target(const struct ww_transfer *t,
                                           const struct transfer_stream *stream)
 {
-    uint64_t target = stream->consumed + window_of(t);
+    uint64_t target = stream->consumed + window_of(t, stream);
     uint64_t left;
 
     if (t->is_client || !ww_transfer_contract_is_metered(t))
@@ -104,6 +104,21 @@ uint64_t ww_transfer_stream_credit_target(const struct ww_transfer *t,
 static bool takes_data(const struct transfer_stream *stream)
 {
     return stream->is_accepted && !stream->is_flow && !stream->is_zombie && !stream->fin_received;
+}
+
+/* Credit is due. The window grows where it, and not the reader, held the peer up: most of it is
+ * read by now, or it was read faster than in four round trips. A provider keeps half of what it may
+ * promise for other streams. */
+static void grow_window(const struct ww_transfer *t, struct transfer_stream *stream)
+{
+    uint64_t window = window_of(t, stream), took_us = t->now_us - stream->credit_us;
+    bool is_used_up = stream->consumed + window / 4 >= stream->receive_credit;
+    bool is_fast = stream->credit_us && took_us < 2 * t->rtt_us;
+
+    if (stream->doublings < WW_STREAM_WINDOW_DOUBLINGS && (is_used_up || is_fast) &&
+        (t->is_client || t->credit_bytes + window <= WW_CREDIT_BYTES_MAX / 2))
+        stream->doublings++;
+    stream->credit_us = t->now_us;
 }
 
 void ww_transfer_stream_refresh_credit(struct ww_transfer *t)
@@ -139,8 +154,10 @@ void ww_transfer_stream_consumed(struct ww_transfer *t, uint64_t stream_id, uint
     bytes = WW_MIN(bytes, stream->receive_offset - stream->consumed);
     stream->consumed += bytes;
     t->credit_bytes -= bytes;
-    if (takes_data(stream) &&
-        ww_transfer_stream_credit_target(t, stream) >= stream->receive_credit + window_of(t) / 2) {
+    if (takes_data(stream) && ww_transfer_stream_credit_target(t, stream) >=
+                                  stream->receive_credit + window_of(t, stream) / 2) {
+        if (!stream->credit_due)
+            grow_window(t, stream);
         stream->credit_due = true;
         ww_transfer_stream_control(t, stream);
     }

@@ -85,6 +85,7 @@
                                               one DTLS record; a byte more would cost a packet of its own */
 #define WW_STREAMS_MAX 1024                /* streams on one connection, per peer */
 #define WW_STREAM_WINDOW_BYTES (1 << 20)   /* credit of one stream: 1 MiB carries 160 Mbit/s at 50 ms */
+#define WW_STREAM_WINDOW_DOUBLINGS 2       /* … where the line holds more than that: 4 MiB, as much as a lane has in flight */
 #define WW_STREAM_WINDOW_LEAST_BYTES 65536 /* the same once a provider has promised … */
 #define WW_CREDIT_BYTES_MAX (64 << 20)     /* … so much to the streams of one client: what they may make it hold */
 #define WW_ALLOWANCE_MIN_BYTES (8 << 20)   /* protocol: the client keeps at least 8 MiB granted */

@@ -235,6 +235,31 @@ static void test_slow_readers_are_bounded_together(void **state)
     sim_destroy(sim);
 }
 
+/* Streams that use all their windows leave enough for those that come later. */
+static void test_grown_windows_leave_room(void **state)
+{
+    struct sim *sim = start();
+    uint64_t id = 0;
+
+    (void)state;
+    sim->is_unchecked = false;
+    sim->delay_us = SECOND / 10;
+    sim->lane_bytes = 256 << 20;
+    sim->contract_bytes = 4ULL << 30;
+    assert_int_equal(sim_offer(sim), 0);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(sim_open(sim, false, 150 << 20, true, &id), 0);
+    sim_run(sim, 2 * SECOND);
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(sim_open(sim, false, 2 * WW_STREAM_WINDOW_BYTES, true, &id), 0);
+        sim->ends[SIM_PROVIDER].streams[id].is_paused = true;
+    }
+    sim_run(sim, SECOND);
+    for (int i = 0; i < 20; i++, id--)
+        assert_int_equal(sim->ends[SIM_PROVIDER].streams[id].unread, WW_STREAM_WINDOW_BYTES);
+    sim_destroy(sim);
+}
+
 /* Nor may it take the streams for over, with what they still hold, when both directions have ended.
  */
 static void test_unread_ends_are_bounded_together(void **state)
@@ -405,6 +430,7 @@ int main(void)
         cmocka_unit_test(test_ended_leaves_out_a_stream),
         cmocka_unit_test(test_a_client_without_receipts),
         cmocka_unit_test(test_slow_readers_are_bounded_together),
+        cmocka_unit_test(test_grown_windows_leave_room),
         cmocka_unit_test(test_unread_ends_are_bounded_together),
         cmocka_unit_test(test_lost_datagrams_leave_the_window),
         cmocka_unit_test(test_moving_the_window_costs_little),

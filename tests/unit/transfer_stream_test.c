@@ -205,6 +205,45 @@ static void test_slow_reader_stalls_nobody(void **state)
     sim_destroy(sim);
 }
 
+/* 200 ms there and back: a window of 1 MiB would take 8 s and more. */
+static void test_window_grows_on_a_long_line(void **state)
+{
+    struct sim *sim = sim_create(11);
+    uint64_t id, begun_us;
+
+    (void)state;
+    sim->delay_us = SECOND / 10;
+    sim->contract_bytes = 100 << 20;
+    sim->lane_bytes = 8 << 20;
+    assert_int_equal(sim_offer(sim), 0);
+    sim_run(sim, SECOND);
+    begun_us = sim->now_us;
+    assert_int_equal(sim_open(sim, false, 40 << 20, true, &id), 0);
+    while (sim->ends[SIM_PROVIDER].streams[id].received < 40 << 20 &&
+           sim->now_us < begun_us + 10 * SECOND)
+        sim_run(sim, SECOND / 100);
+    print_message("%llu ms\n", (unsigned long long)(sim->now_us - begun_us) / 1000);
+    assert_in_range(sim->now_us - begun_us, 2 * SECOND, 5 * SECOND);
+    sim_destroy(sim);
+}
+
+/* One at a short line, which a window holds twice over, keeps it. */
+static void test_window_stays_where_it_is_enough(void **state)
+{
+    struct sim *sim = start(12);
+    uint64_t id;
+
+    (void)state;
+    sim->bytes_per_second = 4000000;
+    assert_int_equal(sim_open(sim, false, 40000000, true, &id), 0);
+    sim_run(sim, 5 * SECOND);
+    sim->ends[SIM_PROVIDER].streams[id].is_paused = true;
+    sim_run(sim, 5 * SECOND);
+    assert_in_range(sim->ends[SIM_PROVIDER].streams[id].unread, WW_STREAM_WINDOW_BYTES / 2,
+                    WW_STREAM_WINDOW_BYTES);
+    sim_destroy(sim);
+}
+
 static void test_streams_max(void **state)
 {
     struct sim *sim = start(8);
@@ -391,6 +430,8 @@ int main(void)
         cmocka_unit_test(test_no_contract_no_stream),
         cmocka_unit_test(test_resets),
         cmocka_unit_test(test_slow_reader_stalls_nobody),
+        cmocka_unit_test(test_window_grows_on_a_long_line),
+        cmocka_unit_test(test_window_stays_where_it_is_enough),
         cmocka_unit_test(test_streams_max),
         cmocka_unit_test(test_turns_are_fair),
         cmocka_unit_test(test_no_allocation_in_steady_state),
