@@ -67,6 +67,8 @@ int ww_fast_input(struct ww_fast *fast, const uint8_t *record, size_t size, enum
         return ww_fast_on_data(fast, record, size);
     case WW_FAST_ACK:
         return ww_fast_on_ack(fast, record, size);
+    case WW_FAST_ACK_AFTER:
+        return ww_fast_on_wish(fast, record, size);
     default:
         fast->stats.unknown++;
         return 0;
@@ -148,6 +150,7 @@ uint64_t ww_fast_output(struct ww_fast *fast, uint64_t now_us)
     if (!fast->loss_us && fast->now_us >= timeout_at(fast))
         on_timeout(fast);
     ww_fast_send_packed(fast);
+    ww_fast_send_wish(fast);
     ww_fast_send_data(fast);
     ww_fast_send_ack(fast);
     release_idle(fast);

@@ -26,6 +26,7 @@ enum ww_fast_kind {
     WW_FAST_PROBE_ANSWER = 6,
     WW_FAST_REPORT = 7, /* of wide records (pieces.h) */
     WW_FAST_MARKS = 8,  /* of congestion (marks.h) */
+    WW_FAST_ACK_AFTER = 9,
 };
 #define WW_FAST_KIND_MAX 15 /* kinds that are not known yet are dropped */
 
@@ -49,7 +50,7 @@ struct ww_fast_stats {
     uint64_t window_bytes; /* of congestion, now */
     uint64_t in_flight_bytes;
     uint32_t rtt_us;     /* smoothed; 0: not measured yet */
-    uint32_t pack_bytes; /* a record of the datagram class, at most */
+    uint32_t pack_bytes; /* a record of data or datagrams, at most */
 };
 
 /* record_bytes: the largest plaintext of a record, WW_FAST_RECORD_BYTES_MIN to 16,384. WW_ENOMEM.
@@ -93,7 +94,7 @@ void ww_fast_congested(struct ww_fast *fast, uint64_t now_us);
 void ww_fast_path(struct ww_fast *fast, size_t record_bytes, uint64_t now_us);
 /* The path carries records of this size from now on (or no longer carries larger ones). */
 void ww_fast_resize(struct ww_fast *fast, size_t record_bytes);
-/* Records of the datagram class may be this long, up to WW_FAST_RECORD_BYTES_MAX, for they go over
+/* Records of data and datagrams may be this long, up to WW_FAST_RECORD_BYTES_MAX, for they go over
  * several datagrams; less than the others' size: as those. ww_fast_resize ends it. */
 void ww_fast_widen(struct ww_fast *fast, size_t pack_bytes);
 /* Timeouts in a row without any acknowledgement. */

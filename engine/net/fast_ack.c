@@ -5,6 +5,9 @@
 #include "fast_room.h"
 
 #define THRESHOLD_MAX 256 /* packets */
+#define WISHES        8   /* acknowledgements in a window */
+#define WISH_PACKETS  4   /* less is not worth a word */
+#define WISH_US       100000
 
 /* --- what came ----------------------------------------------------------------------------------
  */
@@ -121,6 +124,35 @@ int ww_fast_on_ack(struct ww_fast *fast, const uint8_t *record, size_t size)
     ww_fast_find_losses(fast);
     ww_fast_forget_slots(fast, false);
     return 0;
+}
+
+/* --- how often they are wanted ------------------------------------------------------------------
+ */
+
+/* Each wakes this side, and where both ends share a processor takes it from the other one. Eight in
+ * a window still leave none of it unused, and say soon enough what the path does. */
+static uint32_t wanted(const struct ww_fast *fast)
+{
+    uint64_t most = WW_MIN(fast->cwnd / WISHES, (uint64_t)WW_FAST_ACK_BYTES_MAX);
+    uint32_t wish = WW_FAST_ACK_BYTES_MAX;
+    while (wish > most)
+        wish /= 2;
+    return fast->timeouts || wish < WISH_PACKETS * fast->record_bytes ? 0 : wish;
+}
+
+void ww_fast_send_wish(struct ww_fast *fast)
+{
+    uint8_t record[FAST_WISH] = {WW_FAST_ACK_AFTER};
+    uint32_t wish = wanted(fast);
+    bool is_old = fast->now_us - fast->wish_us >= WISH_US; /* it may be lost */
+    if ((fast->sent == fast->written && !fast->again.count && !fast->probes) ||
+        (wish == fast->wish && (wish == 0 || !is_old)))
+        return;
+    fast_put(record + 1, wish, 4);
+    if (!fast->callbacks.record(fast->arg, record, sizeof record, WW_ECN_NONE))
+        return;
+    fast->wish = wish;
+    fast->wish_us = fast->now_us;
 }
 
 /* --- losses --------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ static bool store(struct ww_fast *fast, uint64_t offset, const uint8_t *data, si
     return true;
 }
 
-static void note_number(struct ww_fast *fast, uint64_t number)
+static void note_number(struct ww_fast *fast, uint64_t number, size_t size)
 {
     struct ww_fast_ranges *numbers = &fast->numbers;
     uint64_t largest = numbers->count ? numbers->at[numbers->count - 1].to : 0;
@@ -48,7 +48,9 @@ static void note_number(struct ww_fast *fast, uint64_t number)
         ww_fast_ranges_cut(numbers, numbers->at[0].to);
         ww_fast_ranges_add(numbers, number, number + 1);
     }
-    if (++fast->unacked >= FAST_ACK_EVERY)
+    fast->unacked++;
+    fast->unacked_bytes += size;
+    if (fast->ack_after ? fast->unacked_bytes >= fast->ack_after : fast->unacked >= FAST_ACK_EVERY)
         fast->is_ack_due = true;
     else if (!fast->ack_us)
         fast->ack_us = fast->now_us + FAST_ACK_DELAY_US;
@@ -69,7 +71,15 @@ int ww_fast_on_data(struct ww_fast *fast, const uint8_t *record, size_t size)
         fast->is_ack_due = fast->numbers.count > 0;
         return 0;
     }
-    note_number(fast, number);
+    note_number(fast, number, size);
+    return 0;
+}
+
+int ww_fast_on_wish(struct ww_fast *fast, const uint8_t *record, size_t size)
+{
+    if (size != FAST_WISH)
+        return WW_EPROTOCOL;
+    fast->ack_after = (uint32_t)WW_MIN(fast_get(record + 1, 4), (uint64_t)WW_FAST_ACK_BYTES_MAX);
     return 0;
 }
 
@@ -151,4 +161,5 @@ void ww_fast_send_ack(struct ww_fast *fast)
     fast->announced = limit;
     fast->is_ack_due = false;
     fast->unacked = 0;
+    fast->unacked_bytes = 0;
 }

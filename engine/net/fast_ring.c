@@ -58,6 +58,14 @@ const uint8_t *ww_fast_ring_span(const struct ww_fast_ring *ring, uint64_t offse
     return piece(ring, offset, size) == size ? at(ring, offset) : NULL;
 }
 
+uint8_t *ww_fast_ring_lend(const struct ww_fast_ring *ring, uint64_t offset, size_t before,
+                           size_t size)
+{
+    size_t place = (size_t)(offset & (ring->capacity - 1));
+    return place >= before && piece(ring, offset, size) == size ? ring->bytes + place - before
+                                                                : NULL;
+}
+
 void ww_fast_ring_free(struct ww_fast_ring *ring)
 {
     ww_free(ring->bytes);

@@ -12,6 +12,7 @@
 #define FAST_DATA_HEAD  15                        /* kind, number 6, offset 8 */
 #define FAST_ACK_HEAD   24 /* kind, window 8, largest 6, delay 4, count 1, first 4 */
 #define FAST_PART_HEAD  9  /* kind, id 4, total 2, index, count */
+#define FAST_WISH       5  /* kind, bytes 4 */
 #define FAST_LENGTH     2  /* in front of each message */
 
 /* RFC 9002 6.1 and 6.2. */
@@ -63,7 +64,7 @@ struct ww_fast {
     struct ww_fast_callbacks callbacks;
     void *arg;
     size_t record_bytes;
-    size_t pack_bytes; /* of the datagram class: as long, or longer */
+    size_t pack_bytes; /* of a record that may go over several datagrams: as long, or longer */
     uint64_t now_us;
     struct ww_fast_stats stats;
 
@@ -101,6 +102,8 @@ struct ww_fast {
     bool is_limited; /* by the window or by pacing, when something was last sent */
     unsigned judged, judged_lost;
     bool is_lossy;
+    uint32_t wish; /* what the other side was told of acknowledgements, when it was */
+    uint64_t wish_us;
     uint64_t pace_us, pace_bytes;
 
     /* coming in: whole up to `came`, given to the user up to `taken` */
@@ -108,7 +111,9 @@ struct ww_fast {
     uint64_t taken, came, in_top, announced;
     struct ww_fast_ranges early; /* bytes beyond `came` */
     struct ww_fast_ranges numbers;
-    unsigned unacked;
+    unsigned unacked;       /* packets since the last acknowledgement */
+    uint64_t unacked_bytes; /* … and what was in them */
+    uint32_t ack_after;     /* the other side wants one after so many bytes; 0: two packets */
     bool is_ack_due;
     uint64_t ack_us;     /* when one is due; 0: none */
     uint64_t largest_us; /* when the largest number came */
@@ -166,6 +171,10 @@ void ww_fast_ring_put(struct ww_fast_ring *ring, uint64_t offset, const uint8_t 
 void ww_fast_ring_get(const struct ww_fast_ring *ring, uint64_t offset, uint8_t *out, size_t size);
 /* Where the bytes are in one piece; NULL: they wrap around. */
 const uint8_t *ww_fast_ring_span(const struct ww_fast_ring *ring, uint64_t offset, size_t size);
+/* The bytes in one piece with as many as `before` in front of them, which belong to others: whoever
+ * writes there has to put them back. NULL: there is no such piece. */
+uint8_t *ww_fast_ring_lend(const struct ww_fast_ring *ring, uint64_t offset, size_t before,
+                           size_t size);
 void ww_fast_ring_free(struct ww_fast_ring *ring);
 
 /* --- fast_send.c */
@@ -178,6 +187,8 @@ void ww_fast_send_all_again(struct ww_fast *fast);
 void ww_fast_send_again(struct ww_fast *fast, uint64_t from, uint64_t to);
 
 /* --- fast_ack.c */
+/* Tells how often acknowledgements are wanted, if that has changed. */
+void ww_fast_send_wish(struct ww_fast *fast);
 int ww_fast_on_ack(struct ww_fast *fast, const uint8_t *record, size_t size);
 void ww_fast_find_losses(struct ww_fast *fast);
 /* The oldest packets of which nothing is expected; is_crowded: nor may be. */
@@ -202,6 +213,7 @@ uint64_t ww_fast_rate_pace_us(const struct ww_fast *fast);
 
 /* --- fast_receive.c */
 int ww_fast_on_data(struct ww_fast *fast, const uint8_t *record, size_t size);
+int ww_fast_on_wish(struct ww_fast *fast, const uint8_t *record, size_t size);
 /* Sends an acknowledgement if one is due. */
 void ww_fast_send_ack(struct ww_fast *fast);
 

@@ -5,6 +5,7 @@
 #include "fast_room.h"
 
 #define UNMARKED_TIMEOUTS 2 /* in a row */
+#define WIDE_IN_WINDOW    8 /* at least, of records over several datagrams */
 
 /* --- messages -----------------------------------------------------------------------------------
  */
@@ -78,7 +79,7 @@ static bool has_slot(struct ww_fast *fast)
  * its mark may do so without (RFC 9000 13.4.2). */
 static enum ww_ecn mark_of_data(struct ww_fast *fast, size_t size)
 {
-    fast->is_bulk |= FAST_DATA_HEAD + size == fast->record_bytes;
+    fast->is_bulk |= FAST_DATA_HEAD + size >= fast->record_bytes;
     return fast->is_bulk && fast->timeouts < UNMARKED_TIMEOUTS ? WW_ECN_ECT0 : WW_ECN_NONE;
 }
 
@@ -86,14 +87,24 @@ static bool send_packet(struct ww_fast *fast, uint64_t offset, size_t size)
 {
     if (!has_slot(fast) || fast->next > FAST_NUMBER_MAX)
         return false;
-    uint8_t packet_record[WW_FAST_RECORD_BYTES_MAX];
-    packet_record[0] = WW_FAST_DATA;
-    fast_put(packet_record + 1, fast->next, 6);
-    fast_put(packet_record + 7, offset, 8);
-    if (size)
-        ww_fast_ring_get(&fast->out, offset, packet_record + FAST_DATA_HEAD, size);
-    if (!fast->callbacks.record(fast->arg, packet_record, FAST_DATA_HEAD + size,
-                                mark_of_data(fast, size))) {
+    uint8_t copy[WW_FAST_RECORD_BYTES_MAX], kept[FAST_DATA_HEAD];
+    uint8_t *packet = size ? ww_fast_ring_lend(&fast->out, offset, FAST_DATA_HEAD, size) : NULL;
+    bool is_lent = packet != NULL;
+    if (is_lent) {
+        memcpy(kept, packet, FAST_DATA_HEAD);
+    } else {
+        packet = copy;
+        if (size)
+            ww_fast_ring_get(&fast->out, offset, packet + FAST_DATA_HEAD, size);
+    }
+    packet[0] = WW_FAST_DATA;
+    fast_put(packet + 1, fast->next, 6);
+    fast_put(packet + 7, offset, 8);
+    bool went =
+        fast->callbacks.record(fast->arg, packet, FAST_DATA_HEAD + size, mark_of_data(fast, size));
+    if (is_lent)
+        memcpy(packet, kept, FAST_DATA_HEAD);
+    if (!went) {
         fast->is_held = true;
         return false;
     }
@@ -130,12 +141,24 @@ static size_t next_again(struct ww_fast *fast, uint64_t *offset)
     return 0;
 }
 
-static size_t next_new(const struct ww_fast *fast, uint64_t *offset)
+/* How long the next packet's record may be. One that goes over several datagrams is lost with each
+ * of them, so the window should hold many of its kind, and nothing else be wrong. */
+static uint64_t packet_bytes(const struct ww_fast *fast, uint64_t pace)
+{
+    uint64_t left = fast->cwnd - WW_MIN(fast->cwnd, fast->in_flight);
+    uint64_t most = WW_MIN(WW_MIN(left, pace), fast->cwnd / WIDE_IN_WINDOW);
+    if (fast->timeouts || most < 2 * fast->record_bytes)
+        return fast->record_bytes;
+    return WW_MIN(most, fast->pack_bytes);
+}
+
+static size_t next_new(const struct ww_fast *fast, uint64_t pace, uint64_t *offset)
 {
     uint64_t end = WW_MIN(fast->written, fast->limit);
     *offset = fast->sent;
-    return end > fast->sent ? (size_t)WW_MIN(end - fast->sent, fast->record_bytes - FAST_DATA_HEAD)
-                            : 0;
+    return end > fast->sent
+               ? (size_t)WW_MIN(end - fast->sent, packet_bytes(fast, pace) - FAST_DATA_HEAD)
+               : 0;
 }
 
 /* The windows have no room for it. */
@@ -154,7 +177,7 @@ void ww_fast_send_data(struct ww_fast *fast)
         size_t size = next_again(fast, &offset);
         bool is_again = size > 0;
         if (!is_again)
-            size = next_new(fast, &offset);
+            size = next_new(fast, pace, &offset);
         if (!size && !fast->probes)
             break;
         if (!fast->probes && is_held_back(fast, FAST_DATA_HEAD + size, pace)) {

@@ -130,7 +130,8 @@
 #define WW_SCTP_SEND_BYTES (4 << 20)       /* one peer's send buffer: 4 MiB carries 640 Mbit/s at 50 ms */
 #define WW_SCTP_RECEIVE_BYTES (4 << 20)    /* one peer's receive window */
 #define WW_FAST_WINDOW_BYTES (4 << 20)     /* reliable bytes that a side of the fast lane holds in each direction: as SCTP's */
-#define WW_FAST_UNSENT_BYTES 262144        /* … of those, what waits for its first time: a turn's work at 10 Gbit/s */
+#define WW_FAST_UNSENT_BYTES 294912        /* … of those, what waits for its first time: what is read of a stream at once, a turn's work at 10 Gbit/s */
+#define WW_FAST_ACK_BYTES_MAX 262144       /* an acknowledgement at the latest after these: a turn's work */
 #define WW_FAST_MESSAGE_BYTES_MAX 32768    /* one message of it: twice a full one of transfer */
 #define WW_FAST_DATAGRAM_BYTES_MAX 16384   /* one datagram, in parts if need be: ten times what Ethernet carries */
 #define WW_FAST_RECORD_BYTES_MIN 512       /* plaintext of a record: no path of ours is narrower than 1,195 */
