@@ -10,6 +10,7 @@
 #include "ww/crypto.h"
 #include "ww/ops.h"
 #include "ww/store.h"
+#include "ww/worker.h"
 
 #include "conn.h"
 #include "flows.h"
@@ -72,6 +73,7 @@ struct edge {
     struct ww_key *key;
     struct ww_hash node_id;
     uint8_t epoch[WW_EPOCH_SIZE];
+    struct ww_workers *workers; /* NULL: none; the devices' and net's */
     struct ww_net *net;
     struct node_policies policies;
     struct verdicts verdicts; /* of the flow policy */

@@ -221,7 +221,7 @@
 #define WW_IP_FRAGMENT_MS 15000            /* for all fragments of one, as reassembly has it elsewhere */
 #define WW_EXIT_POOL_V4 "10.119.0.0/16"    /* clients' addresses behind a provider that translates, seen by nobody else … */
 #define WW_EXIT_POOL_V6 "fd77:7700:119::/64" /* … and the gateway's, .0.1 and ::1 */
-#define WW_NET_WORKERS_MAX 16               /* packet workers: main can feed fewer */
+#define WW_WORKERS_MAX 16                   /* packet workers: main can feed fewer */
 #define WW_WORKER_OUT_BYTES (1 << 20)       /* records on their way to a worker: 2 ms at 4 Gbit/s; half of it is room to finish a turn */
 #define WW_WORKER_IN_BYTES (2 << 20)        /* … and from one: half of it is what one turn of a lane receives */
 #define WW_NET_HIDDEN_MAX 8                 /* networks of devices that nodes make: two of a tunnel with two addresses each, two of an exit */

@@ -25,6 +25,7 @@ struct ww_channel;
 
 /* --- the room -------------------------------------------------------------------------------- */
 
+struct ww_workers;
 struct ww_net_config {
     const struct ww_key
         *key;                /* the node's identity, borrowed; the DTLS certificate is made of it */
@@ -32,11 +33,11 @@ struct ww_net_config {
     bool loopback_only;      /* gather 127.0.0.1 and ::1 only, and take remote ones (tests, demo) */
     bool allow_bypass;       /* data past libnice, where the path allows it */
     bool allow_fast;         /* messages past SCTP, where the other side takes them */
-    bool allow_jumbo;  /* with loopback_only: datagrams of 16 KB between loopback addresses, if
-                          the other side wants them too (a link of 65,536 carries them) */
-    unsigned workers;  /* threads that carry peers' data, 0 to WW_NET_WORKERS_MAX; 0: the loop's
-                          thread does. Fewer, where no more can be had (said in the log) */
-    uint16_t port_min; /* UDP ports of host candidates; 0 and 0: any */
+    bool allow_jumbo; /* with loopback_only: datagrams of 16 KB between loopback addresses, if
+                         the other side wants them too (a link of 65,536 carries them) */
+    struct ww_workers *workers; /* that carry peers' data (ww/worker.h), of the same loop; borrowed.
+                                   NULL: the loop's thread does */
+    uint16_t port_min;          /* UDP ports of host candidates; 0 and 0: any */
     uint16_t port_max;
     /* Addresses of this machine in these are no candidates: those of devices that nodes make, by
      * which no peer can be reached. Copied. */
@@ -51,8 +52,6 @@ struct ww_net_config {
 /* One per process (usrsctp has one stack per process): WW_EEXIST if there is one.
  * WW_EINVAL, WW_ENOMEM, WW_ESYSTEM. *net is owned by the caller, and the loop must outlive it. */
 int ww_net_create(struct ww_loop *loop, const struct ww_net_config *config, struct ww_net **net);
-/* Packet workers that run. */
-unsigned ww_net_workers(const struct ww_net *net);
 /* Destroys what is left of its peers, too, without calling them; waits for the ice thread. Not
  * from a callback of this room. */
 void ww_net_destroy(struct ww_net *net);
