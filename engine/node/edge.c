@@ -416,6 +416,24 @@ static void put_history(struct edge *edge, struct ww_call *call)
     ww_call_end(call);
 }
 
+void edge_put_queues(const struct ww_tun *tun, struct ww_call *call)
+{
+    struct ww_tun_queue_stats queues[WW_WORKERS_MAX];
+    unsigned count = tun ? ww_tun_queues(tun, queues) : 0;
+
+    if (count == 0)
+        return;
+    ww_call_begin(call, "queues", true);
+    for (unsigned i = 0; i < count; i++) {
+        ww_call_begin(call, NULL, false);
+        ww_call_put_u64(call, "worker", queues[i].worker);
+        ww_call_put_u64(call, "packets_read", queues[i].packets_read);
+        ww_call_put_u64(call, "packets_written", queues[i].packets_written);
+        ww_call_end(call);
+    }
+    ww_call_end(call);
+}
+
 void edge_put_status(struct edge *edge, struct ww_call *call)
 {
     struct conn *conn, *next;

@@ -156,6 +156,8 @@ struct ww_path {
     uint32_t marked_received; /* the fast lane's records that came with CE … */
     uint32_t marked_sent;     /* … and those that came so at the other side, as it says */
 };
+/* The packet worker that carries it just now, by its number; 0: the loop's thread. */
+unsigned ww_peer_worker(const struct ww_peer *peer);
 void ww_peer_path(struct ww_peer *peer, struct ww_path *path);
 /* Looks for another path while the one in use stays, as a lost one makes it do by itself: a client
  * starts a second agent, a server asks its client for that. Nothing before `connected`. */
