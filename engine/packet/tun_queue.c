@@ -9,6 +9,9 @@
 #define PUBLISH_BYTES 65536 /* the other side can begin */
 #define OWNER         1     /* a ring's records have one, which doesn't matter here */
 
+/* A ring that is half empty has room for a read, also where its end has to be skipped. */
+_Static_assert(WW_TUN_IN_BYTES / 2 > 2 * (WW_TUN_HEADROOM + WW_TUN_READ_BYTES + 64), "too small");
+
 struct ww_tun_queue {
     struct ww_tun *tun;
     struct ww_worker *worker;

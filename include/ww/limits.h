@@ -199,7 +199,7 @@
 #define WW_ADDRESS_ECHO_BYTES_MAX 255      /* of a text that is no address, in a line of `ww address` */
 #define WW_TUN_READS_TURN 64               /* of one TUN device in a turn of the loop, and … */
 #define WW_TUN_BYTES_TURN 524288           /* … so many bytes: 4 ms at 1 Gbit/s, as others want their turn */
-#define WW_TUN_IN_BYTES (1 << 20)          /* packets that a worker has read: half of it is what a turn takes, and one more read has room */
+#define WW_TUN_IN_BYTES (512 << 10)        /* packets that a worker has read: half of it is 0.5 ms at 4 Gbit/s, and one more read has room */
 #define WW_TUN_OUT_BYTES (2 << 20)         /* … and that one is to write: what a worker has opened for a turn (WW_WORKER_IN_BYTES) */
 #define WW_TUNNEL_V4 "192.0.0.2"           /* a client's address in its tunnel (RFC 7335), always the same … */
 #define WW_TUNNEL_V6 "fd77:7700:77::2"     /* … so that another provider needs no other one */
