@@ -76,27 +76,33 @@ static bool exists(const char *name)
     return control(SIOCGIFINDEX, &request) == 0;
 }
 
-/* A device of several queues lets others in, which one of a single queue doesn't. Where the kernel
- * doesn't count queues, one that was there before is somebody's. */
-static bool is_shared(const char *name, bool existed)
+/* How many are attached to the device; -1: this kernel doesn't say, or there is none. */
+static int queues_of(const char *name)
 {
     struct ethtool_channels channels = {.cmd = ETHTOOL_GCHANNELS};
     struct ifreq request = {.ifr_data = (void *)&channels};
 
     memcpy(request.ifr_name, name, sizeof(request.ifr_name));
-    return control(SIOCETHTOOL, &request) == 0 ? channels.combined_count > 1 : existed;
+    return control(SIOCETHTOOL, &request) == 0 ? (int)channels.combined_count : -1;
 }
 
-/* The first of several queues. */
+/* The first of several queues. A device that has several lets others in, which one of a single
+ * queue doesn't. Where the kernel doesn't count them, one that was there before is somebody's. */
 static int attach_first(struct ifreq *request, int *fd)
 {
     bool existed = request->ifr_name[0] && exists(request->ifr_name);
-    int rc = attach_queue(request, fd);
+    int rc, count;
 
-    if (rc || !is_shared(request->ifr_name, existed))
+    if (existed && queues_of(request->ifr_name) > 0)
+        return WW_EEXIST;
+    rc = attach_queue(request, fd);
+    if (rc)
         return rc;
+    count = queues_of(request->ifr_name);
+    if (count == 1 || (count < 0 && !existed))
+        return 0;
     close(*fd);
-    return WW_EEXIST;
+    return WW_EEXIST; /* at the same moment */
 }
 
 /* As many queues as there are workers. A device that has one queue, because this kernel knows no
@@ -123,8 +129,8 @@ static int attach(const struct ww_tun_options *options, struct ww_tun_device *de
         request.ifr_flags &= ~IFF_MULTI_QUEUE;
         rc = attach_queue(&request, &device->fds[0]);
     }
-    if (rc)
-        return rc;
+    if (rc) /* one with several queues is refused for its kind before it is for being in use */
+        return rc == WW_EUNSUPPORTED && queues_of(request.ifr_name) > 0 ? WW_EEXIST : rc;
     memcpy(device->name, request.ifr_name, sizeof(device->name));
     device->has_vnet = !options->is_plain;
     for (device->count = 1; device->count < wanted && rc == 0; device->count += rc == 0)

@@ -286,7 +286,8 @@ static void test_queues(void **state)
             uint64_t its_read = after[worker - 1].packets_read - before[worker - 1].packets_read,
                      its_written =
                          after[worker - 1].packets_written - before[worker - 1].packets_written;
-            assert_int_equal(its_written, all_written);
+            /* The end of the connection before may come late, by that one's queue. */
+            assert_true(its_written > all_written / 10 * 9);
             assert_true(its_written >= (4 << 20) / 1400);
             /* Both ends of the connection are this host, so each of its ways has the same queue. */
             assert_true(its_read > all_read / 10 * 9);
@@ -338,7 +339,7 @@ static void test_taken(void **state)
     for (int i = 0; i < 2; i++) {
         options.workers = i ? NULL : workers;
         assert_int_equal(ww_tun_create(rig_loop, &options, &rig_callbacks, &rig_seen, &tun),
-                         i ? WW_EUNSUPPORTED : WW_EEXIST);
+                         WW_EEXIST);
     }
     rig_transfer(1 << 20);
     ww_tun_destroy(rig_seen.tun);
