@@ -8,9 +8,9 @@
  */
 #include <string.h>
 
+#include "carrier.h"
 #include "fast.h"
 #include "internal.h"
-#include "worker.h"
 
 #define TICK_US    100000
 #define OFFERS_MAX 8

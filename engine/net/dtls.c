@@ -25,7 +25,6 @@ int ww_dtls_create(struct ww_dtls_context *context, const struct ww_dtls_config 
     made->context = context;
     made->callbacks = *callbacks;
     made->arg = arg;
-    made->plaintext = context->plaintext;
     made->by_fingerprint = !config->node_id;
     memcpy(made->expected.bytes, config->node_id ? config->node_id->bytes : config->fingerprint,
            sizeof made->expected.bytes);
@@ -135,6 +134,7 @@ static size_t sound_size(const struct ww_dtls *dtls, const uint8_t *datagram, si
 
 int ww_dtls_input(struct ww_dtls *dtls, const uint8_t *datagram, size_t size)
 {
+    const struct ww_dtls_callbacks *callbacks = &dtls->callbacks;
     int result, code;
     /* Only DTLS record types (RFC 7983): anything else is not for us. */
     if (dtls->failed || size == 0 || datagram[0] < 20 || datagram[0] > 63)
@@ -147,12 +147,13 @@ int ww_dtls_input(struct ww_dtls *dtls, const uint8_t *datagram, size_t size)
     dtls->input = datagram;
     dtls->input_size = size;
     do {
-        result = SSL_read(dtls->ssl, dtls->plaintext, WW_DTLS_PLAINTEXT_BYTES);
+        uint8_t *to = callbacks->room ? callbacks->room(dtls->arg) : dtls->context->plaintext;
+        result = SSL_read(dtls->ssl, to, WW_DTLS_PLAINTEXT_BYTES);
         /* Before the callbacks, whose writes change what SSL_get_error says. */
         code = result > 0 ? 0 : classify(dtls, result);
         note_established(dtls);
         if (result > 0)
-            dtls->callbacks.plaintext(dtls->arg, dtls->plaintext, (size_t)result);
+            callbacks->plaintext(dtls->arg, to, (size_t)result);
     } while (result > 0 && (dtls->input || SSL_has_pending(dtls->ssl)));
     dtls->input = NULL;
     return code;
@@ -168,12 +169,10 @@ bool ww_dtls_send(struct ww_dtls *dtls, const uint8_t *data, size_t size)
     return false;
 }
 
-void ww_dtls_move(struct ww_dtls *dtls, const struct ww_dtls_callbacks *callbacks, void *arg,
-                  uint8_t *plaintext)
+void ww_dtls_move(struct ww_dtls *dtls, const struct ww_dtls_callbacks *callbacks, void *arg)
 {
     dtls->callbacks = *callbacks;
     dtls->arg = arg;
-    dtls->plaintext = plaintext ? plaintext : dtls->context->plaintext;
 }
 
 bool ww_dtls_is_established(const struct ww_dtls *dtls)

@@ -26,6 +26,9 @@ struct ww_dtls_callbacks {
     void (*output)(void *arg, const uint8_t *datagram, size_t size);
     void (*established)(void *arg); /* before the first plaintext */
     void (*plaintext)(void *arg, uint8_t *data, size_t size);
+    /* Where the next record is opened: WW_DTLS_PLAINTEXT_BYTES. NULL: in the context's buffer,
+     * which is of the thread that made the association. */
+    uint8_t *(*room)(void *arg);
 };
 
 struct ww_dtls_config {
@@ -47,10 +50,8 @@ int ww_dtls_start(struct ww_dtls *dtls);
 int ww_dtls_input(struct ww_dtls *dtls, const uint8_t *datagram, size_t size);
 /* One record, one datagram. False when it can't be sent now (not established). */
 bool ww_dtls_send(struct ww_dtls *dtls, const uint8_t *data, size_t size);
-/* To another thread, or back, between two calls: others are called from now on, and records are
- * opened into that buffer, of WW_DTLS_PLAINTEXT_BYTES; NULL: the context's, of the first thread. */
-void ww_dtls_move(struct ww_dtls *dtls, const struct ww_dtls_callbacks *callbacks, void *arg,
-                  uint8_t *plaintext);
+/* To another thread, or back, between two calls: others are called from now on. */
+void ww_dtls_move(struct ww_dtls *dtls, const struct ww_dtls_callbacks *callbacks, void *arg);
 bool ww_dtls_is_established(const struct ww_dtls *dtls);
 /* The DER SubjectPublicKeyInfo of the other side's certificate; false before the handshake's end.
  */

@@ -16,7 +16,6 @@ struct ww_dtls {
     SSL *ssl;
     struct ww_dtls_callbacks callbacks;
     void *arg;
-    uint8_t *plaintext;   /* of WW_DTLS_PLAINTEXT_BYTES, of whose thread it is on */
     const uint8_t *input; /* the datagram that the BIO gives next, or NULL */
     size_t input_size;
     bool by_fingerprint;

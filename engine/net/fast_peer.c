@@ -5,9 +5,9 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "carrier.h"
 #include "fast.h"
 #include "internal.h"
-#include "worker.h"
 
 /* To one peer in one turn, so that the others get theirs. */
 #define MESSAGES_PER_TURN  128

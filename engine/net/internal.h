@@ -1,6 +1,6 @@
 /* The room's own structures: net.c (the room, ids, turns), peer.c (life of a peer), peer_signal.c
  * (its signalling), route.c (agents and their paths), change.c (from one path to another),
- * transport.c (datagrams), channel.c (channels), loan.c (peers lent to workers, worker.h).
+ * transport.c (datagrams), channel.c (channels), loan.c (peers lent to workers, carrier.h).
  *
  * Callbacks to the user run in two places only, both called by the loop: ww_peer_turn and the
  * handler of ICE events. What user code destroys there is emptied at once, but its memory stays
@@ -43,9 +43,8 @@ struct ww_net {
     struct ww_dtls_context *dtls_context;
     struct ww_lane_room *lanes;
     struct ww_addresses *addresses; /* NULL: not watched */
-    struct ww_worker *workers[WW_NET_WORKERS_MAX];
-    unsigned worker_count;
-    int nice;           /* theirs */
+    struct ww_carrier *carriers[WW_WORKERS_MAX];
+    unsigned carrier_count;
     struct event *turn; /* runs at the end of the loop's turn, when somebody is dirty */
     struct ww_timer *again;
     struct ww_timer *tick; /* SCTP's clock */
@@ -127,6 +126,7 @@ struct ww_peer {
     int fail_code;
     struct ww_dtls *dtls;
     struct ww_loan *loan; /* its association, lane and pieces are a worker's; NULL: they aren't */
+    bool is_unlent;       /* it was to be lent once, and couldn't */
     uint64_t lend_us;     /* not before this time */
     struct ww_sctp *sctp;
     struct ww_fast *fast; /* once DTLS is there; NULL: one side doesn't have it */

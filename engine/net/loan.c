@@ -1,13 +1,11 @@
-/* What the loop's thread does with packet workers: starts them, lends them peers at the end of
- * their turns, calls back what something rare is to be done with, and takes what they have opened.
- * Without workers, or where one can't be had, a peer simply stays here.
+/* What the loop's thread does with packet workers: lends them peers at the end of their turns,
+ * calls back what something rare is to be done with, and takes what they have opened. Without
+ * workers, or where one can't be had, a peer simply stays here.
  */
+#include "carrier.h"
 #include "internal.h"
-#include "worker.h"
 
 #include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 /* A peer that was called back stays for a moment: what needed it may need it again. */
 #define REST_US       250000
@@ -15,10 +13,10 @@
 
 /* --- what the worker has opened --------------------------------------------------------------- */
 
-static void take_news(struct ww_worker *worker)
+static void take_news(struct ww_carrier *carrier)
 {
     struct ww_loan *loan;
-    LIST_FOREACH (loan, &worker->loans, entry) {
+    LIST_FOREACH (loan, &carrier->loans, entry) {
         int code = atomic_load(&loan->news.code);
         if (code)
             ww_peer_fail(loan->peer, code);
@@ -29,63 +27,54 @@ static void take_news(struct ww_worker *worker)
     }
 }
 
-static void on_wake(void *arg, int fd, unsigned events)
+static void take_in(void *arg)
 {
-    struct ww_worker *worker = arg;
+    struct ww_carrier *carrier = arg;
     struct ww_ring_head head;
     uint8_t *record;
-    uint64_t count;
-    ssize_t got = read(fd, &count, sizeof count);
-    (void)got; /* only resets it */
-    (void)events;
     /* First: what is told of came after what was published before. */
-    bool has_news = atomic_exchange(&worker->has_news, false);
-    ww_ring_look(worker->in);
-    while ((record = ww_ring_take(worker->in, &head))) {
-        struct ww_peer *peer = ww_net_find(worker->net, head.owner);
+    bool has_news = atomic_exchange(&carrier->has_news, false);
+    ww_ring_look(ww_port_in(carrier->port));
+    while ((record = ww_ring_take(ww_port_in(carrier->port), &head))) {
+        struct ww_peer *peer = ww_net_find(carrier->net, head.owner);
         if (peer)
-            ww_transport_opened(peer, record, head.size, (enum ww_ecn)head.mark);
+            ww_transport_opened(peer, record, head.size, (enum ww_ecn)head.kind);
     }
     if (has_news)
-        take_news(worker);
-    if (atomic_load(&worker->is_full))
-        ww_worker_wake(worker);
-    if (!ww_ring_rest(worker->in)) {
-        count = 1; /* after the other sockets had their turn */
-        got = write(fd, &count, sizeof count);
-        (void)got;
-    }
+        take_news(carrier);
+    if (atomic_load(&carrier->is_full))
+        ww_worker_wake(carrier->worker);
 }
 
 /* --- out -------------------------------------------------------------------------------------- */
 
 void ww_loan_send(struct ww_peer *peer, const uint8_t *record, size_t size)
 {
-    struct ww_worker *worker = peer->loan->worker;
+    struct ww_carrier *carrier = peer->loan->carrier;
     const struct ww_ring_head head = {
         .owner = peer->id,
-        .size = (uint16_t)size,
-        .datagram_bytes = (uint16_t)peer->datagram_bytes,
-        .mark = (uint8_t)peer->sends_mark,
-        .alone = peer->sends_alone,
+        .size = (uint32_t)size,
+        .number = (uint16_t)peer->datagram_bytes,
+        .kind = (uint8_t)peer->sends_mark,
+        .flag = peer->sends_alone,
     };
-    peer->counters.dropped += !ww_ring_put(worker->out, &head, record);
-    if (ww_ring_unpublished(worker->out) >= PUBLISH_BYTES)
-        ww_worker_publish(worker);
+    peer->counters.dropped += !ww_ring_put(ww_port_out(carrier->port), &head, record);
+    if (ww_ring_unpublished(ww_port_out(carrier->port)) >= PUBLISH_BYTES)
+        ww_port_publish_out(carrier->port);
 }
 
 static bool has_room(const struct ww_loan *loan)
 {
-    return ww_ring_has_room(loan->worker->out) && atomic_load(&loan->news.has_room);
+    return ww_ring_has_room(ww_port_out(loan->carrier->port)) && atomic_load(&loan->news.has_room);
 }
 
 bool ww_loan_has_room(struct ww_loan *loan)
 {
     if (has_room(loan))
         return true;
-    ww_worker_publish(loan->worker);
+    ww_port_publish_out(loan->carrier->port);
     loan->waits = true;
-    atomic_store(&loan->worker->waits, true);
+    atomic_store(&loan->carrier->waits, true);
     return has_room(loan); /* it may have come before the worker saw that */
 }
 
@@ -121,17 +110,17 @@ static void move_pieces(struct ww_pieces *to, const struct ww_pieces *from)
 
 static bool may_lend(const struct ww_peer *peer, uint64_t now_us)
 {
-    return peer->net->worker_count > 0 && !peer->loan && peer->connected && peer->fast &&
+    return peer->net->carrier_count > 0 && !peer->loan && peer->connected && peer->fast &&
            !peer->fail_code && peer->route->lane && !peer->next && !peer->left &&
            !peer->change.lost_us && now_us >= peer->lend_us;
 }
 
-static struct ww_worker *pick(struct ww_net *net)
+static struct ww_carrier *pick(struct ww_net *net)
 {
-    struct ww_worker *best = net->workers[0];
-    for (unsigned i = 1; i < net->worker_count; i++) {
-        if (net->workers[i]->loan_count < best->loan_count)
-            best = net->workers[i];
+    struct ww_carrier *best = net->carriers[0];
+    for (unsigned i = 1; i < net->carrier_count; i++) {
+        if (net->carriers[i]->loan_count < best->loan_count)
+            best = net->carriers[i];
     }
     return best;
 }
@@ -143,30 +132,33 @@ void ww_loan_offer(struct ww_peer *peer)
     if (!may_lend(peer, now_us))
         return;
     peer->lend_us = now_us + REST_US;
-    struct ww_worker *worker = pick(peer->net);
+    struct ww_carrier *carrier = pick(peer->net);
     struct ww_loan *loan = ww_alloc(1, sizeof *loan);
     if (!loan)
         goto fail;
-    loan->worker = worker;
+    loan->carrier = carrier;
     loan->id = peer->id;
     loan->peer = peer;
     loan->dtls = peer->dtls;
     loan->lane = peer->route->lane;
-    loan->out.datagram_bytes = (uint16_t)peer->datagram_bytes;
+    loan->out.number = (uint16_t)peer->datagram_bytes;
     loan->pieces.token_out = peer->pieces.token_out;
     move_pieces(&loan->pieces, &peer->pieces);
     ww_lane_rest(loan->lane);
-    code = ww_worker_lend(worker, loan);
+    code = ww_carrier_lend(carrier, loan);
     if (code) {
         ww_lane_resume(loan->lane);
         goto fail;
     }
-    LIST_INSERT_HEAD(&worker->loans, loan, entry);
-    worker->loan_count++;
+    LIST_INSERT_HEAD(&carrier->loans, loan, entry);
+    carrier->loan_count++;
     peer->loan = loan;
     return;
 fail:
     ww_free(loan);
+    if (peer->is_unlent) /* it is tried again, but said once */
+        return;
+    peer->is_unlent = true;
     ww_log(WW_LOG_WARN, "net", "a peer stays on the main thread", "code=%s", ww_error_name(code));
 }
 
@@ -175,11 +167,11 @@ void ww_loan_recall(struct ww_peer *peer)
     struct ww_loan *loan = peer->loan;
     if (!loan)
         return;
-    ww_worker_give_back(loan->worker, loan);
+    ww_carrier_give_back(loan->carrier, loan);
     peer->loan = NULL;
     peer->lend_us = ww_loop_now_us(peer->net->loop) + REST_US;
     LIST_REMOVE(loan, entry);
-    loan->worker->loan_count--;
+    loan->carrier->loan_count--;
     move_pieces(&peer->pieces, &loan->pieces);
     peer->counters.dropped += loan->dropped;
     ww_peer_take_dtls(peer);
@@ -194,38 +186,22 @@ void ww_loan_recall(struct ww_peer *peer)
 /* --- life ----------------------------------------------------------------------------------------
  */
 
-void ww_workers_start(struct ww_net *net, unsigned count)
+void ww_carriers_start(struct ww_net *net)
 {
-    net->nice = getpriority(PRIO_PROCESS, 0);
-    for (net->worker_count = 0; net->worker_count < count; net->worker_count++) {
-        int code = ww_worker_create(net, net->loop, net->worker_count + 1, on_wake,
-                                    &net->workers[net->worker_count]);
+    unsigned count = ww_workers_count(net->config.workers);
+    for (net->carrier_count = 0; net->carrier_count < count; net->carrier_count++) {
+        int code = ww_carrier_create(net, ww_workers_at(net->config.workers, net->carrier_count),
+                                     take_in, &net->carriers[net->carrier_count]);
         if (code) {
-            ww_log(WW_LOG_WARN, "net", "not all packet workers could be started",
-                   "workers=%u wanted=%u code=%s", net->worker_count, count, ww_error_name(code));
+            ww_log(WW_LOG_WARN, "net", "not all packet workers carry peers",
+                   "workers=%u wanted=%u code=%s", net->carrier_count, count, ww_error_name(code));
             return;
         }
     }
 }
 
-void ww_workers_stop(struct ww_net *net)
+void ww_carriers_stop(struct ww_net *net)
 {
-    while (net->worker_count > 0)
-        ww_worker_destroy(net->workers[--net->worker_count]);
-}
-
-void ww_workers_follow(struct ww_net *net)
-{
-    int nice = net->worker_count ? getpriority(PRIO_PROCESS, 0) : net->nice;
-    if (nice == net->nice)
-        return;
-    net->nice = nice;
-    /* Linux: of one thread. Where it isn't allowed, this one could not have got it either. */
-    for (unsigned i = 0; i < net->worker_count; i++)
-        setpriority(PRIO_PROCESS, (id_t)net->workers[i]->thread_id, nice);
-}
-
-unsigned ww_net_workers(const struct ww_net *net)
-{
-    return net->worker_count;
+    while (net->carrier_count > 0)
+        ww_carrier_destroy(net->carriers[--net->carrier_count]);
 }

@@ -6,8 +6,8 @@
 #include <malloc.h>
 #include <string.h>
 
+#include "carrier.h"
 #include "internal.h"
-#include "worker.h"
 
 /* SCTP's clock while packets move, and when nothing has for a while (its shortest timer of an
  * idle association is a heartbeat of 30 s). */
@@ -144,7 +144,7 @@ static void on_tick(void *arg)
     uint64_t elapsed_ms = (now - net->ticked_us) / 1000;
     net->ticked_us += elapsed_ms * 1000;
     ww_sctp_stack_tick((uint32_t)WW_MIN(elapsed_ms, 1000));
-    ww_workers_follow(net);
+    ww_workers_follow(net->config.workers);
     ww_timer_start(net->tick, now - net->active_us > IDLE_AFTER_US ? IDLE_TICK_US : TICK_US);
 }
 
@@ -235,7 +235,7 @@ static int start(struct ww_net *net)
     code = ww_ice_thread_create(net->loop, &net->config, on_ice_event, net, &net->ice_thread);
     if (code)
         return code;
-    ww_workers_start(net, net->config.workers);
+    ww_carriers_start(net);
     return ww_sctp_stack_open(&SCTP, net);
 }
 
@@ -244,7 +244,7 @@ int ww_net_create(struct ww_loop *loop, const struct ww_net_config *config, stru
     struct ww_net *made;
     int code;
     if (!config->key || config->port_min > config->port_max ||
-        (config->allow_jumbo && !config->loopback_only) || config->workers > WW_NET_WORKERS_MAX)
+        (config->allow_jumbo && !config->loopback_only))
         return WW_EINVAL;
     made = ww_alloc(1, sizeof *made);
     if (!made)
@@ -288,7 +288,7 @@ void ww_net_destroy(struct ww_net *net)
     for (unsigned i = 0; i < WW_PEERS_MAX; i++)
         ww_peer_destroy(net->peers[i]);
     free_zombies(net);
-    ww_workers_stop(net);
+    ww_carriers_stop(net);
     ww_sctp_stack_close(net);
     ww_ice_thread_destroy(net->ice_thread);
     ww_lane_room_destroy(net->lanes);

@@ -4,9 +4,9 @@
  */
 #include <string.h>
 
+#include "carrier.h"
 #include "fast.h"
 #include "internal.h"
-#include "worker.h"
 
 /* Messages and events to one peer in one turn, so that the others get theirs. */
 #define RECEIVES_PER_TURN 128
@@ -60,7 +60,7 @@ static const struct ww_dtls_callbacks DTLS = {
 
 void ww_peer_take_dtls(struct ww_peer *peer)
 {
-    ww_dtls_move(peer->dtls, &DTLS, peer, NULL);
+    ww_dtls_move(peer->dtls, &DTLS, peer);
 }
 
 int ww_peer_make_dtls(struct ww_peer *peer, const uint8_t *fingerprint)
@@ -351,6 +351,11 @@ const char *ww_path_kind_name(enum ww_path_kind kind)
     return "none";
 }
 
+unsigned ww_peer_worker(const struct ww_peer *peer)
+{
+    return peer->loan ? ww_worker_number(peer->loan->carrier->worker) : 0;
+}
+
 void ww_peer_path(struct ww_peer *peer, struct ww_path *path)
 {
     const struct ww_route *route = peer->route;
@@ -382,7 +387,7 @@ void ww_peer_path(struct ww_peer *peer, struct ww_path *path)
     ww_address_format(&route->pair.local, path->local);
     ww_address_format(&route->pair.remote, path->remote);
     path->direct = route->lane != NULL;
-    path->worker = peer->loan ? peer->loan->worker->number : 0;
+    path->worker = ww_peer_worker(peer);
     path->mtu = (uint32_t)peer->datagram_bytes;
     path->marks = ww_marks_state_name(peer->marks.state);
     path->fast = peer->fast != NULL;

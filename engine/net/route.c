@@ -3,8 +3,8 @@
  */
 #include <string.h>
 
+#include "carrier.h"
 #include "internal.h"
-#include "worker.h"
 
 int ww_route_create(struct ww_peer *peer, uint32_t generation, struct ww_route **route)
 {

@@ -3,8 +3,8 @@
  */
 #include <string.h>
 
+#include "carrier.h"
 #include "internal.h"
-#include "worker.h"
 
 /* --- out ------------------------------------------------------------------------------------ */
 
@@ -92,7 +92,7 @@ bool ww_transport_has_room(const struct ww_peer *peer)
 void ww_transport_flush(struct ww_peer *peer)
 {
     if (peer->loan)
-        ww_worker_publish(peer->loan->worker);
+        ww_port_publish_out(peer->loan->carrier->port);
     else if (peer->route && peer->route->lane)
         ww_lane_flush(peer->route->lane);
 }

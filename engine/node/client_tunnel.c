@@ -511,6 +511,8 @@ void client_tunnel_packet(void *arg, uint64_t stream_id, const uint8_t *packet, 
     conn->packets.good_bytes += size;
     tunnel->counts.in_packets += packets;
     tunnel->counts.in_bytes += size;
-    if (!rc)
+    if (!rc) {
+        ww_tun_steer(tunnel->tun, conn_worker(conn));
         ww_tun_write(tunnel->tun, packet, size, offload);
+    }
 }

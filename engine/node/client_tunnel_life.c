@@ -91,8 +91,11 @@ int client_tunnel_open(struct client *client, struct ww_call *call)
         ww_call_reason(call, "the tunnel is open on %s", ww_tun_name(client->tunnel->tun));
         return WW_EEXIST;
     }
-    struct ww_tun_options options = {
-        .name = device, .fd = -1, .mtu = (unsigned)mtu, .takes_supers = true};
+    struct ww_tun_options options = {.name = device,
+                                     .fd = -1,
+                                     .mtu = (unsigned)mtu,
+                                     .takes_supers = true,
+                                     .workers = client->edge.workers};
     int rc = tunnel_create(client, &options);
     if (rc) {
         ww_call_reason(call, "the device %s can't be opened", device);
@@ -173,5 +176,6 @@ void client_tunnel_put(const struct client *client, struct ww_call *call)
     ww_call_put_u64(call, "in_refused", tunnel->counts.in_refused);
     ww_call_put_u64(call, "in_dropped", tun.write_dropped + tun.write_refused);
     ww_call_put_u64(call, "waiting", tunnel->queue.count);
+    edge_put_queues(tunnel->tun, call);
     ww_call_end(call);
 }

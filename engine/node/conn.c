@@ -341,6 +341,15 @@ size_t conn_packet_room(const struct conn *conn)
     return room > WW_WIRE_DATA_HEAD_MAX ? WW_MIN(room - WW_WIRE_DATA_HEAD_MAX, taken) : 0;
 }
 
+unsigned conn_worker(struct conn *conn)
+{
+    unsigned worker = conn->is_fast ? ww_peer_worker(conn->peer) : 0;
+
+    if (worker) /* called back for a moment, it keeps its queue, and packets their order */
+        conn->packets.worker = worker;
+    return conn->packets.worker;
+}
+
 void conn_packet_cut(struct conn *conn,
                      void (*fn)(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,
                                 struct ww_offload offload),

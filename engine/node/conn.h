@@ -51,6 +51,7 @@ struct conn {
         uint64_t good_bytes, junk_bytes; /* a client: of its flows, and of none */
         enum ww_ecn sends_mark;          /* of the packet that is being sent … */
         enum ww_ecn came_mark; /* … and of what the one that is being handed on came in */
+        unsigned worker;       /* the packet worker that it last had; 0: none yet */
         uint64_t unmarkable;   /* dropped: they can't have the mark that they came with */
         void *state;           /* the owner's */
     } packets;
@@ -70,6 +71,8 @@ struct conn_config {
 int conn_create(const struct conn_config *config, struct conn **conn);
 /* The largest super-packet that travels in one message on this path now; 0: it is to be cut. */
 size_t conn_packet_room(const struct conn *conn);
+/* By which worker's queue what it has brought goes on: that which carries it, or has last. */
+unsigned conn_worker(struct conn *conn);
 /* Tells a super-packet that came packet by packet: fn as transfer's callback. */
 void conn_packet_cut(struct conn *conn,
                      void (*fn)(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,

@@ -81,12 +81,14 @@ static int start_net(struct edge *edge, struct ww_call *call)
     ww_call_u64(call, "workers", &workers);
     ww_call_u64(call, "port_min", &port_min);
     ww_call_u64(call, "port_max", &port_max);
-    if (port_min > port_max || port_max > 65535 || workers > WW_NET_WORKERS_MAX)
+    if (port_min > port_max || port_max > 65535 || workers > WW_WORKERS_MAX)
         return WW_ECONFIG;
     int rc = hide_own(edge, call, &config);
+    if (!rc)
+        rc = ww_workers_create(edge->loop, (unsigned)workers, &edge->workers);
     if (rc)
         return rc;
-    config.workers = (unsigned)workers;
+    config.workers = edge->workers;
     config.addresses_changed = addresses_changed;
     config.arg = edge;
     config.port_min = (uint16_t)port_min;
@@ -147,6 +149,8 @@ void edge_stop(struct edge *edge)
     edge->save_timer = NULL;
     ww_net_destroy(edge->net);
     edge->net = NULL;
+    ww_workers_destroy(edge->workers);
+    edge->workers = NULL;
     ww_pool_destroy(edge->pool); /* waits for its jobs, which use the key */
     edge->pool = NULL;
     node_policies_unstore(&edge->policies);
@@ -412,12 +416,30 @@ static void put_history(struct edge *edge, struct ww_call *call)
     ww_call_end(call);
 }
 
+void edge_put_queues(const struct ww_tun *tun, struct ww_call *call)
+{
+    struct ww_tun_queue_stats queues[WW_WORKERS_MAX];
+    unsigned count = tun ? ww_tun_queues(tun, queues) : 0;
+
+    if (count == 0)
+        return;
+    ww_call_begin(call, "queues", true);
+    for (unsigned i = 0; i < count; i++) {
+        ww_call_begin(call, NULL, false);
+        ww_call_put_u64(call, "worker", queues[i].worker);
+        ww_call_put_u64(call, "packets_read", queues[i].packets_read);
+        ww_call_put_u64(call, "packets_written", queues[i].packets_written);
+        ww_call_end(call);
+    }
+    ww_call_end(call);
+}
+
 void edge_put_status(struct edge *edge, struct ww_call *call)
 {
     struct conn *conn, *next;
 
     ww_call_put_hash(call, "node", &edge->node_id);
-    ww_call_put_u64(call, "workers", edge->net ? ww_net_workers(edge->net) : 0);
+    ww_call_put_u64(call, "workers", ww_workers_count(edge->workers));
     ww_call_put_u64(call, "contracts_ended", edge->contracts_ended);
     ww_call_put_u64(call, "bytes_up", edge->bytes_up);
     ww_call_put_u64(call, "bytes_down", edge->bytes_down);

@@ -10,6 +10,8 @@
 #include "ww/crypto.h"
 #include "ww/ops.h"
 #include "ww/store.h"
+#include "ww/tun.h"
+#include "ww/worker.h"
 
 #include "conn.h"
 #include "flows.h"
@@ -72,6 +74,7 @@ struct edge {
     struct ww_key *key;
     struct ww_hash node_id;
     uint8_t epoch[WW_EPOCH_SIZE];
+    struct ww_workers *workers; /* NULL: none; the devices' and net's */
     struct ww_net *net;
     struct node_policies policies;
     struct verdicts verdicts; /* of the flow policy */
@@ -125,6 +128,8 @@ int edge_signals_again(struct edge *edge, struct ww_call *call);
 int edge_close_done(struct edge *edge, struct ww_call *call);
 int edge_outcome(struct edge *edge, struct ww_call *call);
 void edge_put_status(struct edge *edge, struct ww_call *call);
+/* "queues" of a device, if packet workers have it; tun may be NULL. */
+void edge_put_queues(const struct ww_tun *tun, struct ww_call *call);
 
 /* edge_memory.c: what the policies remember is kept in the state, which is open. */
 int edge_memory_open(struct edge *edge);

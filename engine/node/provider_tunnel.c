@@ -158,6 +158,7 @@ void provider_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_
         rc = follow(packets, &about, NULL);
     if (rc == 0) {
         count_out(provider, packet, size, offload);
+        ww_exit_steer(provider->exit, packets->number, conn_worker(conn));
         ww_exit_packet(provider->exit, packets->number, packet, size, offload);
     } else if (rc == WW_ETOOBIG) {
         conn_packet_cut(conn, provider_packet, stream_id, packet, size, offload);
@@ -414,6 +415,7 @@ int provider_packets_start(struct provider *provider, struct ww_call *call)
     if (!rc)
         rc = ww_call_text(call, "state", &folder, NULL);
     options.folder = folder;
+    options.workers = provider->edge.workers;
     if (!rc)
         rc = read_pool(call, &options);
     read_limits(call, &options.limits);
@@ -453,6 +455,7 @@ static void put_exit(const struct ww_exit *exit, struct ww_call *call)
     ww_call_put_u64(call, "in_dropped", counts.in_dropped);
     ww_call_put_u64(call, "waiting", counts.waiting);
     ww_call_put_u64(call, "held_bytes", status.held_bytes);
+    edge_put_queues(ww_exit_tun(exit), call);
 }
 
 void provider_packets_put(const struct provider *provider, struct ww_call *call)

@@ -125,6 +125,17 @@ void ww_exit_in_later(struct ww_exit *exit, uint32_t client, const uint8_t *pack
     ww_timer_start(exit->timer, 0);
 }
 
+void ww_exit_steer(struct ww_exit *exit, uint32_t client, unsigned worker)
+{
+    if (ww_exit_has_client(exit, client))
+        exit->clients[client].worker = worker;
+}
+
+const struct ww_tun *ww_exit_tun(const struct ww_exit *exit)
+{
+    return exit->tun;
+}
+
 void ww_exit_ready(struct ww_exit *exit, uint32_t client)
 {
     if (!ww_exit_has_client(exit, client))
@@ -207,6 +218,7 @@ int ww_exit_client_open(struct ww_exit *exit, uint32_t *client)
             continue;
         exit->clients[i].is_open = true;
         exit->clients[i].refused_packets = 0;
+        exit->clients[i].worker = 0;
         exit->client_count++;
         *client = i;
         return 0;
@@ -304,7 +316,8 @@ int ww_exit_attach(struct ww_exit *exit, const char *name, int fd)
     const struct ww_tun_options options = {.name = name,
                                            .fd = fd,
                                            .mtu = name ? exit->options.mtu : 0,
-                                           .takes_supers = exit->callbacks->room != NULL};
+                                           .takes_supers = exit->callbacks->room != NULL,
+                                           .workers = name ? exit->options.workers : NULL};
 
     return ww_tun_create(exit->loop, &options, &tun_callbacks, exit, &exit->tun);
 }

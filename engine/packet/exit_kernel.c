@@ -78,6 +78,7 @@ void ww_exit_kernel_out(struct ww_exit *exit, uint32_t client, uint8_t *packet, 
     }
     address_of(exit, ip->is_v4, client + FIRST_CLIENT, address);
     ww_rewrite(packet, ip, offload.is_partial, WW_REWRITE_SOURCE, address, -1);
+    ww_tun_steer(exit->tun, exit->clients[client].worker);
     ww_tun_write(exit->tun, packet, (size_t)ip->header_size + ip->payload_size, offload);
 }
 

@@ -31,6 +31,7 @@ struct ww_exit {
     uint8_t scratch[WW_PACKET_SUPER_BYTES_MAX]; /* a client's packet while it is changed */
     struct {
         bool is_open;
+        unsigned worker;
         uint64_t refused_packets;
     } clients[WW_EXIT_CLIENTS_MAX];
 };

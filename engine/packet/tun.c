@@ -1,54 +1,40 @@
-/* The turn of a TUN device: bounded reads, each cut by segment.c and told; writes put together by
- * coalesce.c. Relies on tun_device.c. It must never wait, and never hand the kernel a vnet header
- * that was not made here. */
-#include "ww/tun.h"
-
+/* A TUN device: what was read is cut by segment.c and told, what is written goes to the one who
+ * writes: this thread, or that of a queue (tun_queue.c). Relies on tun_device.c and tun_write.c. It
+ * must never tell anything from inside a call. */
 #include <errno.h>
-#include <linux/virtio_net.h>
 #include <string.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
-#include "checksum.h"
-#include "segment.h"
-#include "tun_device.h"
-#include "ww/limits.h"
-
-struct ww_tun {
-    struct ww_tun_device device;
-    struct ww_loop *loop;
-    const struct ww_tun_callbacks *callbacks;
-    void *arg;
-    struct ww_watch *watch; /* NULL: destroyed inside a callback */
-    struct ww_timer *timer; /* the flush at the end of a turn */
-    int calls;              /* callbacks on the stack */
-    bool is_paused, is_failed, takes_supers;
-    struct ww_coalesce coalesce;
-    struct ww_tun_stats stats;
-    uint8_t *supers; /* the slots' bytes */
-    uint8_t input[WW_TUN_HEADROOM + sizeof(struct virtio_net_hdr) + WW_SUPER_BYTES_MAX + 1];
-};
+#include "tun_room.h"
 
 static void release(struct ww_tun *tun)
 {
-    ww_free(tun->supers);
+    for (unsigned i = 0; i < tun->queue_count; i++)
+        ww_tun_queue_close(tun->queues[i]);
+    ww_tun_writer_deinit(&tun->writer);
     ww_free(tun);
 }
 
-/* False when it was destroyed meanwhile. */
-static bool leave(struct ww_tun *tun)
+void ww_tun_enter(struct ww_tun *tun)
 {
-    tun->calls--;
-    if (tun->watch)
-        return true;
-    if (tun->calls == 0)
-        release(tun);
-    return false;
+    tun->calls++;
 }
 
-static void set_watch(struct ww_tun *tun)
+void ww_tun_leave(struct ww_tun *tun)
 {
-    ww_watch_set(tun->watch, tun->is_paused || tun->is_failed ? 0 : WW_WATCH_READ);
+    tun->calls--;
+    if (tun->is_closed && tun->calls == 0)
+        release(tun);
+}
+
+static void set_reading(struct ww_tun *tun)
+{
+    bool is_paused = tun->is_paused || tun->is_failed;
+
+    if (tun->watch)
+        ww_watch_set(tun->watch, is_paused ? 0 : WW_WATCH_READ);
+    for (unsigned i = 0; i < tun->queue_count; i++)
+        ww_tun_queue_pause(tun->queues[i], is_paused);
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */
@@ -60,7 +46,7 @@ static bool tell(void *arg, uint8_t *packet, size_t size, bool is_partial)
     tun->stats.packets_read++;
     tun->stats.bytes_read += size;
     tun->callbacks->packet(tun->arg, packet, size, (struct ww_offload){0, is_partial});
-    return tun->watch != NULL;
+    return !tun->is_closed;
 }
 
 /* As it is, if that is wanted and it is one that is carried. */
@@ -79,156 +65,116 @@ static bool tell_super(struct ww_tun *tun, const struct virtio_net_hdr *vnet, ui
     return true;
 }
 
-static void fail(struct ww_tun *tun, int code)
+void ww_tun_fail(struct ww_tun *tun, int code)
 {
+    if (tun->is_failed)
+        return;
     tun->is_failed = true;
-    set_watch(tun);
+    set_reading(tun);
     tun->callbacks->failed(tun->arg, code);
 }
 
-/* How many bytes were read, 0 when there is no more. */
-static size_t read_one(struct ww_tun *tun)
+void ww_tun_take(struct ww_tun *tun, uint8_t *start, size_t size)
 {
     size_t head = tun->device.has_vnet ? sizeof(struct virtio_net_hdr) : 0;
     struct virtio_net_hdr vnet = {0};
-    uint8_t *start = tun->input + WW_TUN_HEADROOM;
-    ssize_t got;
 
-    do {
-        got = read(tun->device.fd, start, head + WW_SUPER_BYTES_MAX + 1);
-    } while (got < 0 && errno == EINTR);
-    if (got <= 0) {
-        if (got == 0 || errno == EBADFD || errno == ENODEV)
-            fail(tun, WW_ECLOSED);
-        else if (errno != EAGAIN && errno != EWOULDBLOCK)
-            fail(tun, WW_ESYSTEM);
-        return 0;
-    }
-    if ((size_t)got <= head || (size_t)got > head + WW_SUPER_BYTES_MAX) {
+    if (size <= head || size > head + WW_SUPER_BYTES_MAX) {
         tun->stats.read_refused++;
-        return (size_t)got;
+        return;
     }
     memcpy(&vnet, start, head);
     tun->stats.supers_read += vnet.gso_type != VIRTIO_NET_HDR_GSO_NONE;
-    if (!tell_super(tun, &vnet, start + head, (size_t)got - head) &&
-        ww_segment_split(&vnet, start + head, (size_t)got - head, tell, tun) != 0)
+    if (!tell_super(tun, &vnet, start + head, size - head) &&
+        ww_segment_split(&vnet, start + head, size - head, tell, tun) != 0)
         tun->stats.read_refused++;
-    return (size_t)got;
 }
 
 static void on_readable(void *arg, int fd, unsigned events)
 {
     struct ww_tun *tun = arg;
-    size_t bytes = 0, size;
-    int reads = 0;
+    uint8_t *start = tun->input + WW_TUN_HEADROOM;
+    size_t bytes = 0;
+    int reads = 0, got;
 
-    (void)fd;
     (void)events;
-    tun->calls++;
+    ww_tun_enter(tun);
     do {
-        size = read_one(tun);
-        bytes += size;
-    } while (size > 0 && tun->watch && !tun->is_paused && ++reads < WW_TUN_READS_TURN &&
+        got = ww_tun_device_read(fd, start, WW_TUN_READ_BYTES);
+        if (got > 0)
+            ww_tun_take(tun, start, (size_t)got);
+        else if (got < 0)
+            ww_tun_fail(tun, got);
+        bytes += got > 0 ? (size_t)got : 0;
+    } while (got > 0 && !tun->is_closed && !tun->is_paused && ++reads < WW_TUN_READS_TURN &&
              bytes < WW_TUN_BYTES_TURN);
-    if (tun->watch && bytes > 0 && tun->callbacks->batch_end)
+    if (!tun->is_closed && bytes > 0 && tun->callbacks->batch_end)
         tun->callbacks->batch_end(tun->arg);
-    leave(tun);
+    ww_tun_leave(tun);
 }
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
-static void put(void *arg, const struct virtio_net_hdr *vnet, const uint8_t *packet, size_t size,
-                unsigned count)
+void ww_tun_steer(struct ww_tun *tun, unsigned worker)
 {
-    struct ww_tun *tun = arg;
-    struct iovec parts[2] = {{.iov_base = (void *)(uintptr_t)vnet, .iov_len = sizeof(*vnet)},
-                             {.iov_base = (void *)(uintptr_t)packet, .iov_len = size}};
-    size_t skipped = tun->device.has_vnet ? 0 : 1;
-    ssize_t done;
-
-    do {
-        done = writev(tun->device.fd, parts + skipped, (int)(2 - skipped));
-    } while (done < 0 && errno == EINTR);
-    if (done < 0) {
-        tun->stats.write_dropped += count;
-        return;
-    }
-    tun->stats.packets_written += count;
-    tun->stats.supers_written += count > 1;
-    tun->stats.bytes_written += size + (size_t)(count - 1) * vnet->hdr_len;
-}
-
-/* For a device that knows no vnet header: cut, and the checksum completed here, in a copy. */
-static int put_plain(struct ww_tun *tun, const uint8_t *packet, size_t size,
-                     struct ww_offload offload)
-{
-    struct virtio_net_hdr vnet = {0};
-    struct ww_segment_head head;
-    struct ww_super super;
-    unsigned packets;
-    uint8_t *piece;
-
-    if (!offload.is_partial && offload.segment_size == 0) {
-        put(tun, &vnet, packet, size, 1);
-        return 0;
-    }
-    if (!ww_super_read(packet, size, offload, &packets) || !ww_segment_read(packet, size, &head) ||
-        !ww_segment_is_partial(packet, size, &head))
-        return WW_EMALFORMED;
-    memcpy(tun->supers, packet, size);
-    ww_super_cut(&super, tun->supers, size,
-                 offload.segment_size ? offload.segment_size : UINT16_MAX, &head);
-    if (size == head.payload) { /* nothing to cut */
-        ww_segment_complete(tun->supers, size, &head);
-        put(tun, &vnet, tun->supers, size, 1);
-    }
-    while ((size = ww_super_next(&super, 0, &piece, &offload)) > 0) {
-        ww_segment_complete(piece, size, &head);
-        put(tun, &vnet, piece, size, 1);
-    }
-    return 0;
-}
-
-/* The sum of an IPv4 head, which also would be made right in a super-packet. */
-static bool is_head_right(const uint8_t *packet, size_t size)
-{
-    size_t head = (packet[0] & 15U) * 4U;
-
-    if (packet[0] >> 4 != 4)
-        return true;
-    return head >= 20 && head <= size &&
-           ww_checksum_fold(ww_checksum_add(0, packet, head)) == UINT16_MAX;
+    tun->at = worker > 0 && worker <= tun->queue_count ? worker - 1 : 0;
 }
 
 void ww_tun_write(struct ww_tun *tun, const uint8_t *packet, size_t size, struct ww_offload offload)
 {
-    int rc;
-
-    if (size == 0 || size > WW_SUPER_BYTES_MAX || !is_head_right(packet, size)) {
+    if (size == 0 || size > WW_SUPER_BYTES_MAX) {
         tun->stats.write_refused++;
         return;
     }
-    rc = tun->device.has_vnet ? ww_coalesce_add(&tun->coalesce, packet, size, offload)
-                              : put_plain(tun, packet, size, offload);
-    tun->stats.write_refused += rc != 0;
+    if (tun->queue_count)
+        ww_tun_queue_write(tun->queues[tun->at], packet, size, offload);
+    else
+        ww_tun_writer_add(&tun->writer, packet, size, offload);
     if (!ww_timer_running(tun->timer))
         ww_timer_start(tun->timer, 0);
+}
+
+static void flush(void *arg)
+{
+    struct ww_tun *tun = arg;
+
+    for (unsigned i = 0; i < tun->queue_count; i++)
+        ww_tun_queue_flush(tun->queues[i]);
+    if (!tun->queue_count)
+        ww_tun_writer_flush(&tun->writer);
 }
 
 void ww_tun_flush(struct ww_tun *tun)
 {
     ww_timer_stop(tun->timer);
-    ww_coalesce_flush(&tun->coalesce);
-}
-
-static void on_timer(void *arg)
-{
-    struct ww_tun *tun = arg;
-
-    ww_coalesce_flush(&tun->coalesce);
+    flush(tun);
 }
 
 /* --- its life --------------------------------------------------------------------------------- */
+
+/* Each queue of the device gets the worker of its place. */
+static int open_queues(struct ww_tun *tun, struct ww_workers *workers)
+{
+    int rc = 0;
+
+    while (rc == 0 && tun->queue_count < tun->device.count) {
+        unsigned i = tun->queue_count;
+
+        rc = ww_tun_queue_open(tun, ww_workers_at(workers, i), tun->device.fds[i], &tun->queues[i]);
+        tun->queue_count += rc == 0;
+    }
+    return rc;
+}
+
+static int open_one(struct ww_tun *tun)
+{
+    int rc = ww_tun_writer_init(&tun->writer, &tun->device, tun->device.fds[0]);
+
+    if (rc == 0)
+        rc = ww_watch_create(tun->loop, tun->device.fds[0], WW_WATCH_READ, on_readable, tun,
+                             &tun->watch);
+    return rc;
+}
 
 int ww_tun_create(struct ww_loop *loop, const struct ww_tun_options *options,
                   const struct ww_tun_callbacks *callbacks, void *arg, struct ww_tun **out)
@@ -236,56 +182,47 @@ int ww_tun_create(struct ww_loop *loop, const struct ww_tun_options *options,
     struct ww_tun *tun = ww_alloc(1, sizeof(*tun));
     int rc = WW_ENOMEM, error;
 
-    if (!tun)
-        goto fail;
-    tun->device.fd = -1;
-    tun->supers = ww_alloc(WW_COALESCE_SLOTS, WW_SUPER_BYTES_MAX);
-    if (!tun->supers)
-        goto fail;
-    tun->loop = loop;
-    tun->callbacks = callbacks;
-    tun->arg = arg;
-    tun->takes_supers = options->takes_supers;
-    tun->coalesce.fn = put;
-    tun->coalesce.arg = tun;
-    for (size_t i = 0; i < WW_COALESCE_SLOTS; i++)
-        tun->coalesce.slots[i].bytes = tun->supers + i * WW_SUPER_BYTES_MAX;
-    rc = ww_timer_create(loop, on_timer, tun, &tun->timer);
-    if (rc)
-        goto fail;
-    rc = ww_tun_device_open(options, &tun->device);
-    if (rc) {
-        tun->device.fd = -1;
-        goto fail;
+    if (tun) {
+        tun->loop = loop;
+        tun->callbacks = callbacks;
+        tun->arg = arg;
+        tun->takes_supers = options->takes_supers;
+        rc = ww_timer_create(loop, flush, tun, &tun->timer);
     }
-    tun->coalesce.is_uso_taken = tun->device.has_uso;
-    rc = ww_watch_create(loop, tun->device.fd, WW_WATCH_READ, on_readable, tun, &tun->watch);
-    if (rc)
-        goto fail;
+    if (rc == 0)
+        rc = ww_tun_device_open(options, &tun->device);
+    if (rc) {
+        error = errno;
+        if (options->fd >= 0)
+            close(options->fd);
+        if (tun)
+            ww_timer_destroy(tun->timer);
+        ww_free(tun);
+        errno = error;
+        return rc;
+    }
+    rc = ww_workers_count(options->workers) ? open_queues(tun, options->workers) : open_one(tun);
+    if (rc) {
+        error = errno;
+        ww_tun_destroy(tun);
+        errno = error;
+        return rc;
+    }
     *out = tun;
     return 0;
-fail:
-    error = errno;
-    if (tun && tun->device.fd >= 0)
-        close(tun->device.fd);
-    else if (options->fd >= 0)
-        close(options->fd);
-    if (tun) {
-        ww_timer_destroy(tun->timer);
-        release(tun);
-    }
-    errno = error;
-    return rc;
 }
 
 void ww_tun_destroy(struct ww_tun *tun)
 {
     if (!tun)
         return;
+    for (unsigned i = 0; i < tun->queue_count; i++)
+        ww_tun_queue_stop(tun->queues[i]);
     ww_watch_destroy(tun->watch);
     tun->watch = NULL;
+    tun->is_closed = true;
     ww_timer_destroy(tun->timer);
-    close(tun->device.fd);
+    ww_tun_device_close(&tun->device);
     if (tun->calls == 0)
         release(tun);
 }
@@ -298,18 +235,32 @@ const char *ww_tun_name(const struct ww_tun *tun)
 void ww_tun_pause(struct ww_tun *tun)
 {
     tun->is_paused = true;
-    set_watch(tun);
+    set_reading(tun);
 }
 
 void ww_tun_resume(struct ww_tun *tun)
 {
     tun->is_paused = false;
-    set_watch(tun);
+    set_reading(tun);
 }
 
 void ww_tun_stats(const struct ww_tun *tun, struct ww_tun_stats *stats)
 {
     *stats = tun->stats;
+    stats->packets_written = tun->writer.packets;
+    stats->bytes_written = tun->writer.bytes;
+    stats->supers_written = tun->writer.super_packets;
+    stats->write_refused += tun->writer.refused;
+    stats->write_dropped = tun->writer.dropped;
+    for (unsigned i = 0; i < tun->queue_count; i++)
+        ww_tun_queue_add(tun->queues[i], stats);
     stats->has_vnet = tun->device.has_vnet;
     stats->has_uso = tun->device.has_uso;
+}
+
+unsigned ww_tun_queues(const struct ww_tun *tun, struct ww_tun_queue_stats list[WW_WORKERS_MAX])
+{
+    for (unsigned i = 0; i < tun->queue_count; i++)
+        ww_tun_queue_look(tun->queues[i], &list[i]);
+    return tun->queue_count;
 }

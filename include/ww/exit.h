@@ -18,6 +18,8 @@
 #include "ww/offload.h"
 
 struct ww_exit;
+struct ww_tun;
+struct ww_workers;
 
 enum ww_exit_mode { WW_EXIT_NONE, WW_EXIT_AUTO, WW_EXIT_KERNEL, WW_EXIT_USER };
 
@@ -53,8 +55,9 @@ struct ww_exit_options {
     uint8_t pool_v4[4];                   /* kernel: a /16 for the clients' addresses … */
     uint8_t pool_v6[16];                  /* … and a /64; the rest must be zero */
     unsigned mtu;                         /* 576 to 1,500: no packet to a client is larger */
-    const char *device; /* kernel: the TUN device's name, up to 12 of a-z, 0-9, - */
-    const char *folder; /* kernel: where it is noted what a crash would leave changed */
+    const char *device;         /* kernel: the TUN device's name, up to 12 of a-z, 0-9, - */
+    struct ww_workers *workers; /* kernel: they have the device's queues (ww/tun.h). NULL: none */
+    const char *folder;         /* kernel: where it is noted what a crash would leave changed */
 };
 struct ww_exit_callbacks {
     /* A packet for a client, from its inner peer, or a super-packet: borrowed and writable.
@@ -91,6 +94,8 @@ void ww_exit_client_close(struct ww_exit *exit, uint32_t client);
  * What is beyond a limit, or has another source, is dropped and counted. No callback. */
 void ww_exit_packet(struct ww_exit *exit, uint32_t client, const uint8_t *packet, size_t size,
                     struct ww_offload offload);
+/* What this client sends out goes by the queue of this packet worker from now on (ww_tun_steer). */
+void ww_exit_steer(struct ww_exit *exit, uint32_t client, unsigned worker);
 /* The client takes packets again; what waits for it is told from the loop. */
 void ww_exit_ready(struct ww_exit *exit, uint32_t client);
 
@@ -103,6 +108,8 @@ struct ww_exit_status {
     uint64_t held_bytes; /* user: received or to be sent, of all connections */
 };
 void ww_exit_status(const struct ww_exit *exit, struct ww_exit_status *status);
+/* Its device; borrowed. NULL: it has none. */
+const struct ww_tun *ww_exit_tun(const struct ww_exit *exit);
 /* Of one client, since it was opened. */
 void ww_exit_counts(const struct ww_exit *exit, uint32_t client, struct ww_exit_counts *counts);
 /* Of all clients, those that are gone included; flows and destinations are what is there now. */

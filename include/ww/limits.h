@@ -201,6 +201,8 @@
 #define WW_ADDRESS_ECHO_BYTES_MAX 255      /* of a text that is no address, in a line of `ww address` */
 #define WW_TUN_READS_TURN 64               /* of one TUN device in a turn of the loop, and … */
 #define WW_TUN_BYTES_TURN 524288           /* … so many bytes: 4 ms at 1 Gbit/s, as others want their turn */
+#define WW_TUN_IN_BYTES (512 << 10)        /* packets that a worker has read: half of it is 0.5 ms at 4 Gbit/s, and one more read has room */
+#define WW_TUN_OUT_BYTES (2 << 20)         /* … and that one is to write: what a worker has opened for a turn (WW_WORKER_IN_BYTES) */
 #define WW_TUNNEL_V4 "192.0.0.2"           /* a client's address in its tunnel (RFC 7335), always the same … */
 #define WW_TUNNEL_V6 "fd77:7700:77::2"     /* … so that another provider needs no other one */
 #define WW_TUNNEL_PEER_V4 "192.0.0.1"      /* the other end: names are asked for here */
@@ -223,7 +225,7 @@
 #define WW_IP_FRAGMENT_MS 15000            /* for all fragments of one, as reassembly has it elsewhere */
 #define WW_EXIT_POOL_V4 "10.119.0.0/16"    /* clients' addresses behind a provider that translates, seen by nobody else … */
 #define WW_EXIT_POOL_V6 "fd77:7700:119::/64" /* … and the gateway's, .0.1 and ::1 */
-#define WW_NET_WORKERS_MAX 16               /* packet workers: main can feed fewer */
+#define WW_WORKERS_MAX 16                   /* packet workers: main can feed fewer */
 #define WW_WORKER_OUT_BYTES (1 << 20)       /* records on their way to a worker: 2 ms at 4 Gbit/s; half of it is room to finish a turn */
 #define WW_WORKER_IN_BYTES (2 << 20)        /* … and from one: half of it is what one turn of a lane receives */
 #define WW_NET_HIDDEN_MAX 8                 /* networks of devices that nodes make: two of a tunnel with two addresses each, two of an exit */

@@ -25,6 +25,7 @@ struct ww_channel;
 
 /* --- the room -------------------------------------------------------------------------------- */
 
+struct ww_workers;
 struct ww_net_config {
     const struct ww_key
         *key;                /* the node's identity, borrowed; the DTLS certificate is made of it */
@@ -32,11 +33,11 @@ struct ww_net_config {
     bool loopback_only;      /* gather 127.0.0.1 and ::1 only, and take remote ones (tests, demo) */
     bool allow_bypass;       /* data past libnice, where the path allows it */
     bool allow_fast;         /* messages past SCTP, where the other side takes them */
-    bool allow_jumbo;  /* with loopback_only: datagrams of 16 KB between loopback addresses, if
-                          the other side wants them too (a link of 65,536 carries them) */
-    unsigned workers;  /* threads that carry peers' data, 0 to WW_NET_WORKERS_MAX; 0: the loop's
-                          thread does. Fewer, where no more can be had (said in the log) */
-    uint16_t port_min; /* UDP ports of host candidates; 0 and 0: any */
+    bool allow_jumbo; /* with loopback_only: datagrams of 16 KB between loopback addresses, if
+                         the other side wants them too (a link of 65,536 carries them) */
+    struct ww_workers *workers; /* that carry peers' data (ww/worker.h), of the same loop; borrowed.
+                                   NULL: the loop's thread does */
+    uint16_t port_min;          /* UDP ports of host candidates; 0 and 0: any */
     uint16_t port_max;
     /* Addresses of this machine in these are no candidates: those of devices that nodes make, by
      * which no peer can be reached. Copied. */
@@ -51,8 +52,6 @@ struct ww_net_config {
 /* One per process (usrsctp has one stack per process): WW_EEXIST if there is one.
  * WW_EINVAL, WW_ENOMEM, WW_ESYSTEM. *net is owned by the caller, and the loop must outlive it. */
 int ww_net_create(struct ww_loop *loop, const struct ww_net_config *config, struct ww_net **net);
-/* Packet workers that run. */
-unsigned ww_net_workers(const struct ww_net *net);
 /* Destroys what is left of its peers, too, without calling them; waits for the ice thread. Not
  * from a callback of this room. */
 void ww_net_destroy(struct ww_net *net);
@@ -157,6 +156,8 @@ struct ww_path {
     uint32_t marked_received; /* the fast lane's records that came with CE … */
     uint32_t marked_sent;     /* … and those that came so at the other side, as it says */
 };
+/* The packet worker that carries it just now, by its number; 0: the loop's thread. */
+unsigned ww_peer_worker(const struct ww_peer *peer);
 void ww_peer_path(struct ww_peer *peer, struct ww_path *path);
 /* Looks for another path while the one in use stays, as a lost one makes it do by itself: a client
  * starts a second agent, a server asks its client for that. Nothing before `connected`. */

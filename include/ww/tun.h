@@ -6,13 +6,20 @@
  * those as they are. Packets and super-packets of one flow that are written together become one
  * super-packet again. A device without the vnet header works too, slower.
  *
- * One queue, in the loop's thread. Nothing is allocated after create. A callback may destroy the
- * device; none is called from inside a function of it. docs/internals/tunnel.md has the whole way.
+ * Without packet workers (ww/worker.h) the device has one queue, which the loop's thread reads and
+ * writes. With them it has one for each, which that one's thread does, where the kernel and the
+ * device have several; else it has one, which is the first worker's. All functions and callbacks
+ * are on the loop's thread all the same. Nothing is allocated after create. A callback may destroy
+ * the device; none is called from inside a function of it. docs/internals/tunnel.md has the whole
+ * way.
  */
 #pragma once
 
+#include "ww/limits.h"
 #include "ww/loop.h"
 #include "ww/offload.h"
+
+struct ww_workers;
 
 struct ww_tun;
 
@@ -39,6 +46,7 @@ struct ww_tun_options {
     unsigned mtu;      /* 0: left as it is; else set, which takes the right to */
     bool is_plain;     /* without vnet headers and offloads */
     bool takes_supers; /* of TCP, as ww_super_read has them */
+    struct ww_workers *workers; /* of the same loop; borrowed, and must outlive it. NULL: none */
 };
 
 /* WW_EPERM (no right to, or no device file), WW_ENOTFOUND (this kernel has none), WW_EEXIST (in use
@@ -56,13 +64,18 @@ const char *ww_tun_name(const struct ww_tun *tun);
 /* Hands the kernel one packet or super-packet, which is copied. It is sent with others of its flow,
  * in order, at ww_tun_flush or at the end of this turn of the loop. Any bytes will do: only TCP and
  * UDP whose lengths agree are put together or completed; what is partial and is not that, is
- * dropped. Never waits: what the kernel doesn't take is dropped and counted. */
+ * dropped. Waits for nobody but the queue's worker, if that has 2 MiB to write already: what the
+ * kernel doesn't take is dropped and counted. */
 void ww_tun_write(struct ww_tun *tun, const uint8_t *packet, size_t size,
                   struct ww_offload offload);
 void ww_tun_flush(struct ww_tun *tun);
+/* What is written from now on goes by the queue of this worker, by its number: Linux gives a flow's
+ * packets to the queue that has last written one of it. 0, or one without a queue: by the first. */
+void ww_tun_steer(struct ww_tun *tun, unsigned worker);
 
 /* Stops and goes on reading: packets then wait in the device's queue, whose length bounds them, and
- * TCP on this host slows down. In the middle of a batch, what has been read is still told. */
+ * TCP on this host slows down. In the middle of a batch, what has been read is still told; with
+ * workers it may be told after ww_tun_resume. */
 void ww_tun_pause(struct ww_tun *tun);
 void ww_tun_resume(struct ww_tun *tun);
 
@@ -77,3 +90,10 @@ struct ww_tun_stats {
     bool has_vnet, has_uso;
 };
 void ww_tun_stats(const struct ww_tun *tun, struct ww_tun_stats *stats);
+
+struct ww_tun_queue_stats {
+    unsigned worker;                        /* its number */
+    uint64_t packets_read, packets_written; /* as in struct ww_tun_stats */
+};
+/* With workers, each queue's part. How many there are. */
+unsigned ww_tun_queues(const struct ww_tun *tun, struct ww_tun_queue_stats list[WW_WORKERS_MAX]);

@@ -479,8 +479,8 @@ local PROVIDER = {
         doc = "Priority (nice value) of the thread that moves them: busy programs delay them "
             .. "less. Below 0 it takes root, else it stays as it is." },
     { key = "egress.workers", type = "integer", min = 0, max = 16, default = 0,
-        doc = "Threads that seal, open, send and receive clients' packets, beside the one that "
-            .. "does all else. Where cores are free. 0: that one does it all." },
+        doc = "Threads that carry clients' packets (seal, send, receive, read and write the "
+            .. "device) beside the one that does all else, where cores are free. 0: that one." },
     { key = "egress.device", type = "text", max = 12, default = "wwexit0",
         doc = "The TUN device's name, one for each provider on a host." },
     { key = "egress.pool_v4", type = "cidr", default = "10.119.0.0/16",
@@ -538,8 +538,8 @@ local CLIENT = {
         doc = "Priority (nice value) of the thread that moves its packets, from `ww up` on: busy "
             .. "programs delay them less. Below 0 it takes root, else it stays as it is." },
     { key = "tunnel.workers", type = "integer", min = 0, max = 16, default = 0,
-        doc = "Threads that seal, open, send and receive what goes to providers, beside the one "
-            .. "that does all else. Where cores are free. 0: that one does it all." },
+        doc = "Threads that carry packets (read and write the device, seal, send, receive) "
+            .. "beside the one that does all else, where cores are free. 0: that one." },
     { key = "tunnel.kill_switch", type = "boolean", default = true,
         doc = "From `ww up` to `ww down`, what belongs into the tunnel never leaves by another "
             .. "way, also while no client runs." },

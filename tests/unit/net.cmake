@@ -22,8 +22,6 @@ ww_unit_test(net_fast_wide SOURCES net_fast_wide_test.c net_fast_sim.c ROOMS net
 target_include_directories(unit_net_fast_wide PRIVATE ${CMAKE_SOURCE_DIR}/engine/net)
 ww_unit_test(net_marks SOURCES net_marks_test.c ROOMS net)
 target_include_directories(unit_net_marks PRIVATE ${CMAKE_SOURCE_DIR}/engine/net)
-ww_unit_test(net_ring SOURCES net_ring_test.c ROOMS net)
-target_include_directories(unit_net_ring PRIVATE ${CMAKE_SOURCE_DIR}/engine/net)
 ww_unit_test(net_worker SOURCES net_worker_test.c net_pair.c ROOMS net TIMEOUT 120)
 target_link_options(unit_net_worker PRIVATE -Wl,--wrap=pthread_create
                     -Wl,--wrap=ww_watch_create -Wl,--wrap=sendmsg)

@@ -213,9 +213,13 @@ void pair_start(struct pair *pair, bool allow_bypass, bool allow_jumbo)
                                    .allow_jumbo = allow_jumbo,
                                    .allow_fast = true};
     const char *workers = getenv("PAIR_WORKERS");
-    config.workers = workers ? (unsigned)strtoul(workers, NULL, 10) : 0;
     memset(pair, 0, sizeof *pair);
     assert_int_equal(ww_loop_create(&pair->loop), 0);
+    assert_int_equal(ww_workers_create(pair->loop,
+                                       workers ? (unsigned)strtoul(workers, NULL, 10) : 0,
+                                       &pair->workers),
+                     0);
+    config.workers = pair->workers;
     assert_int_equal(ww_key_generate(&pair->key), 0);
     config.key = pair->key;
     assert_int_equal(ww_net_create(pair->loop, &config, &pair->net), 0);
@@ -226,6 +230,7 @@ void pair_stop(struct pair *pair)
     ww_peer_destroy(pair->ends[A].peer);
     ww_peer_destroy(pair->ends[B].peer);
     ww_net_destroy(pair->net);
+    ww_workers_destroy(pair->workers);
     ww_loop_destroy(pair->loop);
     ww_key_destroy(pair->key);
     for (unsigned i = 0; i < pair->signal_count; i++)

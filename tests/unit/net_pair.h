@@ -12,6 +12,7 @@
 
 #include "ww/limits.h"
 #include "ww/net.h"
+#include "ww/worker.h"
 
 enum { A, B }; /* A is the client */
 
@@ -50,6 +51,7 @@ struct pair_end {
 struct pair {
     struct ww_loop *loop;
     struct ww_key *key;
+    struct ww_workers *workers;
     struct ww_net *net;
     struct pair_end ends[2];
     uint32_t connect_ms;     /* 0: the default */

@@ -259,6 +259,15 @@ static void may_go_at_any_moment(void **state)
     pair_stop(&pair);
 }
 
+static unsigned count_logged(const char *message)
+{
+    struct ww_log_line line;
+    unsigned count = 0;
+    for (uint64_t number = 1; ww_log_line(number, &line); number = line.number + 1)
+        count += strcmp(line.message, message) == 0;
+    return count;
+}
+
 static void stays_where_it_is_without_threads_or_memory(void **state)
 {
     (void)state;
@@ -268,7 +277,7 @@ static void stays_where_it_is_without_threads_or_memory(void **state)
         threads_left = threads; /* of ours: libraries' don't come by here */
         pair_start(&pair, true, false);
         threads_left = 1000;
-        assert_int_equal(ww_net_workers(pair.net), threads);
+        assert_int_equal(ww_workers_count(pair.workers), threads);
         pair_connect(&pair);
         assert_true(threads == 0 || wait_lent(&pair));
         send_all(&pair, A, 0, 50, 16000);
@@ -287,6 +296,7 @@ static void stays_where_it_is_without_threads_or_memory(void **state)
         assert_int_equal(worker_of(&pair, A) + worker_of(&pair, B), 0);
     }
     assert_true(atomic_load(&watches_refused) >= 4);
+    assert_int_equal(count_logged("a peer stays on the main thread"), 2); /* of each once */
     atomic_store(&watches_left, UINT_MAX);
     assert_true(wait_lent(&pair));
     send_all(&pair, A, number, 50, 16000);

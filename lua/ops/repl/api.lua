@@ -135,14 +135,16 @@ M.spaces = {
             .. "how long a packet took to the provider and back; nil when none is open.",
             gives = { "device", "mtu", "is_open", "refused", "probe_us", "out_packets",
                 "out_bytes", "in_packets", "in_bytes", "out_denied", "out_foreign",
-                "out_rejected", "out_dropped", "in_refused", "in_dropped", "waiting" },
+                "out_rejected", "out_dropped", "in_refused", "in_dropped", "waiting",
+                "queues" },
             example = "tunnel.status()" },
     } },
     { name = "exit", doc = "Where whole packets of clients go out.", calls = {
         { name = "status", roles = PROVIDER, doc = "By which way, for how many clients, what was "
             .. "carried, and what was refused and why.",
             gives = { "mode", "why", "device", "clients", "flows", "out_packets", "out_bytes",
-                "in_packets", "in_bytes", "out_denied", "out_refused", "in_refused", "waiting" },
+                "in_packets", "in_bytes", "out_denied", "out_refused", "in_refused", "waiting",
+                "queues" },
             example = "exit.status().mode" },
     } },
     { name = "dns", doc = "Names that are looked up through the tunnel.", calls = {

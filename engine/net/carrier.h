@@ -1,21 +1,22 @@
-/* Packet workers: threads beside the loop's that seal, open, send and receive. A peer whose data
- * goes by its own socket and in the fast lane is lent to one: its DTLS association, its lane and
- * the pieces of its wide records are the worker's until they are called back. All else stays on the
- * loop's thread, which hands a worker plaintext records and gets such from it, in two rings.
+/* What net has at a packet worker (ww/worker.h). A peer whose data goes by its own socket and in
+ * the fast lane is lent to one: its DTLS association, its lane and the pieces of its wide records
+ * are the worker's until they are called back. All else stays on the loop's thread, which hands a
+ * worker plaintext records and gets such from it, in a port's two rings. In a record's head, owner
+ * is a peer's id, number how large its datagrams may be, kind an enum ww_ecn, and flag that it goes
+ * alone.
  *
- * worker.c is the worker's thread, loan.c the loop's side.
+ * carrier.c is the worker's thread, loan.c the loop's side.
  */
 #pragma once
-#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/queue.h>
 
 #include "dtls.h"
 #include "lane.h"
 #include "pieces.h"
-#include "ring.h"
 #include "ww/limits.h"
 #include "ww/net.h"
+#include "ww/worker.h"
 
 /* What the worker has told of a peer, for the loop's thread to read at any time. */
 struct ww_loan_news {
@@ -26,7 +27,7 @@ struct ww_loan_news {
 };
 
 struct ww_loan {
-    struct ww_worker *worker;
+    struct ww_carrier *carrier;
     uint64_t id; /* the peer's */
     struct ww_loan_news news;
     /* the loop's thread */
@@ -42,58 +43,46 @@ struct ww_loan {
     uint64_t dropped;        /* came, and found the ring full */
     bool is_dirty;
     SLIST_ENTRY(ww_loan) dirty_entry;
+    LIST_ENTRY(ww_loan) lent_entry;
 };
 LIST_HEAD(ww_loan_list, ww_loan);
 SLIST_HEAD(ww_loan_dirty, ww_loan);
 
-struct ww_worker {
-    unsigned number; /* from 1 on */
-    struct ww_ring *out, *in;
-    int wake_fd, main_fd; /* wakes the worker; wakes the loop's thread */
+struct ww_carrier {
+    struct ww_worker *worker;
+    struct ww_port_config config;
+    struct ww_port *port;
     atomic_bool has_news; /* besides what is in the ring: look at all loans */
     atomic_bool waits;    /* the loop's thread has found no room */
     atomic_bool is_full;  /* the worker receives nothing, for the ring is half full */
-    /* A call from the loop's thread, which waits for its end. */
-    pthread_mutex_t mutex;
-    pthread_cond_t done;
-    void (*call)(struct ww_worker *worker, struct ww_loan *loan);
-    struct ww_loan *call_loan;
-    int call_code;
     /* the loop's thread */
     struct ww_net *net;
-    pthread_t thread;
-    pid_t thread_id;
-    struct ww_watch *main_watch;
     struct ww_loan_list loans;
     unsigned loan_count;
+    struct ww_loan *call_loan; /* of the call that is under way, and what came of it */
+    int call_code;
     /* the worker's */
-    struct ww_loop *loop;
-    struct ww_watch *watch;
     struct ww_lane_room *lanes;
     struct ww_loan_dirty dirty;
+    struct ww_loan_list lent;
     struct ww_loan *by_place[WW_PEERS_MAX];
-    uint8_t plaintext[WW_DTLS_PLAINTEXT_BYTES];
+    uint8_t plaintext[WW_DTLS_PLAINTEXT_BYTES]; /* what is opened here finds no room in the ring */
 };
 
-/* --- worker.c */
-/* Starts one; WW_ENOMEM, WW_ESYSTEM. on_wake is called on the loop's thread. */
-int ww_worker_create(struct ww_net *net, struct ww_loop *main_loop, unsigned number,
-                     ww_watch_fn on_wake, struct ww_worker **worker);
+/* --- carrier.c */
+/* WW_ENOMEM. take_in is called on the loop's thread with the carrier. */
+int ww_carrier_create(struct ww_net *net, struct ww_worker *worker, ww_loop_fn take_in,
+                      struct ww_carrier **carrier);
 /* Nothing may be lent to it any more. NULL is fine. */
-void ww_worker_destroy(struct ww_worker *worker);
+void ww_carrier_destroy(struct ww_carrier *carrier);
 /* What was published is sealed, then the loan is the worker's, or its lane can't be watched. */
-int ww_worker_lend(struct ww_worker *worker, struct ww_loan *loan);
-void ww_worker_give_back(struct ww_worker *worker, struct ww_loan *loan);
-/* Wakes the worker if it is at rest and there is something for it. */
-void ww_worker_publish(struct ww_worker *worker);
-void ww_worker_wake(struct ww_worker *worker);
+int ww_carrier_lend(struct ww_carrier *carrier, struct ww_loan *loan);
+void ww_carrier_give_back(struct ww_carrier *carrier, struct ww_loan *loan);
 
 /* --- loan.c */
-/* As many as can be; what can't is said in the log. */
-void ww_workers_start(struct ww_net *net, unsigned count);
-void ww_workers_stop(struct ww_net *net);
-/* The loop's thread may have got another priority: the workers get it, too. */
-void ww_workers_follow(struct ww_net *net);
+/* At as many of the node's workers as can be; for which there is no memory is said in the log. */
+void ww_carriers_start(struct ww_net *net);
+void ww_carriers_stop(struct ww_net *net);
 /* At the end of a peer's turn: lends it, if it may be lent. */
 void ww_loan_offer(struct ww_peer *peer);
 /* Association, lane and pieces are the loop's thread's again; what was put before has been sent. */

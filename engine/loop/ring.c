@@ -1,8 +1,8 @@
-/* See ring.h. Two counters, of bytes ever published and of bytes ever taken; each is written by one
- * side. "I rest" and "there is more" are both told before the other one's word is read, in one
- * order for both threads (memory_order_seq_cst), so that no wake is lost.
+/* See ww/ring.h. Two counters, of bytes ever published and of bytes ever taken; each is written by
+ * one side, in one order for both threads (memory_order_seq_cst): ww/worker.h relies on it, so that
+ * no wake is lost.
  */
-#include "ring.h"
+#include "ww/ring.h"
 
 #include <stdatomic.h>
 #include <string.h>
@@ -22,7 +22,6 @@ struct ww_ring {
     uint8_t pad_put[CACHE_LINE];
     /* whoever takes */
     _Atomic uint64_t given_back;
-    atomic_bool rests;
     uint64_t taken, seen;
     uint8_t pad_take[CACHE_LINE];
 };
@@ -57,21 +56,40 @@ static uint64_t used(const struct ww_ring *ring)
     return ring->put - atomic_load(&ring->given_back);
 }
 
-bool ww_ring_put(struct ww_ring *ring, const struct ww_ring_head *head, const uint8_t *data)
+static size_t bytes_of(size_t size)
+{
+    return STEP + ((size + STEP - 1) & ~(STEP - 1));
+}
+
+uint8_t *ww_ring_reserve(struct ww_ring *ring, size_t most)
 {
     size_t at = (size_t)ring->put & (ring->capacity - 1), to_end = ring->capacity - at;
-    size_t needs = STEP + (((size_t)head->size + STEP - 1) & ~(STEP - 1));
-    size_t skipped = needs > to_end ? to_end : 0;
+    size_t needs = bytes_of(most), skipped = needs > to_end ? to_end : 0;
     if (used(ring) + skipped + needs > ring->capacity)
-        return false;
+        return NULL;
     if (skipped) {
         const struct ww_ring_head none = {.owner = OWNER_OF_NO};
         memcpy(ring->bytes + at, &none, sizeof none);
         at = 0;
     }
+    ring->put += skipped;
+    return ring->bytes + at + STEP;
+}
+
+void ww_ring_commit(struct ww_ring *ring, const struct ww_ring_head *head)
+{
+    size_t at = (size_t)ring->put & (ring->capacity - 1);
     memcpy(ring->bytes + at, head, sizeof *head);
-    memcpy(ring->bytes + at + STEP, data, head->size);
-    ring->put += skipped + needs;
+    ring->put += bytes_of(head->size);
+}
+
+bool ww_ring_put(struct ww_ring *ring, const struct ww_ring_head *head, const uint8_t *data)
+{
+    uint8_t *to = ww_ring_reserve(ring, head->size);
+    if (!to)
+        return false;
+    memcpy(to, data, head->size);
+    ww_ring_commit(ring, head);
     return true;
 }
 
@@ -91,7 +109,7 @@ bool ww_ring_publish(struct ww_ring *ring)
         return false;
     ring->published_last = ring->put;
     atomic_store(&ring->published, ring->put);
-    return atomic_load(&ring->rests) && atomic_exchange(&ring->rests, false);
+    return true;
 }
 
 static void give_back(struct ww_ring *ring)
@@ -107,7 +125,7 @@ void ww_ring_look(struct ww_ring *ring)
 uint8_t *ww_ring_take(struct ww_ring *ring, struct ww_ring_head *head)
 {
     uint64_t kept = ring->taken - atomic_load_explicit(&ring->given_back, memory_order_relaxed);
-    if (kept > 0 && (ring->taken == ring->seen || kept >= ring->capacity / GIVE_BACK))
+    if (kept >= ring->capacity / GIVE_BACK)
         give_back(ring);
     while (ring->taken != ring->seen) {
         size_t at = (size_t)ring->taken & (ring->capacity - 1);
@@ -116,18 +134,14 @@ uint8_t *ww_ring_take(struct ww_ring *ring, struct ww_ring_head *head)
             ring->taken += ring->capacity - at;
             continue;
         }
-        ring->taken += STEP + (((size_t)head->size + STEP - 1) & ~(STEP - 1));
+        ring->taken += bytes_of(head->size);
         return ring->bytes + at + STEP;
     }
+    give_back(ring); /* the ring's end may have been skipped for what didn't come yet */
     return NULL;
 }
 
-bool ww_ring_rest(struct ww_ring *ring)
+bool ww_ring_is_empty(const struct ww_ring *ring)
 {
-    atomic_store(&ring->rests, true);
-    if (atomic_load(&ring->published) == ring->taken)
-        return true;
-    /* Whoever publishes may have woken us already: then one look is for nothing. */
-    atomic_store(&ring->rests, false);
-    return false;
+    return atomic_load(&ring->published) == ring->taken;
 }
