@@ -50,7 +50,7 @@ void pipe_pump(struct pipe *pipe, uint64_t now_us)
         int rc = ww_transfer_stream_write(pipe->transfer, pipe->stream_id, data, size, false,
                                           now_us, &written);
         if (pipe->bucket)
-            pipe->bucket->tokens += size - written;
+            ww_flow_bucket_give(pipe->bucket, size - written);
         if (rc)
             return; /* the stream's own end is told by its reset */
         if (pipe->flow && written)

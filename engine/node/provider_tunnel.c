@@ -388,7 +388,7 @@ static int open_exit(struct provider *provider, struct ww_call *call,
         ww_log(WW_LOG_INFO, "provider", "packets go out",
                "mode=%s device=%s echo=%s why_not_kernel=%s", ww_exit_mode_name(status.mode),
                status.device, status.has_echo_v4 && status.has_echo_v6 ? "yes" : "no",
-               WW_Q(status.why));
+               WW_Q(status.mode == WW_EXIT_USER ? status.why : ""));
         return 0;
     }
     if (options->mode == WW_EXIT_AUTO && rc != WW_EINVAL && rc != WW_ENOMEM) {

@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,12 +15,73 @@
 
 #define DENIAL_LOG_US 1000000
 
+/* --- places ----------------------------------------------------------------------------------- */
+
+static void leave_place(struct verdict *verdict)
+{
+    struct verdict_place *place = verdict->place;
+
+    if (!place)
+        return;
+    verdict->place = NULL;
+    verdict->bucket = (struct ww_flow_bucket){.bytes_s = 0};
+    place->flows -= verdict->flows;
+    if (--place->verdicts > 0)
+        return;
+    HASH_DEL(verdict->table->places, place);
+    ww_free(place);
+}
+
+static struct verdict_place *find_place(struct verdicts *verdicts, const char *key)
+{
+    struct verdict_place *place;
+
+    HASH_FIND_STR(verdicts->places, key, place);
+    if (place)
+        return place;
+    place = ww_alloc(1, sizeof(*place));
+    if (!place)
+        return NULL;
+    snprintf(place->key, sizeof(place->key), "%s", key);
+    HASH_ADD_STR(verdicts->places, key, place);
+    if (!place->hh.tbl) {
+        ww_free(place);
+        return NULL;
+    }
+    return place;
+}
+
+/* The verdict, with the flows that are open under it, becomes one of the place. Where a policy
+ * gives flows of one place several rates, by their names, each rate is a place. */
+static int enter_place(struct verdict *verdict, const struct ww_hook_flow_request *request,
+                       uint64_t bytes_s)
+{
+    char key[VERDICT_PLACE_KEY_SIZE];
+
+    snprintf(key, sizeof(key), "%c %u %s %" PRIu64, "tui"[request->protocol],
+             (unsigned)request -> port, request -> host, bytes_s);
+    struct verdict_place *place = find_place(verdict->table, key);
+    if (!place)
+        return WW_ENOMEM;
+    place->verdicts++; /* before it leaves the old one, which may be the same */
+    place->flows += verdict->flows;
+    leave_place(verdict);
+    place->bucket.bytes_s = bytes_s;
+    verdict->place = place;
+    verdict->bucket.bytes_s = bytes_s;
+    verdict->bucket.shared = &place->bucket;
+    return 0;
+}
+
+/* --- verdicts --------------------------------------------------------------------------------- */
+
 void verdicts_clear(struct verdicts *verdicts)
 {
     struct verdict *verdict, *next;
 
     HASH_ITER(hh, verdicts->table, verdict, next)
     {
+        leave_place(verdict);
         HASH_DEL(verdicts->table, verdict);
         ww_free(verdict);
     }
@@ -67,6 +129,7 @@ static void describe(const struct edge *edge, const struct verdict_about *about,
 static void drop(struct verdicts *verdicts, struct verdict *verdict)
 {
     TAILQ_REMOVE(&verdicts->idle, verdict, idle);
+    leave_place(verdict);
     HASH_DEL(verdicts->table, verdict);
     ww_free(verdict);
 }
@@ -104,7 +167,7 @@ static void log_denial(struct verdicts *verdicts, uint64_t now_us, const char *r
     ww_log(WW_LOG_INFO, "node", "the flow policy denies a destination", "reason=%s", WW_Q(reason));
 }
 
-static void decide(struct edge *edge, struct ww_hook_flow_request *request, struct verdict *verdict)
+static int decide(struct edge *edge, struct ww_hook_flow_request *request, struct verdict *verdict)
 {
     struct ww_policy_context context = {.now_s = ww_clock_wall_ms() / 1000};
     struct ww_hook_flow_decision decision;
@@ -112,13 +175,17 @@ static void decide(struct edge *edge, struct ww_hook_flow_request *request, stru
     request->flows = edge->verdicts.flows;
     ww_random_bytes(&context.seed, sizeof(context.seed));
     node_decide(&edge->policies, WW_HOOK_FLOW_VERDICT, request, &context, &decision, NULL);
+    if (decision.decision != WW_HOOK_LIMIT)
+        leave_place(verdict);
+    else if (enter_place(verdict, request, decision.bytes_s))
+        return WW_ENOMEM; /* and it is asked anew */
     verdict->decision = decision.decision;
     verdict->max_flows = decision.max_flows;
-    verdict->bucket.bytes_s = decision.decision == WW_HOOK_LIMIT ? decision.bytes_s : 0;
     verdict->until_us = ww_loop_now_us(edge->loop) + decision.seconds * 1000000;
     verdict->epoch = edge->verdicts.epoch;
     if (decision.decision == WW_HOOK_DENY)
         log_denial(&edge->verdicts, ww_loop_now_us(edge->loop), decision.reason);
+    return 0;
 }
 
 /* Answers of another generation hold no longer. */
@@ -164,18 +231,22 @@ int verdict_ask_about(struct edge *edge, const struct verdict_about *about, stru
     HASH_FIND_STR(verdicts->table, key, verdict);
     if (!verdict && !(verdict = add(verdicts, key)))
         return WW_ENOMEM;
-    if (verdict->epoch != verdicts->epoch || verdict->until_us <= ww_loop_now_us(edge->loop))
-        decide(edge, &request, verdict);
+    bool holds =
+        verdict->epoch == verdicts->epoch && verdict->until_us > ww_loop_now_us(edge->loop);
+    if (!holds && decide(edge, &request, verdict))
+        return WW_ENOMEM;
     if (verdict->decision == WW_HOOK_DENY) {
         verdicts->denied++;
         return WW_EDENIED;
     }
-    if (verdict->decision == WW_HOOK_LIMIT && verdict->flows >= verdict->max_flows) {
+    if (verdict->decision == WW_HOOK_LIMIT && verdict->place->flows >= verdict->max_flows) {
         verdicts->limited++;
         return WW_ELIMIT;
     }
     if (verdict->flows++ == 0)
         TAILQ_REMOVE(&verdicts->idle, verdict, idle);
+    if (verdict->place)
+        verdict->place->flows++;
     verdicts->flows++;
     *out = verdict;
     return 0;
@@ -190,6 +261,8 @@ void verdict_end(struct verdict **out)
         return;
     WW_REQUIRE(verdict->flows > 0 && verdict->table->flows > 0);
     verdict->table->flows--;
+    if (verdict->place)
+        verdict->place->flows--;
     if (--verdict->flows > 0)
         return;
     struct verdicts *verdicts = verdict->table;

@@ -10,7 +10,18 @@
 #include "ww/policy.h"
 #include "ww/wire.h"
 
-#define VERDICT_KEY_SIZE (2 * WW_NAME_BYTES_MAX + WW_HOOK_APPLICATION_SIZE + 16)
+#define VERDICT_KEY_SIZE       (2 * WW_NAME_BYTES_MAX + WW_HOOK_APPLICATION_SIZE + 16)
+#define VERDICT_PLACE_KEY_SIZE (WW_NAME_BYTES_MAX + 48)
+
+/* What all flows to one place share: of a protocol, host and port, and under one rate. What the
+ * flows' packets say that the host is called makes no other place of it. */
+struct verdict_place {
+    UT_hash_handle hh;
+    char key[VERDICT_PLACE_KEY_SIZE];
+    struct ww_flow_bucket bucket;
+    uint64_t verdicts; /* that are of this place; without any it is gone */
+    uint64_t flows;    /* theirs, open now */
+};
 
 struct verdict {
     UT_hash_handle hh;
@@ -18,8 +29,9 @@ struct verdict {
     TAILQ_ENTRY(verdict) idle; /* while it has no flows: the oldest goes first */
     char key[VERDICT_KEY_SIZE];
     enum ww_hook_flow decision;
-    uint64_t max_flows;           /* with WW_HOOK_LIMIT */
-    struct ww_flow_bucket bucket; /* likewise: of all flows to the destination */
+    uint64_t max_flows;           /* with WW_HOOK_LIMIT: of all flows to the place */
+    struct ww_flow_bucket bucket; /* likewise: what is in it is the place's */
+    struct verdict_place *place;  /* likewise; else NULL */
     uint64_t until_us;
     uint64_t epoch; /* of the table, when it was given */
     uint64_t flows; /* open now */
@@ -28,6 +40,7 @@ struct verdict {
 /* All zero: empty. */
 struct verdicts {
     struct verdict *table;
+    struct verdict_place *places;
     TAILQ_HEAD(, verdict) idle;
     uint64_t flows, denied, limited; /* open now; ever */
     uint64_t logged_us;              /* when a denial was last in the log */

@@ -60,8 +60,10 @@ static int deliver_out(void *arg, uint32_t client, uint8_t *packet, size_t size,
         ww_exit_refuse(exit, client);
     else if (exit->kernel)
         ww_exit_kernel_out(exit, client, packet, &ip, offload);
-    else
+    else if (exit->user)
         ww_exit_user_out(exit, client, packet, &ip, offload);
+    else
+        ww_exit_refuse(exit, client);
     return 0;
 }
 
@@ -213,6 +215,8 @@ static void on_closed(void *arg, struct ww_exit_flow *flow)
 
 int ww_exit_client_open(struct ww_exit *exit, uint32_t *client)
 {
+    if (!exit->kernel && !exit->user)
+        return WW_EUNSUPPORTED;
     for (uint32_t i = 0; i < exit->options.limits.clients; i++) {
         if (exit->clients[i].is_open)
             continue;
@@ -302,7 +306,7 @@ void ww_exit_status(const struct ww_exit *exit, struct ww_exit_status *status)
     memcpy(status->why, exit->why, sizeof(status->why));
     if (exit->kernel)
         snprintf(status->device, sizeof(status->device), "%s", ww_tun_name(exit->tun));
-    else
+    else if (exit->user)
         ww_exit_user_status(exit, status);
 }
 
@@ -376,9 +380,10 @@ static int open_way(struct ww_exit *exit, char why[WW_EXIT_WHY_BYTES])
 
     if (mode == WW_EXIT_KERNEL || mode == WW_EXIT_AUTO) {
         exit->options.mode = WW_EXIT_KERNEL;
+        exit->is_auto = mode == WW_EXIT_AUTO;
         rc = ww_exit_kernel_open(exit, why);
         if (rc == 0)
-            return 0;
+            return ww_exit_explain(exit->why, 0, "nft has not answered yet", 0);
         ww_exit_kernel_close(exit);
         memcpy(exit->why, why, sizeof(exit->why));
     }
@@ -393,6 +398,45 @@ static int open_way(struct ww_exit *exit, char why[WW_EXIT_WHY_BYTES])
         snprintf(why, WW_EXIT_WHY_BYTES, "kernel: %.110s; user: %.110s", exit->why, user);
     }
     return rc;
+}
+
+static void fall_back(struct ww_exit *exit)
+{
+    char why[WW_EXIT_WHY_BYTES], kernel[WW_EXIT_WHY_BYTES / 2];
+
+    exit->is_auto = false;
+    ww_exit_kernel_close(exit);
+    exit->options.mode = WW_EXIT_USER;
+    if (ww_exit_user_open(exit, why) == 0) {
+        ww_log(WW_LOG_INFO, "packet", "Packets go out without the kernel's help", "why=%s",
+               WW_Q(exit->why));
+        return;
+    }
+    ww_exit_user_close(exit);
+    exit->options.mode = WW_EXIT_NONE;
+    snprintf(kernel, sizeof(kernel), "%.*s", (int)sizeof(kernel) - 1, exit->why);
+    snprintf(exit->why, sizeof(exit->why), "kernel: %.110s; user: %.110s", kernel, why);
+    ww_log(WW_LOG_ERROR, "packet", "There is no way out for packets", "why=%s", WW_Q(exit->why));
+}
+
+void ww_exit_trouble(struct ww_exit *exit, const char *why)
+{
+    bool is_known = strcmp(exit->why, why) == 0;
+
+    snprintf(exit->why, sizeof(exit->why), "%s", why);
+    if (!is_known && !exit->is_auto)
+        ww_log(WW_LOG_ERROR, "packet", "No packet goes out", "device=%s why=%s",
+               exit->options.device, WW_Q(why));
+    if (exit->is_auto)
+        fall_back(exit);
+}
+
+void ww_exit_went_well(struct ww_exit *exit)
+{
+    exit->is_auto = false;
+    exit->why[0] = '\0';
+    ww_log(WW_LOG_INFO, "packet", "The nftables table is in place", "device=%s",
+           exit->options.device);
 }
 
 int ww_exit_create(struct ww_loop *loop, const struct ww_exit_options *options,

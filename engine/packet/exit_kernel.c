@@ -15,7 +15,8 @@
 #define UPLINK_TICKS 5 /* seconds between two looks at the routes */
 
 struct ww_exit_kernel {
-    struct ww_exit_nft *nft; /* NULL: nothing goes out */
+    struct ww_exit_nft *nft;
+    bool is_up; /* its table is in place, and what goes out is forwarded; else nothing goes out */
     struct mnl_socket *conntrack;
     unsigned ticks;
     bool has_v6;
@@ -61,7 +62,7 @@ void ww_exit_kernel_out(struct ww_exit *exit, uint32_t client, uint8_t *packet, 
 {
     uint8_t address[16];
 
-    if (!exit->kernel->nft || (!ip->is_v4 && !exit->kernel->has_v6)) {
+    if (!exit->kernel->is_up || (!ip->is_v4 && !exit->kernel->has_v6)) {
         ww_exit_refuse(exit, client);
         return;
     }
@@ -140,14 +141,13 @@ void ww_exit_kernel_closed(struct ww_exit *exit, const struct ww_exit_flow *flow
 
 /* --- the host --------------------------------------------------------------------------------- */
 
-static void on_lost(void *arg)
+/* Nothing goes out until it is tried again; this may be the end of exit->kernel. */
+static void fail(struct ww_exit *exit, const char *why)
 {
-    struct ww_exit *exit = arg;
-
-    ww_log(WW_LOG_ERROR, "packet", "The nftables table is gone; no packet goes out", "device=%s",
-           exit->options.device);
     ww_exit_nft_close(exit->kernel->nft);
     exit->kernel->nft = NULL;
+    exit->kernel->is_up = false;
+    ww_exit_trouble(exit, why);
 }
 
 static int forward(struct ww_exit *exit, const char *folder, struct ww_exit_forward *now)
@@ -168,50 +168,54 @@ static int forward(struct ww_exit *exit, const char *folder, struct ww_exit_forw
     return ww_exit_forward_on(folder, exit->options.device, &uplinks, now);
 }
 
-static int translate(struct ww_exit *exit, struct ww_exit_forward *now, char why[WW_EXIT_WHY_BYTES])
-{
-    struct ww_exit_rules rules = {.device = exit->options.device,
-                                  .pool_v4 = exit->options.pool_v4,
-                                  .pool_v6 = exit->options.pool_v6,
-                                  .turned_v4 = ww_buf_text(&now->turned_v4),
-                                  .turned_v6 = ww_buf_text(&now->turned_v6),
-                                  .all_v6 = now->all_v6};
-
-    rules.allowed = ww_address_rules_exceptions(exit->options.rules, &rules.allowed_count);
-    return ww_exit_nft_open(exit->loop, &rules, on_lost, exit, why, &exit->kernel->nft);
-}
-
 static void forget(struct ww_exit_forward *now)
 {
     ww_buf_deinit(&now->turned_v4);
     ww_buf_deinit(&now->turned_v6);
 }
 
-/* The rules know what will be switched on before it is. */
+static void on_told(void *arg, int code, const char *why)
+{
+    struct ww_exit *exit = arg;
+    struct ww_exit_forward now;
+
+    if (code) {
+        fail(exit, why);
+        return;
+    }
+    code = forward(exit, exit->options.folder, &now);
+    forget(&now);
+    if (code) {
+        fail(exit, "forwarding can't be switched on");
+        return;
+    }
+    exit->kernel->is_up = true;
+    ww_exit_went_well(exit);
+}
+
+/* The rules know what will be switched on before it is, which on_told does. */
 static int open_host(struct ww_exit *exit, char why[WW_EXIT_WHY_BYTES])
 {
-    struct ww_exit_forward plan, now;
+    struct ww_exit_rules rules = {.device = exit->options.device,
+                                  .pool_v4 = exit->options.pool_v4,
+                                  .pool_v6 = exit->options.pool_v6};
+    struct ww_exit_forward plan;
     int rc;
 
     ww_exit_forward_undo(exit->options.folder);
+    rules.allowed = ww_address_rules_exceptions(exit->options.rules, &rules.allowed_count);
     rc = forward(exit, NULL, &plan);
+    rules.turned_v4 = ww_buf_text(&plan.turned_v4);
+    rules.turned_v6 = ww_buf_text(&plan.turned_v6);
+    rules.all_v6 = plan.all_v6;
     if (rc)
         ww_exit_explain(why, rc,
                         rc == WW_EUNSUPPORTED ? "an uplink's name can't be said to nftables"
                                               : "what is forwarded can't be read",
                         0);
     else
-        rc = translate(exit, &plan, why);
+        rc = ww_exit_nft_open(exit->loop, &rules, on_told, exit, why, &exit->kernel->nft);
     forget(&plan);
-    if (rc)
-        return rc;
-    rc = forward(exit, exit->options.folder, &now);
-    forget(&now);
-    if (rc) {
-        ww_exit_explain(why, rc, "forwarding can't be switched on", errno);
-        ww_exit_nft_close(exit->kernel->nft);
-        exit->kernel->nft = NULL;
-    }
     return rc;
 }
 
@@ -224,9 +228,11 @@ void ww_exit_kernel_tick(struct ww_exit *exit)
         return;
     if (!exit->kernel->nft) { /* everything anew, so that it knows what was switched on */
         if (open_host(exit, why) != 0)
-            ww_log(WW_LOG_ERROR, "packet", "No nftables table yet", "why=%s", WW_Q(why));
+            ww_exit_trouble(exit, why);
         return;
     }
+    if (!exit->kernel->is_up)
+        return;
     if (forward(exit, exit->options.folder, &now) != 0)
         ww_log(WW_LOG_WARN, "packet", "Forwarding can't be switched on", "device=%s",
                exit->options.device);

@@ -7,25 +7,28 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "exit_room.h"
 
-#define ANSWER_MS  5000
+#define ANSWER_US  5000000
 #define LINE_BYTES 16384
+#define RULES_MAX  65536
 
 struct ww_exit_nft {
     struct ww_loop *loop;
     struct ww_child *child;
-    void (*lost)(void *arg);
+    struct ww_stream *stream; /* its standard descriptors, all three */
+    struct ww_timer *overdue; /* while it is being opened */
+    struct ww_buf unowned;    /* likewise: the rules for a kernel that knows no owners */
+    ww_exit_nft_fn told;
     void *arg;
-    int in_fd, out_fd;
-    bool is_owned;
-    char table[32];
+    bool is_opening, is_owned;
+    char listed[64]; /* the line that says that the table is there */
 };
 
 /* --- rules ------------------------------------------------------------------------------------ */
@@ -130,47 +133,6 @@ void ww_exit_rules_put(const struct ww_exit_rules *rules, bool is_owned, struct 
 
 /* --- talking to nft --------------------------------------------------------------------------- */
 
-static void on_exit_of(void *arg, int status)
-{
-    struct ww_exit_nft *nft = arg;
-
-    (void)status;
-    ww_child_destroy(nft->child);
-    nft->child = NULL;
-    if (nft->is_owned)
-        nft->lost(nft->arg);
-}
-
-static int start(struct ww_exit_nft *nft)
-{
-    static const char *const programs[] = {"/usr/sbin/nft", "nft"};
-    int in[2], out[2], rc = WW_ENOTFOUND;
-
-    if (pipe2(in, O_CLOEXEC) != 0)
-        return WW_ESYSTEM;
-    if (pipe2(out, O_CLOEXEC) != 0) {
-        close(in[0]);
-        close(in[1]);
-        return WW_ESYSTEM;
-    }
-    for (size_t i = 0; i < WW_ARRAY_COUNT(programs) && rc == WW_ENOTFOUND; i++) {
-        const char *const argv[] = {programs[i], "-i", NULL};
-        const struct ww_child_options options = {.argv = argv,
-                                                 .stdin_fd = in[0],
-                                                 .stdout_fd = out[1],
-                                                 .stderr_fd = out[1],
-                                                 .die_with_parent = true,
-                                                 .own_group = true};
-
-        rc = ww_child_create(nft->loop, &options, on_exit_of, nft, &nft->child);
-    }
-    close(in[0]);
-    close(out[1]);
-    nft->in_fd = in[1];
-    nft->out_fd = out[0];
-    return rc;
-}
-
 static void stop(struct ww_exit_nft *nft)
 {
     if (nft->child) {
@@ -178,152 +140,215 @@ static void stop(struct ww_exit_nft *nft)
         ww_child_destroy(nft->child);
         nft->child = NULL;
     }
-    if (nft->in_fd >= 0)
-        close(nft->in_fd);
-    if (nft->out_fd >= 0)
-        close(nft->out_fd);
-    nft->in_fd = nft->out_fd = -1;
+    ww_stream_destroy(nft->stream);
+    nft->stream = NULL;
 }
 
-/* The line of an answer that says so, or NULL. `text` is changed. */
-static const char *find_line(char *text, const char *begin, bool is_whole)
+static int put_in_place(struct ww_exit_nft *nft, const struct ww_buf *rules,
+                        char why[WW_EXIT_WHY_BYTES]);
+
+/* The table is there. */
+static void on_listed(struct ww_exit_nft *nft)
 {
-    for (char *line = text; line && *line;) {
-        char *end = strchr(line, '\n');
-
-        if (!end)
-            return NULL;
-        if (strncmp(line, begin, strlen(begin)) == 0 &&
-            (!is_whole || line[strlen(begin)] == '\n')) {
-            *end = '\0';
-            return line;
-        }
-        line = end + 1;
-    }
-    return NULL;
+    nft->is_opening = false;
+    ww_timer_stop(nft->overdue);
+    ww_buf_deinit(&nft->unowned);
+    nft->told(nft->arg, 0, "");
 }
 
-/* Until nft lists the table, or complains. */
-static int await(struct ww_exit_nft *nft, char why[WW_EXIT_WHY_BYTES])
+/* nft says no, ends or says nothing; this may be the end of `nft`. Perhaps the kernel knows no
+ * owners. */
+static void on_trouble(struct ww_exit_nft *nft, int code, const char *what)
 {
-    uint64_t until_us = ww_clock_mono_us() + ANSWER_MS * 1000ULL;
-    char answer[LINE_BYTES], listed[64], *error;
-    size_t size = 0;
+    char why[WW_EXIT_WHY_BYTES];
 
-    snprintf(listed, sizeof(listed), "table inet %s", nft->table);
-    for (;;) {
-        struct pollfd wait = {.fd = nft->out_fd, .events = POLLIN};
-        uint64_t now_us = ww_clock_mono_us();
-        ssize_t got = 0;
-
-        if (now_us >= until_us || size == sizeof(answer) - 1)
-            return ww_exit_explain(why, WW_ESYSTEM, "nft gives no answer", 0);
-        if (poll(&wait, 1, (int)((until_us - now_us) / 1000) + 1) > 0)
-            got = read(nft->out_fd, answer + size, sizeof(answer) - 1 - size);
-        if (got == 0 && wait.revents)
-            return ww_exit_explain(why, WW_ESYSTEM, "nft ended", 0);
-        size += got > 0 ? (size_t)got : 0;
-        answer[size] = '\0';
-        error = strstr(answer, "Error: ");
-        if (error && find_line(error, "Error: ", false))
-            return ww_exit_explain(why, WW_EPERM, error, 0);
-        if (find_line(answer, listed, true))
-            return 0;
+    snprintf(why, sizeof(why), "%s", what);
+    ww_timer_stop(nft->overdue);
+    stop(nft);
+    if (nft->is_opening && code == WW_EPERM && nft->is_owned) {
+        nft->is_owned = false;
+        code = put_in_place(nft, &nft->unowned, why);
+        if (code == 0)
+            return;
     }
+    nft->told(nft->arg, code, why);
 }
 
-static int say(struct ww_exit_nft *nft, const char *text)
+static void on_overdue(void *arg)
 {
-    size_t size = strlen(text);
+    struct ww_exit_nft *nft = arg;
 
-    while (size > 0) {
-        ssize_t written = write(nft->in_fd, text, size);
-
-        if (written < 0 && errno != EINTR)
-            return WW_ESYSTEM;
-        text += written > 0 ? written : 0;
-        size -= written > 0 ? (size_t)written : 0;
-    }
-    return 0;
+    on_trouble(nft, WW_ESYSTEM, "nft gives no answer");
 }
 
-static int put_in_place(struct ww_exit_nft *nft, const struct ww_exit_rules *rules,
+static void on_exit_of(void *arg, int status)
+{
+    struct ww_exit_nft *nft = arg;
+
+    (void)status;
+    ww_child_destroy(nft->child);
+    nft->child = NULL;
+    on_trouble(nft, WW_ESYSTEM, "nft ended");
+}
+
+/* True: it says something, and `nft` may be gone. */
+static bool take_line(struct ww_exit_nft *nft, const char *line)
+{
+    const char *error = strstr(line, "Error: ");
+
+    if (error) {
+        on_trouble(nft, WW_EPERM, error);
+        return true;
+    }
+    if (!nft->is_opening || strcmp(line, nft->listed) != 0)
+        return false;
+    on_listed(nft);
+    return true;
+}
+
+/* Of a line that is longer than any that matters the end counts as one. */
+static void on_readable(void *arg)
+{
+    struct ww_exit_nft *nft = arg;
+    const uint8_t *data, *end;
+    char line[WW_EXIT_WHY_BYTES];
+    size_t size;
+
+    while ((data = ww_stream_peek(nft->stream, LINE_BYTES, &size))) {
+        end = memchr(data, '\n', size);
+        if (!end && size < LINE_BYTES)
+            return;
+        size_t length = end ? (size_t)(end - data) : size;
+        snprintf(line, sizeof(line), "%.*s", (int)length, (const char *)data);
+        ww_stream_consume(nft->stream, length + (end ? 1 : 0));
+        if (take_line(nft, line))
+            return; /* what follows an error are its details */
+    }
+}
+
+static const struct ww_stream_callbacks STREAM_CALLBACKS = {.readable = on_readable};
+
+static int start(struct ww_exit_nft *nft)
+{
+    static const char *const programs[] = {"/usr/sbin/nft", "nft"};
+    int ends[2], rc = WW_ENOTFOUND;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+        return WW_ESYSTEM;
+    for (size_t i = 0; i < WW_ARRAY_COUNT(programs) && rc == WW_ENOTFOUND; i++) {
+        const char *const argv[] = {programs[i], "-i", NULL};
+        const struct ww_child_options options = {.argv = argv,
+                                                 .stdin_fd = ends[1],
+                                                 .stdout_fd = ends[1],
+                                                 .stderr_fd = ends[1],
+                                                 .die_with_parent = true,
+                                                 .own_group = true};
+
+        rc = ww_child_create(nft->loop, &options, on_exit_of, nft, &nft->child);
+    }
+    close(ends[1]);
+    if (rc) {
+        close(ends[0]);
+        return rc;
+    }
+    fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    return ww_stream_accept(nft->loop, ends[0], &STREAM_CALLBACKS, nft, &nft->stream);
+}
+
+/* What follows is told by the loop: on_listed or on_trouble. */
+static int put_in_place(struct ww_exit_nft *nft, const struct ww_buf *rules,
                         char why[WW_EXIT_WHY_BYTES])
 {
-    struct ww_buf text;
-    int rc;
+    int rc = rules->error ? rules->error : start(nft);
 
-    ww_buf_init(&text, 65536);
-    ww_buf_printf(&text, "add table inet %s\ndelete table inet %s\n", nft->table, nft->table);
-    ww_exit_rules_put(rules, nft->is_owned, &text);
-    ww_buf_put_text(&text, "list tables\n");
-    rc = text.error ? text.error : start(nft);
     if (rc == WW_ENOTFOUND)
         ww_exit_explain(why, rc, "there is no nft program (package nftables)", 0);
     else if (rc)
         ww_exit_explain(why, rc, "nft can't be started", errno);
     if (rc == 0)
-        rc = say(nft, ww_buf_text(&text));
+        rc = ww_stream_write(nft->stream, rules->data, rules->size);
     if (rc == 0)
-        rc = await(nft, why);
-    ww_buf_deinit(&text);
+        ww_timer_start(nft->overdue, ANSWER_US);
     return rc;
 }
 
-int ww_exit_nft_open(struct ww_loop *loop, const struct ww_exit_rules *rules,
-                     void (*lost)(void *arg), void *arg, char why[WW_EXIT_WHY_BYTES],
-                     struct ww_exit_nft **nft)
+static void put_commands(const struct ww_exit_nft *nft, const struct ww_exit_rules *rules,
+                         bool is_owned, struct ww_buf *out)
+{
+    ww_buf_init(out, RULES_MAX);
+    ww_buf_printf(out, "add %s\ndelete %s\n", nft->listed, nft->listed);
+    ww_exit_rules_put(rules, is_owned, out);
+    ww_buf_put_text(out, "list tables\n");
+}
+
+int ww_exit_nft_open(struct ww_loop *loop, const struct ww_exit_rules *rules, ww_exit_nft_fn told,
+                     void *arg, char why[WW_EXIT_WHY_BYTES], struct ww_exit_nft **nft)
 {
     struct ww_exit_nft *opened = ww_alloc(1, sizeof(*opened));
+    struct ww_buf owned;
     int rc;
 
     if (!opened)
-        return WW_ENOMEM;
+        return ww_exit_explain(why, WW_ENOMEM, "memory ran out", 0);
     opened->loop = loop;
-    opened->lost = lost;
+    opened->told = told;
     opened->arg = arg;
-    opened->in_fd = opened->out_fd = -1;
-    opened->is_owned = true;
-    snprintf(opened->table, sizeof(opened->table), WW_EXIT_TABLE "%s", rules->device);
-    rc = put_in_place(opened, rules, why);
-    if (rc == WW_EPERM) { /* perhaps the kernel knows no owners */
-        stop(opened);
-        opened->is_owned = false;
-        rc = put_in_place(opened, rules, why);
-    }
+    opened->is_opening = opened->is_owned = true;
+    snprintf(opened->listed, sizeof(opened->listed), "table inet " WW_EXIT_TABLE "%s",
+             rules->device);
+    put_commands(opened, rules, true, &owned);
+    put_commands(opened, rules, false, &opened->unowned);
+    rc = ww_timer_create(loop, on_overdue, opened, &opened->overdue);
+    if (rc)
+        ww_exit_explain(why, rc, "memory ran out", 0);
+    else
+        rc = put_in_place(opened, &owned, why);
+    ww_buf_deinit(&owned);
     if (rc) {
-        stop(opened);
-        ww_free(opened);
+        ww_exit_nft_close(opened);
         return rc;
     }
-    fcntl(opened->in_fd, F_SETFL, O_NONBLOCK);
     *nft = opened;
     return 0;
+}
+
+static void say(struct ww_exit_nft *nft, const char *line)
+{
+    if (ww_stream_queued(nft->stream) > RULES_MAX ||
+        ww_stream_write(nft->stream, line, strlen(line)) != 0)
+        ww_log(WW_LOG_WARN, "packet", "nft was not told", "line=%s", WW_Q(line));
 }
 
 void ww_exit_nft_add(struct ww_exit_nft *nft, const char *set, const char *elements)
 {
     char line[512];
 
-    snprintf(line, sizeof(line), "add element inet %s %s { %s }\n", nft->table, set, elements);
-    if (say(nft, line) != 0)
-        ww_log(WW_LOG_WARN, "packet", "An interface was not added to nftables", "set=%s", set);
+    snprintf(line, sizeof(line), "add element%s %s { %s }\n", nft->listed + strlen("table"), set,
+             elements);
+    say(nft, line);
+}
+
+/* Without an owner the table is not gone with nft, which ends when it has done that. */
+static void delete_table(struct ww_exit_nft *nft)
+{
+    char line[80];
+
+    snprintf(line, sizeof(line), "delete %s\n", nft->listed);
+    if (send(ww_stream_fd(nft->stream), line, strlen(line), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+        ww_log(WW_LOG_WARN, "packet", "The nftables table stays until the next start", "why=%s",
+               WW_Q(strerror(errno)));
+    ww_child_destroy(nft->child);
+    nft->child = NULL;
 }
 
 void ww_exit_nft_close(struct ww_exit_nft *nft)
 {
     if (!nft)
         return;
-    if (!nft->is_owned) {
-        char line[64];
-
-        snprintf(line, sizeof(line), "delete table inet %s\n", nft->table);
-        say(nft, line);
-        close(nft->in_fd); /* it ends when it has done that */
-        nft->in_fd = -1;
-        ww_child_destroy(nft->child);
-        nft->child = NULL;
-    }
+    if (!nft->is_owned && nft->child && nft->stream)
+        delete_table(nft);
     stop(nft);
+    ww_timer_destroy(nft->overdue);
+    ww_buf_deinit(&nft->unowned);
     ww_free(nft);
 }

@@ -16,7 +16,8 @@ struct ww_exit {
     struct ww_exit_options options;
     const struct ww_exit_callbacks *callbacks;
     void *arg;
-    char why[WW_EXIT_WHY_BYTES];
+    char why[WW_EXIT_WHY_BYTES];   /* not kernel, or why its way is not open */
+    bool is_auto;                  /* … and while it never was, the other one is tried */
     char device[13], *folder;      /* the options' */
     struct ww_exit_kernel *kernel; /* one of the two */
     struct ww_exit_user *user;
@@ -51,6 +52,12 @@ const uint8_t *ww_exit_inner(const struct ww_exit *exit, bool is_v4);
 int ww_exit_attach(struct ww_exit *exit, const char *name, int fd);
 /* "WHAT: ERROR" as why; returns code. */
 int ww_exit_explain(char why[WW_EXIT_WHY_BYTES], int code, const char *what, int error);
+
+/* The kernel's way is not open, and why: said once, and again when it is something else. Without it
+ * ever having been, WW_EXIT_AUTO goes over to the other: exit->kernel is NULL then. */
+void ww_exit_trouble(struct ww_exit *exit, const char *why);
+/* It is open (again). */
+void ww_exit_went_well(struct ww_exit *exit);
 
 /* --- exit_kernel.c: TUN, forwarding, nftables --- */
 

@@ -151,8 +151,14 @@ static void fill(struct ww_flow_bucket *bucket, uint64_t now_us)
     bucket->at_us = now_us;
 }
 
+static struct ww_flow_bucket *holder(struct ww_flow_bucket *bucket)
+{
+    return bucket->shared ? bucket->shared : bucket;
+}
+
 bool ww_flow_bucket_take(struct ww_flow_bucket *bucket, size_t size, uint64_t now_us)
 {
+    bucket = holder(bucket);
     if (bucket->bytes_s == 0)
         return true;
     fill(bucket, now_us);
@@ -164,12 +170,18 @@ bool ww_flow_bucket_take(struct ww_flow_bucket *bucket, size_t size, uint64_t no
 
 size_t ww_flow_bucket_take_some(struct ww_flow_bucket *bucket, size_t size, uint64_t now_us)
 {
+    bucket = holder(bucket);
     if (bucket->bytes_s == 0)
         return size;
     fill(bucket, now_us);
     size = (size_t)WW_MIN((uint64_t)size, bucket->tokens);
     bucket->tokens -= size;
     return size;
+}
+
+void ww_flow_bucket_give(struct ww_flow_bucket *bucket, size_t size)
+{
+    holder(bucket)->tokens += size;
 }
 
 /* --- opening and closing ---------------------------------------------------------------------- */

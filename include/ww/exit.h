@@ -75,17 +75,19 @@ struct ww_exit_callbacks {
 #define WW_EXIT_WHY_BYTES 256
 
 /* Opens the way out, in one of the modes that options allow; with WW_EXIT_AUTO, kernel is tried
- * first. Takes some 10 ms and may fork; for the start of a node. why (never empty on an error)
- * names, for people, what a mode that was tried lacks. Options are copied but for the rules, the
- * callbacks borrowed. WW_EPERM, WW_EUNSUPPORTED, WW_EEXIST (the device is another's), WW_EINVAL,
- * WW_ENOMEM, WW_ESYSTEM. */
+ * first. Takes some 10 ms and may fork; for the start of a node. The kernel's way lets packets out
+ * when nft has put the rules in place, which the loop is told: if nft says no, AUTO goes over to
+ * the other one, and KERNEL tries again every 5 s, as it does when the rules are lost. why (never
+ * empty on an error) names, for people, what a mode that was tried lacks. Options are copied but
+ * for the rules, the callbacks borrowed. WW_EPERM, WW_EUNSUPPORTED, WW_EEXIST (the device is
+ * another's), WW_EINVAL, WW_ENOMEM, WW_ESYSTEM. */
 int ww_exit_create(struct ww_loop *loop, const struct ww_exit_options *options,
                    const struct ww_exit_callbacks *callbacks, void *arg,
                    char why[WW_EXIT_WHY_BYTES], struct ww_exit **exit);
 /* Takes back what it changed on this host, and resets connections. NULL is fine. */
 void ww_exit_destroy(struct ww_exit *exit);
 
-/* A client gets a number, and so an address. WW_ELIMIT. */
+/* A client gets a number, and so an address. WW_ELIMIT; WW_EUNSUPPORTED (there is no way out). */
 int ww_exit_client_open(struct ww_exit *exit, uint32_t *client);
 /* Its flows end; nothing is told for it any more. */
 void ww_exit_client_close(struct ww_exit *exit, uint32_t client);
@@ -100,10 +102,11 @@ void ww_exit_steer(struct ww_exit *exit, uint32_t client, unsigned worker);
 void ww_exit_ready(struct ww_exit *exit, uint32_t client);
 
 struct ww_exit_status {
-    enum ww_exit_mode mode; /* KERNEL or USER */
+    enum ww_exit_mode mode; /* KERNEL or USER; NONE: AUTO found out later that there is no way */
     char device[16];        /* of the kernel's way; else "" */
     bool has_echo_v4, has_echo_v6;
-    char why[WW_EXIT_WHY_BYTES]; /* AUTO and USER: why not kernel; else "" */
+    char why[WW_EXIT_WHY_BYTES]; /* KERNEL: why nothing goes out now, or ""; USER by AUTO: why it is
+                                  * not kernel; NONE: why neither */
     uint32_t clients;
     uint64_t held_bytes; /* user: received or to be sent, of all connections */
 };

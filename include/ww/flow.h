@@ -38,9 +38,10 @@ enum ww_flow_pass {
 
 /* Bytes that may pass. One may serve many flows. All zero: no limit. */
 struct ww_flow_bucket {
-    uint64_t bytes_s; /* 0: no limit */
-    uint64_t tokens;  /* bytes that may pass now */
-    uint64_t at_us;   /* when they were counted; 0: never, the bucket is full */
+    uint64_t bytes_s;              /* 0: no limit */
+    uint64_t tokens;               /* bytes that may pass now */
+    uint64_t at_us;                /* when they were counted; 0: never, the bucket is full */
+    struct ww_flow_bucket *shared; /* NULL, or the one that has the tokens of this and others */
 };
 /* Takes `size` bytes if they are there. The bucket holds a quarter of a second, at least
  * WW_FLOW_BURST_BYTES. */
@@ -48,6 +49,9 @@ bool ww_flow_bucket_take(struct ww_flow_bucket *bucket, size_t size, uint64_t no
 
 /* The same, but as much as there is. */
 size_t ww_flow_bucket_take_some(struct ww_flow_bucket *bucket, size_t size, uint64_t now_us);
+
+/* Back go `size` bytes that were taken and not used. */
+void ww_flow_bucket_give(struct ww_flow_bucket *bucket, size_t size);
 
 struct ww_flow {
     uint64_t key[5]; /* the room's: here, there, ports and protocol */

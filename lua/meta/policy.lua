@@ -327,8 +327,8 @@
 --- what becomes of flows to this destination: of the same protocol, `host`, `port`, `name` and `application`
 ---@class FlowDecision
 ---@field decision "deny"|"allow"|"limit" `allow`, `deny`, or `limit` to `max_flows` and `bytes_s`
----@field max_flows? integer with `limit`: flows of this node to the destination at once; default: 16
----@field bytes_s? integer with `limit`: bytes a second of all flows to the destination together, both ways; default: 0, any number
+---@field max_flows? integer with `limit`: flows of this node to the place at once; default: 16
+---@field bytes_s? integer with `limit`: bytes a second of all flows to the place together, both ways: the same protocol, `host` and `port`, whatever names its flows say, as far as they get this rate; default: 0, any number
 ---@field seconds? integer how long the answer holds for the destination without asking again; default: 60
 ---@field reason? string a sentence for people
 ---@field remember? MemoryWrite[] for `ctx.memory`; default: nothing

@@ -33,6 +33,8 @@ static struct rig {
     bool has_wrong; /* the client has sent a packet with a wrong sum that is not partial */
 } rig;
 
+static ww_exit_nft_fn nft_told;
+static void *nft_arg;
 static uint8_t room[WW_TUN_HEADROOM + sizeof(struct virtio_net_hdr) + PACKETS_BYTES_MAX + 1];
 static const struct ww_id CONTRACT = {{1}};
 
@@ -50,7 +52,7 @@ int __wrap_ww_exit_forward_on(const char *folder, const char *device,
                               struct ww_exit_forward *forward);
 void __wrap_ww_exit_forward_undo(const char *folder);
 int __wrap_ww_exit_nft_open(struct ww_loop *loop, const struct ww_exit_rules *rules,
-                            void (*lost)(void *arg), void *arg, char why[WW_EXIT_WHY_BYTES],
+                            ww_exit_nft_fn told, void *arg, char why[WW_EXIT_WHY_BYTES],
                             struct ww_exit_nft **nft);
 void __wrap_ww_exit_nft_close(struct ww_exit_nft *nft);
 struct mnl_socket *__wrap_ww_exit_conntrack_open(void);
@@ -104,15 +106,15 @@ void __wrap_ww_exit_forward_undo(const char *folder)
 }
 
 int __wrap_ww_exit_nft_open(struct ww_loop *loop, const struct ww_exit_rules *rules,
-                            void (*lost)(void *arg), void *arg, char why[WW_EXIT_WHY_BYTES],
+                            ww_exit_nft_fn told, void *arg, char why[WW_EXIT_WHY_BYTES],
                             struct ww_exit_nft **nft)
 {
     (void)loop;
     (void)rules;
-    (void)lost;
-    (void)arg;
     (void)why;
     *nft = (struct ww_exit_nft *)&rig; /* looked at by nobody */
+    nft_told = told;
+    nft_arg = arg;
     return 0;
 }
 
@@ -356,6 +358,7 @@ static void start(void)
     rig_start_edge(&rig.provider.edge, WW_TRANSFER_PROVIDER);
     packets_check(ww_address_rules_create(false, &rig.provider.rules) == 0);
     packets_check(provider_packets_start(&rig.provider, &rig.no_arguments) == 0);
+    nft_told(nft_arg, 0, "");
     packets_check(rig.provider.exit != NULL);
     packets_check(edge_exit_pool(&rig.no_arguments, pool) == 0);
     for (size_t i = 0; i < 2; i++) {

@@ -229,8 +229,51 @@ END
     [[ $(forwarding) = "$forwarding_before" && $(accept_ra) = "$ra_before" ]] ||
         fail "forwarding is $(forwarding), not $forwarding_before; accept_ra $(accept_ra), not $ra_before"
     on provider ip link del wwexit0
-    umount "$(command -v nft)"
     older=()
+
+    step "an nft that takes its time and says no holds up nothing, and is said once"
+    cat > /run/nft << 'END'
+#!/bin/bash
+[[ ${1:-} = -i ]] || exec /run/nft.real "$@"
+for _ in {1..40}; do
+    [[ ! -e /run/slow ]] || sleep 0.1
+done
+exec /run/nft.real -i < <(exec sed -u "$(cat /run/script)")
+END
+    echo 's/^table .*/refused/' > /run/script
+    ip netns exec provider "$tools/system_exit" auto "$folder" /run/netns/one > "$scratch/auto.log" 2>&1 &
+    exit_pid=$!
+    wait_for 10 "the other way" grep -Eq '"mode":"(user|none)".*Error' "$scratch/auto.log"
+    down
+    touch /run/slow
+    ip netns exec provider "$tools/system_exit" kernel "$folder" /run/netns/one > "$scratch/no.log" 2>&1 &
+    exit_pid=$!
+    answers() { kill -USR1 $exit_pid && grep -q '"out":0' "$scratch/no.log"; }
+    sleep 0.2 # for its handlers
+    wait_for 3 "an answer while nft is silent" answers
+    grep -q Error "$scratch/no.log" && fail "nft has answered already"
+    rm /run/slow
+    refused() { grep -q 'No packet goes out.*Error' "$scratch/no.log"; }
+    wait_for 10 "the answer of nft" refused
+    [[ $(forwarding) = "$forwarding_before" ]] || fail "forwarding is $(forwarding) without a table"
+    ((load_s <= 2)) || sleep 5.5 # it tries again, and is refused again
+    (($(grep -c 'No packet goes out' "$scratch/no.log") == 1)) || fail "$(cat "$scratch/no.log")"
+
+    step "what nft refuses later takes the table away, and another one is made"
+    echo 's/^add element.*/refused/' > /run/script
+    wait_for 10 "the kernel's way" grep -q '"mode":"kernel"' "$scratch/no.log"
+    ip -n provider link add up1 type veth peer name up2
+    ip -n provider link set up1 up
+    ip -n provider addr add 192.0.2.9/24 dev up1
+    ip -n provider route add default dev up1 metric 9999
+    more() { (($(grep -c 'No packet goes out.*Error' "$scratch/no.log") == 2)); }
+    wait_for 10 "that it is said" more
+    again() { (($(grep -c 'The nftables table is in place' "$scratch/no.log") == 2)); }
+    wait_for 10 "another table" again
+    on provider nft list set inet ww-wwexit0 turned_v4 | grep -q up1 || fail "it doesn't know the interface"
+    down
+    ip -n provider link del up1
+    umount "$(command -v nft)"
 else
     down
 fi

@@ -36,6 +36,8 @@ static struct client {
 } clients[CLIENTS_MAX];
 static size_t client_count;
 static bool becomes_nobody, judges_nothing;
+static struct ww_timer *waiting; /* for the kernel's way to be open */
+static char said[WW_EXIT_WHY_BYTES];
 static struct {
     uint64_t us;
     size_t first, end; /* counted on; modulo LINE_MAX */
@@ -154,6 +156,26 @@ static void print_counts(void *arg, int signal_number)
     fflush(stdout);
 }
 
+/* How packets go out, once they do. */
+static void print_way(void *arg)
+{
+    struct ww_exit_status status;
+
+    (void)arg;
+    ww_exit_status(provider, &status);
+    if (status.mode == WW_EXIT_KERNEL && status.why[0]) {
+        if (strcmp(status.why, said) != 0)
+            fprintf(stderr, "system_exit: %s\n", status.why);
+        snprintf(said, sizeof(said), "%s", status.why);
+        ww_timer_start(waiting, 10000);
+        return;
+    }
+    printf("{\"mode\":\"%s\",\"device\":\"%s\",\"echo_v4\":%d,\"echo_v6\":%d,\"why\":\"%s\"}\n",
+           ww_exit_mode_name(status.mode), status.device, status.has_echo_v4, status.has_echo_v6,
+           status.why);
+    fflush(stdout);
+}
+
 static void stop(void *arg, int signal_number)
 {
     (void)arg;
@@ -252,7 +274,6 @@ static void open_clients(void)
 int main(int argc, char **argv)
 {
     char why[WW_EXIT_WHY_BYTES];
-    struct ww_exit_status status;
     struct ww_signal *signals[3];
     int rc;
 
@@ -272,13 +293,12 @@ int main(int argc, char **argv)
     open_clients();
     if (line.us && ww_timer_create(loop, on_delay, NULL, &line.timer) == 0)
         ww_timer_start(line.timer, 1000);
-    ww_exit_status(provider, &status);
-    printf("{\"mode\":\"%s\",\"device\":\"%s\",\"echo_v4\":%d,\"echo_v6\":%d,\"why\":\"%s\"}\n",
-           ww_exit_mode_name(status.mode), status.device, status.has_echo_v4, status.has_echo_v6,
-           status.why);
-    fflush(stdout);
+    if (ww_timer_create(loop, print_way, NULL, &waiting) != 0)
+        die("timer");
+    print_way(NULL);
     ww_loop_run(loop);
     ww_timer_destroy(line.timer);
+    ww_timer_destroy(waiting);
     for (size_t i = 0; i < client_count; i++)
         ww_tun_destroy(clients[i].tun);
     ww_exit_destroy(provider);

@@ -170,6 +170,74 @@ static void test_limit(void **state)
     assert_int_equal(edge.verdicts.limited, 1);
 }
 
+/* A client that calls one place by many names has one share of it; before a name is known, too. */
+static void test_many_names_one_place(void **state)
+{
+    struct ww_dest dest = {.protocol = WW_DEST_TCP, .kind = WW_DEST_IPV4, .port = 443};
+    struct verdict_about about = {.dest = &dest};
+    struct verdict *open[4] = {NULL}, *other = NULL;
+    static const char *names[4] = {NULL, "a.example", "b.example", "c.example"};
+
+    (void)state;
+    use("return { decision = 'limit', bytes_s = request.port == 80 and 2000000 or 1000000, "
+        "max_flows = 4, seconds = 3600 }");
+    for (unsigned i = 0; i < 4; i++) {
+        about.name = names[i];
+        assert_int_equal(verdict_ask_about(&edge, &about, &open[i]), 0);
+        assert_int_equal(open[i]->bucket.bytes_s, 1000000);
+    }
+    about.name = "d.example";
+    assert_int_equal(verdict_ask_about(&edge, &about, &other), WW_ELIMIT);
+    assert_int_equal(calls(), 5);
+    assert_true(ww_flow_bucket_take(&open[0]->bucket, 250000, 5));
+    for (unsigned i = 0; i < 4; i++)
+        assert_false(ww_flow_bucket_take(&open[i]->bucket, 1000, 5));
+    ww_flow_bucket_give(&open[1]->bucket, 1000);
+    assert_int_equal(ww_flow_bucket_take_some(&open[2]->bucket, 2000, 5), 1000);
+    dest.port = 80;
+    assert_int_equal(verdict_ask_about(&edge, &about, &other), 0); /* another place */
+    assert_true(ww_flow_bucket_take(&other->bucket, 500000, 5));
+    verdict_end(&other);
+    for (unsigned i = 0; i < 4; i++)
+        verdict_end(&open[i]);
+}
+
+/* A limit that the policy gives anew takes along the flows that are open under the old one. */
+static void test_a_limit_changes_under_flows(void **state)
+{
+    struct ww_dest dest = {.protocol = WW_DEST_TCP, .kind = WW_DEST_IPV4, .port = 443};
+    struct verdict_about about = {.dest = &dest, .name = "a.example"};
+    struct verdict *first, *second, *more;
+
+    (void)state;
+    use("return { decision = 'limit', bytes_s = 1000000, max_flows = 9, seconds = 1 }");
+    assert_int_equal(verdict_ask_about(&edge, &about, &first), 0);
+    use("return { decision = 'limit', bytes_s = 400000, max_flows = 2, seconds = 3600 }");
+    assert_int_equal(verdict_ask_about(&edge, &about, &second), 0);
+    assert_ptr_equal(first, second);
+    assert_true(ww_flow_bucket_take(&first->bucket, 100000, 5));
+    assert_false(ww_flow_bucket_take(&first->bucket, 1000, 5));
+    about.name = "b.example";
+    assert_int_equal(verdict_ask_about(&edge, &about, &more), WW_ELIMIT);
+    use("return { decision = 'allow', seconds = 3600 }");
+    assert_int_equal(verdict_ask_about(&edge, &about, &more), 0);
+    verdict_end(&more);
+    about.name = "a.example";
+    assert_int_equal(verdict_ask_about(&edge, &about, &more), 0);
+    assert_true(ww_flow_bucket_take(&first->bucket, 100000, 5));
+    verdict_end(&first);
+    verdict_end(&second);
+    verdict_end(&more);
+    assert_int_equal(edge.verdicts.flows, 0);
+    assert_null(edge.verdicts.places);
+    use("return { decision = 'limit', seconds = 3600 }");
+    ww_alloc_fail_after(1); /* the place */
+    assert_int_equal(verdict_ask_about(&edge, &about, &more), WW_ENOMEM);
+    ww_alloc_fail_after(0);
+    assert_int_equal(verdict_ask_about(&edge, &about, &more), 0);
+    verdict_end(&more);
+}
+
 /* What a flow's first packets say is another question, with its own answer. */
 static void test_what_is_known(void **state)
 {
@@ -303,6 +371,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_an_answer_ends, setup, teardown),
         cmocka_unit_test_setup_teardown(test_addresses, setup, teardown),
         cmocka_unit_test_setup_teardown(test_limit, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_many_names_one_place, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_limit_changes_under_flows, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_known, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fallback, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bounded, setup, teardown),

@@ -325,7 +325,7 @@ static void test_flow(void **state)
     (void)state;
     assert_int_equal(ww_flows_create(&config, &flows), 0);
     assert_int_equal(ww_ip_read(packet, size, &ip, NULL), 0);
-    bucket = (struct ww_flow_bucket){0, 0, 0};
+    bucket = (struct ww_flow_bucket){.bytes_s = 0};
     assert_int_equal(ww_flows_packet(flows, &about, SECOND, &flow), WW_FLOW_PASS);
     assert_int_equal(flow->packets[1], 4);
     assert_int_equal(flow->bytes[1], size);

@@ -60,6 +60,9 @@ local function packets_text(packets)
         packets.mode == "kernel" and "kernel, " or "user-space egress", packets.device,
         several(packets.clients, "client"), several(packets.flows, "flow"),
         format.bytes(packets.out_bytes), format.bytes(packets.in_bytes))
+    if packets.mode == "kernel" and packets.why ~= "" then
+        text = text .. "; nothing goes out now: " .. packets.why
+    end
     local refused = packets.out_denied + packets.out_refused + packets.in_refused
     if refused > 0 then
         text = text .. ("; %d refused"):format(refused)
