@@ -5,7 +5,7 @@
 /* clang-format off */
 /* --- loop and store --- */
 #define WW_LOOP_POSTS_MAX 65536        /* calls waiting for the loop: far above what threads post in one turn */
-#define WW_STREAM_READ_BYTES 262144    /* held per socket while its reader is paused */
+#define WW_STREAM_READ_BYTES 245760      /* held per socket while its reader is paused: 15 messages, which fill 16 packets */
 #define WW_STREAM_CHUNK_BYTES 65536    /* one block of a write queue: what a socket takes at once */
 #define WW_STREAM_SPARE_CHUNKS 64      /* blocks kept for the next writer: 4 MiB a loop */
 #define WW_LISTENER_BACKLOG 1024       /* connections the kernel holds: a second's worth of handshakes */
