@@ -107,16 +107,19 @@ static bool takes_data(const struct transfer_stream *stream)
 }
 
 /* Credit is due. The window grows where it, and not the reader, held the peer up: most of it is
- * read by now, or it was read faster than in four round trips. A provider keeps half of what it may
- * promise for other streams. */
+ * read by now, or it was read faster than in four round trips. Half of what may be promised stays
+ * for other streams: of a client, since its readers may stop as well, a first window for each
+ * stream. */
 static void grow_window(const struct ww_transfer *t, struct transfer_stream *stream)
 {
     uint64_t window = window_of(t, stream), took_us = t->now_us - stream->credit_us;
     bool is_used_up = stream->consumed + window / 4 >= stream->receive_credit;
     bool is_fast = stream->credit_us && took_us < 2 * t->rtt_us;
+    uint64_t most = t->is_client ? WW_STREAMS_MAX * t->config.stream_window_bytes
+                                 : (uint64_t)WW_CREDIT_BYTES_MAX;
 
     if (stream->doublings < WW_STREAM_WINDOW_DOUBLINGS && (is_used_up || is_fast) &&
-        (t->is_client || t->credit_bytes + window <= WW_CREDIT_BYTES_MAX / 2))
+        t->credit_bytes + window <= most / 2)
         stream->doublings++;
     stream->credit_us = t->now_us;
 }
