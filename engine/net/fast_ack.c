@@ -8,6 +8,7 @@
 #define WISHES        8   /* acknowledgements in a window */
 #define WISH_PACKETS  4   /* less is not worth a word */
 #define WISH_US       100000
+#define WISH_REPEATS  4 /* that each second packet is wanted again */
 
 /* --- what came ----------------------------------------------------------------------------------
  */
@@ -144,13 +145,15 @@ void ww_fast_send_wish(struct ww_fast *fast)
 {
     uint8_t record[FAST_WISH] = {WW_FAST_ACK_AFTER};
     uint32_t wish = wanted(fast);
+    bool is_new = wish != fast->wish;
     bool is_old = fast->now_us - fast->wish_us >= WISH_US; /* it may be lost */
     if ((fast->sent == fast->written && !fast->again.count && !fast->probes) ||
-        (wish == fast->wish && (wish == 0 || !is_old)))
+        (!is_new && (!is_old || (wish == 0 && fast->wish_repeats == 0))))
         return;
     fast_put(record + 1, wish, 4);
     if (!fast->callbacks.record(fast->arg, record, sizeof record, WW_ECN_NONE))
         return;
+    fast->wish_repeats = is_new ? WISH_REPEATS : fast->wish_repeats - (fast->wish_repeats > 0);
     fast->wish = wish;
     fast->wish_us = fast->now_us;
 }

@@ -104,6 +104,7 @@ struct ww_fast {
     bool is_lossy;
     uint32_t wish; /* what the other side was told of acknowledgements, when it was */
     uint64_t wish_us;
+    unsigned wish_repeats;
     uint64_t pace_us, pace_bytes;
 
     /* coming in: whole up to `came`, given to the user up to `taken` */

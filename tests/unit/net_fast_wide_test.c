@@ -236,6 +236,31 @@ static void says_how_often_it_wants_them(void **state)
     ww_fast_destroy(fast);
 }
 
+/* What takes it back is said when the line is at its worst. */
+static void takes_it_back_more_than_once(void **state)
+{
+    struct sink sink;
+    struct ww_fast *fast = make(&sink);
+    uint64_t now = S;
+    (void)state;
+    for (int i = 0; i < 12; i++)
+        round_trip(fast, &sink, &now);
+    assert_true(sink.wish > 0);
+    ww_fast_path(fast, RECORD, now); /* the window begins anew */
+    turn(fast, &sink, &now);
+    assert_int_equal(sink.wish, 0);
+    sink.wishes = 0;
+    turn(fast, &sink, &now);
+    assert_int_equal(sink.wishes, 0);
+    for (int i = 0; i < 50; i++) {
+        now += 100000;
+        turn(fast, &sink, &now);
+        assert_int_equal(sink.wish, 0);
+    }
+    assert_in_range(sink.wishes, 3, 8); /* but not for ever */
+    ww_fast_destroy(fast);
+}
+
 static void hear(struct ww_fast *fast, uint64_t number, size_t size, uint64_t now)
 {
     static uint8_t record[WIDE];
@@ -314,6 +339,7 @@ int main(void)
         cmocka_unit_test(only_a_window_with_many_of_them_has_wide_records),
         cmocka_unit_test(what_is_lost_goes_again_in_short_ones),
         cmocka_unit_test(says_how_often_it_wants_them),
+        cmocka_unit_test(takes_it_back_more_than_once),
         cmocka_unit_test(answers_as_often_as_it_is_wanted),
         cmocka_unit_test(refuses_a_wish_that_is_none),
     };
