@@ -5,9 +5,11 @@
 #include "fast_room.h"
 
 #define THRESHOLD_MAX 256 /* packets */
-#define WISHES        8   /* acknowledgements in a window */
+#define WISHES        8   /* acknowledgements in a window … */
+#define WISHES_LOOKS  32  /* … in which slow start looks for a queue, by the first 8 of a round */
 #define WISH_PACKETS  4   /* less is not worth a word */
 #define WISH_US       100000
+#define WISH_REPEATS  4 /* that each second packet is wanted again */
 
 /* --- what came ----------------------------------------------------------------------------------
  */
@@ -130,10 +132,12 @@ int ww_fast_on_ack(struct ww_fast *fast, const uint8_t *record, size_t size)
  */
 
 /* Each wakes this side, and where both ends share a processor takes it from the other one. Eight in
- * a window still leave none of it unused, and say soon enough what the path does. */
+ * a window still leave none of it unused, and say soon enough what the path does; but slow start
+ * would see a queue when the round is over only, and has doubled what is in it. */
 static uint32_t wanted(const struct ww_fast *fast)
 {
-    uint64_t most = WW_MIN(fast->cwnd / WISHES, (uint64_t)WW_FAST_ACK_BYTES_MAX);
+    unsigned wishes = ww_fast_rate_looks(fast) ? WISHES_LOOKS : WISHES;
+    uint64_t most = WW_MIN(fast->cwnd / wishes, (uint64_t)WW_FAST_ACK_BYTES_MAX);
     uint32_t wish = WW_FAST_ACK_BYTES_MAX;
     while (wish > most)
         wish /= 2;
@@ -144,13 +148,15 @@ void ww_fast_send_wish(struct ww_fast *fast)
 {
     uint8_t record[FAST_WISH] = {WW_FAST_ACK_AFTER};
     uint32_t wish = wanted(fast);
+    bool is_new = wish != fast->wish;
     bool is_old = fast->now_us - fast->wish_us >= WISH_US; /* it may be lost */
     if ((fast->sent == fast->written && !fast->again.count && !fast->probes) ||
-        (wish == fast->wish && (wish == 0 || !is_old)))
+        (!is_new && (!is_old || (wish == 0 && fast->wish_repeats == 0))))
         return;
     fast_put(record + 1, wish, 4);
     if (!fast->callbacks.record(fast->arg, record, sizeof record, WW_ECN_NONE))
         return;
+    fast->wish_repeats = is_new ? WISH_REPEATS : fast->wish_repeats - (fast->wish_repeats > 0);
     fast->wish = wish;
     fast->wish_us = fast->now_us;
 }

@@ -49,6 +49,11 @@ void ww_fast_rate_start(struct ww_fast *fast)
     fast->pace_us = 0;
 }
 
+bool ww_fast_rate_looks(const struct ww_fast *fast)
+{
+    return fast->cwnd < fast->threshold && fast->srtt_us >= RISE_MIN_US;
+}
+
 /* Slow start doubles the window each round. Before it overruns the path's queue the round trip
  * grows: from then on it grows by a quarter of that, and after 5 such rounds not by doubling any
  * more, unless the round trip was long by chance (RFC 9406). */

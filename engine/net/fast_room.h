@@ -104,6 +104,7 @@ struct ww_fast {
     bool is_lossy;
     uint32_t wish; /* what the other side was told of acknowledgements, when it was */
     uint64_t wish_us;
+    unsigned wish_repeats;
     uint64_t pace_us, pace_bytes;
 
     /* coming in: whole up to `came`, given to the user up to `taken` */
@@ -205,6 +206,9 @@ void ww_fast_rate_acked(struct ww_fast *fast, uint64_t bytes, uint64_t sent_us);
 void ww_fast_rate_lost(struct ww_fast *fast, uint64_t sent_us, bool is_persistent);
 /* A packet's fate is known: how much the line loses. */
 void ww_fast_rate_judge(struct ww_fast *fast, bool lost);
+/* Slow start looks for a queue, by round trips: shorter ones can't have grown by what that takes.
+ */
+bool ww_fast_rate_looks(const struct ww_fast *fast);
 uint64_t ww_fast_rate_timeout_us(const struct ww_fast *fast);
 /* Bytes that pacing lets go now. */
 uint64_t ww_fast_rate_pace(struct ww_fast *fast);

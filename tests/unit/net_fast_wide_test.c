@@ -87,6 +87,23 @@ static void few_acknowledgements_are_enough(void **state)
     sim_stop(&sim);
 }
 
+/* So does a queue that slow start fills: it shows in the first acknowledgements of a round. */
+static void slow_start_sees_the_queue(void **state)
+{
+    static const struct sim_line LINE = {
+        .delay_us = 20000, .bytes_per_ms = 12500, .queue_bytes = 500000};
+    (void)state;
+    for (int is_wide = 0; is_wide < 2; is_wide++) {
+        struct ww_fast_stats stats;
+        struct sim sim;
+        run(&sim, &LINE, is_wide);
+        ww_fast_stats(sim.ends[0].fast, &stats);
+        print_message("again %llu\n", (unsigned long long)stats.bytes_again);
+        assert_in_range(stats.bytes_again, 0, 1250000);
+        sim_stop(&sim);
+    }
+}
+
 /* --- one end ------------------------------------------------------------------------------------
  */
 
@@ -218,7 +235,7 @@ static void says_how_often_it_wants_them(void **state)
         assert_true(sink.wish >= last);
         last = sink.wish;
     }
-    assert_int_equal(sink.wish, WW_FAST_ACK_BYTES_MAX);
+    assert_in_range(last, WW_FAST_ACK_BYTES_MAX / 2, WW_FAST_ACK_BYTES_MAX);
     assert_in_range(sink.wishes, 2, 12);
     uint64_t said;
     acknowledge(fast, &sink, 0, now += 100000);
@@ -232,7 +249,32 @@ static void says_how_often_it_wants_them(void **state)
     assert_int_equal(sink.wishes, said + 1);
     turn(fast, &sink, &now);
     ww_fast_output(fast, now += 3 * S); /* nothing comes back: each packet counts */
-    assert_true(sink.wish < WW_FAST_ACK_BYTES_MAX);
+    assert_true(sink.wish < last);
+    ww_fast_destroy(fast);
+}
+
+/* What takes it back is said when the line is at its worst. */
+static void takes_it_back_more_than_once(void **state)
+{
+    struct sink sink;
+    struct ww_fast *fast = make(&sink);
+    uint64_t now = S;
+    (void)state;
+    for (int i = 0; i < 12; i++)
+        round_trip(fast, &sink, &now);
+    assert_true(sink.wish > 0);
+    ww_fast_path(fast, RECORD, now); /* the window begins anew */
+    turn(fast, &sink, &now);
+    assert_int_equal(sink.wish, 0);
+    sink.wishes = 0;
+    turn(fast, &sink, &now);
+    assert_int_equal(sink.wishes, 0);
+    for (int i = 0; i < 50; i++) {
+        now += 100000;
+        turn(fast, &sink, &now);
+        assert_int_equal(sink.wish, 0);
+    }
+    assert_in_range(sink.wishes, 3, 8); /* but not for ever */
     ww_fast_destroy(fast);
 }
 
@@ -311,9 +353,11 @@ int main(void)
         cmocka_unit_test(use_a_line_of_limited_rate),
         cmocka_unit_test(hold_any_line),
         cmocka_unit_test(few_acknowledgements_are_enough),
+        cmocka_unit_test(slow_start_sees_the_queue),
         cmocka_unit_test(only_a_window_with_many_of_them_has_wide_records),
         cmocka_unit_test(what_is_lost_goes_again_in_short_ones),
         cmocka_unit_test(says_how_often_it_wants_them),
+        cmocka_unit_test(takes_it_back_more_than_once),
         cmocka_unit_test(answers_as_often_as_it_is_wanted),
         cmocka_unit_test(refuses_a_wish_that_is_none),
     };
