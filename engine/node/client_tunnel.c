@@ -447,6 +447,7 @@ static bool is_our_error(struct client_tunnel *tunnel, const struct conn *conn,
     return route && goes_by(route, conn);
 }
 
+/* A packet or a first fragment is of a flow; what follows it is of its datagram (below). */
 static bool is_of_conn(struct client_tunnel *tunnel, const struct conn *conn,
                        const struct ww_ip *ip, uint64_t now_us)
 {
@@ -460,6 +461,24 @@ static bool is_of_conn(struct client_tunnel *tunnel, const struct conn *conn,
     back.destination_port = ip->source_port;
     route = packet_table_find(&tunnel->table, &back, now_us);
     return !route || goes_by(route, conn);
+}
+
+/* All of a datagram comes by one connection, its first fragment's: the kernel puts them together by
+ * an id, which another provider may guess. `ip` is a fragment of a flow of the connection's. */
+static bool is_of_datagram(struct client_tunnel *tunnel, const struct conn *conn,
+                           const struct ww_ip *ip, uint64_t now_us)
+{
+    struct packet_route *route;
+    struct ww_ip back = *ip;
+
+    memcpy(back.destination, ip->source, 16);
+    route = packet_table_datagram(&tunnel->came, &back, now_us);
+    bool is_known = route->serial && now_us < route->until;
+    if (ip->offset > 0 || (is_known && route->serial != conn->serial))
+        return is_known && route->serial == conn->serial;
+    route->serial = conn->serial;
+    route->until = now_us + WW_IP_FRAGMENT_MS * 1000ULL;
+    return true;
 }
 
 /* To us, from the public internet, and of a flow that began here and goes by this connection.
@@ -481,6 +500,8 @@ static int judge_in(struct client_tunnel *tunnel, const struct conn *conn, const
         !is_of_conn(tunnel, conn, &ip, now_us))
         return WW_EFOREIGN;
     rc = follow(tunnel, &about, &flow);
+    if (rc == 0 && ip.is_fragment && !is_of_datagram(tunnel, conn, &ip, now_us))
+        rc = WW_EFOREIGN;
     return rc == WW_EDENIED && !flow ? WW_EFOREIGN : rc;
 }
 

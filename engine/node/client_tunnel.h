@@ -11,6 +11,7 @@ struct client_tunnel {
     struct client *client;
     struct ww_tun *tun;
     struct packet_table table;
+    struct packet_table came; /* datagrams that come in fragments; until: of their connection's */
     struct flow_table *flows;
     uint64_t flows_serial; /* of the connection that new flows of it are said to go over */
     struct ww_flow *flow;  /* of the packet that goes out just now, or NULL */

@@ -14,6 +14,7 @@ static void tunnel_free(struct client_tunnel *tunnel)
     ww_tun_destroy(tunnel->tun);
     flow_table_close(tunnel->flows);
     packet_table_deinit(&tunnel->table);
+    packet_table_deinit(&tunnel->came);
     packet_queue_deinit(&tunnel->queue);
     ww_free(tunnel);
 }
@@ -50,6 +51,8 @@ static int tunnel_create(struct client *client, const struct ww_tun_options *opt
     tunnel->mtu = options->mtu;
     edge_inner_addresses(tunnel->inner);
     rc = packet_table_init(&tunnel->table, WW_NODE_ROUTES_CLIENT);
+    if (!rc)
+        rc = packet_table_init(&tunnel->came, WW_NODE_ROUTES_CAME);
     if (!rc)
         rc = flow_table_open(&client->edge, NULL, &tunnel->flows);
     if (!rc)

@@ -415,5 +415,5 @@ void ww_flows_take_back(struct ww_flow *flow, const struct ww_flow_packet *packe
     flow->bytes[packet->is_outgoing] -= packet->size;
     flow->packets[packet->is_outgoing] -= packets;
     if (flow->bucket && flow->bucket->bytes_s)
-        flow->bucket->tokens += packet->size;
+        ww_flow_bucket_give(flow->bucket, packet->size);
 }

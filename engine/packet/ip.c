@@ -226,16 +226,21 @@ static bool is_error_type(bool is_v4, uint8_t type)
     return is_v4 ? type == 3 || type == 11 || type == 12 : type >= 1 && type <= 4;
 }
 
-/* As much of the packet inside as says whose it is: the head, and 8 bytes of the transport's. */
-static bool read_about(const uint8_t *bytes, size_t size, struct ww_ip *about)
+/* The heads of the packet inside, up to its transport; a first fragment at most. */
+static bool read_about_heads(const uint8_t *bytes, size_t size, struct ww_ip *about)
 {
     size_t header = about->is_v4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES;
-    const uint8_t *head = bytes + header;
 
-    if (size < header + 8 || (about->is_v4 ? bytes[0] != 0x45 : bytes[0] >> 4 != 6) ||
+    if (size < header || (about->is_v4 ? bytes[0] != 0x45 : bytes[0] >> 4 != 6) ||
         (about->is_v4 && read_u16(bytes + 6) & 0x1fff))
         return false;
     about->protocol = bytes[about->is_v4 ? 9 : 6];
+    if (!about->is_v4 && about->protocol == FRAGMENT_HEADER) {
+        if (size < header + 8 || read_u16(bytes + header + 2) & 0xfff8)
+            return false;
+        about->protocol = bytes[header];
+        header += 8;
+    }
     about->header_size = (uint16_t)header;
     if (about->is_v4) {
         ww_address_map(bytes + 12, about->source);
@@ -244,6 +249,17 @@ static bool read_about(const uint8_t *bytes, size_t size, struct ww_ip *about)
         memcpy(about->source, bytes + 8, 16);
         memcpy(about->destination, bytes + 24, 16);
     }
+    return true;
+}
+
+/* As much of the packet inside as says whose it is: the heads, and 8 bytes of the transport's. */
+static bool read_about(const uint8_t *bytes, size_t size, struct ww_ip *about)
+{
+    const uint8_t *head;
+
+    if (!read_about_heads(bytes, size, about) || size < about->header_size + 8U)
+        return false;
+    head = bytes + about->header_size;
     if (about->protocol == IPPROTO_TCP || about->protocol == IPPROTO_UDP) {
         about->source_port = read_u16(head);
         about->destination_port = read_u16(head + 2);

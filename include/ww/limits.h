@@ -356,6 +356,7 @@
 #define WW_NODE_JUNK_BYTES 1048576         /* packets of no flow that a client takes from a provider, besides half of what is good: what is on its way when a flow ends or goes elsewhere */
 #define WW_NODE_ROUTES_CLIENT 4096         /* sets of four flows that a client's tunnel remembers: a machine's browsers and a few servers … */
 #define WW_NODE_ROUTES_PROVIDER 1024       /* … and so many of each client at a provider: 256 KiB */
+#define WW_NODE_ROUTES_CAME 64             /* sets of four datagrams that come to a client in fragments: of more at once, some lose their end */
 #define WW_DECLARED_MAX 1024                /* destinations that count as declared on a connection: as many as may be open */
 #define WW_NODE_UNDECLARED_MOST_US 60000000 /* … and so long while the reliable lane is silent: a path is lost and found in half of it */
 #define WW_NODE_UNDECLARED_US 5000000       /* a flow is served undeclared so long: batches take 10 ms and half a round trip */

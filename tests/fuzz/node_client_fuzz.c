@@ -251,6 +251,7 @@ static void open_tunnel(void)
     ww_tun_resume(rig.tun);
     edge_inner_addresses(tunnel->inner);
     packets_check(packet_table_init(&tunnel->table, 64) == 0);
+    packets_check(packet_table_init(&tunnel->came, 64) == 0);
     packets_check(flow_table_open(&rig.client.edge, NULL, &tunnel->flows) == 0);
     rig.client.tunnel = tunnel;
 }
@@ -283,6 +284,7 @@ static void close_all(void)
     rig_close_conn(&rig.client.edge, conn);
     flow_table_close(rig.tunnel.flows);
     packet_table_deinit(&rig.tunnel.table);
+    packet_table_deinit(&rig.tunnel.came);
     packet_queue_deinit(&rig.tunnel.queue);
     rig.client.tunnel = NULL;
     rig.client.active = NULL;

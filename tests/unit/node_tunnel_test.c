@@ -58,6 +58,7 @@ static void set_up_tunnel(struct rig *rig)
     rig->tunnel.client = &rig->client;
     edge_inner_addresses(rig->tunnel.inner);
     assert_int_equal(packet_table_init(&rig->tunnel.table, 16), 0);
+    assert_int_equal(packet_table_init(&rig->tunnel.came, 16), 0);
     assert_int_equal(flow_table_open(&rig->client.edge, NULL, &rig->tunnel.flows), 0);
     assert_int_equal(ww_tun_create(rig->client.edge.loop, &options, &CLIENT_TUN_CALLBACKS,
                                    &rig->tunnel, &rig->tunnel.tun),
@@ -100,6 +101,7 @@ static int tear_down(void **state)
     close(rig->device);
     flow_table_close(rig->tunnel.flows);
     packet_table_deinit(&rig->tunnel.table);
+    packet_table_deinit(&rig->tunnel.came);
     flows_stop(edge);
     verdicts_clear(&edge->verdicts);
     ww_address_rules_destroy(rig->client.rules);
@@ -131,11 +133,61 @@ static void a_routers_word_comes_by_the_flows_own_provider(void **state)
     assert_int_equal(rig->tunnel.counts.in_refused, 1);
 }
 
+/* A flow from this port to THERE's port 53, over the connection. */
+static void begin_flow(struct rig *rig, uint8_t port, const struct conn *conn)
+{
+    uint64_t now_us = ww_loop_now_us(rig->client.edge.loop);
+    uint8_t sent[28];
+    struct ww_ip ip;
+    struct ww_flow *flow = NULL;
+    const struct ww_flow_packet about = {&ip, sent, sizeof(sent), true, WW_OFFLOAD_NONE};
+
+    put_udp(rig, sent);
+    sent[21] = port;
+    assert_int_equal(ww_ip_read(sent, sizeof(sent), &ip, NULL), 0);
+    packet_table_open(&rig->tunnel.table, &ip, now_us)->serial = conn->serial;
+    assert_int_equal(ww_flows_packet(rig->tunnel.flows->flows, &about, now_us, &flow),
+                     WW_FLOW_PASS);
+}
+
+/* 16 bytes of datagram 7, of 32 with their head, at `offset` / 8; whether they are let in. */
+static bool comes(struct rig *rig, struct conn *conn, uint8_t port, uint8_t offset)
+{
+    uint64_t before = rig->tunnel.counts.in_packets;
+    uint8_t part[36];
+
+    put_heads(part, THERE, rig->tunnel.inner[true] + 12, IPPROTO_UDP, sizeof(part));
+    memset(part + 20, 0, 16);
+    memcpy(part + 20, (uint8_t[]){0, 53, 3, port, 0, 32}, 6);
+    part[5] = 7;
+    part[6] = offset ? 0 : 0x20;
+    part[7] = offset;
+    client_tunnel_packet(conn, 1, part, sizeof(part), WW_OFFLOAD_NONE);
+    return rig->tunnel.counts.in_packets > before;
+}
+
+/* Else the other provider could put its own end to a datagram. */
+static void fragments_come_by_the_firsts_provider(void **state)
+{
+    struct rig *rig = *state;
+
+    begin_flow(rig, 1, &rig->conns[0]);
+    begin_flow(rig, 2, &rig->conns[1]);
+    assert_false(comes(rig, &rig->conns[0], 1, 2)); /* there was no first one */
+    assert_false(comes(rig, &rig->conns[1], 1, 0));
+    assert_true(comes(rig, &rig->conns[0], 1, 0));
+    assert_false(comes(rig, &rig->conns[1], 1, 2));
+    assert_false(comes(rig, &rig->conns[1], 2, 0)); /* of its own flow, but of this datagram */
+    assert_false(comes(rig, &rig->conns[1], 2, 2));
+    assert_true(comes(rig, &rig->conns[0], 1, 2));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_routers_word_comes_by_the_flows_own_provider, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(fragments_come_by_the_firsts_provider, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

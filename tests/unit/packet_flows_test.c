@@ -385,7 +385,8 @@ static size_t abort_of(const struct shape *shape, uint8_t *answer)
 
 static void what_came_to_nothing_is_not_counted(void **state)
 {
-    struct ww_flow_bucket bucket = {.bytes_s = 1000000};
+    struct ww_flow_bucket shared = {.bytes_s = 1000000};
+    struct ww_flow_bucket bucket = {.bytes_s = shared.bytes_s, .shared = &shared};
     struct watcher watcher = {.bucket = &bucket};
     struct ww_flows *flows = make(&watcher, 10);
     struct shape data = {.protocol = IPPROTO_UDP, .here = 1, .there = 80, .payload = 972};

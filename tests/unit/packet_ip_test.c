@@ -259,11 +259,12 @@ static void test_fragments(void **state)
 static size_t make_error(const struct packet *good, uint8_t type, uint8_t *error)
 {
     bool is_v4 = good->bytes[0] >> 4 == 4;
-    size_t head = is_v4 ? 20 : 40, size = 2 * head + 16;
+    size_t head = is_v4 ? 20 : 40;
+    size_t kept = head + (!is_v4 && good->bytes[6] == 44 ? 16 : 8), size = head + 8 + kept;
 
     memset(error, 0, size);
     memcpy(error, good->bytes, head);
-    memcpy(error + head + 8, good->bytes, head + 8);
+    memcpy(error + head + 8, good->bytes, kept);
     error[head] = type;
     if (is_v4) {
         error[3] = (uint8_t)size;
@@ -284,7 +285,7 @@ static void test_errors(void **state)
     struct ww_ip ip, about, sent;
 
     (void)state;
-    for (size_t i = 0; i < PART6; i++) {
+    for (size_t i = 0; i <= PART6; i++) {
         bool is_v4 = goods[i].bytes[0] >> 4 == 4;
         size_t head = is_v4 ? 20 : 40, size = make_error(&goods[i], is_v4 ? 3 : 2, error);
 
@@ -310,6 +311,14 @@ static void test_errors(void **state)
         assert_int_equal(ww_ip_read_error(error, size, &ip, &about), WW_EUNSUPPORTED);
         make_error(&goods[i], is_v4 ? 11 : 3, error);
         error[head + 8 + (is_v4 ? 9 : 6)] = 47; /* of a protocol that nobody sent */
+        assert_int_equal(ww_ip_read_error(error, size, &ip, &about), WW_EUNSUPPORTED);
+        if (is_v4 || goods[i].bytes[6] != 44)
+            continue;
+        make_error(&goods[i], 2, error);
+        error[head + 8 + 43] |= 8; /* a later fragment: what it begins with are no ports */
+        assert_int_equal(ww_ip_read_error(error, size, &ip, &about), WW_EUNSUPPORTED);
+        make_error(&goods[i], 2, error);
+        error[head + 8 + 40] = 44; /* another head like it */
         assert_int_equal(ww_ip_read_error(error, size, &ip, &about), WW_EUNSUPPORTED);
     }
 }
