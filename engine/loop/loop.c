@@ -75,8 +75,9 @@ static struct event_base *base_create(void)
 
     if (!config)
         return NULL;
-    /* One thread only. */
-    if (event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0)
+    /* One thread only; and epoll, whatever the environment says: on_wait_end relies on edges. */
+    if (event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV) == 0 &&
+        event_config_require_features(config, EV_FEATURE_ET) == 0)
         base = event_base_new_with_config(config);
     event_config_free(config);
     return base;

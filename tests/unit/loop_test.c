@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -139,6 +140,26 @@ static void test_timer_that_is_put_off(void **state)
     while (counter == before)
         ww_loop_turn(loop, 60000000);
     assert_true(ww_clock_mono_us() - begun_us < 5000000);
+    ww_timer_destroy(fired.timer);
+}
+
+/* The end of the wait is told once only, which not all that libevent can wait with does. */
+static void test_the_wait_ends_once(void **state)
+{
+    int counter = 0;
+    struct fired fired = {.counter = &counter};
+
+    ww_loop_destroy(loop);
+    assert_int_equal(setenv("EVENT_NOEPOLL", "1", 1), 0);
+    assert_int_equal(set_up(state), 0);
+    assert_int_equal(ww_timer_create(loop, on_fired, &fired, &fired.timer), 0);
+    start(&fired, 1000);
+    turn_until(&counter, 1);
+    start(&fired, 60000000);
+    ww_loop_turn(loop, 1000); /* may be for what was armed before */
+    uint64_t begun_us = ww_clock_mono_us();
+    ww_loop_turn(loop, 100000);
+    assert_true(ww_clock_mono_us() - begun_us >= 99000);
     ww_timer_destroy(fired.timer);
 }
 
@@ -559,6 +580,7 @@ int main(void)
         cmocka_unit_test(test_timers_fire_in_order),
         cmocka_unit_test(test_timer_stop_and_restart),
         cmocka_unit_test(test_timer_that_is_put_off),
+        cmocka_unit_test(test_the_wait_ends_once),
         cmocka_unit_test(test_many_timers),
         cmocka_unit_test(test_now_is_read_once_a_turn),
         cmocka_unit_test(test_posts_from_threads),
