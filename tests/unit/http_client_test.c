@@ -529,6 +529,31 @@ static void test_proxy_denies(void **state)
     check_proxy('d', false, WW_EPERM);
 }
 
+/* … and everything ends before there is an answer: nothing may be left. */
+static void test_ends_during_a_lookup(void **state)
+{
+    struct ww_http_client_config config = {.url = "http://nowhere.invalid"};
+    struct answer answer;
+    const struct ww_http_call call = {
+        .method = "GET", .path = "/", .done = on_done, .arg = &answer};
+
+    (void)state;
+    for (int turns = 0; turns < 3; turns++) {
+        struct ww_http_client *asking;
+        struct ww_loop *loop;
+
+        memset(&answer, 0, sizeof(answer));
+        assert_int_equal(ww_loop_create(&loop), 0);
+        assert_int_equal(ww_http_client_create(loop, &config, &asking), 0);
+        assert_int_equal(ww_http_client_request(asking, &call), 0);
+        for (int i = 0; i < turns; i++)
+            ww_loop_turn(loop, 0);
+        ww_http_client_destroy(asking);
+        assert_true(answer.code == WW_ESHUTDOWN || answer.code == WW_ERESOLVE);
+        ww_loop_destroy(loop);
+    }
+}
+
 static void test_name_that_does_not_resolve(void **state)
 {
     struct answer answer;
@@ -578,6 +603,7 @@ int main(void)
         TEST(test_http_proxy_tls),
         TEST(test_proxy_denies),
         TEST(test_name_that_does_not_resolve),
+        TEST(test_ends_during_a_lookup),
         TEST(test_localhost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
