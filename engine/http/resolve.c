@@ -2,7 +2,8 @@
  *
  * A lookup owns its resolver and frees itself from the loop, never from inside the resolver's
  * callback, since libevent 2.1 still uses the resolver after it. A cancelled lookup lives on
- * without its owner until the resolver has answered or given up.
+ * without its owner for the few turns in which the resolver takes notice of it, at the latest those
+ * with which a loop ends.
  */
 #include <arpa/inet.h>
 #include <event2/dns.h>
@@ -18,7 +19,8 @@
 struct ww_http_lookup {
     struct event_base *base;
     struct evdns_base *dns;
-    ww_http_lookup_fn fn; /* NULL: cancelled */
+    struct evdns_getaddrinfo_request *request; /* NULL once it is answered */
+    ww_http_lookup_fn fn;                      /* NULL: cancelled */
     void *arg;
     int code;
     size_t count;
@@ -82,6 +84,8 @@ static void finish_later(struct ww_http_lookup *lookup)
 static void on_answer(int result, struct evutil_addrinfo *list, void *arg)
 {
     struct ww_http_lookup *lookup = arg;
+
+    lookup->request = NULL;
     for (struct evutil_addrinfo *item = result == 0 ? list : NULL;
          item && lookup->count < WW_HTTP_ADDRESSES_MAX; item = item->ai_next) {
         struct ww_http_address *out = &lookup->addresses[lookup->count];
@@ -119,12 +123,15 @@ int ww_http_lookup_create(struct ww_loop *loop, const char *host, uint16_t port,
     made->arg = arg;
     snprintf(service, sizeof(service), "%u", port);
     *lookup = made;
-    /* The answer may come from inside: it is passed on from the loop in every case. */
-    (void)evdns_getaddrinfo(made->dns, host, service, &hints, on_answer, made);
+    /* The answer may come from inside, and then it is NULL; it is passed on from the loop in every
+     * case. */
+    made->request = evdns_getaddrinfo(made->dns, host, service, &hints, on_answer, made);
     return 0;
 }
 
 void ww_http_lookup_cancel(struct ww_http_lookup *lookup)
 {
     lookup->fn = NULL;
+    if (lookup->request)
+        evdns_getaddrinfo_cancel(lookup->request); /* which is an answer, too, but not from here */
 }

@@ -502,6 +502,7 @@ void client_detach(struct conn *conn)
 
     client_declare_stop(conn);
     client_dns_detach(conn);
+    client_tunnel_detach(conn);
     /* Transfer has told the end of its streams; what is left had ended on both sides. */
     HASH_ITER(hh, table, stream, next)
     {

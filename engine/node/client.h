@@ -110,6 +110,8 @@ void client_tunnel_packet(void *arg, uint64_t stream_id, const uint8_t *packet, 
                           struct ww_offload offload);
 /* What waits tries again. */
 void client_tunnel_retry(struct client *client);
+/* The connection is about to go: what waits for it waits for another one from now on. */
+void client_tunnel_detach(struct conn *conn);
 /* Whether the stream is a connection's flow of packets, which is then told. */
 bool client_tunnel_writable(struct conn *conn, uint64_t stream_id);
 bool client_tunnel_accepted(struct conn *conn, uint64_t stream_id);

@@ -3,9 +3,10 @@
  * Relies on ww/tun.h for whole packets, ww/ip.h for judging them, and on transfer. A flow of
  * packets is bound to the connection that it began on; when that is gone it goes on over the next.
  * Every client has the same inner addresses, so nothing on this machine notices. Packets that can't
- * go yet wait, bounded; while their connection has no room the device is not read, and while there
- * is none, what doesn't fit is dropped. Nothing that a provider sends reaches the kernel unless it
- * belongs to a flow that began here. */
+ * go yet wait, bounded, for the connection of their flow and for nobody else's; while none has
+ * room the device is not read, and what doesn't fit where another has room, or while there is no
+ * connection, is dropped. Nothing that a provider sends reaches the kernel unless it belongs to a
+ * flow that began here. */
 #include <string.h>
 
 #include "client_tunnel.h"
@@ -29,7 +30,7 @@ static bool is_usable(const struct conn *conn)
 }
 
 /* It has a contract's last bytes, fewer than a packet, and no next one is to be had: for up to a
- * minute, and packets for others wait behind those for it. */
+ * minute. */
 static bool is_spent(const struct conn *conn)
 {
     return conn->is_avoided && edge_unpromised(conn) < WW_PACKET_BYTES_MAX;
@@ -143,8 +144,14 @@ static int find_conn(struct client_tunnel *tunnel, const struct ww_ip *ip, struc
     return rc;
 }
 
-/* 0: it is on its way; WW_EAGAIN or WW_ENOCONTRACT: it may wait; WW_ETOOBIG: a super-packet is to
- * be cut; else it is to be dropped. */
+/* What waits for a connection, or for there being one. */
+static struct packet_queue *queue_of(struct client_tunnel *tunnel, struct conn *conn)
+{
+    return conn ? &conn->packets.queue : &tunnel->queue;
+}
+
+/* 0: it is on its way; WW_EAGAIN or WW_ENOCONTRACT: it may wait, for tunnel->to; WW_ETOOBIG: a
+ * super-packet is to be cut; else it is to be dropped. */
 static int send_packet(struct client_tunnel *tunnel, const struct ww_ip *ip, const uint8_t *packet,
                        size_t size, struct ww_offload offload)
 {
@@ -152,10 +159,13 @@ static int send_packet(struct client_tunnel *tunnel, const struct ww_ip *ip, con
     struct conn *conn = NULL;
     int rc = tunnel->client->stopping ? WW_ESHUTDOWN : find_conn(tunnel, ip, &conn);
 
+    tunnel->to = rc ? NULL : conn;
     if (rc)
         return rc;
     if (offload.segment_size && size > conn_packet_room(conn))
         return WW_ETOOBIG;
+    if (conn->packets.queue.count && tunnel->running != &conn->packets.queue)
+        return WW_EAGAIN; /* in order: what has waited goes first */
     rc = conn_packet_send(conn, packet, size, offload);
     conn->packets.is_touched = true;
     if (rc == 0) {
@@ -251,39 +261,54 @@ static int pass(struct client_tunnel *tunnel, const struct ww_ip *ip, const uint
     return rc;
 }
 
+/* While all connections that flows may go by are full, it is the kernel that keeps packets. A
+ * single one that isn't ready holds up nobody else's. */
+static void choose_pause(struct client_tunnel *tunnel)
+{
+    size_t least = SIZE_MAX;
+    const struct conn *conn;
+
+    for (conn = tunnel->client->edge.conns; conn; conn = conn->hh.next) {
+        if (is_usable(conn) && !conn->packets.refused && !is_left(tunnel->client, conn))
+            least = WW_MIN(least, conn->packets.queue.count);
+    }
+    if (least == SIZE_MAX || least < WW_NODE_PACKETS_MAX / 4)
+        set_pause(tunnel, false);
+    else if (least >= WW_NODE_PACKETS_MAX / 2)
+        set_pause(tunnel, true);
+}
+
+/* Into the queue that it waits in, after send_packet. */
 static void put_off(struct client_tunnel *tunnel, int why, const uint8_t *packet, size_t size,
                     struct ww_offload offload)
 {
     if ((why != WW_EAGAIN && why != WW_ENOCONTRACT) ||
-        !packet_queue_put(&tunnel->queue, packet, size, offload))
+        !packet_queue_put(queue_of(tunnel, tunnel->to), packet, size, offload))
         tunnel->counts.out_dropped++;
-    tunnel->blocked_by = why;
     if (why == WW_ENOCONTRACT)
         demand(tunnel);
-    else if (why == WW_EAGAIN && tunnel->queue.count >= WW_NODE_PACKETS_MAX / 2)
-        set_pause(tunnel, true);
 }
 
-/* In order: what has waited goes first. */
-static void run_queue(struct client_tunnel *tunnel)
+/* In order, until one has to go on waiting for the same; those that go by another connection now
+ * wait for that. */
+static void run_queue(struct client_tunnel *tunnel, struct packet_queue *queue)
 {
     const struct packet_slot *slot;
     struct ww_ip ip;
 
-    while ((slot = packet_queue_first(&tunnel->queue))) {
+    tunnel->running = queue;
+    while ((slot = packet_queue_first(queue))) {
         int rc = ww_ip_read(slot->bytes, slot->size, &ip, NULL); /* it was judged when it came */
 
         if (!rc)
             rc = pass(tunnel, &ip, slot->bytes, slot->size, slot->offload);
-        if (rc == WW_EAGAIN || rc == WW_ENOCONTRACT) {
-            tunnel->blocked_by = rc;
+        if ((rc == WW_EAGAIN || rc == WW_ENOCONTRACT) && queue_of(tunnel, tunnel->to) == queue)
             break;
-        }
-        packet_queue_drop_first(&tunnel->queue);
-        tunnel->counts.out_dropped += rc != 0 && rc != WW_EDENIED;
+        if (rc && rc != WW_EDENIED)
+            put_off(tunnel, rc, slot->bytes, slot->size, slot->offload);
+        packet_queue_drop_first(queue);
     }
-    if (tunnel->queue.count < WW_NODE_PACKETS_MAX / 4 || tunnel->blocked_by == WW_ENOCONTRACT)
-        set_pause(tunnel, false);
+    tunnel->running = NULL;
 }
 
 static bool is_multicast(const struct ww_ip *ip)
@@ -314,22 +339,22 @@ static bool may_go_out(struct client_tunnel *tunnel, const uint8_t *packet, size
     return false;
 }
 
-/* Out, or into the queue. False: a super-packet that is to be cut. */
+/* Out, or into a queue. False: a super-packet that is to be cut. */
 static bool take_out(struct client_tunnel *tunnel, const uint8_t *packet, size_t size,
                      struct ww_offload offload)
 {
     struct ww_ip ip;
     int rc;
 
-    if (tunnel->queue.count && offload.segment_size)
-        return false;
     if (!may_go_out(tunnel, packet, size, &ip))
         return true;
-    rc = tunnel->queue.count ? tunnel->blocked_by : pass(tunnel, &ip, packet, size, offload);
+    rc = pass(tunnel, &ip, packet, size, offload);
     if (rc && offload.segment_size && rc != WW_EDENIED)
         return false;
     if (rc && rc != WW_EDENIED)
         put_off(tunnel, rc, packet, size, offload);
+    if (rc == WW_EAGAIN)
+        choose_pause(tunnel);
     return true;
 }
 
@@ -379,13 +404,34 @@ const struct ww_tun_callbacks CLIENT_TUN_CALLBACKS = {
 
 void client_tunnel_retry(struct client *client)
 {
-    if (!client->tunnel)
+    struct client_tunnel *tunnel = client->tunnel;
+    struct conn *conn, *next;
+
+    if (!tunnel)
         return;
     /* Before there is a packet: whether the provider takes any is asked for by `ww up`. */
     if (is_usable(client->active))
         (void)open_flow(client->active);
-    run_queue(client->tunnel);
-    touch_all(client->tunnel);
+    HASH_ITER(hh, client->edge.conns, conn, next)
+    run_queue(tunnel, &conn->packets.queue);
+    run_queue(tunnel, &tunnel->queue);
+    choose_pause(tunnel);
+    touch_all(tunnel);
+}
+
+/* What has waited for it waits for another one. */
+void client_tunnel_detach(struct conn *conn)
+{
+    const struct client *client = conn->owner;
+    struct packet_queue *queue = &conn->packets.queue;
+    const struct packet_slot *slot;
+
+    while (client->tunnel && (slot = packet_queue_first(queue))) {
+        if (!packet_queue_put(&client->tunnel->queue, slot->bytes, slot->size, slot->offload))
+            client->tunnel->counts.out_dropped++;
+        packet_queue_drop_first(queue);
+    }
+    packet_queue_deinit(queue);
 }
 
 bool client_tunnel_accepted(struct conn *conn, uint64_t stream_id)
@@ -403,8 +449,10 @@ bool client_tunnel_writable(struct conn *conn, uint64_t stream_id)
 
     if (!conn->packets.is_open || conn->packets.stream_id != stream_id)
         return false;
-    if (client->tunnel)
-        run_queue(client->tunnel);
+    if (client->tunnel) {
+        run_queue(client->tunnel, &conn->packets.queue);
+        choose_pause(client->tunnel);
+    }
     conn->packets.is_touched = false;
     if (client->tunnel)
         touch_all(client->tunnel);

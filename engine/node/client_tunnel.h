@@ -13,9 +13,11 @@ struct client_tunnel {
     struct packet_table table;
     struct packet_table came; /* datagrams that come in fragments; until: of their connection's */
     struct flow_table *flows;
-    uint64_t flows_serial; /* of the connection that new flows of it are said to go over */
-    struct ww_flow *flow;  /* of the packet that goes out just now, or NULL */
-    struct packet_queue queue;
+    uint64_t flows_serial;        /* of the connection that new flows of it are said to go over */
+    struct ww_flow *flow;         /* of the packet that goes out just now, or NULL */
+    struct packet_queue queue;    /* of packets that no connection is there for */
+    struct packet_queue *running; /* what is just being tried, or NULL */
+    struct conn *to;              /* the connection of the last packet that went out, or NULL */
     struct ww_ip_fragments fragments;
     uint8_t inner[2][16]; /* IPv6, IPv4 */
     uint64_t demand_us;
@@ -26,7 +28,6 @@ struct client_tunnel {
         uint16_t sequence;
     } probe;
     bool is_paused;
-    int blocked_by; /* WW_EAGAIN, WW_ENOCONTRACT: why the first of the queue waits */
     struct {
         uint64_t out_packets, out_bytes, in_packets, in_bytes; /* that went through */
         uint64_t out_denied;   /* by the address rules, or of a form that is not carried */

@@ -35,6 +35,7 @@ void client_tunnel_destroy(struct client *client)
         }
         conn->packets.is_open = conn->packets.is_accepted = false;
         conn->packets.refused = 0;
+        packet_queue_deinit(&conn->packets.queue);
     }
     tunnel_free(client->tunnel);
     client->tunnel = NULL;
@@ -152,6 +153,15 @@ bool client_tunnel_is_probed(struct client_tunnel *tunnel, const struct conn *co
 
 /* --- what it says of itself ------------------------------------------------------------------ */
 
+static size_t count_waiting(const struct client_tunnel *tunnel)
+{
+    size_t count = tunnel->queue.count;
+
+    for (const struct conn *conn = tunnel->client->edge.conns; conn; conn = conn->hh.next)
+        count += conn->packets.queue.count;
+    return count;
+}
+
 void client_tunnel_put(const struct client *client, struct ww_call *call)
 {
     const struct client_tunnel *tunnel = client->tunnel;
@@ -178,7 +188,7 @@ void client_tunnel_put(const struct client *client, struct ww_call *call)
     ww_call_put_u64(call, "out_dropped", tunnel->counts.out_dropped);
     ww_call_put_u64(call, "in_refused", tunnel->counts.in_refused);
     ww_call_put_u64(call, "in_dropped", tun.write_dropped + tun.write_refused);
-    ww_call_put_u64(call, "waiting", tunnel->queue.count);
+    ww_call_put_u64(call, "waiting", count_waiting(tunnel));
     edge_put_queues(tunnel->tun, call);
     ww_call_end(call);
 }

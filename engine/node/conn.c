@@ -374,5 +374,6 @@ void conn_destroy(struct conn *conn)
     ww_peer_destroy(conn->peer);
     ww_transfer_destroy(conn->transfer);
     ww_timer_destroy(conn->timer);
+    packet_queue_deinit(&conn->packets.queue);
     ww_free(conn);
 }

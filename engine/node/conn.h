@@ -6,6 +6,8 @@
 #include "ww/net.h"
 #include "ww/transfer.h"
 
+#include "packet_queue.h"
+
 struct conn;
 
 /* What the owner does. Callbacks of transfer go to the owner through `transfer`. */
@@ -45,8 +47,9 @@ struct conn {
     uint64_t bare_since_us; /* provider: without a contract, as its clock saw it; 0: it has one */
     struct {                /* the flow of packets */
         bool is_open, is_touched;
-        bool is_accepted; /* a client: the provider has said that it takes them */
-        int refused;      /* a client: the provider takes none, and why */
+        bool is_accepted;          /* a client: the provider has said that it takes them */
+        int refused;               /* a client: the provider takes none, and why */
+        struct packet_queue queue; /* a client: that wait for this connection */
         uint64_t stream_id;
         uint64_t good_bytes, junk_bytes; /* a client: of its flows, and of none */
         enum ww_ecn sends_mark;          /* of the packet that is being sent … */

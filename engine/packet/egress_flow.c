@@ -49,13 +49,72 @@ static void end(struct ww_egress_flow *flow, int code)
         drop(flow);
 }
 
+/* --- marks ------------------------------------------------------------------------------------ */
+
+/* One value, IPv4's byte or IPv6's class, beside a datagram. */
+union control {
+    struct cmsghdr align;
+    uint8_t bytes[CMSG_SPACE(sizeof(int))];
+};
+
+/* Without it datagrams are as if they came without a mark. */
+static void ask_for_marks(const struct ww_egress_flow *flow)
+{
+    int on = 1;
+
+    if (flow->is_v4)
+        setsockopt(flow->fd, IPPROTO_IP, IP_RECVTOS, &on, sizeof(on));
+    else
+        setsockopt(flow->fd, IPPROTO_IPV6, IPV6_RECVTCLASS, &on, sizeof(on));
+}
+
+static void put_mark(const struct ww_egress_flow *flow, struct msghdr *message,
+                     union control *control)
+{
+    int value = (int)flow->mark;
+    struct cmsghdr *head = &control->align;
+
+    memset(control, 0, sizeof(*control));
+    message->msg_control = control;
+    message->msg_controllen = sizeof(*control);
+    head->cmsg_level = flow->is_v4 ? IPPROTO_IP : IPPROTO_IPV6;
+    head->cmsg_type = flow->is_v4 ? IP_TOS : IPV6_TCLASS;
+    head->cmsg_len = CMSG_LEN(sizeof(value));
+    memcpy(CMSG_DATA(head), &value, sizeof(value));
+}
+
+static enum ww_ecn mark_of(struct msghdr *message)
+{
+    const struct cmsghdr *head = CMSG_FIRSTHDR(message);
+    int value = 0;
+
+    if (!head)
+        return WW_ECN_NONE;
+    if (head->cmsg_level == IPPROTO_IP && head->cmsg_type == IP_TOS)
+        value = *(const uint8_t *)CMSG_DATA(head);
+    else if (head->cmsg_level == IPPROTO_IPV6 && head->cmsg_type == IPV6_TCLASS)
+        memcpy(&value, CMSG_DATA(head), sizeof(value));
+    return (enum ww_ecn)(value & 3);
+}
+
+/* --- datagrams -------------------------------------------------------------------------------- */
+
 /* 0 if the datagram is gone (sent or dropped), else what ends the flow. */
 static int send_one(struct ww_egress_flow *flow, const uint8_t *data, size_t size)
 {
+    union {
+        const uint8_t *constant;
+        uint8_t *variable; /* sendmsg's prototype; it doesn't write */
+    } bytes = {data};
+    struct iovec part = {bytes.variable, size};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    union control control;
     ssize_t sent;
 
+    if (flow->mark != WW_ECN_NONE)
+        put_mark(flow, &message, &control);
     do {
-        sent = send(flow->fd, data, size, MSG_NOSIGNAL);
+        sent = sendmsg(flow->fd, &message, MSG_NOSIGNAL);
     } while (sent < 0 && errno == EINTR);
     if (sent >= 0 || errno == EAGAIN || errno == ENOBUFS || errno == EMSGSIZE)
         return 0;
@@ -95,7 +154,13 @@ static bool tell_ready(struct ww_egress_flow *flow)
 static bool receive(struct ww_egress_flow *flow)
 {
     struct ww_egress *egress = flow->egress;
-    ssize_t got = recv(flow->fd, egress->datagram, DATAGRAM_BYTES_MAX, 0);
+    union control control;
+    struct iovec part = {egress->datagram, DATAGRAM_BYTES_MAX};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof(control)};
+    ssize_t got = recvmsg(flow->fd, &message, 0);
 
     if (got < 0) {
         if (errno == EINTR || errno == EMSGSIZE) /* the path's MTU became known */
@@ -105,6 +170,7 @@ static bool receive(struct ww_egress_flow *flow)
         return false;
     }
     flow->used_us = ww_loop_now_us(egress->loop);
+    flow->came = mark_of(&message);
     flow->calls++;
     flow->callbacks->datagram(flow->arg, egress->datagram, (size_t)got);
     return leave(flow);
@@ -160,11 +226,14 @@ static int open_socket(struct ww_egress_flow *flow, const union ww_egress_addres
         if (fd >= 0 && connect(fd, &address->any, ww_egress_address_size(address)) == 0) {
             rc = ww_watch_create(flow->egress->loop, fd, WW_WATCH_READ, on_readable, flow,
                                  &flow->watch);
-            if (rc == 0)
-                flow->fd = fd;
-            else
+            if (rc) {
                 close(fd);
-            return rc;
+                return rc;
+            }
+            flow->fd = fd;
+            flow->is_v4 = address->any.sa_family == AF_INET;
+            ask_for_marks(flow);
+            return 0;
         }
         rc = ww_egress_error(errno);
         if (fd >= 0)
@@ -276,6 +345,16 @@ void ww_egress_flow_send(struct ww_egress_flow *flow, const uint8_t *data, size_
     flow->error = send_one(flow, data, size);
     if (flow->error)
         ww_timer_start(flow->timer, 0);
+}
+
+void ww_egress_flow_mark(struct ww_egress_flow *flow, enum ww_ecn mark)
+{
+    flow->mark = mark;
+}
+
+enum ww_ecn ww_egress_flow_came(const struct ww_egress_flow *flow)
+{
+    return flow->came;
 }
 
 void ww_egress_flow_close(struct ww_egress_flow *flow)

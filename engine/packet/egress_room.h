@@ -57,10 +57,11 @@ struct ww_egress_flow {
     struct ww_watch *watch;
     struct ww_timer *timer; /* a turn to tell something in, then idling */
     struct ww_resolver_query *query;
-    bool is_ready_told;
-    int error;           /* to be told as closed */
-    uint64_t used_us;    /* when a datagram went or came last */
-    struct ww_buf early; /* u16 size and bytes of each datagram that waits */
+    bool is_ready_told, is_v4;
+    enum ww_ecn mark, came; /* of what is sent, and of what came last */
+    int error;              /* to be told as closed */
+    uint64_t used_us;       /* when a datagram went or came last */
+    struct ww_buf early;    /* u16 size and bytes of each datagram that waits */
 };
 
 struct ww_egress {

@@ -92,14 +92,15 @@ static void send_part(struct ww_exit_user *user, const struct ww_exit_key *key,
     ww_exit_in(user->exit, key->client, packet, head + part, WW_OFFLOAD_NONE);
 }
 
-void ww_exit_send(struct ww_exit_user *user, const struct ww_exit_key *key, uint8_t *transport,
-                  size_t size)
+void ww_exit_send(struct ww_exit_user *user, const struct ww_exit_key *key, enum ww_ecn mark,
+                  uint8_t *transport, size_t size)
 {
     struct ww_exit_key to = *key; /* the owner may close the flow */
     size_t head = put_head(user->packet, to.is_v4, to.protocol, to.destination,
                            ww_exit_inner(user->exit, to.is_v4));
     size_t room = user->exit->options.mtu - head;
 
+    ww_ecn_set(user->packet, mark);
     complete(user->packet, to.is_v4, to.protocol, transport, size);
     user->next_id++;
     if (size <= room) {
@@ -132,7 +133,7 @@ void ww_exit_send_closed(struct ww_exit_user *user, const struct ww_exit_key *ke
     if (key->is_v4)
         ww_checksum_ipv4(about, head);
     error.protocol = key->is_v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
-    ww_exit_send(user, &error, message, 8 + head + 8);
+    ww_exit_send(user, &error, WW_ECN_NONE, message, 8 + head + 8);
 }
 
 size_t ww_exit_reset_for(const uint8_t *packet, const struct ww_ip *ip, uint8_t reset[60])
@@ -209,7 +210,7 @@ static struct ww_exit_whole *choose(struct ww_exit_user *user, uint32_t client)
 }
 
 static struct ww_exit_whole *begin(struct ww_exit_user *user, uint32_t client,
-                                   const struct ww_ip *ip)
+                                   const uint8_t *packet, const struct ww_ip *ip)
 {
     uint64_t now_us = ww_loop_now_us(user->exit->loop);
 
@@ -226,6 +227,7 @@ static struct ww_exit_whole *begin(struct ww_exit_user *user, uint32_t client,
     whole->since_us = now_us;
     whole->id = ip->id;
     whole->size = 0;
+    whole->mark = ww_ecn_get(packet, ip->header_size);
     return whole;
 }
 
@@ -241,13 +243,14 @@ struct ww_exit_whole *ww_exit_collect(struct ww_exit_user *user, uint32_t client
     if (ip->offset == 0) {
         if (whole)
             whole->since_us = 0;
-        whole = begin(user, client, ip);
+        whole = begin(user, client, packet, ip);
     }
     if (!whole || whole->size != ip->offset ||
         whole->size + ip->payload_size > WW_EXIT_DATAGRAM_BYTES)
         return NULL;
     memcpy(whole->bytes + whole->size, packet + ip->header_size, ip->payload_size);
     whole->size += ip->payload_size;
+    whole->mark = ww_ecn_join(whole->mark, ww_ecn_get(packet, ip->header_size));
     if (!ip->is_last)
         return NULL;
     whole->since_us = 0;

@@ -56,7 +56,7 @@ static void on_readable(void *arg, int fd, unsigned events)
         message[4] = (uint8_t)(key.source_port >> 8);
         message[5] = (uint8_t)key.source_port;
         ww_exit_table_touch(table, number, ww_loop_now_us(user->exit->loop));
-        ww_exit_send(user, &key, message, (size_t)got);
+        ww_exit_send(user, &key, WW_ECN_NONE, message, (size_t)got);
         flow = ww_exit_table_at(table, number);
         if (!flow || flow->join != &join->head) /* its client was closed meanwhile */
             return;

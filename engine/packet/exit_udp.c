@@ -39,7 +39,8 @@ static void on_datagram(void *arg, const uint8_t *data, size_t size)
     put_u16(datagram + 6, 0);
     memcpy(datagram + UDP_HEADER_BYTES, data, size);
     ww_exit_table_touch(user->exit->table, join->head.flow, ww_loop_now_us(user->exit->loop));
-    ww_exit_send(user, &flow->key, datagram, size + UDP_HEADER_BYTES);
+    ww_exit_send(user, &flow->key, ww_egress_flow_came(join->outside), datagram,
+                 size + UDP_HEADER_BYTES);
 }
 
 static void on_closed(void *arg, int code)
@@ -87,8 +88,8 @@ static int open_join(struct ww_exit_user *user, const struct ww_exit_key *key, u
     return 0;
 }
 
-void ww_exit_udp_out(struct ww_exit_user *user, const struct ww_exit_key *key, const uint8_t *head,
-                     size_t size)
+void ww_exit_udp_out(struct ww_exit_user *user, const struct ww_exit_key *key, enum ww_ecn mark,
+                     const uint8_t *head, size_t size)
 {
     struct ww_exit *exit = user->exit;
     struct ww_exit_flow *flow;
@@ -114,5 +115,6 @@ void ww_exit_udp_out(struct ww_exit_user *user, const struct ww_exit_key *key, c
         return;
     }
     flow->join = &join->head;
+    ww_egress_flow_mark(join->outside, mark);
     ww_egress_flow_send(join->outside, head + UDP_HEADER_BYTES, size - UDP_HEADER_BYTES);
 }

@@ -14,6 +14,7 @@ void ww_exit_user_out(struct ww_exit *exit, uint32_t client, uint8_t *packet, st
     struct ww_exit_user *user = exit->user;
     uint8_t *head = packet + ip->header_size;
     size_t size = ip->payload_size;
+    enum ww_ecn mark = ww_ecn_get(packet, ip->header_size);
     struct ww_exit_key key;
 
     if (ip->protocol == IPPROTO_TCP) {
@@ -32,9 +33,10 @@ void ww_exit_user_out(struct ww_exit *exit, uint32_t client, uint8_t *packet, st
         key = whole->key;
         head = whole->bytes;
         size = whole->size;
+        mark = whole->mark;
     }
     if (ip->protocol == IPPROTO_UDP)
-        ww_exit_udp_out(user, &key, head, size);
+        ww_exit_udp_out(user, &key, mark, head, size);
     else
         ww_exit_echo_out(user, &key, head, size);
 }

@@ -15,7 +15,8 @@ struct ww_exit_whole {
     uint64_t since_us; /* 0: free */
     uint32_t id;
     size_t size;
-    uint8_t *bytes; /* WW_EXIT_DATAGRAM_BYTES once it was used; owned */
+    enum ww_ecn mark; /* of all its fragments */
+    uint8_t *bytes;   /* WW_EXIT_DATAGRAM_BYTES once it was used; owned */
 };
 
 struct ww_exit_user {
@@ -52,8 +53,8 @@ void ww_exit_tcp_on_accept(void *arg, int fd, unsigned events); /* a watch's cal
 void ww_exit_tcp_closed(struct ww_exit_join *join);             /* ends and frees it */
 
 /* --- exit_udp.c, exit_echo.c: `head` is the transport's, of a whole datagram --- */
-void ww_exit_udp_out(struct ww_exit_user *user, const struct ww_exit_key *key, const uint8_t *head,
-                     size_t size);
+void ww_exit_udp_out(struct ww_exit_user *user, const struct ww_exit_key *key, enum ww_ecn mark,
+                     const uint8_t *head, size_t size);
 void ww_exit_udp_closed(struct ww_exit_join *join);
 void ww_exit_echo_out(struct ww_exit_user *user, const struct ww_exit_key *key, uint8_t *head,
                       size_t size);
@@ -63,9 +64,9 @@ bool ww_exit_echo_is_allowed(bool is_v4);
 
 /* --- exit_build.c --- */
 /* A transport's bytes without their checksum, from the flow's destination to its client, in
- * fragments if they must be. Only from the loop. */
-void ww_exit_send(struct ww_exit_user *user, const struct ww_exit_key *key, uint8_t *transport,
-                  size_t size);
+ * fragments if they must be, each with the mark. Only from the loop. */
+void ww_exit_send(struct ww_exit_user *user, const struct ww_exit_key *key, enum ww_ecn mark,
+                  uint8_t *transport, size_t size);
 /* Tells the client of a UDP flow that its destination's port is closed. Only from the loop. */
 void ww_exit_send_closed(struct ww_exit_user *user, const struct ww_exit_key *key);
 /* The answer to a TCP packet that nobody takes (RFC 9293 section 3.10.7.1); 0: none is due. Its

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "ww/address.h"
+#include "ww/ecn.h"
 #include "ww/loop.h"
 
 struct ww_egress;
@@ -79,4 +80,9 @@ int ww_egress_flow_open(struct ww_egress *egress, const struct ww_target *target
                         struct ww_egress_flow **flow);
 /* Dropped when it can't be sent. While the name resolves, WW_EGRESS_FLOW_EARLY_BYTES are kept. */
 void ww_egress_flow_send(struct ww_egress_flow *flow, const uint8_t *data, size_t size);
+/* What is sent from now on carries this mark of congestion (ECN); at first, and what is kept while
+ * the name resolves, none. */
+void ww_egress_flow_mark(struct ww_egress_flow *flow, enum ww_ecn mark);
+/* The mark that the datagram came with which is being told. */
+enum ww_ecn ww_egress_flow_came(const struct ww_egress_flow *flow);
 void ww_egress_flow_close(struct ww_egress_flow *flow); /* frees, no callback */

@@ -352,7 +352,7 @@
 #define WW_NODE_FLOWS_MAX 256              /* UDP destinations of one association */
 #define WW_TUNNEL_MTU 1400                 /* of a client's device by default: fits one record where the path takes 1,500 */
 #define WW_TUNNEL_MTU_LEAST 1280           /* of IPv6, RFC 8200 section 5 */
-#define WW_NODE_PACKETS_MAX 256            /* that wait for a contract, window or lane: 384 KiB, 30 ms at 100 Mbit/s */
+#define WW_NODE_PACKETS_MAX 256            /* that wait for one connection's contract, window or lane: 384 KiB, 30 ms at 100 Mbit/s */
 #define WW_NODE_JUNK_BYTES 1048576         /* packets of no flow that a client takes from a provider, besides half of what is good: what is on its way when a flow ends or goes elsewhere */
 #define WW_NODE_ROUTES_CLIENT 4096         /* sets of four flows that a client's tunnel remembers: a machine's browsers and a few servers … */
 #define WW_NODE_ROUTES_PROVIDER 1024       /* … and so many of each client at a provider: 256 KiB */

@@ -65,6 +65,7 @@ void rig_open_conn(struct edge *edge, struct conn *conn,
 void rig_close_conn(struct edge *edge, struct conn *conn)
 {
     HASH_DEL(edge->conns, conn);
+    packet_queue_deinit(&conn->packets.queue);
     ww_transfer_destroy(conn->transfer);
     ww_timer_destroy(conn->timer);
 }

@@ -32,7 +32,8 @@ static void push(struct sim *sim, int to, uint64_t at_us, const uint8_t *data, s
     assert_non_null(copy);
     memcpy(copy, data, size);
     size_t i = sim->count++;
-    sim->records[i] = (struct sim_record){at_us, sim->order++, to, size, copy, mark};
+    sim->records[i] =
+        (struct sim_record){at_us, sim->order++, sim->ends[1 - to].records, to, size, copy, mark};
     for (; i && is_earlier(&sim->records[i], &sim->records[(i - 1) / 2]); i = (i - 1) / 2)
         swap(sim, i, (i - 1) / 2);
 }
@@ -206,8 +207,13 @@ bool sim_run(struct sim *sim, uint64_t until_us)
         bool heard[2] = {false, false};
         while (sim->count && sim->records[0].at_us <= sim->now_us) {
             struct sim_record record = pop(sim);
-            int code = ww_fast_input(sim->ends[record.to].fast, record.data, record.size,
-                                     record.mark, sim->now_us);
+            struct sim_end *end = &sim->ends[record.to];
+            bool is_old = sim->line.replay && record.number + sim->line.replay <= end->newest;
+            int code = is_old ? 0
+                              : ww_fast_input(end->fast, record.data, record.size, record.mark,
+                                              sim->now_us);
+            end->refused += is_old;
+            end->newest = WW_MAX(end->newest, record.number);
             sim->code = sim->code ? sim->code : code;
             heard[record.to] = true;
             free(record.data);

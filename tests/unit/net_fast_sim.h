@@ -19,6 +19,7 @@ struct sim_line {
     uint64_t queue_bytes;
     uint64_t down_from_us, down_to_us; /* nothing passes */
     size_t most;                       /* larger records don't pass; 0: all do */
+    uint64_t replay; /* DTLS's window: what so many have overtaken is lost; 0: nothing is */
 };
 
 struct sim_end {
@@ -33,9 +34,10 @@ struct sim_end {
     uint64_t came, datagrams_came;
     uint64_t busy_us; /* of the line that it sends on, until then */
     uint64_t records, record_bytes;
-    enum ww_ecn last_mark; /* of what was sent */
-    bool is_full;          /* the record callback refuses */
-    bool is_slow;          /* takes a message every 2 ms */
+    uint64_t newest, refused; /* of the records that came, and how many were too old */
+    enum ww_ecn last_mark;    /* of what was sent */
+    bool is_full;             /* the record callback refuses */
+    bool is_slow;             /* takes a message every 2 ms */
     uint64_t take_us;
     struct ww_prng content; /* of what is sent */
 };
@@ -43,6 +45,7 @@ struct sim_end {
 struct sim_record {
     uint64_t at_us;
     uint64_t order;
+    uint64_t number; /* of its direction, from 1 */
     int to;
     size_t size;
     uint8_t *data;

@@ -1,5 +1,5 @@
-/* A client's tunnel between two providers: what one of them may say of flows that go by the other.
- */
+/* A client's tunnel between two providers: what one of them may say of flows that go by the other,
+ * and that one which isn't ready holds up nobody else's packets. Connections are not there. */
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,6 +21,51 @@ struct rig {
     struct ww_call no_arguments;
     int device;
 };
+
+/* --- what is not there ------------------------------------------------------------------------ */
+
+int __wrap_conn_packet_send(struct conn *conn, const uint8_t *packet, size_t size,
+                            struct ww_offload offload);
+void __wrap_conn_touch(struct conn *conn);
+int __wrap_client_declare(struct conn *conn, const struct ww_dest *dest);
+void __wrap_edge_tell(const struct edge_note *note);
+
+static struct {
+    size_t count;
+    uint8_t last; /* id of the last one */
+    bool is_full;
+} sent[3]; /* by the connection's serial */
+
+int __wrap_conn_packet_send(struct conn *conn, const uint8_t *packet, size_t size,
+                            struct ww_offload offload)
+{
+    (void)size;
+    (void)offload;
+    if (sent[conn->serial].is_full)
+        return WW_EAGAIN;
+    sent[conn->serial].count++;
+    sent[conn->serial].last = packet[5];
+    return 0;
+}
+
+void __wrap_conn_touch(struct conn *conn)
+{
+    (void)conn;
+}
+
+int __wrap_client_declare(struct conn *conn, const struct ww_dest *dest)
+{
+    (void)conn;
+    (void)dest;
+    return 0;
+}
+
+void __wrap_edge_tell(const struct edge_note *note)
+{
+    (void)note;
+}
+
+/* --- the rig ---------------------------------------------------------------------------------- */
 
 static void put_heads(uint8_t *out, const uint8_t from[4], const uint8_t to[4], uint8_t protocol,
                       size_t size)
@@ -97,6 +142,9 @@ static int tear_down(void **state)
     struct edge *edge = &rig->client.edge;
 
     HASH_CLEAR(hh, edge->conns);
+    for (size_t i = 0; i < 2; i++)
+        packet_queue_deinit(&rig->conns[i].packets.queue);
+    packet_queue_deinit(&rig->tunnel.queue);
     ww_tun_destroy(rig->tunnel.tun);
     close(rig->device);
     flow_table_close(rig->tunnel.flows);
@@ -116,15 +164,15 @@ static int tear_down(void **state)
 static void a_routers_word_comes_by_the_flows_own_provider(void **state)
 {
     struct rig *rig = *state;
-    uint8_t error[20 + 8 + 28] = {0}, sent[28];
+    uint8_t error[20 + 8 + 28] = {0}, quoted[28];
     struct ww_ip ip;
 
-    put_udp(rig, sent);
-    assert_int_equal(ww_ip_read(sent, sizeof(sent), &ip, NULL), 0);
+    put_udp(rig, quoted);
+    assert_int_equal(ww_ip_read(quoted, sizeof(quoted), &ip, NULL), 0);
     packet_table_open(&rig->tunnel.table, &ip, 1)->serial = rig->conns[0].serial;
     put_heads(error, ROUTER, rig->tunnel.inner[true] + 12, IPPROTO_ICMP, sizeof(error));
     error[20] = error[21] = 3;
-    memcpy(error + 28, sent, sizeof(sent));
+    memcpy(error + 28, quoted, sizeof(quoted));
     client_tunnel_packet(&rig->conns[1], 1, error, sizeof(error), WW_OFFLOAD_NONE);
     assert_int_equal(rig->tunnel.counts.in_packets, 0);
     assert_int_equal(rig->tunnel.counts.in_refused, 1);
@@ -137,14 +185,14 @@ static void a_routers_word_comes_by_the_flows_own_provider(void **state)
 static void begin_flow(struct rig *rig, uint8_t port, const struct conn *conn)
 {
     uint64_t now_us = ww_loop_now_us(rig->client.edge.loop);
-    uint8_t sent[28];
+    uint8_t first[28];
     struct ww_ip ip;
     struct ww_flow *flow = NULL;
-    const struct ww_flow_packet about = {&ip, sent, sizeof(sent), true, WW_OFFLOAD_NONE};
+    const struct ww_flow_packet about = {&ip, first, sizeof(first), true, WW_OFFLOAD_NONE};
 
-    put_udp(rig, sent);
-    sent[21] = port;
-    assert_int_equal(ww_ip_read(sent, sizeof(sent), &ip, NULL), 0);
+    put_udp(rig, first);
+    first[21] = port;
+    assert_int_equal(ww_ip_read(first, sizeof(first), &ip, NULL), 0);
     packet_table_open(&rig->tunnel.table, &ip, now_us)->serial = conn->serial;
     assert_int_equal(ww_flows_packet(rig->tunnel.flows->flows, &about, now_us, &flow),
                      WW_FLOW_PASS);
@@ -182,12 +230,93 @@ static void fragments_come_by_the_firsts_provider(void **state)
     assert_true(comes(rig, &rig->conns[0], 1, 2));
 }
 
+/* So many packets of the flow from this port; their ids count up. */
+static void go(struct rig *rig, uint8_t port, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint8_t packet[28];
+
+        put_udp(rig, packet);
+        packet[5] = (uint8_t)(i + 1);
+        packet[21] = port;
+        CLIENT_TUN_CALLBACKS.packet(&rig->tunnel, packet, sizeof(packet), WW_OFFLOAD_NONE);
+    }
+}
+
+static void who_is_not_ready_holds_up_nobody_else(void **state)
+{
+    struct rig *rig = *state;
+
+    memset(sent, 0, sizeof(sent));
+    for (size_t i = 0; i < 2; i++)
+        rig->conns[i].is_ready = rig->conns[i].packets.is_open = true;
+    begin_flow(rig, 1, &rig->conns[0]);
+    begin_flow(rig, 2, &rig->conns[1]);
+    sent[1].is_full = true;
+    go(rig, 1, WW_NODE_PACKETS_MAX + 9);
+    assert_int_equal(rig->tunnel.counts.out_dropped, 9);
+    go(rig, 2, 3);
+    assert_int_equal(sent[2].count, 3);
+    assert_false(rig->tunnel.is_paused);
+    sent[2].is_full = true; /* now there is room nowhere */
+    go(rig, 2, WW_NODE_PACKETS_MAX / 2);
+    assert_true(rig->tunnel.is_paused);
+    sent[1].is_full = false;
+    client_tunnel_writable(&rig->conns[0], 0);
+    assert_int_equal(sent[1].count, WW_NODE_PACKETS_MAX);
+    assert_int_equal(sent[1].last, WW_NODE_PACKETS_MAX % 256);
+    assert_int_equal(sent[2].count, 3);
+    assert_false(rig->tunnel.is_paused);
+    sent[1].is_full = true;
+    go(rig, 1, 5);
+    sent[1].is_full = false;
+    go(rig, 1, 7); /* behind them */
+    assert_int_equal(sent[1].count, WW_NODE_PACKETS_MAX);
+    client_tunnel_retry(&rig->client);
+    assert_int_equal(sent[1].count, WW_NODE_PACKETS_MAX + 12);
+    assert_int_equal(sent[1].last, 7);
+}
+
+/* When a connection goes, what waited for it goes by another, behind what waits there. */
+static void what_waits_changes_over(void **state)
+{
+    struct rig *rig = *state;
+
+    memset(sent, 0, sizeof(sent));
+    for (size_t i = 0; i < 2; i++)
+        rig->conns[i].is_ready = rig->conns[i].packets.is_open = true;
+    begin_flow(rig, 1, &rig->conns[0]);
+    begin_flow(rig, 2, &rig->conns[1]);
+    sent[1].is_full = sent[2].is_full = true;
+    go(rig, 1, 5);
+    go(rig, 2, 3);
+    client_tunnel_detach(&rig->conns[0]);
+    HASH_DEL(rig->client.edge.conns, &rig->conns[0]);
+    rig->client.active = NULL;
+    client_tunnel_retry(&rig->client);
+    assert_int_equal(rig->tunnel.queue.count, 0);
+    assert_int_equal(rig->conns[1].packets.queue.count, 8);
+    sent[2].is_full = false;
+    client_tunnel_writable(&rig->conns[1], 0);
+    assert_int_equal(sent[2].count, 8);
+    assert_int_equal(sent[2].last, 5);
+    client_tunnel_detach(&rig->conns[1]);
+    HASH_DEL(rig->client.edge.conns, &rig->conns[1]);
+    rig->client.active = NULL;
+    go(rig, 1, 4); /* nowhere to go */
+    assert_int_equal(rig->tunnel.queue.count, 4);
+    assert_int_equal(rig->tunnel.counts.out_dropped, 0);
+    assert_false(rig->tunnel.is_paused);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_routers_word_comes_by_the_flows_own_provider, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(fragments_come_by_the_firsts_provider, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_is_not_ready_holds_up_nobody_else, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_waits_changes_over, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

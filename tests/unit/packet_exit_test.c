@@ -232,6 +232,39 @@ static void udp_there_and_back(void **state)
     close(fd);
 }
 
+/* What the client has marked leaves so, and what is marked out there comes back so. */
+static void marks_go_through(void **state)
+{
+    char why[WW_EXIT_WHY_BYTES];
+    uint8_t bytes[100], control[64], packet[1500];
+    uint8_t transport[108] = {0x9c, 0x40, [5] = 108, [8] = 'x'};
+    struct sockaddr_in from;
+    struct iovec part = {bytes, sizeof(bytes)};
+    struct msghdr message = {&from, sizeof(from), &part, 1, control, sizeof(control), 0};
+    uint32_t client;
+    uint16_t port;
+    int fd = open_port(SOCK_DGRAM, &port), on = 1, mark = WW_ECN_CE;
+
+    (void)state;
+    assert_int_equal(create(why), 0);
+    assert_int_equal(ww_exit_client_open(provider, &client), 0);
+    setsockopt(fd, IPPROTO_IP, IP_RECVTOS, &on, sizeof(on));
+    put_u16(transport + 2, port);
+    size_t size = make(packet, IPPROTO_UDP, transport, sizeof(transport));
+    ww_ecn_set(packet, WW_ECN_ECT0);
+    ww_exit_packet(provider, client, packet, size, WW_OFFLOAD_NONE);
+    assert_int_equal(recvmsg(fd, &message, 0), 100);
+    assert_non_null(CMSG_FIRSTHDR(&message));
+    assert_int_equal(*CMSG_DATA(CMSG_FIRSTHDR(&message)), WW_ECN_ECT0);
+    setsockopt(fd, IPPROTO_IP, IP_TOS, &mark, sizeof(mark));
+    assert_int_equal(sendto(fd, bytes, 64, 0, (struct sockaddr *)&from, sizeof(from)), 64);
+    turn_until(&got_count, 1);
+    check_got(IPPROTO_UDP);
+    assert_int_equal(ww_ecn_get(got, got_size), WW_ECN_CE);
+    ww_exit_destroy(provider);
+    close(fd);
+}
+
 static void tcp_is_answered_or_reset(void **state)
 {
     char why[WW_EXIT_WHY_BYTES];
@@ -412,7 +445,7 @@ static void failing_allocations_leak_nothing(void **state)
 static struct ww_exit_whole *put_fragment(struct ww_exit_user *user, uint32_t client, uint32_t id,
                                           bool is_last)
 {
-    static const uint8_t packet[28];
+    uint8_t packet[28] = {0x45, is_last ? WW_ECN_CE : WW_ECN_ECT0};
     struct ww_ip ip = {.is_v4 = true,
                        .protocol = IPPROTO_UDP,
                        .header_size = 20,
@@ -444,6 +477,7 @@ static void a_client_fills_only_its_own_fragments(void **state)
     assert_non_null(whole);
     assert_int_equal(whole->size, 16);
     assert_int_equal(whole->key.client, 1);
+    assert_int_equal(whole->mark, WW_ECN_CE);          /* one of them was marked */
     assert_non_null(put_fragment(&user, 0, 39, true)); /* its newest is there */
     for (uint32_t client = 2; client < 20; client++)   /* one each: the oldest gives way */
         assert_null(put_fragment(&user, client, 1, false));
@@ -456,6 +490,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(udp_there_and_back),
+        cmocka_unit_test(marks_go_through),
         cmocka_unit_test(tcp_is_answered_or_reset),
         cmocka_unit_test(a_full_client_is_waited_for),
         cmocka_unit_test(another_source_is_refused),

@@ -23,6 +23,7 @@ struct app {
     enum event act_at;
     enum act act;
     size_t size;
+    enum ww_ecn mark; /* of the last datagram */
     int events[EVENT_COUNT];
     int code;
     int server;
@@ -45,7 +46,7 @@ static void act_if(struct app *app, enum event event)
 
 static void on_ready(void *arg, const struct sockaddr *local)
 {
-    assert_int_equal(local->sa_family, AF_INET);
+    assert_true(local->sa_family == AF_INET || local->sa_family == AF_INET6);
     act_if(arg, EVENT_READY);
 }
 
@@ -54,6 +55,7 @@ static void on_datagram(void *arg, const uint8_t *data, size_t size)
     struct app *app = arg;
 
     app->size = size;
+    app->mark = ww_egress_flow_came(app->flow);
     if (size)
         assert_int_equal(data[0], 'h');
     act_if(app, EVENT_DATAGRAM);
@@ -322,6 +324,69 @@ static void test_limit(void **state)
     app_stop(&app);
 }
 
+/* The mark with which the socket's next datagram came. */
+static int take_marked(int fd, struct sockaddr_storage *from, socklen_t *from_size)
+{
+    uint8_t data[64];
+    union {
+        struct cmsghdr align;
+        uint8_t bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec part = {data, sizeof(data)};
+    struct msghdr message = {from, sizeof(*from), &part, 1, &control, sizeof(control), 0};
+
+    if (recvmsg(fd, &message, 0) < 0)
+        return -1;
+    *from_size = message.msg_namelen;
+    const struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+    return head ? *(const uint8_t *)CMSG_DATA(head) : -2; /* the least byte, here */
+}
+
+/* Out and back, over both families. */
+static void test_marks(void **state)
+{
+    static const char *const hosts[] = {"127.0.0.1", "::1"};
+    static const enum ww_ecn marks[] = {WW_ECN_ECT0, WW_ECN_CE, WW_ECN_NONE, WW_ECN_ECT1};
+
+    (void)state;
+    for (size_t family = 0; family < 2; family++) {
+        struct app app = {.act = ACT_NONE};
+        struct sockaddr_storage address = {.ss_family = family ? AF_INET6 : AF_INET};
+        socklen_t size = family ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+        int level = family ? IPPROTO_IPV6 : IPPROTO_IP, on = 1;
+        struct ww_target target;
+
+        app_start(&app, family ? "::1/128" : "127.0.0.0/8");
+        assert_int_equal(ww_target_parse(hosts[family], strlen(hosts[family]), 1, &target), 0);
+        ww_target_sockaddr(&target, &address);
+        ((struct sockaddr_in *)&address)->sin_port = 0;
+        int fd = socket(address.ss_family, SOCK_DGRAM, 0);
+        if (bind(fd, (struct sockaddr *)&address, size) != 0) {
+            print_message("no %s here\n", hosts[family]);
+            close(fd);
+            app_stop(&app);
+            continue;
+        }
+        assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+        setsockopt(fd, level, family ? IPV6_RECVTCLASS : IP_RECVTOS, &on, sizeof(on));
+        assert_int_equal(
+            open_host(&app, hosts[family], ntohs(((struct sockaddr_in *)&address)->sin_port)), 0);
+        for (size_t i = 0; i < WW_ARRAY_COUNT(marks); i++) {
+            int mark = (int)marks[i];
+
+            ww_egress_flow_mark(app.flow, marks[i]);
+            send_text(&app, "hello");
+            assert_int_equal(take_marked(fd, &address, &size), mark);
+            setsockopt(fd, level, family ? IPV6_TCLASS : IP_TOS, &mark, sizeof(mark));
+            sendto(fd, "hello", 5, 0, (struct sockaddr *)&address, size);
+            TURN_UNTIL(app.loop, app.events[EVENT_DATAGRAM] == (int)i + 1);
+            assert_int_equal(app.mark, marks[i]);
+        }
+        close(fd);
+        app_stop(&app);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -329,6 +394,7 @@ int main(void)
         cmocka_unit_test(test_early_limit), cmocka_unit_test(test_icmp),
         cmocka_unit_test(test_acts),        cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_idle),        cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_marks),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,13 +13,9 @@
 #include "ww/address.h"
 #include "ww/geo.h"
 
-/* The library forgets its own memory when a file's description is broken: once for each such file.
- */
-__attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-    return "leak:libmaxminddb";
-}
+/* Of the sanitizer, where there is one. */
+__attribute__((weak)) void __lsan_disable(void);
+__attribute__((weak)) void __lsan_enable(void);
 
 static char folder[] = "/tmp/ww-geo-XXXXXX";
 
@@ -142,6 +138,19 @@ static void places_are_found(void **state)
     assert_string_equal(place.country, "");
 }
 
+/* libmaxminddb 1.7 loses a list of some 5 KB (MMDB_get_entry_data_list gives one with its errors,
+ * too, which MMDB_open then forgets) if the languages or the description of a file are broken. A
+ * node that is given such a file doesn't start. All else of the library's is given back. */
+static int add_broken(struct ww_geo *geo, const char *path)
+{
+    if (__lsan_disable)
+        __lsan_disable();
+    int rc = ww_geo_add(geo, path);
+    if (__lsan_enable)
+        __lsan_enable();
+    return rc;
+}
+
 static void broken_files_are_refused(void **state)
 {
     uint8_t bytes[4096];
@@ -162,7 +171,7 @@ static void broken_files_are_refused(void **state)
         fwrite(bytes, 1, i % 2 ? size : i / 2, file);
         bytes[i / 2] ^= 0xff;
         fclose(file);
-        if (ww_geo_add(geo, path) == 0)
+        if (add_broken(geo, path) == 0)
             find(geo, "8.8.4.4", &place);
         ww_geo_destroy(geo);
     }
