@@ -55,7 +55,7 @@ static void plaintext(void *arg, uint8_t *data, size_t size)
     end->count++;
 }
 
-static const struct ww_dtls_callbacks CALLBACKS = {output, established, plaintext};
+static const struct ww_dtls_callbacks CALLBACKS = {output, established, plaintext, NULL};
 
 static struct ww_key *key;
 static struct ww_dtls_context *context;
