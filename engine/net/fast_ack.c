@@ -88,7 +88,7 @@ void ww_fast_forget_slots(struct ww_fast *fast, bool is_crowded)
 static int read_numbers(struct ww_fast *fast, const uint8_t *record, size_t size,
                         struct acked *acked)
 {
-    uint64_t high = fast_get(record + 9, 6), length = fast_get(record + 20, 4);
+    uint64_t high = number_get(record + 9, 6), length = number_get(record + 20, 4);
     for (size_t at = FAST_ACK_HEAD;; at += 8) {
         if (length == 0 || length > high + 1)
             return WW_EPROTOCOL;
@@ -97,11 +97,11 @@ static int read_numbers(struct ww_fast *fast, const uint8_t *record, size_t size
             on_acked_numbers(fast, low, high, acked);
         if (at == size)
             return 0;
-        uint64_t gap = fast_get(record + at, 4);
+        uint64_t gap = number_get(record + at, 4);
         if (gap == 0 || gap >= low)
             return WW_EPROTOCOL;
         high = low - 1 - gap;
-        length = fast_get(record + at + 4, 4);
+        length = number_get(record + at + 4, 4);
     }
 }
 
@@ -111,17 +111,17 @@ int ww_fast_on_ack(struct ww_fast *fast, const uint8_t *record, size_t size)
     if (size < FAST_ACK_HEAD || record[19] >= WW_FAST_ACK_RANGES_MAX ||
         size != FAST_ACK_HEAD + 8 * (size_t)record[19])
         return WW_EPROTOCOL;
-    if (fast_get(record + 9, 6) >= fast->next)
+    if (number_get(record + 9, 6) >= fast->next)
         return WW_EPROTOCOL; /* never sent */
     int code = read_numbers(fast, record, size, &acked);
     if (code)
         return code;
-    uint64_t limit = fast_get(record + 1, 8);
+    uint64_t limit = number_get(record + 1, 8);
     fast->limit = WW_MAX(fast->limit, WW_MIN(limit, fast->una + WW_FAST_WINDOW_BYTES));
     if (acked.count == 0)
         return 0;
     if (acked.is_largest)
-        ww_fast_rate_sample(fast, fast->now_us - acked.newest_us, fast_get(record + 15, 4));
+        ww_fast_rate_sample(fast, fast->now_us - acked.newest_us, number_get(record + 15, 4));
     fast->timeouts = 0;
     ww_fast_find_losses(fast);
     ww_fast_forget_slots(fast, false);
@@ -153,7 +153,7 @@ void ww_fast_send_wish(struct ww_fast *fast)
     if ((fast->sent == fast->written && !fast->again.count && !fast->probes) ||
         (!is_new && (!is_old || (wish == 0 && fast->wish_repeats == 0))))
         return;
-    fast_put(record + 1, wish, 4);
+    number_put(record + 1, wish, 4);
     if (!fast->callbacks.record(fast->arg, record, sizeof record, WW_ECN_NONE))
         return;
     fast->wish_repeats = is_new ? WISH_REPEATS : fast->wish_repeats - (fast->wish_repeats > 0);

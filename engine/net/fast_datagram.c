@@ -49,8 +49,8 @@ static int send_parts(struct ww_fast *fast, const uint8_t *head, size_t head_siz
     for (size_t index = 0; index < count; index++) {
         size_t from = index * part, size = WW_MIN(part, total - from);
         part_record[0] = WW_FAST_PART;
-        fast_put(part_record + 1, id, 4);
-        fast_put(part_record + 5, total, 2);
+        number_put(part_record + 1, id, 4);
+        number_put(part_record + 5, total, 2);
         part_record[7] = (uint8_t)index;
         part_record[8] = (uint8_t)count;
         gather(part_record + FAST_PART_HEAD, from, size, head, head_size, payload);
@@ -97,7 +97,7 @@ int ww_fast_datagram(struct ww_fast *fast, const uint8_t *head, size_t head_size
     if (fast->pack_size == 0)
         fast->pack[fast->pack_size++] = WW_FAST_DATAGRAMS;
     fast->pack_mark = fast->pack_count ? ww_ecn_share(fast->pack_mark, mark) : mark;
-    fast_put(fast->pack + fast->pack_size, size, FAST_LENGTH);
+    number_put(fast->pack + fast->pack_size, size, FAST_LENGTH);
     gather(fast->pack + fast->pack_size + FAST_LENGTH, 0, size, head, head_size, payload);
     fast->pack_size += FAST_LENGTH + size;
     fast->pack_count++;
@@ -131,7 +131,7 @@ static void enqueue(struct ww_fast *fast, const uint8_t *data, size_t size, enum
         fast->stats.datagrams_dropped++;
         return;
     }
-    fast_put(fast->queue + fast->queue_size, size, FAST_LENGTH);
+    number_put(fast->queue + fast->queue_size, size, FAST_LENGTH);
     fast->queue[fast->queue_size + FAST_LENGTH] = (uint8_t)mark;
     memcpy(fast->queue + fast->queue_size + QUEUE_HEAD, data, size);
     fast->queue_size += QUEUE_HEAD + size;
@@ -145,7 +145,7 @@ bool ww_fast_take_datagram(struct ww_fast *fast, const uint8_t **data, size_t *s
         fast->queue_at = fast->queue_size = 0;
         return false;
     }
-    *size = (size_t)fast_get(fast->queue + fast->queue_at, FAST_LENGTH);
+    *size = (size_t)number_get(fast->queue + fast->queue_at, FAST_LENGTH);
     *mark = (enum ww_ecn)fast->queue[fast->queue_at + FAST_LENGTH];
     *data = fast->queue + fast->queue_at + QUEUE_HEAD;
     fast->queue_at += QUEUE_HEAD + *size;
@@ -159,7 +159,7 @@ int ww_fast_on_datagrams(struct ww_fast *fast, const uint8_t *record, size_t siz
     while (at < size) {
         if (size - at < FAST_LENGTH)
             return WW_EPROTOCOL;
-        size_t length = (size_t)fast_get(record + at, FAST_LENGTH);
+        size_t length = (size_t)number_get(record + at, FAST_LENGTH);
         at += FAST_LENGTH;
         if (length == 0 || length > size - at)
             return WW_EPROTOCOL;
@@ -196,8 +196,8 @@ int ww_fast_on_part(struct ww_fast *fast, const uint8_t *record, size_t size, en
 {
     if (size <= FAST_PART_HEAD)
         return WW_EPROTOCOL;
-    uint32_t id = (uint32_t)fast_get(record + 1, 4);
-    size_t total = (size_t)fast_get(record + 5, 2);
+    uint32_t id = (uint32_t)number_get(record + 1, 4);
+    size_t total = (size_t)number_get(record + 5, 2);
     size_t index = record[7], count = record[8];
     size -= FAST_PART_HEAD;
     if (count < 2 || count > WW_FAST_PARTS_MAX || index >= count ||

@@ -8,6 +8,7 @@
 #include "carrier.h"
 #include "fast.h"
 #include "internal.h"
+#include "number.h"
 
 /* To one peer in one turn, so that the others get theirs. */
 #define MESSAGES_PER_TURN  128
@@ -66,24 +67,10 @@ static void start_mtu(struct ww_peer *peer)
     use_mtu(peer);
 }
 
-static void put_number(uint8_t *out, uint64_t value, unsigned size)
-{
-    for (unsigned i = size; i > 0; i--, value >>= 8)
-        out[i - 1] = (uint8_t)value;
-}
-
-static uint32_t get_number(const uint8_t *in, unsigned size)
-{
-    uint32_t value = 0;
-    for (unsigned i = 0; i < size; i++)
-        value = value << 8 | in[i];
-    return value;
-}
-
 static void send_probe(struct ww_peer *peer, uint32_t id, size_t size)
 {
     uint8_t probe[WW_DATAGRAM_BYTES_MOST] = {WW_FAST_PROBE};
-    put_number(probe + 1, id, 4);
+    number_put(probe + 1, id, 4);
     peer->sends_alone = true;
     ww_transport_seal(peer, probe, size - WW_DTLS_OVERHEAD);
     peer->sends_alone = false;
@@ -115,14 +102,14 @@ static int on_probe(struct ww_peer *peer, const uint8_t *record, size_t size)
         if (size < PROBE_HEAD)
             return WW_EPROTOCOL;
         memcpy(answer + 1, record + 1, 4);
-        put_number(answer + 5, size, 2);
+        number_put(answer + 5, size, 2);
         on_record(peer, answer, sizeof answer, WW_ECN_NONE);
         return 0;
     }
     if (size != PROBE_ANSWER_BYTES)
         return WW_EPROTOCOL;
-    if (ww_mtu_answer(&peer->mtu, get_number(record + 1, 4),
-                      get_number(record + 5, 2) + WW_DTLS_OVERHEAD,
+    if (ww_mtu_answer(&peer->mtu, number_get(record + 1, 4),
+                      number_get(record + 5, 2) + WW_DTLS_OVERHEAD,
                       ww_loop_now_us(peer->net->loop))) {
         use_mtu(peer);
         ww_log(WW_LOG_DEBUG, "net", "the path carries more", "bytes=%zu", peer->mtu.best);
@@ -143,9 +130,9 @@ static void report(struct ww_peer *peer, uint64_t now_us)
         return;
     if (peer->loan)
         ww_loan_counted(peer->loan, &counted);
-    put_number(record + 1, counted.token, 4);
-    put_number(record + 5, counted.top, 4);
-    put_number(record + 9, counted.whole, 4);
+    number_put(record + 1, counted.token, 4);
+    number_put(record + 5, counted.top, 4);
+    number_put(record + 9, counted.whole, 4);
     if (!on_record(peer, record, sizeof record, WW_ECN_NONE))
         return;
     peer->reported_us = now_us;
@@ -158,9 +145,9 @@ static int on_report(struct ww_peer *peer, const uint8_t *record, size_t size)
     bool was_narrow = peer->pieces.narrow_until_us != 0;
     if (size != REPORT_BYTES)
         return WW_EPROTOCOL;
-    struct ww_pieces_report told = {.token = get_number(record + 1, 4),
-                                    .top = get_number(record + 5, 4),
-                                    .whole = get_number(record + 9, 4)};
+    struct ww_pieces_report told = {.token = number_get(record + 1, 4),
+                                    .top = number_get(record + 5, 4),
+                                    .whole = number_get(record + 9, 4)};
     if (!peer->pieces.is_offered || peer->pieces.token_out != told.token)
         ww_loan_recall(peer); /* whoever cuts has to know it */
     ww_pieces_told(&peer->pieces, &told, now_us);

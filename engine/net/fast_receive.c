@@ -60,7 +60,7 @@ int ww_fast_on_data(struct ww_fast *fast, const uint8_t *record, size_t size)
 {
     if (size < FAST_DATA_HEAD)
         return WW_EPROTOCOL;
-    uint64_t number = fast_get(record + 1, 6), offset = fast_get(record + 7, 8);
+    uint64_t number = number_get(record + 1, 6), offset = number_get(record + 7, 8);
     size -= FAST_DATA_HEAD;
     if (offset > fast->announced || size > fast->announced - offset)
         return WW_EPROTOCOL; /* beyond what it may send */
@@ -79,7 +79,7 @@ int ww_fast_on_wish(struct ww_fast *fast, const uint8_t *record, size_t size)
 {
     if (size != FAST_WISH)
         return WW_EPROTOCOL;
-    fast->ack_after = (uint32_t)WW_MIN(fast_get(record + 1, 4), (uint64_t)WW_FAST_ACK_BYTES_MAX);
+    fast->ack_after = (uint32_t)WW_MIN(number_get(record + 1, 4), (uint64_t)WW_FAST_ACK_BYTES_MAX);
     return 0;
 }
 
@@ -100,7 +100,7 @@ bool ww_fast_take(struct ww_fast *fast, const uint8_t **data, size_t *size, int 
     if (fast->came - fast->taken < FAST_LENGTH)
         return false;
     ww_fast_ring_get(&fast->in, fast->taken, length, FAST_LENGTH);
-    *size = (size_t)fast_get(length, FAST_LENGTH);
+    *size = (size_t)number_get(length, FAST_LENGTH);
     if (*size == 0 || *size > WW_FAST_MESSAGE_BYTES_MAX) {
         *code = WW_EPROTOCOL;
         return false;
@@ -140,17 +140,17 @@ void ww_fast_send_ack(struct ww_fast *fast)
     const struct ww_fast_range *range = &numbers->at[--index];
     uint64_t limit = fast->taken + WW_FAST_WINDOW_BYTES;
     record[0] = WW_FAST_ACK;
-    fast_put(record + 1, limit, 8);
-    fast_put(record + 9, range->to - 1, 6);
-    fast_put(record + 15, WW_MIN(fast->now_us - fast->largest_us, (uint64_t)UINT32_MAX), 4);
-    fast_put(record + 20, WW_MIN(range->to - range->from, (uint64_t)UINT32_MAX), 4);
+    number_put(record + 1, limit, 8);
+    number_put(record + 9, range->to - 1, 6);
+    number_put(record + 15, WW_MIN(fast->now_us - fast->largest_us, (uint64_t)UINT32_MAX), 4);
+    number_put(record + 20, WW_MIN(range->to - range->from, (uint64_t)UINT32_MAX), 4);
     for (; index > 0 && extra < ACK_RANGES_SENT - 1; extra++) {
         const struct ww_fast_range *above = range;
         range = &numbers->at[--index];
         if (above->to - range->from > UINT32_MAX)
             break;
-        fast_put(record + FAST_ACK_HEAD + 8 * (size_t)extra, above->from - range->to, 4);
-        fast_put(record + FAST_ACK_HEAD + 8 * (size_t)extra + 4, range->to - range->from, 4);
+        number_put(record + FAST_ACK_HEAD + 8 * (size_t)extra, above->from - range->to, 4);
+        number_put(record + FAST_ACK_HEAD + 8 * (size_t)extra + 4, range->to - range->from, 4);
     }
     record[19] = (uint8_t)extra;
     if (!fast->callbacks.record(fast->arg, record, FAST_ACK_HEAD + 8 * (size_t)extra,

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "fast.h"
+#include "number.h"
 
 #define FAST_NUMBER_MAX ((UINT64_C(1) << 48) - 1) /* packet numbers have 6 bytes */
 #define FAST_DATA_HEAD  15                        /* kind, number 6, offset 8 */
@@ -131,20 +132,6 @@ struct ww_fast {
     uint64_t part_uses;
     struct fast_part parts[WW_FAST_PARTS_TABLE];
 };
-
-static inline void fast_put(uint8_t *out, uint64_t value, unsigned size)
-{
-    for (unsigned i = size; i > 0; i--, value >>= 8)
-        out[i - 1] = (uint8_t)value;
-}
-
-static inline uint64_t fast_get(const uint8_t *in, unsigned size)
-{
-    uint64_t value = 0;
-    for (unsigned i = 0; i < size; i++)
-        value = value << 8 | in[i];
-    return value;
-}
 
 static inline struct fast_sent *fast_slot(const struct ww_fast *fast, uint64_t number)
 {

@@ -33,7 +33,7 @@ int ww_fast_write(struct ww_fast *fast, const uint8_t *head, size_t head_size,
     }
     if (!ww_fast_ring_reserve(&fast->out, fast->una, fast->written + FAST_LENGTH + size))
         return WW_ENOMEM;
-    fast_put(length, size, FAST_LENGTH);
+    number_put(length, size, FAST_LENGTH);
     ww_fast_ring_put(&fast->out, fast->written, length, FAST_LENGTH);
     fast->written += FAST_LENGTH;
     ww_fast_ring_put(&fast->out, fast->written, head, head_size);
@@ -98,8 +98,8 @@ static bool send_packet(struct ww_fast *fast, uint64_t offset, size_t size)
             ww_fast_ring_get(&fast->out, offset, packet + FAST_DATA_HEAD, size);
     }
     packet[0] = WW_FAST_DATA;
-    fast_put(packet + 1, fast->next, 6);
-    fast_put(packet + 7, offset, 8);
+    number_put(packet + 1, fast->next, 6);
+    number_put(packet + 7, offset, 8);
     bool went =
         fast->callbacks.record(fast->arg, packet, FAST_DATA_HEAD + size, mark_of_data(fast, size));
     if (is_lent)

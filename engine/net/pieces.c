@@ -5,6 +5,8 @@
 
 #include "ww/limits.h"
 
+#include "number.h"
+
 /* One in 64 lost, of records of 11 pieces, is a path that loses one datagram in 700. There it costs
  * more than it saves. A path is asked with short records first, so that one that loses many loses
  * little by it. */
@@ -31,20 +33,6 @@ void ww_pieces_release(struct ww_pieces *pieces)
         ww_free(pieces->slots[i].bytes);
         pieces->slots[i] = (struct ww_pieces_slot){0};
     }
-}
-
-static void put(uint8_t *out, uint32_t value, unsigned size)
-{
-    for (unsigned i = size; i > 0; i--, value >>= 8)
-        out[i - 1] = (uint8_t)value;
-}
-
-static uint32_t get(const uint8_t *in, unsigned size)
-{
-    uint32_t value = 0;
-    for (unsigned i = 0; i < size; i++)
-        value = value << 8 | in[i];
-    return value;
 }
 
 /* --- out -------------------------------------------------------------------------------------- */
@@ -84,9 +72,9 @@ void ww_pieces_head(struct ww_pieces *pieces, size_t record_size, uint8_t head[W
 {
     head[0] = WW_PIECE_KIND;
     head[1] = 0;
-    put(head + 2, (uint32_t)record_size, 2);
-    put(head + 4, pieces->number++, 4);
-    put(head + 8, pieces->token_out, 4);
+    number_put(head + 2, (uint32_t)record_size, 2);
+    number_put(head + 4, pieces->number++, 4);
+    number_put(head + 8, pieces->token_out, 4);
 }
 
 static void narrow(struct ww_pieces *pieces, uint64_t now_us)
@@ -200,10 +188,10 @@ const uint8_t *ww_pieces_input(struct ww_pieces *pieces, const uint8_t *datagram
                                size_t *record_size, enum ww_ecn *mark)
 {
     if (size <= WW_PIECE_HEAD || datagram[0] != WW_PIECE_KIND ||
-        get(datagram + 8, 4) != pieces->counted.token)
+        number_get(datagram + 8, 4) != pieces->counted.token)
         return NULL;
-    size_t index = datagram[1], total = get(datagram + 2, 2), each = size - WW_PIECE_HEAD;
-    uint32_t number = get(datagram + 4, 4);
+    size_t index = datagram[1], total = number_get(datagram + 2, 2), each = size - WW_PIECE_HEAD;
+    uint32_t number = (uint32_t)number_get(datagram + 4, 4);
     size_t count = (total + each - 1) / each;
     if (total > WW_PIECES_RECORD_MAX || count < 2 || count > WW_PIECES_COUNT_MAX || index >= count)
         return NULL;
