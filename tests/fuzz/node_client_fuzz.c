@@ -104,21 +104,6 @@ static void on_contract_wanted(void *arg, uint64_t bytes_left)
     (void)bytes_left;
 }
 
-static void on_contract_ended(void *arg, const struct ww_id *id,
-                              const struct ww_transfer_counts *counts, bool clean)
-{
-    (void)arg;
-    (void)id;
-    (void)counts;
-    (void)clean;
-}
-
-static void on_failed(void *arg, int code, const char *why)
-{
-    (void)arg;
-    packets_check(code < 0 && why);
-}
-
 static const struct ww_transfer_callbacks CALLBACKS = {.send = on_send,
                                                        .stream_accepted = on_stream_accepted,
                                                        .stream_writable = on_stream_writable,
@@ -127,10 +112,10 @@ static const struct ww_transfer_callbacks CALLBACKS = {.send = on_send,
                                                        .contract_opened = on_contract_opened,
                                                        .contract_refused = on_contract_refused,
                                                        .contract_wanted = on_contract_wanted,
-                                                       .contract_ended = on_contract_ended,
+                                                       .contract_ended = rig_contract_ended,
                                                        .receipt_due = rig_receipt_due,
                                                        .receipt_came = rig_receipt_came,
-                                                       .failed = on_failed};
+                                                       .failed = rig_failed};
 
 /* --- the device ------------------------------------------------------------------------------- */
 
@@ -151,18 +136,7 @@ static bool on_piece(void *arg, uint8_t *packet, size_t size, bool is_partial)
 
 static void drain(void)
 {
-    uint8_t *start = room + WW_TUN_HEADROOM;
-    struct virtio_net_hdr vnet;
-    ssize_t got;
-
-    ww_loop_turn(rig.conn.loop, 0);
-    ww_loop_turn(rig.conn.loop, 0);
-    while ((got = read(rig.device, start, sizeof(room) - WW_TUN_HEADROOM)) > 0) {
-        packets_check((size_t)got > sizeof(vnet));
-        memcpy(&vnet, start, sizeof(vnet));
-        packets_check(ww_segment_split(&vnet, start + sizeof(vnet), (size_t)got - sizeof(vnet),
-                                       on_piece, NULL) == 0);
-    }
+    rig_drain(&rig.conn, rig.device, on_piece);
     rig.has_gone_out = false;
 }
 
@@ -170,13 +144,8 @@ static void drain(void)
 
 static void from_provider(const struct packets_record *record, size_t size)
 {
-    size_t most = record->segment_size ? WW_PACKET_SUPER_BYTES_MAX : WW_PACKET_BYTES_MAX;
-    size = WW_MIN(size, most);
-    if (record->is_mended)
-        packets_mend(room, size, record->is_partial);
-    rig.has_wrong |= !record->is_partial && !packets_have_sum(room, size, false);
-    rig_receive_packet(&rig.conn, &rig.index,
-                       (struct ww_offload){record->segment_size, record->is_partial}, room, size);
+    size = WW_MIN(size, rig_room(record));
+    rig.has_wrong |= rig_receive_record(&rig.conn, &rig.index, record, room, size);
 }
 
 static void from_kernel(const struct packets_record *record)
@@ -191,8 +160,7 @@ static void from_kernel(const struct packets_record *record)
     if (record->is_mended)
         packets_mend(room + head, size - head, record->is_partial);
     rig.has_gone_out = true;
-    ssize_t done = write(rig.device, room, size); /* where its queue is full, it drops */
-    (void)done;
+    rig_from_kernel(rig.device, room, size);
 }
 
 static void act(const struct packets_record *record)
@@ -208,9 +176,7 @@ static void act(const struct packets_record *record)
         break;
     case 1: /* whatever it says may hold a packet, too */
         rig.has_wrong = true;
-        ww_transfer_receive(rig.conn.transfer,
-                            record->is_ours ? WW_LANE_DATAGRAM : WW_LANE_RELIABLE, record->bytes,
-                            record->size, ww_loop_now_us(rig.conn.loop));
+        rig_receive_bytes(&rig.conn, record);
         break;
     case 2:
         from_kernel(record);

@@ -217,21 +217,6 @@ static void on_contract_open(void *arg, const uint8_t *token, size_t token_size,
                                       ww_loop_now_us(conn->loop));
 }
 
-static void on_contract_ended(void *arg, const struct ww_id *id,
-                              const struct ww_transfer_counts *counts, bool clean)
-{
-    (void)arg;
-    (void)id;
-    (void)counts;
-    (void)clean;
-}
-
-static void on_failed(void *arg, int code, const char *why)
-{
-    (void)arg;
-    packets_check(code < 0 && why);
-}
-
 static const struct ww_transfer_callbacks CALLBACKS = {.send = on_send,
                                                        .stream_opened = on_stream_opened,
                                                        .stream_data = on_stream_data,
@@ -239,10 +224,10 @@ static const struct ww_transfer_callbacks CALLBACKS = {.send = on_send,
                                                        .stream_reset = on_stream_reset,
                                                        .packet = provider_packet,
                                                        .contract_open = on_contract_open,
-                                                       .contract_ended = on_contract_ended,
+                                                       .contract_ended = rig_contract_ended,
                                                        .receipt_due = rig_receipt_due,
                                                        .receipt_came = rig_receipt_came,
-                                                       .failed = on_failed};
+                                                       .failed = rig_failed};
 
 /* --- the device ------------------------------------------------------------------------------- */
 
@@ -260,45 +245,16 @@ static bool on_piece(void *arg, uint8_t *packet, size_t size, bool is_partial)
     return true;
 }
 
-static void drain(void)
-{
-    uint8_t *start = room + WW_TUN_HEADROOM;
-    struct virtio_net_hdr vnet;
-    ssize_t got;
-
-    ww_loop_turn(rig.conn.loop, 0);
-    ww_loop_turn(rig.conn.loop, 0);
-    while ((got = read(rig.device, start, sizeof(room) - WW_TUN_HEADROOM)) > 0) {
-        packets_check((size_t)got > sizeof(vnet));
-        memcpy(&vnet, start, sizeof(vnet));
-        packets_check(ww_segment_split(&vnet, start + sizeof(vnet), (size_t)got - sizeof(vnet),
-                                       on_piece, NULL) == 0);
-    }
-}
-
-/* Where the kernel's queue is full, it drops. */
-static void from_kernel(const uint8_t *bytes, size_t size)
-{
-    ssize_t done = write(rig.device, bytes, size);
-
-    (void)done;
-}
-
 /* --- scripts ---------------------------------------------------------------------------------- */
 
 static void from_client(const struct packets_record *record)
 {
-    size_t most = record->segment_size ? WW_PACKET_SUPER_BYTES_MAX : WW_PACKET_BYTES_MAX;
-    size_t size = WW_MIN(record->size, most);
+    size_t size = WW_MIN(record->size, rig_room(record));
 
     memcpy(room, record->bytes, size);
     if (record->is_ours)
         packets_readdress(room, size, true, rig.provider.inner);
-    if (record->is_mended)
-        packets_mend(room, size, record->is_partial);
-    rig.has_wrong |= !record->is_partial && !packets_have_sum(room, size, false);
-    rig_receive_packet(&rig.conn, &rig.index,
-                       (struct ww_offload){record->segment_size, record->is_partial}, room, size);
+    rig.has_wrong |= rig_receive_record(&rig.conn, &rig.index, record, room, size);
 }
 
 static void from_device(const struct packets_record *record)
@@ -312,7 +268,7 @@ static void from_device(const struct packets_record *record)
         packets_readdress(room + head, size - head, false, rig.pool);
     if (record->is_mended)
         packets_mend(room + head, size - head, record->is_partial);
-    from_kernel(room, size);
+    rig_from_kernel(rig.device, room, size);
 }
 
 static void answer(const struct packets_record *record)
@@ -326,7 +282,7 @@ static void answer(const struct packets_record *record)
     packets_turn(room + head, size);
     if (record->is_mended)
         packets_mend(room + head, size, false);
-    from_kernel(room, head + size);
+    rig_from_kernel(rig.device, room, head + size);
 }
 
 static void act(const struct packets_record *record)
@@ -337,9 +293,7 @@ static void act(const struct packets_record *record)
         break;
     case 1: /* whatever it says may hold a packet, too */
         rig.has_wrong = true;
-        ww_transfer_receive(rig.conn.transfer,
-                            record->is_ours ? WW_LANE_DATAGRAM : WW_LANE_RELIABLE, record->bytes,
-                            record->size, ww_loop_now_us(rig.conn.loop));
+        rig_receive_bytes(&rig.conn, record);
         break;
     case 2:
         from_device(record);
@@ -396,7 +350,8 @@ static void close_conn(void)
     provider_packets_detach(conn);
     provider_declare_stop(conn);
     memset(rig.provider.debtors, 0, sizeof(rig.provider.debtors));
-    drain(); /* what was put together, and resets of the flows that end with it */
+    rig_drain(&rig.conn, rig.device,
+              on_piece); /* what was put together, and resets of the flows that end with it */
     rig_close_conn(&rig.provider.edge, conn);
 }
 
@@ -410,7 +365,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (int i = 0; i < RECORDS_MAX && packets_next(&data, &size, &record); i++) {
         act(&record);
         if (!record.is_followed)
-            drain();
+            rig_drain(&rig.conn, rig.device, on_piece);
     }
     close_conn();
     return 0;

@@ -2,8 +2,9 @@
 #include "node_rig.h"
 
 #include <string.h>
+#include <unistd.h>
 
-#include "node_packets.h"
+#include "ww/tun.h"
 
 int __wrap_node_decide(struct node_policies *policies, enum ww_hook hook, const void *input,
                        const struct ww_policy_context *context, void *result,
@@ -94,6 +95,21 @@ void rig_receipt_came(void *arg, const struct ww_id *id, const uint8_t *bytes, s
     (void)size;
 }
 
+void rig_contract_ended(void *arg, const struct ww_id *id, const struct ww_transfer_counts *counts,
+                        bool clean)
+{
+    (void)arg;
+    (void)id;
+    (void)counts;
+    (void)clean;
+}
+
+void rig_failed(void *arg, int code, const char *why)
+{
+    (void)arg;
+    packets_check(code < 0 && why);
+}
+
 void rig_take_supers(struct conn *conn)
 {
     struct ww_frame frame = {.type = WW_FRAME_PACKET_LIMIT,
@@ -133,4 +149,54 @@ void rig_sent(const uint8_t *head, size_t head_size, const uint8_t *payload, siz
             fn(frame.data.payload, frame.data.payload_size,
                frame.data.flags & WW_WIRE_PACKET_PARTIAL);
     }
+}
+
+/* --- records of a script ---------------------------------------------------------------------- */
+
+size_t rig_room(const struct packets_record *record)
+{
+    return record->segment_size ? WW_PACKET_SUPER_BYTES_MAX : WW_PACKET_BYTES_MAX;
+}
+
+bool rig_receive_record(struct conn *conn, uint64_t *index, const struct packets_record *record,
+                        uint8_t *packet, size_t size)
+{
+    if (record->is_mended)
+        packets_mend(packet, size, record->is_partial);
+    bool is_wrong = !record->is_partial && !packets_have_sum(packet, size, false);
+    rig_receive_packet(conn, index, (struct ww_offload){record->segment_size, record->is_partial},
+                       packet, size);
+    return is_wrong;
+}
+
+void rig_receive_bytes(struct conn *conn, const struct packets_record *record)
+{
+    ww_transfer_receive(conn->transfer, record->is_ours ? WW_LANE_DATAGRAM : WW_LANE_RELIABLE,
+                        record->bytes, record->size, ww_loop_now_us(conn->loop));
+}
+
+/* --- the device ------------------------------------------------------------------------------- */
+
+void rig_drain(const struct conn *conn, int device, ww_segment_fn fn)
+{
+    static uint8_t room[WW_TUN_HEADROOM + sizeof(struct virtio_net_hdr) + PACKETS_BYTES_MAX + 1];
+    uint8_t *start = room + WW_TUN_HEADROOM;
+    struct virtio_net_hdr vnet;
+    ssize_t got;
+
+    ww_loop_turn(conn->loop, 0);
+    ww_loop_turn(conn->loop, 0);
+    while ((got = read(device, start, sizeof(room) - WW_TUN_HEADROOM)) > 0) {
+        packets_check((size_t)got > sizeof(vnet));
+        memcpy(&vnet, start, sizeof(vnet));
+        packets_check(ww_segment_split(&vnet, start + sizeof(vnet), (size_t)got - sizeof(vnet), fn,
+                                       NULL) == 0);
+    }
+}
+
+void rig_from_kernel(int device, const uint8_t *bytes, size_t size)
+{
+    ssize_t done = write(device, bytes, size);
+
+    (void)done;
 }
