@@ -15,22 +15,9 @@ is_used() {
         .peer == $peer and .ready and any(.contracts[]; .state == "current" and .bytes_unpromised > 0))' > /dev/null
 }
 
-is_busy() {
-    status other | jq -e '([.connections[].contracts[] | .bytes_down] | add) > 1000000'
-}
-
-# Its closes have been taken; a contract that it has made since may be open.
-are_taken() {
-    is_ready other && status other | jq -e '(.history | length) > 0 and all(.history[]; .state != "closing")'
-}
-
 have_ended() {
     [[ $(status arbiter | jq .contracts_open) == 0 ]] &&
         status client | jq -e 'all(.history[]; .state == "settled" or .state == "void")'
-}
-
-is_disputed() {
-    (($(status arbiter | jq .contracts_disputed) > 0))
 }
 
 # Each of its contracts has a next one, or needs none yet.
@@ -50,10 +37,7 @@ join one onenet
 join two twonet
 join client alicenet
 credit alicenet 100000000000
-code=$("$program" invite --key "$scratch/keys/client/key" --json | jq -r .code)
-"$program" key new --key "$scratch/keys/other/key" > /dev/null 2>&1
-"$program" join "$join_line" --invite "$code" --key "$scratch/keys/other/key" > "$scratch/join.out" 2>&1 ||
-    fail "join by invitation: $(cat "$scratch/join.out")"
+join_invited other client
 start_origin
 provider_start one
 start_client
@@ -64,21 +48,11 @@ node_start other client --key "$scratch/keys/other/key" --arbiter "$join_line" -
 wait_for 20 "the other client's start" is_ready other
 wait_for 10 "a contract with one" is_used client one
 
-# Counts are equal when all that was carried had its receipt in the moment of the kill.
-for seed in 2 3 4 5 6 7; do
-    traffic_start endless --max 8388608 --total 30 --seed $seed > /dev/null 2>> "$scratch/endless.log"
-    wait_for 15 "traffic" is_busy
-    node_kill other
-    kill -TERM $traffic_pid 2> /dev/null || true
-    wait $traffic_pid 2> /dev/null || true
-    node_start other
-    wait_for 20 "the closes of what the other client had" are_taken
-    if is_disputed; then
-        break
-    fi
-done
-is_disputed || fail "no dispute"
-node_stop other
+load_other() { # ROUND
+    traffic_start endless --max 8388608 --total 30 --seed $(($1 + 1)) > /dev/null 2>> "$scratch/endless.log"
+    load=$traffic_pid
+}
+open_dispute node_start
 is_used client one || fail "the client's contract with one is gone"
 step "a dispute is open between alicenet and onenet, and the client is in mid-contract with one"
 

@@ -188,6 +188,15 @@ join() {
         fail "join $2: $(cat "$scratch/join.out")"
 }
 
+# join_invited NAME BY: into the network of another node.
+join_invited() {
+    local code
+    code=$("$program" invite --key "$scratch/keys/$2/key" --arbiter "$join_line" --json | jq -r .code)
+    "$program" key new --key "$scratch/keys/$1/key" > "$scratch/key.out" 2>&1 || fail "key new: $(cat "$scratch/key.out")"
+    "$program" join "$join_line" --invite "$code" --key "$scratch/keys/$1/key" > "$scratch/join.out" 2>&1 ||
+        fail "join by invitation: $(cat "$scratch/join.out")"
+}
+
 credit() {
     call arbiter wallet.credit "{\"network\":\"$1\",\"asset\":\"usd\",\"amount\":\"$2\"}" > /dev/null ||
         fail "the grant for $1"
@@ -315,4 +324,38 @@ all_told() {
 # api NAME METHOD PATH [BODY]: a call with NAME's key; prints the answer, fails on an error.
 api() {
     WW_LUA=$here/lua "$program" api "$join_line" "$scratch/keys/$1/key" "${@:2}"
+}
+
+# --- disputes ---------------------------------------------------------------------------------------
+
+is_other_busy() {
+    status other | jq -e '([.connections[].contracts[] | .bytes_down] | add) > 1000000'
+}
+
+# Its closes have been taken; a contract that it has made since may be open.
+are_closes_taken() {
+    is_ready other && status other | jq -e '(.history | length) > 0 and all(.history[]; .state != "closing")'
+}
+
+is_disputed() {
+    (($(status arbiter | jq .contracts_disputed) > 0))
+}
+
+# open_dispute START: the client `other` is killed with -9 amid traffic that load_other ROUND gives it (as $load)
+# and started again by START NAME, until its close and the provider's differ. They are equal when all that was
+# carried had its receipt in the moment of the kill.
+open_dispute() {
+    local round
+    for round in 1 2 3 4 5 6; do
+        load_other $round
+        wait_for 15 "traffic" is_other_busy
+        node_kill other
+        kill -KILL "$load" 2> /dev/null || true
+        wait "$load" 2> /dev/null || true
+        "$1" other
+        wait_for 20 "the closes of what the other client had" are_closes_taken
+        ! is_disputed || break
+    done
+    is_disputed || fail "no dispute"
+    node_stop other
 }

@@ -17,26 +17,12 @@ web4=11.0.2.2 web6=2a00:11:0:2::2
 beside=2000 # names don't go by the device here
 ports=30000-30999 stun=11.0.2.3:3478
 
-# behind NAME NUMBER GATEWAY
-behind() {
-    ip netns add "$1"
-    on "$3" ip link add lan type veth peer name eth0 netns "$1"
-    on "$3" ip address add "192.168.$2.1/24" dev lan
-    on "$3" ip link set lan up
-    ip -n "$1" address add "192.168.$2.2/24" dev eth0
-    ip -n "$1" link set eth0 up
-    ip -n "$1" link set lo up
-    ip -n "$1" route add default via "192.168.$2.1"
-}
-
 build_machines() {
     machine arbiter 1
     machine web 2
     ip -n web address add 11.0.2.3/24 dev eth0
     machine home 3
     machine far 4
-    on home bash -c forward
-    on far bash -c forward
     behind client 3 home
     behind server 4 far
 }

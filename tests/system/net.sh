@@ -43,6 +43,19 @@ machine() {
     ip -n "$1" route add default via "2a00:11:0:$2::1"
 }
 
+# behind NAME NUMBER GATEWAY: a namespace behind a machine, which forwards: 192.168.NUMBER.2.
+behind() {
+    ip netns add "$1"
+    on "$3" ip link add lan type veth peer name eth0 netns "$1"
+    on "$3" ip address add "192.168.$2.1/24" dev lan
+    on "$3" ip link set lan up
+    ip -n "$1" address add "192.168.$2.2/24" dev eth0
+    ip -n "$1" link set eth0 up
+    ip -n "$1" link set lo up
+    ip -n "$1" route add default via "192.168.$2.1"
+    on "$3" bash -c forward
+}
+
 # The machine that a node runs on, if it isn't called as the node.
 declare -A machine_of=()
 
@@ -82,6 +95,28 @@ start_provider_on() { # NAME FLAGS…
 start_client_on() { # NAME FLAGS…
     start_on "$1" client --key "$scratch/keys/$1/key" --arbiter "$join_line" --proxy 127.0.0.1:1080 "${@:2}"
     wait_for 30 "the start of $1" is_ready "$1"
+}
+
+# start_nodes_on ADDRESS…: an arbiter, a provider and a client, whose device the addresses go into.
+start_nodes_on() {
+    start_arbiter_on
+    join_on provider
+    join_on client
+    start_provider_on provider
+    start_client_on client
+    open_tunnel client "$@"
+}
+
+# check_end: as check_client, of these three; they end, and the books are right after it, too.
+check_end() {
+    local name
+    check_client client provider
+    check_books
+    for name in client provider arbiter; do
+        node_stop $name
+    done
+    check_books_offline
+    step "all held"
 }
 
 # open_tunnel NAME ADDRESS…: the client's device, and what goes into it.

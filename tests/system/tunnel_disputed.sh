@@ -11,19 +11,6 @@ set -euo pipefail
 command -v iperf3 > /dev/null || exit 77
 web4=11.0.4.2
 
-is_busy() {
-    status other | jq -e '([.connections[].contracts[] | .bytes_down] | add) > 1000000'
-}
-
-is_disputed() {
-    (($(status arbiter | jq .contracts_disputed) > 0))
-}
-
-# Its closes have been taken.
-are_taken() {
-    status other | jq -e '(.history | length) > 0 and all(.history[]; .state != "closing")'
-}
-
 # Of its first provider nothing more can be had.
 is_spent() {
     status client | jq -e --arg peer "$first" 'any(.connections[];
@@ -50,33 +37,19 @@ start_arbiter_on --policies "$here/policies/kill" --disputes-run-s 3600
 for name in one two client; do
     join_on $name
 done
-code=$("$program" invite --key "$scratch/keys/client/key" --arbiter "$join_line" --json | jq -r .code)
-"$program" key new --key "$scratch/keys/other/key" > /dev/null 2>&1
-"$program" join "$join_line" --invite "$code" --key "$scratch/keys/other/key" > "$scratch/join.out" 2>&1 ||
-    fail "join by invitation: $(cat "$scratch/join.out")"
+join_invited other client
 start_provider_on one
 start_client_on client
 start_client_on other
 open_tunnel client $web4
 first=$(status one | jq -r .node)
 
-# Counts are equal when all that was carried had its receipt in the moment of the kill.
-for _ in 1 2 3 4 5 6; do
+load_other() {
     open_tunnel other $web4
     nsenter --net=/run/netns/other iperf3 -c $web4 -t 20 -R > "$scratch/other.out" 2>&1 &
     load=$!
-    wait_for 15 "traffic" is_busy
-    node_kill other
-    kill -KILL $load 2> /dev/null || true
-    wait $load 2> /dev/null || true
-    start_client_on other
-    wait_for 20 "the closes of what the other client had" are_taken
-    if is_disputed; then
-        break
-    fi
-done
-is_disputed || fail "no dispute"
-node_stop other
+}
+open_dispute start_client_on
 nsenter --net=/run/netns/client ping -n -i 0.1 -W 1 $web4 > "$scratch/flow.out" &
 flow=$!
 wait_for 10 "echoes" goes_on 0

@@ -42,12 +42,7 @@ start_all_on() { # KNOBS…
     on web iperf3 -s -p 5201 > "$scratch/iperf.log" 2>&1 &
     on web iperf3 -s -p 5202 > "$scratch/iperf2.log" 2>&1 &
     on web "$tools/system_exit_peer" serve 7000 $tunneled > "$scratch/peer.log" 2>&1 &
-    start_arbiter_on
-    join_on provider
-    join_on client
-    start_provider_on provider
-    start_client_on client
-    open_tunnel client $tunneled
+    start_nodes_on $tunneled
     step "arbiter, provider, a host, and a client on a line with $*"
 }
 
@@ -135,13 +130,7 @@ hole) start_all_on delay=2 ;;
 replay) start_all_on delay=5 late=50 twice=100 again=100 ;;
 esac
 "check_$case"
-check_client client provider
-check_books
-for name in client provider arbiter; do
-    node_stop $name
-done
+check_end
 kill -TERM $line
 wait $line
 step "the line: $(tail -n 1 "$scratch/line.out")"
-check_books_offline
-step "all held"

@@ -32,12 +32,7 @@ start_all_on() {
     machine web 3
     machine client $home
     start_servers
-    start_arbiter_on
-    join_on provider
-    join_on client
-    start_provider_on provider
-    start_client_on client
-    open_tunnel client 11.0.3.0/24 2a00:11:0:3::/64
+    start_nodes_on 11.0.3.0/24 2a00:11:0:3::/64
     step "arbiter, provider, client and a host are ready"
 }
 
@@ -151,10 +146,4 @@ else
     roam
     check_bounds
 fi
-check_client client provider
-check_books
-for name in client provider arbiter; do
-    node_stop $name
-done
-check_books_offline
-step "all held"
+check_end

@@ -70,12 +70,7 @@ for name in client web; do
 done
 on web iperf3 -s -p 5201 > "$scratch/iperf.log" 2>&1 &
 on web "$program" demo-origin --listen $web:8080 --announce "$scratch/web.port" 2> "$scratch/web.log" &
-start_arbiter_on
-join_on provider
-join_on client
-start_provider_on provider
-start_client_on client
-open_tunnel client $web
+start_nodes_on $web
 wait_for 20 "a way through" on client ping -n -c 1 -W 1 $web
 wait_for 20 "marks" marks_are on client provider
 step "client and provider are connected, and their path carries marks"
@@ -124,10 +119,4 @@ echoes -Q 2
 
 # The provider has counted for the client before, too, and the proxy's bytes went by no device.
 beside=30000000 shared=true
-check_client client provider
-check_books
-for name in client provider arbiter; do
-    node_stop $name
-done
-check_books_offline
-step "all held"
+check_end

@@ -13,19 +13,6 @@ set -euo pipefail
 web4=11.0.2.2 web6=2a00:11:0:2::2
 ports=30000-30999 stun=11.0.2.3:3478
 
-# behind NAME NUMBER GATEWAY
-behind() {
-    ip netns add "$1"
-    on "$3" ip link add lan type veth peer name eth0 netns "$1"
-    on "$3" ip address add "192.168.$2.1/24" dev lan
-    on "$3" ip link set lan up
-    ip -n "$1" address add "192.168.$2.2/24" dev eth0
-    ip -n "$1" link set eth0 up
-    ip -n "$1" link set lo up
-    ip -n "$1" route add default via "192.168.$2.1"
-    on "$3" bash -c forward
-}
-
 build_machines() {
     machine arbiter 1
     machine web 2
