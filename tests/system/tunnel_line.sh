@@ -3,7 +3,8 @@
 # client's line is a user-space one (system_line). tunnel_line.sh CASE [ROUNDS]:
 #
 #   loss    5 % lost and 100 ms of round trip: TCP through the tunnel does 0.8 of what it does without
-#   fair    20 Mbit/s and 40 ms: a connection through the tunnel and one beside it, neither below a third
+#   fair    20 Mbit/s and 40 ms: a connection through the tunnel and one beside it, neither below a third,
+#           both by cubic and, with ROUNDS, both by bbr
 #           (without ROUNDS both are short, luck counts for more, and half and a quarter are enough)
 #   hole    in mid-transfer the line begins to lose what is larger than 1,300 bytes, without a word
 #   replay  datagrams overtake each other, come twice, and come again a second later
@@ -69,13 +70,17 @@ check_loss() {
 }
 
 check_fair() {
-    local round with without
-    for ((round = 0; round < (rounds + 2) / 3; round++)); do
-        transfer $plain 5202 $((seconds + 12)) -O 3 -C cubic > "$scratch/without" &
-        with=$(transfer $tunneled 5201 $((seconds + 12)) -O 3 -C cubic)
+    local round with without control controls=(cubic)
+    if [[ $share == 3 ]] && grep -qw bbr /proc/sys/net/ipv4/tcp_available_congestion_control; then
+        controls+=(bbr)
+    fi
+    for ((round = 0; round < (rounds + 2) / 3 * ${#controls[@]}; round++)); do
+        control=${controls[round % ${#controls[@]}]}
+        transfer $plain 5202 $((seconds + 12)) -O 3 -C $control > "$scratch/without" &
+        with=$(transfer $tunneled 5201 $((seconds + 12)) -O 3 -C $control)
         wait $!
         without=$(cat "$scratch/without")
-        step "$((without / 1000)) kbit/s beside the tunnel and $((with / 1000)) in it"
+        step "$((without / 1000)) kbit/s beside the tunnel and $((with / 1000)) in it, both by $control"
         jq -n -e "[$with, $without] | min / add >= 1 / $share" > /dev/null || fail "one of them has less than a share of 1 / $share"
     done
 }
