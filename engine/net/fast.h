@@ -1,6 +1,6 @@
 /* The fast lane: frames of transfer straight in DTLS records, without SCTP. A pure state machine:
  * no clock, no socket, no loop; its owner (fast_peer.c) hands it what arrived and the time, and
- * gets records to send. Layout of the records: docs/internals/lane.md.
+ * gets records to send. Layout of the records: docs/internals/fast.md.
  *
  * Two classes of messages:
  *   reliable - one stream of bytes in which each message has its length in front; cut into

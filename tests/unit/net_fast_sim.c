@@ -249,3 +249,14 @@ void sim_stop(struct sim *sim)
         free(pop(sim).data);
     free(sim->records);
 }
+
+void sim_acknowledge(struct ww_fast *fast, uint64_t largest, uint64_t from, uint64_t now_us)
+{
+    uint8_t ack[24] = {WW_FAST_ACK, 0, 0xff};
+    uint64_t count = largest + 1 - from;
+    for (size_t i = 0; i < 6; i++)
+        ack[14 - i] = (uint8_t)(largest >> 8 * i);
+    for (size_t i = 0; i < 4; i++)
+        ack[23 - i] = (uint8_t)(count >> 8 * i);
+    assert_int_equal(ww_fast_input(fast, ack, sizeof ack, WW_ECN_NONE, now_us), 0);
+}

@@ -71,3 +71,5 @@ void sim_stop(struct sim *sim);
 bool sim_run(struct sim *sim, uint64_t until_us);
 /* The size and bytes of the n-th message of an end. */
 size_t sim_message(const struct sim *sim, int end, uint64_t number, uint8_t *out);
+/* Without a line: the packets from `from` to `largest` are acknowledged, which closes no window. */
+void sim_acknowledge(struct ww_fast *fast, uint64_t largest, uint64_t from, uint64_t now_us);

@@ -451,18 +451,6 @@ static bool sink_record(void *arg, const uint8_t *record, size_t size, enum ww_e
     return true;
 }
 
-/* Packets from `from` to the last. */
-static void acknowledge(struct ww_fast *fast, const struct sink *sink, uint64_t from, uint64_t now)
-{
-    uint8_t ack[24] = {WW_FAST_ACK, 0, 0xff};
-    uint64_t count = sink->largest + 1 - from;
-    for (size_t i = 0; i < 6; i++)
-        ack[14 - i] = (uint8_t)(sink->largest >> 8 * i);
-    for (size_t i = 0; i < 4; i++)
-        ack[23 - i] = (uint8_t)(count >> 8 * i);
-    assert_int_equal(ww_fast_input(fast, ack, sizeof ack, WW_ECN_NONE, now), 0);
-}
-
 /* So many small packets get lost at once that there is no room to remember another. */
 static void goes_on_when_all_that_it_remembers_is_lost(void **state)
 {
@@ -479,11 +467,11 @@ static void goes_on_when_all_that_it_remembers_is_lost(void **state)
             bytes += 2 + sizeof BYTES;
         ww_fast_output(fast, now);
         now += 1000;
-        acknowledge(fast, &sink, 0, now);
+        sim_acknowledge(fast, sink.largest, 0, now);
     }
     do {
         ww_fast_output(fast, now += 1000);
-        acknowledge(fast, &sink, 0, now);
+        sim_acknowledge(fast, sink.largest, 0, now);
         ww_fast_stats(fast, &stats);
     } while (stats.in_flight_bytes);
     assert_true(stats.window_bytes > (uint64_t)WW_FAST_PACKETS_MAX * 18);
@@ -499,7 +487,7 @@ static void goes_on_when_all_that_it_remembers_is_lost(void **state)
         ww_fast_output(fast, now += S);
     assert_true(sink.records > begun);
     for (int i = 0; i < 2000; i++) {
-        acknowledge(fast, &sink, sink.largest - (sink.records - begun) + 1, now);
+        sim_acknowledge(fast, sink.largest, sink.largest - (sink.records - begun) + 1, now);
         ww_fast_output(fast, now += 10000);
     }
     for (uint64_t i = 0; i < 3 * (uint64_t)(WW_FAST_PACKETS_MAX + 100); i++)

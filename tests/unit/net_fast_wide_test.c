@@ -143,18 +143,6 @@ static struct ww_fast *make(struct sink *sink)
     return fast;
 }
 
-/* Packets from `from` to the last that was sent. */
-static void acknowledge(struct ww_fast *fast, const struct sink *sink, uint64_t from, uint64_t now)
-{
-    uint8_t ack[24] = {WW_FAST_ACK, 0, 0xff};
-    uint64_t count = sink->largest + 1 - from;
-    for (size_t i = 0; i < 6; i++)
-        ack[14 - i] = (uint8_t)(sink->largest >> 8 * i);
-    for (size_t i = 0; i < 4; i++)
-        ack[23 - i] = (uint8_t)(count >> 8 * i);
-    assert_int_equal(ww_fast_input(fast, ack, sizeof ack, WW_ECN_NONE, now), 0);
-}
-
 static void turn(struct ww_fast *fast, struct sink *sink, uint64_t *now)
 {
     static const uint8_t BYTES[16000];
@@ -177,12 +165,12 @@ static void only_a_window_with_many_of_them_has_wide_records(void **state)
     do {
         ww_fast_stats(fast, &stats);
         assert_in_range(sink.longest, RECORD, WW_MAX(RECORD, stats.window_bytes / 8));
-        acknowledge(fast, &sink, 0, now += 500);
+        sim_acknowledge(fast, sink.largest, 0, now += 500);
         turn(fast, &sink, &now);
     } while (stats.window_bytes < (uint64_t)16 * WIDE);
     assert_int_equal(sink.longest, WIDE);
     ww_fast_resize(fast, RECORD);
-    acknowledge(fast, &sink, 0, now += 500);
+    sim_acknowledge(fast, sink.largest, 0, now += 500);
     turn(fast, &sink, &now);
     assert_int_equal(sink.longest, RECORD);
     ww_fast_destroy(fast);
@@ -197,13 +185,13 @@ static void what_is_lost_goes_again_in_short_ones(void **state)
     ww_fast_widen(fast, WIDE);
     for (int i = 0; i < 12; i++) {
         turn(fast, &sink, &now);
-        acknowledge(fast, &sink, 0, now += 500);
+        sim_acknowledge(fast, sink.largest, 0, now += 500);
     }
     turn(fast, &sink, &now);
     assert_int_equal(sink.first, WIDE);
     uint64_t lost = sink.first_offset, data = sink.data;
     assert_true(data > 8);
-    acknowledge(fast, &sink, sink.largest - data + 2, now += 500);
+    sim_acknowledge(fast, sink.largest, sink.largest - data + 2, now += 500);
     turn(fast, &sink, &now);
     assert_int_equal(sink.first_offset, lost);
     assert_int_equal(sink.first, RECORD);
@@ -218,7 +206,7 @@ static void round_trip(struct ww_fast *fast, struct sink *sink, uint64_t *now)
 {
     for (int i = 0; i < 16; i++)
         turn(fast, sink, now);
-    acknowledge(fast, sink, 0, *now += 500);
+    sim_acknowledge(fast, sink->largest, 0, *now += 500);
 }
 
 static void says_how_often_it_wants_them(void **state)
@@ -238,13 +226,13 @@ static void says_how_often_it_wants_them(void **state)
     assert_in_range(last, WW_FAST_ACK_BYTES_MAX / 2, WW_FAST_ACK_BYTES_MAX);
     assert_in_range(sink.wishes, 2, 12);
     uint64_t said;
-    acknowledge(fast, &sink, 0, now += 100000);
+    sim_acknowledge(fast, sink.largest, 0, now += 100000);
     turn(fast, &sink, &now);
     said = sink.wishes;
-    acknowledge(fast, &sink, 0, now += 50000);
+    sim_acknowledge(fast, sink.largest, 0, now += 50000);
     turn(fast, &sink, &now);
     assert_int_equal(sink.wishes, said);
-    acknowledge(fast, &sink, 0, now += 100000); /* again, as it may have been lost */
+    sim_acknowledge(fast, sink.largest, 0, now += 100000); /* again, as it may have been lost */
     turn(fast, &sink, &now);
     assert_int_equal(sink.wishes, said + 1);
     turn(fast, &sink, &now);
