@@ -112,7 +112,8 @@ static _Noreturn void become(const struct ww_child_options *options, pid_t paren
             _exit(127);
     }
     if (!error) {
-        execvpe(options->argv[0], argv.variable, options->env ? env.variable : environ);
+        execvpe(options->program ? options->program : options->argv[0], argv.variable,
+                options->env ? env.variable : environ);
         error = errno;
     }
     written = write(report_fd, &error, sizeof(error));

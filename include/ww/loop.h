@@ -80,6 +80,7 @@ struct ww_child;
 typedef void (*ww_child_fn)(void *arg, int status);
 struct ww_child_options {
     const char *const *argv;            /* NULL-terminated; argv[0] is a path or found in PATH */
+    const char *program;                /* NULL: argv[0], which else is only a name for ps */
     const char *const *env;             /* NULL: inherit */
     int stdin_fd, stdout_fd, stderr_fd; /* -1: inherit */
     bool die_with_parent;               /* PR_SET_PDEATHSIG */

@@ -468,6 +468,22 @@ static void test_child_runs(void **state)
     close(output[1]);
 }
 
+/* As ps shows it: the name it was given, and not the file. */
+static void test_child_has_another_name(void **state)
+{
+    static const char *const argv[] = {"a-name", "-c", "test \"$0\" = a-name", NULL};
+    const struct ww_child_options options = {
+        .argv = argv, .program = "/bin/sh", .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1};
+    struct child_end end = {0};
+    struct ww_child *child;
+
+    (void)state;
+    assert_int_equal(ww_child_create(loop, &options, on_child_end, &end, &child), 0);
+    turn_until(&end.calls, 1);
+    assert_int_equal(end.status, 0);
+    ww_child_destroy(child);
+}
+
 static const char *const sleeper[] = {"sleep", "100", NULL};
 static const struct ww_child_options sleeper_options = {
     .argv = sleeper, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1};
@@ -590,6 +606,7 @@ int main(void)
         cmocka_unit_test(test_watch),
         cmocka_unit_test(test_signal),
         cmocka_unit_test(test_child_runs),
+        cmocka_unit_test(test_child_has_another_name),
         cmocka_unit_test(test_child_is_killed),
         cmocka_unit_test(test_destroyed_child_is_reaped),
         cmocka_unit_test(test_child_that_does_not_exist),
