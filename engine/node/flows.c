@@ -271,7 +271,7 @@ int flow_table_open(struct edge *edge, const struct ww_hash *peer, struct flow_t
 
     if (!flows)
         return WW_ESTATE;
-    if (flows->inspects && !flows->inspector && ww_inspector_create(&flows->inspector))
+    if (flows->inspects && !flows->inspector && ww_inspector_create(edge->loop, &flows->inspector))
         ww_log(WW_LOG_WARN, "node", "first packets are not looked at", "code=ENOMEM");
     int rc = table_create(edge, peer, table);
     if (!rc)
@@ -288,6 +288,17 @@ static void add_stats(const struct flow_table *table, struct ww_flows_stats *sum
     sum->pushed_out += stats.pushed_out;
     sum->dropped += stats.dropped;
     sum->rejected += stats.rejected;
+}
+
+static void put_inspector(const struct ww_inspector *inspector, struct ww_call *call)
+{
+    struct ww_inspector_stats stats = {0};
+
+    if (inspector)
+        ww_inspector_stats(inspector, &stats);
+    ww_call_put_u64(call, "inspect_pid", (uint64_t)stats.pid);
+    ww_call_put_u64(call, "inspect_starts", stats.starts);
+    ww_call_put_u64(call, "inspect_missed", stats.missed);
 }
 
 void flows_put(const struct edge *edge, struct ww_call *call)
@@ -309,6 +320,7 @@ void flows_put(const struct edge *edge, struct ww_call *call)
     ww_call_put_u64(call, "pushed_out", sum.pushed_out);
     ww_call_put_u64(call, "dropped", sum.dropped);
     ww_call_put_u64(call, "rejected", sum.rejected);
+    put_inspector(edge->flows->inspector, call);
     ww_call_end(call);
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "ww/crypto.h"
+#include "ww/inspect.h"
 
 #include "node.h"
 
@@ -55,6 +56,7 @@ int main(int argc, char **argv)
     struct program program = {0};
     int code = 70; /* EX_SOFTWARE */
 
+    ww_inspect_main(argc, argv);
     ww_crypto_init();
     int rc = program_init(&program, argc, argv);
     if (rc)

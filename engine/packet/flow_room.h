@@ -38,6 +38,7 @@ struct ww_flows {
     struct ww_flows_config config;
     struct inspections inspections; /* of its flows */
     size_t inspections_count;
+    size_t asked; /* packets of its flows that the inspecting process has not answered */
     uint64_t secret[2];
     struct ww_flow **chunks; /* flows_max / FLOW_CHUNK of them, as they are needed */
     uint64_t *serials;       /* by index: which flow it is */

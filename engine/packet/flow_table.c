@@ -47,6 +47,7 @@ void ww_flows_destroy(struct ww_flows *flows)
         return;
     while ((flow = ww_flows_next(flows, NULL)))
         flow_close(flows, flow);
+    inspect_leave(flows);
     for (uint32_t i = 0; i < flows->chunks_count; i++)
         ww_free(flows->chunks[i]);
     ww_free(flows->chunks);
@@ -59,8 +60,11 @@ void ww_flows_set_inspector(struct ww_flows *flows, struct ww_inspector *inspect
 {
     struct ww_flow *flow = NULL;
 
-    while (flows->config.inspector && (flow = ww_flows_next(flows, flow)))
+    while (flows->config.inspector && (flow = ww_flows_next(flows, flow))) {
         inspect_end(flows, flow);
+        flow->application = NULL; /* the inspector's */
+    }
+    inspect_leave(flows);
     flows->config.inspector = inspector;
 }
 

@@ -1,23 +1,17 @@
-/* Looks at the first packets of flows: see ww/inspect.h. Relies on nDPI for QUIC and for which
- * application it is, and on inspect_read.c for names. nDPI sees a copy with zeros behind it, so
- * that a read past a packet's end finds nothing, and it is never told what it may do with the
- * result. */
-#include "ww/inspect.h"
-
+/* Looks at the first packets of flows: see ww/inspect.h. Relies on inspect_read.c for names, and on
+ * the process behind inspect_link.c for QUIC's and for which application it is. What that says is
+ * taken for a flow that is still looked at, and no other. */
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <unistd.h>
 
-#include <ndpi_api.h>
-
+#include "inspect_child.h"
 #include "inspect_read.h"
 #include "inspect_room.h"
 
-#define COPY_BYTES                                                                                 \
-    2048 /* a packet is at most the device's MTU; more of a super-packet tells nothing */
-#define COPY_ZEROS 512
-#define TCP_SYN    2
-#define CUT_BYTES  79 /* nDPI's names end here */
+#define TCP_SYN 2
 
 /* Marks flow->inspection once a flow has been looked at. */
 static char over;
@@ -27,7 +21,10 @@ struct inspection {
     TAILQ_ENTRY(inspection) of_table; /* those of its table */
     struct ww_flows *flows;
     struct ww_flow *flow;
-    struct ndpi_flow_struct *ndpi; /* NULL: it knows enough */
+    uint32_t id;
+    uint16_t slot;
+    unsigned asked;   /* of its packets the process was shown so many, … */
+    unsigned unheard; /* and so many it has not answered */
     unsigned packets;
     size_t whole;   /* TCP: so many bytes from the first on have come */
     bool is_named;  /* the reader has had its say */
@@ -39,57 +36,31 @@ struct inspection {
 };
 
 struct ww_inspector {
-    struct ndpi_detection_module_struct *ndpi;
+    struct inspect_link *link;
     struct inspections open;
     size_t count;
-    uint8_t copy[COPY_BYTES + COPY_ZEROS];
+    struct inspection *slots[INSPECT_SLOTS];
+    uint32_t ids;
+    uint64_t missed;
+    char pid[16]; /* the process says in its arguments whose it is */
+    const char *argv[3];
 };
 
-int ww_inspector_create(struct ww_inspector **out)
-{
-    struct ww_inspector *inspector = ww_alloc(1, sizeof(*inspector));
-    NDPI_PROTOCOL_BITMASK all;
+/* --- beginning and end ------------------------------------------------------------------------ */
 
-    if (!inspector)
-        return WW_ENOMEM;
-    TAILQ_INIT(&inspector->open);
-    inspector->ndpi = ndpi_init_detection_module(ndpi_dont_load_tor_hosts);
-    if (!inspector->ndpi) {
-        ww_free(inspector);
-        return WW_ENOMEM;
-    }
-    NDPI_BITMASK_SET_ALL(all);
-    ndpi_set_protocol_detection_bitmask2(inspector->ndpi, &all);
-    ndpi_finalize_initialization(inspector->ndpi);
-    *out = inspector;
-    return 0;
-}
-
+/* If the process has packets left to expect, it is told that none come. */
 static void forget(struct ww_inspector *inspector, struct inspection *inspection)
 {
+    if (inspection->asked > 0 && inspection->asked < WW_INSPECT_PACKETS)
+        inspect_link_forget(inspector->link, &(struct inspect_head){.flow = inspection->id,
+                                                                    .slot = inspection->slot});
     TAILQ_REMOVE(&inspector->open, inspection, link);
     TAILQ_REMOVE(&inspection->flows->inspections, inspection, of_table);
+    inspector->slots[inspection->slot] = NULL;
     inspector->count--;
     inspection->flows->inspections_count--;
     inspection->flow->inspection = &over;
-    if (inspection->ndpi)
-        ndpi_free_flow(inspection->ndpi);
     ww_free(inspection);
-}
-
-void ww_inspector_destroy(struct ww_inspector *inspector)
-{
-    if (!inspector)
-        return;
-    while (!TAILQ_EMPTY(&inspector->open))
-        forget(inspector, TAILQ_FIRST(&inspector->open));
-    ndpi_exit_detection_module(inspector->ndpi);
-    ww_free(inspector);
-}
-
-size_t ww_inspector_count(const struct ww_inspector *inspector)
-{
-    return inspector->count;
 }
 
 /* In the place of the oldest if there are too many: of the same table, so that one client can't
@@ -104,12 +75,13 @@ static struct inspection *begin(struct ww_inspector *inspector, struct ww_flows 
     struct inspection *inspection = ww_alloc(1, sizeof(*inspection));
     if (!inspection)
         return NULL;
-    inspection->ndpi = ndpi_flow_malloc(ndpi_detection_get_sizeof_ndpi_flow_struct());
-    if (inspection->ndpi)
-        memset(inspection->ndpi, 0, ndpi_detection_get_sizeof_ndpi_flow_struct());
     inspection->flow = flow;
     inspection->is_named = flow->name != NULL;
     inspection->flows = flows;
+    inspection->id = ++inspector->ids;
+    while (inspector->slots[inspection->slot])
+        inspection->slot++;
+    inspector->slots[inspection->slot] = inspection;
     TAILQ_INSERT_TAIL(&inspector->open, inspection, link);
     TAILQ_INSERT_TAIL(&flows->inspections, inspection, of_table);
     inspector->count++;
@@ -197,56 +169,137 @@ static bool read_udp(struct inspection *inspection, const uint8_t *payload, size
 
 /* --- applications ----------------------------------------------------------------------------- */
 
-static bool is_quic(ndpi_protocol protocol)
+/* What the process says of the flow, when it says something. A name that may have been cut is no
+ * ground for an application, nor is one that ours shows to have been: then it is only the protocol.
+ */
+static bool set_application(struct inspection *inspection, const struct inspect_answer *answer,
+                            const struct inspect_names *names)
 {
-    return protocol.master_protocol == NDPI_PROTOCOL_QUIC ||
-           protocol.app_protocol == NDPI_PROTOCOL_QUIC;
-}
-
-/* What nDPI says of the flow, when it says something. A name that it may have cut, or one that is
- * not what our reader found, is no ground for an application: then it is only the protocol. */
-static bool set_application(struct ww_inspector *inspector, struct inspection *inspection,
-                            ndpi_protocol protocol)
-{
-    const struct ndpi_flow_struct *ndpi = inspection->ndpi;
     struct ww_flow *flow = inspection->flow;
-    size_t length = strnlen(ndpi->host_server_name, sizeof(ndpi->host_server_name));
-    bool is_cut = length >= CUT_BYTES || (flow->name && strlen(flow->name) >= CUT_BYTES);
-    uint16_t id = protocol.app_protocol;
+    bool is_quic = answer->flags & INSPECT_ANSWER_QUIC && flow->protocol == IPPROTO_UDP;
+    bool is_cut = answer->flags & INSPECT_ANSWER_CUT ||
+                  (flow->name && strlen(flow->name) >= INSPECT_HOST_MAX);
     bool is_news = false;
 
-    if (is_quic(protocol) && !is_cut && length > 0 && !inspection->is_named)
-        is_news = set_name(inspection, ndpi->host_server_name, WW_FLOW_NAME_QUIC);
-    if (is_cut || id == NDPI_PROTOCOL_UNKNOWN)
-        id = protocol.master_protocol;
-    if (is_cut && id == NDPI_PROTOCOL_UNKNOWN && is_quic(protocol))
-        id = NDPI_PROTOCOL_QUIC;
-    if (id == NDPI_PROTOCOL_UNKNOWN)
+    if (is_quic && !is_cut && *answer->host && !inspection->is_named)
+        is_news = set_name(inspection, answer->host, WW_FLOW_NAME_QUIC);
+    uint16_t id = is_cut || answer->application == 0 ? answer->protocol : answer->application;
+    if (id == 0)
         return is_news;
-    const char *name = ndpi_get_proto_name(inspector->ndpi, id);
+    const char *name = names->text[id];
     if (flow->application && strcmp(flow->application, name) == 0)
         return is_news;
     flow->application = name;
     return true;
 }
 
-static bool ask_ndpi(struct ww_inspector *inspector, struct inspection *inspection,
-                     const struct ww_flow_packet *packet, uint64_t now_us)
+/* Nothing more will come of it. */
+static bool is_over(const struct inspection *inspection)
 {
-    size_t size = WW_MIN(packet->size, (size_t)COPY_BYTES);
+    bool is_enough = inspection->is_named && inspection->flow->application;
 
-    memcpy(inspector->copy, packet->bytes, size);
-    memset(inspector->copy + size, 0, COPY_ZEROS);
-    if (size < packet->size) { /* it believes no packet that says to be longer than it is */
-        uint8_t *length = inspector->copy + (packet->ip->is_v4 ? 2 : 4);
-        size_t said = packet->ip->is_v4 ? size : size - 40;
+    return inspection->unheard == 0 && (inspection->packets >= WW_INSPECT_PACKETS || is_enough);
+}
 
-        length[0] = (uint8_t)(said >> 8);
-        length[1] = (uint8_t)said;
+static void on_answer(void *arg, const struct inspect_answer *answer,
+                      const struct inspect_names *names)
+{
+    struct ww_inspector *inspector = arg;
+    struct inspection *inspection = inspector->slots[answer->slot];
+
+    if (!inspection || inspection->id != answer->flow)
+        return; /* the flow was closed meanwhile, or had to make room */
+    struct ww_flows *flows = inspection->flows;
+    struct ww_flow *flow = inspection->flow;
+    if (inspection->unheard > 0)
+        inspection->unheard--;
+    bool is_news = set_application(inspection, answer, names);
+    if (is_over(inspection))
+        forget(inspector, inspection);
+    if (is_news && flows->config.callbacks->named)
+        flow->is_denied = flows->config.callbacks->named(flows->config.arg, flow) != 0;
+}
+
+/* The next process begins with whatever comes next. */
+static void on_lost(void *arg)
+{
+    struct ww_inspector *inspector = arg;
+    struct inspection *inspection, *next;
+
+    for (inspection = TAILQ_FIRST(&inspector->open); inspection; inspection = next) {
+        next = TAILQ_NEXT(inspection, link);
+        inspector->missed += inspection->unheard;
+        inspection->asked = inspection->unheard = 0;
+        if (is_over(inspection))
+            forget(inspector, inspection);
     }
-    ndpi_protocol protocol = ndpi_detection_process_packet(
-        inspector->ndpi, inspection->ndpi, inspector->copy, (unsigned short)size, now_us / 1000);
-    return set_application(inspector, inspection, protocol);
+}
+
+static void ask(struct ww_inspector *inspector, struct inspection *inspection,
+                const struct ww_flow_packet *packet, uint64_t now_us)
+{
+    const struct inspect_head head = {inspection->id, inspection->slot, now_us / 1000};
+
+    if (!inspect_link_ask(inspector->link, &inspection->flows->asked, &head, packet->bytes,
+                          packet->size)) {
+        inspector->missed++;
+        return;
+    }
+    inspection->asked++;
+    inspection->unheard++;
+}
+
+/* --- the inspector ---------------------------------------------------------------------------- */
+
+int inspect_create(struct ww_loop *loop, const struct inspect_how *how, struct ww_inspector **out)
+{
+    struct ww_inspector *inspector = ww_alloc(1, sizeof(*inspector));
+    struct inspect_link_config config = {loop, *how, on_answer, on_lost, inspector};
+
+    if (!inspector)
+        return WW_ENOMEM;
+    TAILQ_INIT(&inspector->open);
+    snprintf(inspector->pid, sizeof(inspector->pid), "%d", (int)getpid());
+    inspector->argv[0] = INSPECT_CHILD_NAME;
+    inspector->argv[1] = inspector->pid;
+    if (!how->argv)
+        config.how.argv = inspector->argv;
+    int rc = inspect_link_create(&config, &inspector->link);
+    if (rc) {
+        ww_free(inspector);
+        return rc;
+    }
+    *out = inspector;
+    return 0;
+}
+
+int ww_inspector_create(struct ww_loop *loop, struct ww_inspector **inspector)
+{
+    static const struct inspect_how how = {.program = "/proc/self/exe",
+                                           .answer_ms = WW_INSPECT_ANSWER_MS,
+                                           .again_ms = WW_INSPECT_AGAIN_MS};
+    return inspect_create(loop, &how, inspector);
+}
+
+void ww_inspector_destroy(struct ww_inspector *inspector)
+{
+    if (!inspector)
+        return;
+    while (!TAILQ_EMPTY(&inspector->open))
+        forget(inspector, TAILQ_FIRST(&inspector->open));
+    inspect_link_destroy(inspector->link);
+    ww_free(inspector);
+}
+
+size_t ww_inspector_count(const struct ww_inspector *inspector)
+{
+    return inspector->count;
+}
+
+void ww_inspector_stats(const struct ww_inspector *inspector, struct ww_inspector_stats *stats)
+{
+    inspect_link_stats(inspector->link, stats);
+    stats->missed = inspector->missed;
 }
 
 /* --- packets ---------------------------------------------------------------------------------- */
@@ -275,12 +328,13 @@ bool inspect_packet(struct ww_flows *flows, struct ww_flow *flow,
                     const struct ww_flow_packet *packet, uint64_t now_us)
 {
     struct ww_inspector *inspector = flows->config.inspector;
-    struct inspection *inspection = flow->inspection;
+    struct inspection *inspection = flow->inspection == &over ? NULL : flow->inspection;
     bool is_news = false;
     size_t size;
 
     if (flow->inspection == &over || packet->ip->is_fragment ||
-        (flow->protocol != IPPROTO_TCP && flow->protocol != IPPROTO_UDP))
+        (flow->protocol != IPPROTO_TCP && flow->protocol != IPPROTO_UDP) ||
+        (inspection && inspection->packets >= WW_INSPECT_PACKETS))
         return false;
     const uint8_t *payload = payload_of(packet, &size);
     if (size == 0 || (!inspection && !(inspection = begin(inspector, flows, flow))))
@@ -292,10 +346,8 @@ bool inspect_packet(struct ww_flows *flows, struct ww_flow *flow,
     if (is_read && flow->protocol == IPPROTO_TCP && inspection->packets == before)
         return false;
     inspection->packets = before + 1;
-    if (inspection->ndpi)
-        is_news |= ask_ndpi(inspector, inspection, packet, now_us);
-    bool is_enough = inspection->is_named && flow->application;
-    if (inspection->packets >= WW_INSPECT_PACKETS || is_enough)
+    ask(inspector, inspection, packet, now_us);
+    if (is_over(inspection))
         forget(inspector, inspection);
     return is_news;
 }
@@ -304,4 +356,11 @@ void inspect_end(struct ww_flows *flows, struct ww_flow *flow)
 {
     if (flows->config.inspector && flow->inspection && flow->inspection != &over)
         forget(flows->config.inspector, flow->inspection);
+}
+
+void inspect_leave(struct ww_flows *flows)
+{
+    if (flows->config.inspector)
+        inspect_link_leave(flows->config.inspector->link, &flows->asked);
+    flows->asked = 0;
 }

@@ -13,8 +13,7 @@
 #define TLS_SERVER_NAME  0
 #define DNS_LABEL_MAX    63
 
-/* Letters, digits, '-', '_' and dots between; one dot at the end is left out. False: "" */
-static bool put_name(const uint8_t *bytes, size_t size, char name[WW_NAME_BYTES_MAX + 1])
+bool inspect_read_host(const uint8_t *bytes, size_t size, char name[WW_NAME_BYTES_MAX + 1])
 {
     if (size > 0 && bytes[size - 1] == '.')
         size--;
@@ -78,7 +77,7 @@ static void read_names(const uint8_t *bytes, size_t size, char *name)
     length = ww_cursor_u16(&cursor);
     host = ww_cursor_bytes(&cursor, length);
     if (host && ww_cursor_end(&cursor) == 0)
-        put_name(host, length, name);
+        inspect_read_host(host, length, name);
 }
 
 static int read_hello(struct ww_cursor *cursor, char *name)
@@ -144,7 +143,7 @@ int inspect_read_tls(const uint8_t *bytes, size_t size, char name[WW_NAME_BYTES_
 static bool put_authority(const uint8_t *bytes, size_t size, char *name)
 {
     const uint8_t *colon = memchr(bytes, ':', size);
-    return put_name(bytes, colon ? (size_t)(colon - bytes) : size, name);
+    return inspect_read_host(bytes, colon ? (size_t)(colon - bytes) : size, name);
 }
 
 /* METHOD SP TARGET SP HTTP/1.x; the name of a target that is a whole URL counts more than Host. */
@@ -254,6 +253,6 @@ int inspect_read_dns(const uint8_t *bytes, size_t size, bool is_tcp,
         used += length;
         text[used++] = '.';
     }
-    put_name(text, used, name);
+    inspect_read_host(text, used, name);
     return 0;
 }

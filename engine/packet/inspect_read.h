@@ -11,3 +11,6 @@ int inspect_read_http(const uint8_t *bytes, size_t size, char name[WW_NAME_BYTES
 /* A query with one question: a datagram, or behind its length in TCP. Never WW_EAGAIN for UDP. */
 int inspect_read_dns(const uint8_t *bytes, size_t size, bool is_tcp,
                      char name[WW_NAME_BYTES_MAX + 1]);
+/* Letters, digits, '-', '_' and dots between, in small letters; one dot at the end is left out.
+ * False: *name is "". */
+bool inspect_read_host(const uint8_t *bytes, size_t size, char name[WW_NAME_BYTES_MAX + 1]);

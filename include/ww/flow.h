@@ -75,7 +75,7 @@ struct ww_flow {
     uint8_t protocol;        /* IPPROTO_… */
     uint8_t name_from;       /* enum ww_flow_name_from */
     char *name;              /* host name in small letters, owned by the flow; NULL: unknown */
-    const char *application; /* static; NULL: unknown */
+    const char *application; /* the inspector's; NULL: unknown */
     void *owner;             /* the owner's */
 };
 enum ww_flow_name_from {
@@ -91,7 +91,8 @@ enum ww_flow_name_from {
 struct ww_flow_callbacks {
     /* A new flow. May set owner and bucket. 0, or a WW_E…: it is denied. */
     int (*opened)(void *arg, struct ww_flow *flow);
-    /* Its name or its application has become known. As above. */
+    /* Its name or its application has become known: by a packet, or later, from the loop. As above.
+     */
     int (*named)(void *arg, struct ww_flow *flow);
     /* It is gone when this returns. Also for one that was denied. */
     void (*closed)(void *arg, struct ww_flow *flow);
@@ -108,7 +109,8 @@ int ww_flows_create(const struct ww_flows_config *config, struct ww_flows **flow
 /* Closes what is open, with callbacks. NULL is fine. */
 void ww_flows_destroy(struct ww_flows *flows);
 
-/* From now on first packets are looked at; NULL: no longer, and it may be destroyed. */
+/* From now on first packets are looked at; NULL: no longer, and it may be destroyed: what
+ * applications flows are is forgotten. */
 void ww_flows_set_inspector(struct ww_flows *flows, struct ww_inspector *inspector);
 
 /* One packet that ww_ip_judge has read. */

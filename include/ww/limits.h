@@ -252,6 +252,16 @@
 #define WW_INSPECTIONS_MAX 256             /* flows whose first packets are looked at at once; 10 KiB each and what nDPI keeps */
 #define WW_INSPECTIONS_TABLE 64            /* … of one client's: what a browser begins at once */
 #define WW_INSPECT_PACKETS 8               /* with payload, of a flow: a greeting, a hello in three segments, the answer */
+#define WW_INSPECT_ASKED_MAX 512           /* packets that the inspecting process has not answered: 4 ms of its work */
+#define WW_INSPECT_ASKED_TABLE 128         /* … of one client's flows */
+#define WW_INSPECT_SOCKET_BYTES 2097152    /* to it: all of those, whole, as the kernel counts them */
+#define WW_INSPECT_PACKET_BYTES 2048       /* that it is shown of a packet, which is at most the device's MTU; more of a super-packet tells nothing */
+#define WW_INSPECT_APPLICATIONS 512        /* that it knows by name: nDPI 4.2 has 333 */
+#define WW_INSPECT_MEMORY_BYTES 67108864   /* that it may take for flows; 256 take 1 MiB */
+#define WW_INSPECT_CPU_MS 2000             /* of its processor time for one packet, which takes 10 us */
+#define WW_INSPECT_ANSWER_MS 10000         /* it is stuck, or a machine is that loaded */
+#define WW_INSPECT_AGAIN_MS 1000           /* before it is started again the first time; then twice as long */
+#define WW_INSPECT_AGAIN_MAX_MS 60000      /* … at most, and what it must live to be trusted again */
 #define WW_INSPECT_BYTES 8192              /* that a client has sent: hellos with post-quantum keys and tickets take 3 KiB */
 #define WW_GEO_FILES_MAX 4                 /* countries, networks, and of each a second one for IPv6 */
 #define WW_FLOW_CLOSING_S 10               /* idle so long a flow is gone; answers to the last FIN still belong to it */

@@ -1,12 +1,14 @@
-/* First packets of flows from anybody, through the table, the readers of names and nDPI. The input
- * is packets, each behind a byte (bit 0: it comes in) and two of its length. */
+/* First packets of flows from anybody, through the table and the readers of names, as in a node,
+ * and through nDPI, as in the process beside it, whose answers must be such as the node takes. The
+ * input is packets, each behind a byte (bit 0: it comes in) and two of its length. */
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "inspect_ndpi.h"
 #include "inspect_read.h"
+#include "inspect_room.h"
 #include "ww/flow.h"
-#include "ww/inspect.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -59,6 +61,27 @@ static bool is_echo_reply(const struct ww_ip *ip, const uint8_t *bytes)
            bytes[ip->header_size] == (ip->is_v4 ? 0 : 129);
 }
 
+/* As the process does: of four flows, in one table's order. */
+static void ask(const uint8_t *bytes, size_t size, uint32_t flow, uint64_t now_us)
+{
+    static struct inspect_ndpi *ndpi;
+    uint8_t question[INSPECT_QUESTION_MAX], answer_bytes[INSPECT_ANSWER_BYTES];
+    const struct inspect_head head = {flow, (uint16_t)(flow % 4), now_us / 1000};
+    struct inspect_answer answer;
+    size_t answer_size;
+
+    if (!ndpi)
+        check(inspect_ndpi_create(&ndpi) == 0);
+    size = WW_MIN(size, (size_t)WW_INSPECT_PACKET_BYTES);
+    inspect_head_write(&head, question);
+    memcpy(question + INSPECT_HEAD_BYTES, bytes, size);
+    check(inspect_ndpi_answer(ndpi, question, INSPECT_HEAD_BYTES + size, answer_bytes,
+                              &answer_size) == 0);
+    check(inspect_answer_read(answer_bytes, answer_size, inspect_ndpi_names(ndpi), &answer) == 0);
+    check(answer.flow == head.flow && answer.slot == head.slot);
+    check_name(answer.host);
+}
+
 static void one_packet(struct ww_flows *flows, const uint8_t *bytes, size_t size, bool is_incoming,
                        uint64_t now_us)
 {
@@ -82,17 +105,22 @@ static void one_packet(struct ww_flows *flows, const uint8_t *bytes, size_t size
     ww_flows_packet(flows, &packet, now_us, &flow);
     if (flow && flow->name)
         check_name(flow->name);
+    if (flow && !ip.is_fragment && (ip.protocol == IPPROTO_TCP || ip.protocol == IPPROTO_UDP))
+        ask(bytes, size, 1 + flow->index, now_us);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    /* Its process is never there. */
+    static const struct inspect_how how = {.program = "/nowhere", .answer_ms = 1, .again_ms = 1};
     static struct ww_inspector *inspector;
+    static struct ww_loop *loop;
     struct ww_flows_config config = {.flows_max = 4};
     struct ww_flows *flows = NULL;
     uint64_t now_us = 1000000;
 
     if (!inspector)
-        check(ww_inspector_create(&inspector) == 0);
+        check(ww_loop_create(&loop) == 0 && inspect_create(loop, &how, &inspector) == 0);
     config.inspector = inspector;
     check(ww_flows_create(&config, &flows) == 0);
     check_readers(data, size);

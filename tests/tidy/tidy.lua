@@ -24,6 +24,7 @@ local LIBRARIES = {
     ["^maxminddb"] = { "packet" },
     ["^ndpi"] = { "packet" },
     ["^libmnl/"] = { "packet" },
+    ["^seccomp"] = { "packet" },
 }
 
 -- Functions that nobody may call, and why.
