@@ -65,8 +65,7 @@ void flow_stream_close(struct edge *edge, struct ww_flow **flow);
 void flow_set_peer(struct ww_flow *flow, const struct ww_hash *peer);
 
 /* "flows" of the status: {open, opened, pushed_out, dropped, rejected}, of all tables that there
- * were.
- */
+ * were; and {inspect_pid, inspect_starts, inspect_missed} as in struct ww_inspector_stats. */
 void flows_put(const struct edge *edge, struct ww_call *call);
 
 /* Where a destination is; a name is nowhere. */

@@ -251,6 +251,10 @@ function M.metrics(core, prefix)
             status.flows.dropped),
         counter("flow_packets_rejected", "Packets of flows that are denied",
             status.flows.rejected),
+        counter("inspect_starts", "Starts of the process that looks at first packets",
+            status.flows.inspect_starts),
+        counter("inspect_missed", "First packets that nobody looked at",
+            status.flows.inspect_missed),
     }
     local up, down = status.bytes_up, status.bytes_down
     for _, connection in ipairs(status.connections) do

@@ -176,6 +176,50 @@ check_flows() {
     step "flows: seen by both, blocked by each, and by name"
 }
 
+# shows_http NODE NAME: the flow to NAME is known to be HTTP.
+shows_http() {
+    flows "$1" --json --limit 1000 |
+        jq -e --arg name "$2" '.flows[] | select(.name == $name and .application == "HTTP")' > /dev/null
+}
+
+# ask_for NAME: a connection that asks for it, in one piece, and stays open.
+ask_for() {
+    printf 'GET / HTTP/1.1\r\nHost: %s\r\n\r\n' "$1" > "$scratch/request"
+    # shellcheck disable=SC2016
+    on client bash -c 'exec 3<> "/dev/tcp/$1/8080" && cat "$2" >&3 && sleep 3' - $web4 "$scratch/request" &
+}
+
+# The process beside each node says what a flow is. When it is killed, flows go on, and it comes back.
+check_inspector() {
+    local node process
+    on web iperf3 -s -p 8080 > "$scratch/iperf8080.log" 2>&1 & # anything that listens
+    sleep 0.3
+    ask_for before.example
+    for node in client provider; do
+        wait_for 5 "the application at the $node" shows_http $node before.example
+        process=$(status $node | jq .flows.inspect_pid)
+        [[ $(ps -o comm= -p "$process") == ww-inspect ]] || fail "$node: process $process"
+        kill -KILL "$process"
+        wait_for 5 "its end at the $node" eval "((\$(status $node | jq .flows.inspect_pid) != $process))"
+    done
+    on client ping -c 1 -W 2 $web4 > "$scratch/ping.out" || fail "$(cat "$scratch/ping.out")"
+    for node in client provider; do
+        wait_for 20 "another at the $node" eval "((\$(status $node | jq .flows.inspect_starts) == 2))"
+        "$program" status --control "$scratch/$node/control.sock" | grep -q "first packets *looked at by process" ||
+            fail "$("$program" status --control "$scratch/$node/control.sock")"
+    done
+    ask_for after.example
+    for node in client provider; do
+        wait_for 5 "the application at the $node" shows_http $node after.example
+    done
+    flows client block http 2> /dev/null
+    ask_for never.example
+    wait_for 5 "the flow's end" eval "flows client --json | jq -e '.flows[] |
+        select(.name == \"never.example\" and .state == \"denied\")' > /dev/null"
+    flows client unblock http 2> /dev/null
+    step "first packets: looked at, also when who looks at them was killed"
+}
+
 # What is refused is counted where it happens.
 check_refusals() {
     local denied foreign refused
@@ -252,6 +296,7 @@ start_nodes
 step "arbiter, provider, client and a host are ready"
 check_traffic
 check_flows
+check_inspector
 check_refusals
 check_verdicts
 step "client $(status client | jq -c .tunnel)"

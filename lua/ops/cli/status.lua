@@ -122,6 +122,17 @@ local function flows_text(flows)
         .. (flows.dropped > 0 and ("; %d packets dropped"):format(flows.dropped) or "")
 end
 
+--- By which process; nothing where no packets come.
+local function inspect_text(flows)
+    if not flows or (flows.inspect_starts == 0 and flows.inspect_missed == 0) then
+        return nil
+    end
+    return (flows.inspect_pid > 0 and ("looked at by process %d"):format(flows.inspect_pid)
+            or "not looked at now: the process for it has ended")
+        .. (flows.inspect_starts > 1 and ("; started %d times"):format(flows.inspect_starts) or "")
+        .. (flows.inspect_missed > 0 and ("; %d missed"):format(flows.inspect_missed) or "")
+end
+
 --- A client may have a contract, and not get the next one.
 local function ready_text(status)
     if not status.ready then
@@ -159,6 +170,7 @@ local function fields_of(status)
             status.streams_opened, status.streams_refused or 0, status.destinations_denied or 0) },
         { "packets", packets_text(status.packets) },
         { "flows", flows_text(status.flows) },
+        { "first packets", inspect_text(status.flows) },
         { "packet workers", (status.workers or 0) > 0 and status.workers },
         { "contracts ended", status.contracts_ended },
         { "up, down", traffic_text(status) },
