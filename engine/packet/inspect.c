@@ -63,15 +63,21 @@ static void forget(struct ww_inspector *inspector, struct inspection *inspection
     ww_free(inspection);
 }
 
+static void make_room(struct ww_inspector *inspector, struct inspection *oldest)
+{
+    inspector->missed += oldest->unheard; /* their answers will be for nobody */
+    forget(inspector, oldest);
+}
+
 /* In the place of the oldest if there are too many: of the same table, so that one client can't
  * have all others' forgotten. */
 static struct inspection *begin(struct ww_inspector *inspector, struct ww_flows *flows,
                                 struct ww_flow *flow)
 {
     if (flows->inspections_count >= WW_INSPECTIONS_TABLE)
-        forget(inspector, TAILQ_FIRST(&flows->inspections));
+        make_room(inspector, TAILQ_FIRST(&flows->inspections));
     else if (inspector->count >= WW_INSPECTIONS_MAX)
-        forget(inspector, TAILQ_FIRST(&inspector->open));
+        make_room(inspector, TAILQ_FIRST(&inspector->open));
     struct inspection *inspection = ww_alloc(1, sizeof(*inspection));
     if (!inspection)
         return NULL;

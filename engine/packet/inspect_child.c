@@ -95,7 +95,7 @@ static int filter_calls(int fd)
     static const int calls[] = {SCMP_SYS(clock_gettime), SCMP_SYS(gettimeofday),
                                 SCMP_SYS(time),          SCMP_SYS(setitimer),
                                 SCMP_SYS(exit),          SCMP_SYS(exit_group)};
-    const struct scmp_arg_cmp own = SCMP_A0_64(SCMP_CMP_EQ, (scmp_datum_t)fd);
+    const struct scmp_arg_cmp own = SCMP_A0_64(SCMP_CMP_EQ, (scmp_datum_t)fd, 0);
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
 
     if (!filter)
@@ -147,8 +147,7 @@ static bool say_names(int fd, const struct inspect_names *names)
     return !buf.error && say(fd, buf.data, buf.size);
 }
 
-/* SIGPROF ends it when one packet takes longer than that: what waits behind it must not. */
-static void begin_time(void)
+void inspect_child_begin(void)
 {
     const struct itimerval time = {.it_value = {.tv_sec = WW_INSPECT_CPU_MS / 1000,
                                                 .tv_usec = WW_INSPECT_CPU_MS % 1000 * 1000}};
@@ -166,7 +165,7 @@ static void answer_all(struct inspect_ndpi *ndpi, int fd)
         ssize_t got = read(fd, question, sizeof(question));
         if (got <= 0)
             return;
-        begin_time();
+        inspect_child_begin();
         if (inspect_ndpi_answer(ndpi, question, (size_t)got, answer, &size) ||
             (size > 0 && !say(fd, answer, size)))
             return;

@@ -8,3 +8,6 @@
  * and to end: descriptors, user ids, capabilities, new rights by exec, system calls. What it does
  * wrong from then on ends it. For its life. WW_ESYSTEM with errno kept. */
 int inspect_child_confine(int fd);
+/* A packet begins: SIGPROF ends the process if it takes more than WW_INSPECT_CPU_MS of its time, as
+ * what waits behind it must not. */
+void inspect_child_begin(void);

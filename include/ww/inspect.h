@@ -35,7 +35,8 @@ struct ww_inspector_stats {
     int pid;         /* of the process; 0: there is none now */
     bool is_ready;   /* it has said that it is there */
     uint64_t starts; /* 1, or more if it has ended before */
-    uint64_t missed; /* packets that it should have been shown */
+    uint64_t missed; /* packets that it was not shown, or whose answer came to nothing: it ended, or
+                      * the flow had to make room for others */
     size_t waiting;  /* packets that it was shown and has not answered */
 };
 void ww_inspector_stats(const struct ww_inspector *inspector, struct ww_inspector_stats *stats);

@@ -258,7 +258,7 @@
 #define WW_INSPECT_PACKET_BYTES 2048       /* that it is shown of a packet, which is at most the device's MTU; more of a super-packet tells nothing */
 #define WW_INSPECT_APPLICATIONS 512        /* that it knows by name: nDPI 4.2 has 333 */
 #define WW_INSPECT_MEMORY_BYTES 67108864   /* that it may take for flows; 256 take 1 MiB */
-#define WW_INSPECT_CPU_MS 2000             /* of its processor time for one packet, which takes 10 us */
+#define WW_INSPECT_CPU_MS 1000             /* of its processor time for one packet, which takes 10 us */
 #define WW_INSPECT_ANSWER_MS 10000         /* it is stuck, or a machine is that loaded */
 #define WW_INSPECT_AGAIN_MS 1000           /* before it is started again the first time; then twice as long */
 #define WW_INSPECT_AGAIN_MAX_MS 60000      /* … at most, and what it must live to be trusted again */
