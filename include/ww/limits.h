@@ -249,15 +249,15 @@
 #define WW_FLOW_BURST_BYTES 65536          /* a rate lets so much pass at once: TCP's first windows, one super-packet */
 #define WW_FLOW_REJECTS_PER_S 256          /* answers to denied packets of one table: RFC 4443 section 2.4 (f) asks for a limit */
 #define WW_FLOW_REJECT_BYTES 576           /* the largest of them: RFC 1812 section 4.3.2.3 */
-#define WW_INSPECTIONS_MAX 256             /* flows whose first packets are looked at at once; 10 KiB each and what nDPI keeps */
-#define WW_INSPECTIONS_TABLE 64            /* … of one client's: what a browser begins at once */
+#define WW_INSPECTIONS_MAX 512             /* flows whose first packets are looked at at once; 10 KiB each and what nDPI keeps */
+#define WW_INSPECTIONS_TABLE 128           /* … of one client's: a browser's many at once, and 30 ms in which a busy machine's process doesn't run */
 #define WW_INSPECT_PACKETS 8               /* with payload, of a flow: a greeting, a hello in three segments, the answer */
-#define WW_INSPECT_ASKED_MAX 512           /* packets that the inspecting process has not answered: 4 ms of its work */
-#define WW_INSPECT_ASKED_TABLE 128         /* … of one client's flows */
-#define WW_INSPECT_SOCKET_BYTES 2097152    /* to it: all of those, whole, as the kernel counts them */
+#define WW_INSPECT_ASKED_MAX 1024          /* packets that the inspecting process has not answered: 7 ms of its work */
+#define WW_INSPECT_ASKED_TABLE 256         /* … of one client's flows */
+#define WW_INSPECT_SOCKET_BYTES 4194304    /* to it: all of those, whole, as the kernel counts them */
 #define WW_INSPECT_PACKET_BYTES 2048       /* that it is shown of a packet, which is at most the device's MTU; more of a super-packet tells nothing */
 #define WW_INSPECT_APPLICATIONS 512        /* that it knows by name: nDPI 4.2 has 333 */
-#define WW_INSPECT_MEMORY_BYTES 67108864   /* that it may take for flows; 256 take 1 MiB */
+#define WW_INSPECT_MEMORY_BYTES 67108864   /* that it may take for flows; 512 take 350 KiB and what hangs on them */
 #define WW_INSPECT_CPU_MS 1000             /* of its processor time for one packet, which takes 10 us */
 #define WW_INSPECT_ANSWER_MS 10000         /* it is stuck, or a machine is that loaded */
 #define WW_INSPECT_AGAIN_MS 1000           /* before it is started again the first time; then twice as long */
