@@ -63,10 +63,17 @@ static void forget(struct ww_inspector *inspector, struct inspection *inspection
     ww_free(inspection);
 }
 
-static void make_room(struct ww_inspector *inspector, struct inspection *oldest)
+/* The oldest of a table, or of all; rather one that waits for no answer, or in a flood there would
+ * be none in time. */
+static void make_room(struct ww_inspector *inspector, const struct inspections *list, bool is_table)
 {
-    inspector->missed += oldest->unheard; /* their answers will be for nobody */
-    forget(inspector, oldest);
+    struct inspection *oldest = TAILQ_FIRST(list), *idle = oldest;
+
+    while (idle && idle->unheard > 0)
+        idle = is_table ? TAILQ_NEXT(idle, of_table) : TAILQ_NEXT(idle, link);
+    if (!idle)
+        inspector->missed += oldest->unheard; /* their answers will be for nobody */
+    forget(inspector, idle ? idle : oldest);
 }
 
 /* In the place of the oldest if there are too many: of the same table, so that one client can't
@@ -75,9 +82,9 @@ static struct inspection *begin(struct ww_inspector *inspector, struct ww_flows 
                                 struct ww_flow *flow)
 {
     if (flows->inspections_count >= WW_INSPECTIONS_TABLE)
-        make_room(inspector, TAILQ_FIRST(&flows->inspections));
+        make_room(inspector, &flows->inspections, true);
     else if (inspector->count >= WW_INSPECTIONS_MAX)
-        make_room(inspector, TAILQ_FIRST(&inspector->open));
+        make_room(inspector, &inspector->open, false);
     struct inspection *inspection = ww_alloc(1, sizeof(*inspection));
     if (!inspection)
         return NULL;

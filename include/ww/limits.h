@@ -252,9 +252,9 @@
 #define WW_INSPECTIONS_MAX 512             /* flows whose first packets are looked at at once; 10 KiB each and what nDPI keeps */
 #define WW_INSPECTIONS_TABLE 128           /* … of one client's: a browser's many at once, and 30 ms in which a busy machine's process doesn't run */
 #define WW_INSPECT_PACKETS 8               /* with payload, of a flow: a greeting, a hello in three segments, the answer */
-#define WW_INSPECT_ASKED_MAX 1024          /* packets that the inspecting process has not answered: 7 ms of its work */
-#define WW_INSPECT_ASKED_TABLE 256         /* … of one client's flows */
-#define WW_INSPECT_SOCKET_BYTES 4194304    /* to it: all of those, whole, as the kernel counts them */
+#define WW_INSPECT_ASKED_MAX 384           /* packets that the inspecting process has not answered: 3 ms of its work */
+#define WW_INSPECT_ASKED_TABLE 96          /* … of one client's flows: fewer than are looked at, so that those asked about stay */
+#define WW_INSPECT_SOCKET_BYTES 2097152    /* to it: all of those, whole, as the kernel counts them */
 #define WW_INSPECT_PACKET_BYTES 2048       /* that it is shown of a packet, which is at most the device's MTU; more of a super-packet tells nothing */
 #define WW_INSPECT_APPLICATIONS 512        /* that it knows by name: nDPI 4.2 has 333 */
 #define WW_INSPECT_MEMORY_BYTES 67108864   /* that it may take for flows; 512 take 350 KiB and what hangs on them */
