@@ -1,4 +1,5 @@
 ww_unit_test(loop SOURCES loop_test.c ROOMS loop LIBRARIES Threads::Threads)
+ww_unit_test(loop_child SOURCES loop_child_test.c ROOMS loop)
 ww_unit_test(loop_pool SOURCES loop_pool_test.c ROOMS loop LIBRARIES Threads::Threads)
 ww_unit_test(loop_ring SOURCES loop_ring_test.c ROOMS loop LIBRARIES Threads::Threads)
 ww_unit_test(loop_worker SOURCES loop_worker_test.c ROOMS loop LIBRARIES Threads::Threads)
