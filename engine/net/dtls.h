@@ -15,9 +15,7 @@ struct ww_dtls;         /* one association */
 /* The largest plaintext (RFC 5246 6.2.1). */
 #define WW_DTLS_PLAINTEXT_BYTES 16384
 
-/* record_bytes: the largest plaintext that will be sent in a record, 1,024 to 16,384. */
-int ww_dtls_context_create(const struct ww_key *key, size_t record_bytes,
-                           struct ww_dtls_context **context);
+int ww_dtls_context_create(const struct ww_key *key, struct ww_dtls_context **context);
 void ww_dtls_context_destroy(struct ww_dtls_context *context);
 /* SHA-256 of the node's certificate, for a=fingerprint. */
 const uint8_t *ww_dtls_context_fingerprint(const struct ww_dtls_context *context);

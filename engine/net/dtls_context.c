@@ -107,7 +107,7 @@ static bool use_key(struct ww_dtls_context *context, const struct ww_key *key)
     return done;
 }
 
-static bool configure(SSL_CTX *ssl_context, size_t record_bytes)
+static bool configure(SSL_CTX *ssl_context)
 {
     static char groups[] = "X25519:P-256"; /* OpenSSL's macro wants it writable */
     SSL_CTX_set_options(ssl_context, SSL_OP_NO_QUERY_MTU | SSL_OP_NO_RENEGOTIATION |
@@ -125,20 +125,18 @@ static bool configure(SSL_CTX *ssl_context, size_t record_bytes)
                                                 "ECDHE-ECDSA-AES256-GCM-SHA384:"
                                                 "ECDHE-ECDSA-CHACHA20-POLY1305") == 1 &&
            SSL_CTX_set1_groups_list(ssl_context, groups) == 1 &&
-           SSL_CTX_set_max_send_fragment(ssl_context, (long)record_bytes) == 1 &&
            SSL_CTX_set_tlsext_use_srtp(ssl_context,
                                        "SRTP_AEAD_AES_128_GCM:SRTP_AES128_CM_SHA1_80") == 0;
 }
 
-int ww_dtls_context_create(const struct ww_key *key, size_t record_bytes,
-                           struct ww_dtls_context **context)
+int ww_dtls_context_create(const struct ww_key *key, struct ww_dtls_context **context)
 {
     struct ww_dtls_context *made = ww_alloc(1, sizeof *made);
     if (!made)
         return WW_ENOMEM;
     made->ssl_context = SSL_CTX_new(DTLS_method());
     made->bio_method = make_bio_method();
-    if (!made->ssl_context || !made->bio_method || !configure(made->ssl_context, record_bytes) ||
+    if (!made->ssl_context || !made->bio_method || !configure(made->ssl_context) ||
         !use_key(made, key)) {
         ww_log(WW_LOG_ERROR, "net", "DTLS can't be set up", "openssl=%lu", ERR_peek_error());
         ERR_clear_error();

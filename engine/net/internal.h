@@ -22,11 +22,8 @@
 
 /* Largest UDP payload: what an IPv6 link must carry (RFC 8200), 1,280 less IP and UDP headers. */
 #define WW_DATAGRAM_BYTES 1232
-/* Over loopback, between two of us (net.h: allow_jumbo): DTLS's largest record. */
-#define WW_JUMBO_RECORD_BYTES   16384
-#define WW_JUMBO_DATAGRAM_BYTES 16250 /* four of them in one system call */
-/* What a record may be in all: a path of 9,000 bytes is used, if it has that. */
-#define WW_DATAGRAM_BYTES_MOST 8972
+/* Where the path has that, as loopback does (net.h: allow_jumbo): four in one system call. */
+#define WW_DATAGRAM_BYTES_MOST 16250
 /* One read from SCTP. Longer messages are put together from several. */
 #define WW_SCTP_READ_BYTES 65536
 

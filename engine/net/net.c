@@ -217,11 +217,7 @@ static int start(struct ww_net *net)
     code = ww_lane_room_create(net->loop, &net->lanes);
     if (code)
         return code;
-    code = ww_dtls_context_create(net->config.key,
-                                  net->config.allow_jumbo || net->config.allow_fast
-                                      ? WW_JUMBO_RECORD_BYTES
-                                      : WW_DATAGRAM_BYTES_MOST,
-                                  &net->dtls_context);
+    code = ww_dtls_context_create(net->config.key, &net->dtls_context);
     if (code)
         return code;
     if (!net->config.loopback_only) {

@@ -48,7 +48,7 @@ static void send_credentials(struct ww_peer *peer, struct ww_route *route,
         signal.has_fingerprint = true;
         signal.setup = peer->is_dtls_server ? WW_SETUP_PASSIVE : WW_SETUP_ACTIVE;
         if (peer->net->config.allow_jumbo)
-            signal.datagram_bytes = WW_JUMBO_DATAGRAM_BYTES;
+            signal.datagram_bytes = WW_DATAGRAM_BYTES_MOST;
         signal.fast = peer->net->config.allow_fast && !peer->config.allow_any_fingerprint;
         if (peer->config.role == WW_PEER_CLIENT)
             memcpy(peer->change.tag, event->local.ufrag, sizeof peer->change.tag);

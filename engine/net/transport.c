@@ -152,7 +152,7 @@ size_t ww_transport_least_bytes(const struct ww_peer *peer)
     if (peer->net->config.allow_jumbo && peer->remote_datagram_bytes > WW_DATAGRAM_BYTES &&
         ww_address_is_loopback(&peer->route->pair.local) &&
         ww_address_is_loopback(&peer->route->pair.remote))
-        return WW_MIN(peer->remote_datagram_bytes, WW_JUMBO_DATAGRAM_BYTES);
+        return WW_MIN(peer->remote_datagram_bytes, WW_DATAGRAM_BYTES_MOST);
     return WW_DATAGRAM_BYTES;
 }
 

@@ -70,7 +70,7 @@ static int set_up(void **state)
     sent = 0;
     assert_int_equal(ww_key_generate(&key), 0);
     ww_key_node_id(key, &id);
-    assert_int_equal(ww_dtls_context_create(key, WW_DTLS_PLAINTEXT_BYTES, &context), 0);
+    assert_int_equal(ww_dtls_context_create(key, &context), 0);
     for (size_t i = 0; i < 2; i++) {
         struct ww_dtls_config config = {
             .is_server = i == 1, .datagram_bytes = 1200, .node_id = &id};

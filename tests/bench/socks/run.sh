@@ -1,21 +1,22 @@
 #!/usr/bin/env bash
 # Download and upload through the client's SOCKS5 proxy, beside the same through `ssh -D` (OpenSSH,
-# AES-128-GCM), alternately, all on loopback: Gbit/s of each round, the ratio's median and spread, and
-# the CPU seconds that a Gbit costs both ends together, which a busy machine disturbs less.
+# AES-128-GCM), alternately: Gbit/s of each round, the ratio's median and spread, and the CPU seconds
+# that a Gbit costs both ends together, which a busy machine disturbs less.
 # Everything runs in a temporary folder, on free ports, and is ended by its process id.
 #
 #   tests/bench/socks/run.sh [--build DIR] [--rounds N] [--bytes N] [--streams N] [--json]
-#                            [--path host] [--ssh=no] [--hold]
+#                            [--path host|wire] [--ssh=no] [--hold]
 #
-# With --path host the peers meet at the machine's own address instead of 127.0.0.1: datagrams of
-# 1,232 bytes, as on any real path, instead of 16 KB, which only loopback carries.
+# All is on loopback. With --path host the peers of ww meet at the machine's own address instead of
+# 127.0.0.1, as two nodes on one machine do. With --path wire (as root) the two ends of both, ww and
+# ssh, are in namespaces with a veth pair of 1,500 bytes between them, as on Ethernet.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/../../.." && pwd)
 build=$root/build/release
-rounds=5 bytes=400000000 streams=1 json=no ssh=yes hold=no path=(--loopback)
+rounds=5 bytes=400000000 streams=1 json=no ssh=yes hold=no path=loopback
 usage() {
-    sed -n '2,13s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,14s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 while [ $# -gt 0 ]; do
@@ -24,7 +25,7 @@ while [ $# -gt 0 ]; do
     --rounds) rounds=${2:?} && shift ;;
     --bytes) bytes=${2:?} && shift ;;
     --streams) streams=${2:?} && shift ;;
-    --path) [ "${2:?}" = host ] && path=() && shift ;;
+    --path) path=${2:?} && shift ;;
     --json) json=yes ;;
     --ssh=no) ssh=no ;;
     --hold) hold=yes ;; # keeps the nodes running until Enter
@@ -32,6 +33,12 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
+case $path in
+loopback) flags=(--loopback) host=127.0.0.1 near=() far=() ;;
+host) flags=() host=127.0.0.1 near=() far=() ;;
+wire) flags=() host=10.98.0.1 near=(ip netns exec "wwsocks-near-$$") far=(ip netns exec "wwsocks-far-$$") ;;
+*) usage ;;
+esac
 ww=$build/ww bench=$build/tests/bench/socks/bench_socks
 for program in "$ww" "$bench"; do
     [ -x "$program" ] || { echo "run.sh: $program is not built; see --build" >&2 && exit 2; }
@@ -45,6 +52,10 @@ end() {
         kill "$pid" 2>/dev/null || continue
         wait "$pid" 2>/dev/null || true
     done
+    if [ "$path" = wire ]; then
+        ip netns delete "${near[3]}"
+        ip netns delete "${far[3]}"
+    fi
     rm -rf "$dir"
 }
 trap end EXIT
@@ -93,30 +104,39 @@ free_port() {
 # --- the nodes, with a key and a folder each -------------------------------------------------------
 export HOME=$dir XDG_STATE_HOME=$dir/state
 unset "${!WW_@}"
-node() { # ROLE KEY FLAGS…
+node() { # ROLE KEY COMMAND-BEFORE FLAGS…
     local role=$1 key=$2
-    shift 2
-    start "$role" "$ww" "$role" --key "$dir/$key/key" "$@"
+    local -n before=$3
+    shift 3
+    start "$role" "${before[@]}" "$ww" "$role" --key "$dir/$key/key" "$@"
 }
+if [ $path = wire ]; then
+    for name in "${near[3]}" "${far[3]}"; do
+        ip netns add "$name" && ip -n "$name" link set lo up
+    done
+    ip link add name inner netns "${near[3]}" type veth peer name inner netns "${far[3]}"
+    ip -n "${near[3]}" address add 10.98.0.2/24 dev inner && ip -n "${near[3]}" link set inner up
+    ip -n "${far[3]}" address add $host/24 dev inner && ip -n "${far[3]}" link set inner up
+fi
 "$ww" key new --key "$dir/alice/key" >>"$dir/setup.log" 2>&1
 "$ww" key new --key "$dir/bob/key" >>"$dir/setup.log" 2>&1
-node arbiter arbiter --listen 127.0.0.1:0
+node arbiter arbiter far --listen $host:0
 is_ready() { "$ww" status --json >"$dir/status.json" && grep -q "\"role\":\"$1\"" "$dir/status.json"; }
 await 20 is_ready arbiter
 line=$(grep -o '"join_line":"[^"]*"' "$dir/status.json" | cut -d'"' -f4)
 {
-    "$ww" join "$line" alice --key "$dir/alice/key"
-    "$ww" join "$line" bob --key "$dir/bob/key"
-    "$ww" wallet credit alice usd 100.00usd
+    "${near[@]}" "$ww" join "$line" alice --key "$dir/alice/key"
+    "${far[@]}" "$ww" join "$line" bob --key "$dir/bob/key"
+    "${far[@]}" "$ww" wallet credit alice usd 100.00usd
 } >>"$dir/setup.log" 2>&1
-node provider bob "${path[@]}" --allow-private 127.0.0.0/8
+node provider bob far "${flags[@]}" --allow-private 127.0.0.0/8
 await 20 is_ready provider
 proxy=127.0.0.1:$(free_port)
-node client alice "${path[@]}" --allow-private 127.0.0.0/8 --proxy "$proxy"
-start origin "$bench" origin
+node client alice near "${flags[@]}" --allow-private 127.0.0.0/8 --proxy "$proxy"
+start origin "${far[@]}" "$bench" origin
 await 5 test -s "$dir/origin.out"
 origin=127.0.0.1:$(cat "$dir/origin.out")
-await 20 "$bench" down 1000 "$origin" "$proxy"
+await 20 "${near[@]}" "$bench" down 1000 "$origin" "$proxy"
 
 # --- sshd and ssh -D, with keys of their own ----------------------------------------------------------
 start_ssh() {
@@ -125,7 +145,7 @@ start_ssh() {
     ssh-keygen -q -t ed25519 -N '' -f "$dir/host" && ssh-keygen -q -t ed25519 -N '' -f "$dir/user"
     cat >"$dir/sshd_config" <<END
 Port $port
-ListenAddress 127.0.0.1
+ListenAddress $host
 HostKey $dir/host
 AuthorizedKeysFile $dir/user.pub
 PidFile none
@@ -135,12 +155,12 @@ PasswordAuthentication no
 PermitRootLogin prohibit-password
 END
     [ "$(id -u)" -ne 0 ] || mkdir -p /run/sshd
-    start sshd /usr/sbin/sshd -D -e -f "$dir/sshd_config"
-    await 5 bash -c "true >/dev/tcp/127.0.0.1/$port"
-    start ssh ssh -F none -N -D "$socks" -p "$port" -i "$dir/user" -o IdentitiesOnly=yes \
+    start sshd "${far[@]}" /usr/sbin/sshd -D -e -f "$dir/sshd_config"
+    await 5 "${near[@]}" bash -c "true >/dev/tcp/$host/$port"
+    start ssh "${near[@]}" ssh -F none -N -D "$socks" -p "$port" -i "$dir/user" -o IdentitiesOnly=yes \
         -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o Compression=no \
-        -o ExitOnForwardFailure=yes -c aes128-gcm@openssh.com 127.0.0.1
-    await 10 "$bench" down 1000 "$origin" "$socks"
+        -o ExitOnForwardFailure=yes -c aes128-gcm@openssh.com "$host"
+    await 10 "${near[@]}" "$bench" down 1000 "$origin" "$socks"
 }
 tunnels=("ww $proxy ${pid_of[provider]} ${pid_of[client]}")
 if [ $ssh = yes ]; then
@@ -161,7 +181,7 @@ for ((round = 0; round < rounds; round++)); do
             read -r name address ends <<<"${tunnels[(i + round) % ${#tunnels[@]}]}"
             # shellcheck disable=SC2086 # two process ids
             before=$(ticks $ends)
-            rate=$("$bench" $direction "$bytes" "$origin" "$address" "$streams") ||
+            rate=$("${near[@]}" "$bench" $direction "$bytes" "$origin" "$address" "$streams") ||
                 fail "$direction by $name failed"
             # shellcheck disable=SC2086
             echo "$direction $name $rate $(($(ticks $ends) - before))" | tee -a "$dir/rates" >&2
