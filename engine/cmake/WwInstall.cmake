@@ -1,17 +1,5 @@
 # `cmake --install`: the program (its Lua and policies are inside it), man page, completions, documents.
-set(completions ${CMAKE_BINARY_DIR}/completions)
-set(completion_files "")
-foreach(shell bash zsh fish)
-  add_custom_command(
-    OUTPUT ${completions}/ww.${shell}
-    COMMAND ${CMAKE_COMMAND} -E make_directory ${completions}
-    COMMAND ww completion ${shell} > ${completions}/ww.${shell}
-    DEPENDS ww
-    COMMENT "Completion for ${shell}"
-    VERBATIM)
-  list(APPEND completion_files ${completions}/ww.${shell})
-endforeach()
-add_custom_target(ww_completions ALL DEPENDS ${completion_files})
+set(completions ${CMAKE_BINARY_DIR}/completions) # written with ww: see engine/node
 
 install(TARGETS ww RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(FILES docs/man/ww.1 docs/man/ww-repl.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)

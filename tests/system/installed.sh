@@ -4,6 +4,12 @@
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
+step "the quickstart builds ww alone: what else is installed comes with it"
+ninja -C "$1" -t commands ww > "$scratch/commands"
+for shell in bash zsh fish; do
+    grep -q "completions/ww\.$shell" "$scratch/commands" || fail "ww is built without completions/ww.$shell"
+done
+
 step "install"
 cmake --install "$1" --prefix "$scratch/prefix" > "$scratch/install.out"
 cd "$scratch"
