@@ -44,6 +44,18 @@ ww help config-reference. SIGTERM and SIGINT end contracts and stop within 5 s; 
 at once.
 Exit codes: 0 stopped as asked, 1 failed, 2 wrong usage, 69 unavailable, 130, 143 stopped at once.]]
 
+--- What a flag's value looks like, by its type. A list's items are one each.
+local WORDS = {
+    integer = "N", text = "TEXT", path = "PATH", choice = "WORD", listen = "ADDRESS:PORT",
+    loopback = "ADDRESS:PORT", server = "HOST:PORT", url = "URL", join_line = "URL#PIN",
+    node_id = "NODE", host = "HOST", cidr = "NETWORK", units = "UNITS", rates = "ASSET=UNITS,...",
+    numbers = "NAME=N,...", ports = "LOW-HIGH", user = "USER", device = "DEVICE",
+}
+
+local function word_of(key)
+    return WORDS[key.type] or WORDS[key.type:gsub("s$", "")]
+end
+
 local function target_of(key)
     return "config_" .. key.key:gsub("%.", "__")
 end
@@ -61,7 +73,7 @@ local function add_flag(command, key)
         return
     end
     local option = command:option(flag):target(target_of(key)):description(key.doc .. note)
-        :argname(key.type == "path" and "PATH" or "VALUE")
+        :argname(word_of(key))
     if schema.TYPES[key.type].is_list then
         option:count("*")
     end
