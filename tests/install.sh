@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# Installs what is missing of tests/packages.txt. Usage: tests/install.sh run|test
-# "run" is what building and running needs; "test" is that and what the tests need besides.
+# Installs what is missing of tests/packages.txt. Usage: tests/install.sh run|test|bench
+# "run" is what building and running needs; "test" is that and what the tests need besides; "bench"
+# is "run" and what comparisons with other programs need.
 # Does nothing when everything is there. Needs root or sudo only when something is missing.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 group=${1:-}
 case $group in
-run | test) ;;
+run | test | bench) ;;
 *)
-    echo "usage: $0 run|test" >&2
+    echo "usage: $0 run|test|bench" >&2
     exit 2
     ;;
 esac
@@ -48,15 +49,16 @@ if ! command -v apt-get >/dev/null 2>&1; then
     exit 1
 fi
 
+# What goes wrong is on stderr; the rest would be some lines for each of hundreds of packages.
 apt() {
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get "$@"
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 "$@" >/dev/null
 }
 
-echo "Installing ${#missing[@]} Debian packages${as_root:+ with sudo}: ${missing[*]}" >&2
+echo "Installing ${#missing[@]} Debian packages${as_root:+ with sudo}, a minute or two: ${missing[*]}" >&2
 # A list that is missing or too old is fetched once.
-if ! apt install -qq --simulate --no-install-recommends "${missing[@]}" >/dev/null 2>&1 ||
-    ! apt install -qq -y --no-install-recommends "${missing[@]}" >&2; then
+if ! apt install --simulate --no-install-recommends "${missing[@]}" 2>/dev/null ||
+    ! apt install -y --no-install-recommends "${missing[@]}"; then
     echo "Fetching the list of packages first" >&2
-    apt update -qq >&2
-    apt install -qq -y --no-install-recommends "${missing[@]}" >&2
+    apt update
+    apt install -y --no-install-recommends "${missing[@]}"
 fi

@@ -43,6 +43,10 @@ ww=$build/ww bench=$build/tests/bench/socks/bench_socks
 for program in "$ww" "$bench"; do
     [ -x "$program" ] || { echo "run.sh: $program is not built; see --build" >&2 && exit 2; }
 done
+if [ "$ssh" != no ] && ! [ -x /usr/sbin/sshd ]; then
+    echo "run.sh: there is no /usr/sbin/sshd: tests/install.sh bench, or --ssh=no" >&2
+    exit 2
+fi
 
 dir=$(mktemp -d) pids=()
 end() {
