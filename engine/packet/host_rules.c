@@ -14,7 +14,7 @@
 enum step { STEP_RESOLVER, STEP_BACK, STEP_OWN, STEP_DHCP, STEP_EXCLUDE, STEP_INCLUDE, STEP_END };
 
 #define MESSAGE_BYTES 1024
-#define RULES_MAX     (2 * (WW_HOST_PREFIXES_MAX + WW_HOST_USERS_MAX) * 2 + 8)
+#define RULES_MAX     (2 * (WW_HOST_PREFIXES_MAX + WW_HOST_USERS_MAX) * 2 + 16)
 #define BEHIND        (WW_HOST_RULES_FROM + STEP_END)
 #define ROUNDS_MAX    8 /* a dump that was changed meanwhile is read again */
 
@@ -52,6 +52,21 @@ static struct rule *add(struct rules *rules, int family, enum step step, bool in
     return rule;
 }
 
+/* Everything is two halves: the kernel takes a rule without an address for any other one of its
+ * priority when it is asked to add it (EEXIST) or to remove it. */
+static void add_prefix(struct rules *rules, int family, enum step step, const uint8_t *address,
+                       unsigned bits)
+{
+    bool is_whole = bits == 0;
+
+    for (unsigned half = 0; half <= (unsigned)is_whole; half++) {
+        struct rule *rule = add(rules, family, step, step == STEP_INCLUDE);
+        rule->bits = (uint16_t)(is_whole ? 1 : bits);
+        memcpy(rule->address, address, family == AF_INET ? 4 : 16);
+        rule->address[0] |= half ? 0x80 : 0;
+    }
+}
+
 static void add_prefixes(struct rules *rules, int family, enum step step,
                          const struct ww_host_tunnel *tunnel)
 {
@@ -61,11 +76,9 @@ static void add_prefixes(struct rules *rules, int family, enum step step,
 
     for (size_t index = 0; index < count; index++) {
         bool is_v4 = host_prefix_is_v4(&list[index]);
-        if (is_v4 != (family == AF_INET))
-            continue;
-        struct rule *rule = add(rules, family, step, into);
-        rule->bits = (uint16_t)(list[index].bits - (is_v4 ? 96 : 0));
-        memcpy(rule->address, list[index].address + (is_v4 ? 12 : 0), is_v4 ? 4 : 16);
+        if (is_v4 == (family == AF_INET))
+            add_prefix(rules, family, step, list[index].address + (is_v4 ? 12 : 0),
+                       list[index].bits - (is_v4 ? 96U : 0));
     }
 }
 
@@ -86,6 +99,7 @@ static void add_users(struct rules *rules, int family, enum step step,
 
 static void add_family(struct rules *rules, int family, const struct ww_host_tunnel *tunnel)
 {
+    static const uint8_t everything[16];
     bool is_v4 = family == AF_INET;
     struct rule *rule = add(rules, family, STEP_RESOLVER, true);
 
@@ -108,7 +122,7 @@ static void add_family(struct rules *rules, int family, const struct ww_host_tun
     add_prefixes(rules, family, STEP_EXCLUDE, tunnel);
     add_users(rules, family, STEP_EXCLUDE, tunnel);
     if (!tunnel->include_count && !tunnel->include_users_count)
-        add(rules, family, STEP_INCLUDE, true);
+        add_prefix(rules, family, STEP_INCLUDE, everything, 0);
     add_prefixes(rules, family, STEP_INCLUDE, tunnel);
     add_users(rules, family, STEP_INCLUDE, tunnel);
     rule = add(rules, family, STEP_END, false);

@@ -200,8 +200,20 @@ through "$v4" 7 12345
 through 203.0.113.5 7
 asks "$v4" 7 && fail "who is not included went through the tunnel"
 [[ $(counted rest) == 1 ]] || fail "who is not included: $(counted rest) packets on the wire, not 1"
+# A rule for everything and one for a network are not taken for each other, neither when one is added nor
+# when one is removed.
+up --tunnel-include 203.0.113.0/24 --tunnel-include 0.0.0.0/0 --tunnel-include 2001:db8::/32 --tunnel-include ::/0
+through "$v4" 7
+through "$v6" 7
+up --tunnel-include 203.0.113.0/24 --tunnel-include 2001:db8:fe::/48
+through 203.0.113.5 7
+for address in "$v4" "$v6"; do
+    asks "$address" 7 && fail "$address is not included any more, and went through the tunnel"
+done
 up
 reset
+through "$v4" 7
+through "$v6" 7
 kill -CONT "$flood"
 sleep 0.5
 no_leak "lists changed, and gone"
