@@ -102,6 +102,9 @@ local function builtin_methods(host)
         metrics = function()
             return { text = metrics.render(all_metrics(host)) }
         end,
+        config = function()
+            return host.config
+        end,
         stop = function()
             host.stop("asked on the control socket")
             return {}

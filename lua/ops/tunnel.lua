@@ -170,6 +170,81 @@ function M.stop(config, status)
     return nil, ww.error("ETIMEDOUT", "the client does not stop")
 end
 
+--- Keys that `ww up` sees to itself each time, and those that say which client is meant.
+local UPS_OWN = {}
+for name in ([[control state tunnel.device tunnel.mtu tunnel.kill_switch tunnel.dns tunnel.include
+    tunnel.exclude tunnel.include_users tunnel.exclude_users tunnel.exclude_by_policy]])
+    :gmatch("[%w_.]+") do
+    UPS_OWN[name] = true
+end
+
+local function value_of(config, name)
+    for part in name:gmatch("[^.]+") do
+        config = type(config) == "table" and config[part] or nil
+    end
+    return config
+end
+
+local function is_same(a, b)
+    if type(a) ~= "table" or type(b) ~= "table" then
+        return a == b
+    end
+    for key, value in pairs(a) do
+        if not is_same(value, b[key]) then
+            return false
+        end
+    end
+    for key in pairs(b) do
+        if a[key] == nil then
+            return false
+        end
+    end
+    return true
+end
+
+--- Keys that are given now, and have another value in the client that runs.
+local function other_keys(config, origins, running)
+    local names = {}
+    for _, key in ipairs(schema.ROLES.client) do
+        local name = key.key
+        if origins[name] ~= "default" and not UPS_OWN[name]
+            and not is_same(value_of(config, name), value_of(running, name)) then
+            names[#names + 1] = name
+        end
+    end
+    return names
+end
+
+--- Ends a client that was started with other values than are given now, if `ww up` started it.
+---@param config table
+---@param origins table<string, string> of its values
+---@param status table the client's
+---@param progress fun(text: string)
+---@return boolean? goes_on false: it has ended, and has to be started again
+---@return table? err
+function M.end_if_other(config, origins, status, progress)
+    local running, err = control.call(config.control, "config", {}, ASK_S)
+    if not running then
+        return nil, err
+    end
+    local names = table.concat(other_keys(config, origins, running), ", ")
+    if names == "" then
+        return true
+    elseif not is_own(config, status) then
+        err = ww.error("ESTATE", "it was started by somebody else, with another " .. names)
+        err.what = "The client that runs has another configuration"
+        err.fix = "Start that client again with these values, or leave them out; then ww up"
+        return nil, err
+    end
+    progress("ending the client, to start it again with another " .. names)
+    local stopped
+    stopped, err = M.stop(config, status)
+    if not stopped then
+        return nil, err
+    end
+    return false
+end
+
 --- Waits until the client has a contract with a provider.
 ---@param config table
 ---@param limit_s number

@@ -181,6 +181,19 @@ through "$v4" 7
 through "$v6" 7
 no_leak "up again"
 
+# --- another configuration: the client that runs has it, or is started again with it -----------------------
+first=$(jq .pid "$scratch/up.out")
+up --providers 2
+jq -e ".started and .pid != $first" "$scratch/up.out" > /dev/null || fail "the client has another configuration: $(cat "$scratch/up.out")"
+grep -q 'another providers$' "$scratch/up.log" || fail "it does not say why: $(cat "$scratch/up.log")"
+through "$v4" 7
+for flags in '--providers 2' ''; do
+    # shellcheck disable=SC2086
+    up $flags
+    jq -e '.started | not' "$scratch/up.out" > /dev/null || fail "ww up $flags started the client again"
+done
+no_leak "started again with another configuration"
+
 # --- lists: changed on a tunnel that is up ----------------------------------------------------------------
 up --tunnel-exclude 198.51.100.0/24
 ! asks "$v4" 7 || fail "an excluded network answers through the tunnel"
@@ -241,6 +254,23 @@ jq -e '.was_up and .stopped' "$scratch/down.out" > /dev/null || fail "down: $(ca
 wait_for 5 "the client's end" eval '! kill -0 ${pid[client]}'
 [[ $(snapshot) == "$before" ]] || fail "not as before: $(diff <(echo "$before") <(snapshot))"
 step "down: rules, routes, addresses, filters and names are what they were"
+
+# --- a client that somebody else has started is not ended -----------------------------------------------------
+"$program" client "${arbiter[@]}" 2>> "$scratch/client.log" >&2 &
+pid[client]=$!
+wait_for 5 "the client's start" eval '"$program" status'
+code=0
+timeout 60 "$program" up --json "${arbiter[@]}" --providers 2 > "$scratch/up.out" 2> /dev/null || code=$?
+[[ $code == 1 && $(jq -r .error.code "$scratch/up.out") == ESTATE && $(jq -r .error.reason "$scratch/up.out") == *providers ]] ||
+    fail "another's client: $code $(cat "$scratch/up.out")"
+[[ $(snapshot) == "$before" ]] || fail "not as before: $(diff <(echo "$before") <(snapshot))"
+up
+jq -e '.started | not' "$scratch/up.out" > /dev/null || fail "a second client: $(cat "$scratch/up.out")"
+down
+jq -e '.stopped | not' "$scratch/down.out" > /dev/null || fail "another's client was ended: $(cat "$scratch/down.out")"
+kill -TERM "${pid[client]}"
+wait "${pid[client]}" || true
+step "the client of somebody else goes on as it is"
 
 # --- where systemd-resolved runs, it is told -----------------------------------------------------------------
 mkdir -p "$scratch/bin" /run/systemd/resolve

@@ -57,15 +57,33 @@ local function set_host(loaded)
     return control.call(loaded.control, "tunnel.exclude", params, OPEN_S)
 end
 
---- All steps: {started, status, names?}.
-local function bring_up(loaded, args, flags, progress)
-    local result = { started = false }
+--- Has a client run, with what is given: {started}.
+local function have_client(loaded, origins, args, flags, progress)
     local status, err = tunnel.status(loaded)
-    if not status and not err then
+    if err then
+        return nil, err
+    end
+    local goes_on = false
+    if status then
+        goes_on, err = tunnel.end_if_other(loaded, origins, status, progress)
+        if goes_on == nil then
+            return nil, err
+        end
+    end
+    if not goes_on then
         status, err = tunnel.start(loaded, args.config, flags, progress)
-        result.started = status ~= nil
     end
     if not status then
+        return nil, err
+    end
+    return { started = not goes_on }
+end
+
+--- All steps: {started, status, names?}.
+local function bring_up(loaded, origins, args, flags, progress)
+    local status
+    local result, err = have_client(loaded, origins, args, flags, progress)
+    if not result then
         return nil, err
     end
     status, err = tunnel.wait_ready(loaded, args.wait, progress)
@@ -123,7 +141,8 @@ return {
 Needs root. Starts a client in the background (its log is client.log in its state folder), or
 uses the one that runs, and waits until it has a provider. May be called any number of times, in
 any state: after a crash, a kill or a change of the configuration it puts right what is missing.
-All other flags are those of ww client.
+If the client that runs was started with another value of what is given now, it is ended and
+started again, behind the kill switch. All other flags are those of ww client.
 Examples:
   ww up
   ww up --tunnel-exclude 192.168.1.0/24            the local network stays reachable
@@ -136,7 +155,7 @@ there, 75 no provider yet.]])
     run = function(args, out)
         local flags = node_command.flags_of("client", args)
         local loaded, detail = config.load("client", { file = args.config, flags = flags })
-        if not loaded then
+        if not loaded then -- else it is where each value is from
             detail.fix = "See: ww up --help"
             return nil, detail
         end
@@ -146,7 +165,7 @@ there, 75 no provider yet.]])
         end
         local progress = progress_of(out)
         local result
-        result, err = bring_up(loaded, args, flags, progress)
+        result, err = bring_up(loaded, detail, args, flags, progress)
         if out.tty then
             progress(nil)
         end
