@@ -10,12 +10,14 @@
 #include <seccomp.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "inspect_ndpi.h"
@@ -172,6 +174,16 @@ static void answer_all(struct inspect_ndpi *ndpi, int fd)
     }
 }
 
+/* The C library reads a file for the zone when it first makes a time of day, as nDPI does of
+ * certificates: here is the last time when it may. */
+static bool settle_zone(void)
+{
+    if (setenv("TZ", "UTC0", 1) != 0)
+        return false;
+    tzset();
+    return true;
+}
+
 void ww_inspect_main(int argc, char **argv)
 {
     struct inspect_ndpi *ndpi = NULL;
@@ -183,7 +195,7 @@ void ww_inspect_main(int argc, char **argv)
     signal(SIGTERM, SIG_IGN);
     signal(SIGINT, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
-    if (inspect_ndpi_create(&ndpi) || inspect_child_confine(STDIN_FILENO) ||
+    if (!settle_zone() || inspect_ndpi_create(&ndpi) || inspect_child_confine(STDIN_FILENO) ||
         !say_names(STDIN_FILENO, inspect_ndpi_names(ndpi)))
         _exit(1);
     answer_all(ndpi, STDIN_FILENO);

@@ -4,6 +4,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
 #include <string.h>
 
 size_t hello_tls(const char *name, uint8_t *out, size_t max)
@@ -24,6 +25,53 @@ size_t hello_tls(const char *name, uint8_t *out, size_t max)
     WW_REQUIRE(size > 0);
     SSL_free(ssl);
     SSL_CTX_free(context);
+    return (size_t)size;
+}
+
+static X509 *certificate(EVP_PKEY *key)
+{
+    X509 *made = X509_new();
+
+    WW_REQUIRE(made && key);
+    ASN1_INTEGER_set(X509_get_serialNumber(made), 1);
+    X509_gmtime_adj(X509_getm_notBefore(made), 0);
+    X509_gmtime_adj(X509_getm_notAfter(made), 86400);
+    X509_set_pubkey(made, key);
+    X509_NAME *name = X509_get_subject_name(made);
+    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const uint8_t *)"example.com", -1, -1, 0);
+    X509_set_issuer_name(made, name);
+    WW_REQUIRE(X509_sign(made, key, EVP_sha256()) > 0);
+    return made;
+}
+
+size_t hello_tls_answer(uint8_t *out, size_t max)
+{
+    SSL_CTX *contexts[2] = {SSL_CTX_new(TLS_client_method()), SSL_CTX_new(TLS_server_method())};
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *shown = certificate(key);
+    SSL *ends[2];
+
+    WW_REQUIRE(SSL_CTX_use_certificate(contexts[1], shown) == 1 &&
+               SSL_CTX_use_PrivateKey(contexts[1], key) == 1);
+    for (int i = 0; i < 2; i++) {
+        SSL_CTX_set_max_proto_version(contexts[i], TLS1_2_VERSION);
+        ends[i] = SSL_new(contexts[i]);
+        SSL_set_bio(ends[i], BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+    }
+    SSL_set_connect_state(ends[0]);
+    SSL_set_accept_state(ends[1]);
+    SSL_do_handshake(ends[0]);
+    int size = BIO_read(SSL_get_wbio(ends[0]), out, (int)max);
+    WW_REQUIRE(size > 0 && BIO_write(SSL_get_rbio(ends[1]), out, size) == size);
+    SSL_do_handshake(ends[1]);
+    size = BIO_read(SSL_get_wbio(ends[1]), out, (int)max);
+    WW_REQUIRE(size > 0);
+    for (int i = 0; i < 2; i++) {
+        SSL_free(ends[i]);
+        SSL_CTX_free(contexts[i]);
+    }
+    X509_free(shown);
+    EVP_PKEY_free(key);
     return (size_t)size;
 }
 

@@ -5,5 +5,8 @@
 
 /* What OpenSSL sends first for the server `name` (NULL: none). Returns its size. */
 size_t hello_tls(const char *name, uint8_t *out, size_t max);
+/* What OpenSSL answers to a greeting by TLS 1.2: its own greeting and a certificate, which nobody
+ * has encrypted. Returns its size. */
+size_t hello_tls_answer(uint8_t *out, size_t max);
 /* RFC 9001 appendix A.2, with another name if one is given: a UDP payload of 1200 bytes. */
 size_t hello_quic(const char *name, uint8_t out[1200]);

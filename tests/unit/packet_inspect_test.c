@@ -376,6 +376,28 @@ static void dns_and_http_too(void **state)
     ww_flows_destroy(flows);
 }
 
+/* A server's certificate says from when until when it is good: a time of day, for which the C
+ * library may want a file. */
+static void a_certificate_does_not_end_it(void **state)
+{
+    struct at at = {IPPROTO_TCP, 40000, 443, 1, false};
+    uint8_t bytes[4096];
+    size_t size = hello_tls_answer(bytes, sizeof(bytes));
+    struct ww_flows *flows = make();
+    struct ww_flow *flow = NULL;
+    uint64_t missed = rig_stats(inspector).missed;
+
+    (void)state;
+    send_syn(flows, &at, &flow);
+    at.is_incoming = true;
+    send_payload(flows, &at, bytes, size, &flow);
+    settle();
+    assert_int_equal(rig_stats(inspector).starts, 1);
+    assert_int_equal(rig_stats(inspector).missed, missed);
+    assert_string_equal(flow->application, "TLS");
+    ww_flows_destroy(flows);
+}
+
 static void what_is_looked_at_is_bounded(void **state)
 {
     struct at at = {IPPROTO_TCP, 1, 9999, 1, false};
@@ -419,6 +441,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_quic_initial_is_opened),
         cmocka_unit_test(a_cut_name_is_no_name),
         cmocka_unit_test(dns_and_http_too),
+        cmocka_unit_test(a_certificate_does_not_end_it),
         cmocka_unit_test(what_is_looked_at_is_bounded),
     };
     if (ww_loop_create(&loop) || ww_inspector_create(loop, &inspector))
