@@ -54,19 +54,33 @@ static void swap_ends(struct ww_ip *ip)
     ip->destination_port = port;
 }
 
-/* An error about it would be of no flow of ours, as it answers what others have sent. */
-static bool is_echo_reply(const struct ww_ip *ip, const uint8_t *bytes)
+/* An error about it is not read: it is of no flow of ours, as it answers what others have sent; or
+ * its head is padded, as nobody's is. */
+static bool has_no_error(const struct ww_ip *ip, const uint8_t *bytes)
 {
+    if (ip->is_v4 && ip->header_size > 20)
+        return true;
     return ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP && ip->offset == 0 &&
            bytes[ip->header_size] == (ip->is_v4 ? 0 : 129);
 }
 
+/* A flow's number is its own, also when another had its place. */
+static int opened(void *arg, struct ww_flow *flow)
+{
+    static uint32_t flows;
+
+    (void)arg;
+    flow->owner = (void *)(uintptr_t)++flows;
+    return 0;
+}
+
 /* As the process does: of four flows, in one table's order. */
-static void ask(const uint8_t *bytes, size_t size, uint32_t flow, uint64_t now_us)
+static void ask(const uint8_t *bytes, size_t size, const struct ww_flow *flow, uint64_t now_us)
 {
     static struct inspect_ndpi *ndpi;
     uint8_t question[INSPECT_QUESTION_MAX], answer_bytes[INSPECT_ANSWER_BYTES];
-    const struct inspect_head head = {flow, (uint16_t)(flow % 4), now_us / 1000};
+    const struct inspect_head head = {(uint32_t)(uintptr_t)flow->owner, (uint16_t)flow->index,
+                                      now_us / 1000};
     struct inspect_answer answer;
     size_t answer_size;
 
@@ -94,7 +108,7 @@ static void one_packet(struct ww_flows *flows, const uint8_t *bytes, size_t size
     check(ww_flow_abort(&ip, bytes, answer) <= sizeof(answer));
     size_t answer_size = ww_flow_reject(&ip, bytes, size, answer);
     check(answer_size <= sizeof(answer));
-    if (answer_size > 0 && ip.protocol != IPPROTO_TCP && !is_echo_reply(&ip, bytes)) {
+    if (answer_size > 0 && ip.protocol != IPPROTO_TCP && !has_no_error(&ip, bytes)) {
         /* It is read as what it is. */
         check(ww_ip_read_error(answer, answer_size, &error, &quoted) == 0);
         check(memcmp(quoted.destination, ip.destination, 16) == 0 || ip.is_fragment);
@@ -106,7 +120,7 @@ static void one_packet(struct ww_flows *flows, const uint8_t *bytes, size_t size
     if (flow && flow->name)
         check_name(flow->name);
     if (flow && !ip.is_fragment && (ip.protocol == IPPROTO_TCP || ip.protocol == IPPROTO_UDP))
-        ask(bytes, size, 1 + flow->index, now_us);
+        ask(bytes, size, flow, now_us);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -115,7 +129,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const struct inspect_how how = {.program = "/nowhere", .answer_ms = 1, .again_ms = 1};
     static struct ww_inspector *inspector;
     static struct ww_loop *loop;
-    struct ww_flows_config config = {.flows_max = 4};
+    static const struct ww_flow_callbacks callbacks = {.opened = opened};
+    struct ww_flows_config config = {.flows_max = 4, .callbacks = &callbacks};
     struct ww_flows *flows = NULL;
     uint64_t now_us = 1000000;
 
