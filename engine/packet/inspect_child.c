@@ -195,9 +195,12 @@ void ww_inspect_main(int argc, char **argv)
     signal(SIGTERM, SIG_IGN);
     signal(SIGINT, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
-    if (!settle_zone() || inspect_ndpi_create(&ndpi) || inspect_child_confine(STDIN_FILENO) ||
-        !say_names(STDIN_FILENO, inspect_ndpi_names(ndpi)))
+    if (!settle_zone() || inspect_ndpi_create(&ndpi))
         _exit(1);
+    if (inspect_child_confine(STDIN_FILENO))
+        _exit(INSPECT_CHILD_HAS_RIGHTS);
+    if (!say_names(STDIN_FILENO, inspect_ndpi_names(ndpi)))
+        syscall(SYS_exit_group, 1); /* see below */
     answer_all(ndpi, STDIN_FILENO);
     syscall(SYS_exit_group, 0); /* before _exit, AddressSanitizer makes a call that is forbidden */
 }

@@ -13,6 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "inspect_child.h"
+
 #define READ_TURN 64 /* answers, before other events have their turn */
 
 struct asked {
@@ -97,6 +99,8 @@ static void on_exit_of(void *arg, int status)
 
     if (WIFSIGNALED(status))
         snprintf(why, sizeof(why), "it was ended by signal %d", WTERMSIG(status));
+    else if (WEXITSTATUS(status) == INSPECT_CHILD_HAS_RIGHTS)
+        snprintf(why, sizeof(why), "it can't give up its rights on this system");
     else
         snprintf(why, sizeof(why), "it ended with %d", WEXITSTATUS(status));
     lose(arg, why);

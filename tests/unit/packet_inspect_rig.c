@@ -1,8 +1,11 @@
 /* See packet_inspect_rig.h. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -79,4 +82,32 @@ void rig_ready(struct ww_loop *loop, struct ww_inspector *inspector)
 void rig_settle(struct ww_loop *loop, struct ww_inspector *inspector)
 {
     TURN_UNTIL(loop, rig_stats(inspector).is_ready && rig_stats(inspector).waiting == 0);
+}
+
+void rig_status(int pid, const char *key, char *value, size_t size)
+{
+    char path[64], line[256];
+    size_t length = strlen(key);
+
+    *value = '\0';
+    snprintf(path, sizeof(path), "/proc/%d/status", pid);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof(line), file)) {
+        if (strncmp(line, key, length) == 0 && line[length] == ':')
+            snprintf(value, size, "%.*s", (int)strcspn(line + length + 2, "\n"), line + length + 2);
+    }
+    fclose(file);
+}
+
+void rig_stand_still(const struct ww_inspector *inspector)
+{
+    int pid = rig_stats(inspector).pid;
+    char value[128] = "";
+
+    kill(pid, SIGSTOP);
+    while (*value != 'T') {
+        rig_status(pid, "State", value, sizeof(value));
+        usleep(1000);
+    }
 }

@@ -22,3 +22,7 @@ void rig_ready(struct ww_loop *loop, struct ww_inspector *inspector);
 /* Until the process has answered all that it was asked. */
 void rig_settle(struct ww_loop *loop, struct ww_inspector *inspector);
 struct ww_inspector_stats rig_stats(const struct ww_inspector *inspector);
+/* A line of /proc/PID/status, without its key; "" if there is none. */
+void rig_status(int pid, const char *key, char *value, size_t size);
+/* Stops the process by a signal, and waits until that has come. */
+void rig_stand_still(const struct ww_inspector *inspector);
