@@ -556,11 +556,8 @@ function M.start(config)
         end,
         ["tunnel.open"] = function(params)
             local device = { device = params.device, mtu = params.mtu }
-            local opened, problem = ww.client.tunnel_open(device)
-            if opened then
-                ww.process.nice(node.config.tunnel.nice)
-            end
-            return opened, problem
+            ww.process.nice(node.config.tunnel.nice) -- before the processes that it starts
+            return ww.client.tunnel_open(device)
         end,
         ["tunnel.exclude"] = function(params)
             local ok, problem = ww.client.dns_exclude({ on = params.on == true })
