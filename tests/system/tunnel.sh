@@ -189,6 +189,35 @@ ask_for() {
     on client bash -c 'exec 3<> "/dev/tcp/$1/8080" && cat "$2" >&3 && sleep 3' - $web4 "$scratch/request" &
 }
 
+# send_quic: a new flow that begins as QUIC's do, and asks for example.com.
+send_quic() {
+    # shellcheck disable=SC2016
+    on client bash -c 'exec 3<> "/dev/udp/$1/443" && cat "$2" >&3 && sleep 1 && cat "$2" >&3' - $web4 "$scratch/quic" \
+        2> "$scratch/quic.err" || true
+}
+
+# quic_flows NODE STATE: so many.
+quic_flows() {
+    flows "$1" --json --limit 1000 | jq --arg state "$2" '[.flows[] | select(.protocol == "udp" and .port == 443 and
+        .name == "example.com" and .application == "QUIC" and (.state == "denied") == ($state == "denied"))] | length'
+}
+
+# The name in QUIC is the process's word, and a block of it holds at both ends.
+check_quic() {
+    local node
+    tail -c 1200 "$(dirname "$self")/../fuzz/corpus/packet_inspect/quic" > "$scratch/quic" # behind its IP and UDP heads
+    send_quic
+    for node in client provider; do
+        wait_for 5 "QUIC's name at the $node" eval "((\$(quic_flows $node open) == 1))"
+    done
+    for node in client provider; do
+        flows $node block example.com 2> /dev/null
+        send_quic
+        wait_for 5 "the flow's end at the $node" eval "((\$(quic_flows $node denied) >= 1))"
+        flows $node unblock example.com 2> /dev/null
+    done
+}
+
 # The process beside each node says what a flow is. When it is killed, flows go on, and it comes back.
 check_inspector() {
     local node process
@@ -199,6 +228,7 @@ check_inspector() {
         wait_for 5 "the application at the $node" shows_http $node before.example
         process=$(status $node | jq .flows.inspect_pid)
         [[ $(ps -o comm= -p "$process") == ww-inspect ]] || fail "$node: process $process"
+        [[ $(ps -o nice= -p "$process") -eq -10 ]] || fail "$node: process $process waits for others than its node"
         kill -KILL "$process"
         wait_for 5 "its end at the $node" eval "((\$(status $node | jq .flows.inspect_pid) != $process))"
     done
@@ -217,6 +247,7 @@ check_inspector() {
     wait_for 5 "the flow's end" eval "flows client --json | jq -e '.flows[] |
         select(.name == \"never.example\" and .state == \"denied\")' > /dev/null"
     flows client unblock http 2> /dev/null
+    check_quic
     step "first packets: looked at, also when who looks at them was killed"
 }
 
