@@ -143,13 +143,14 @@ static void encrypt(const uint8_t *key, const uint8_t *nonce, const uint8_t *hea
     EVP_CIPHER_CTX_free(cipher);
 }
 
-size_t hello_quic(const char *name, uint8_t out[1200])
+/* A packet that has the bytes `from` to `to` of the greeting in its CRYPTO frame. */
+static void put_quic(const char *name, size_t from, size_t to, uint8_t number, uint8_t out[1200])
 {
     static const uint8_t salt[20] = {0x38, 0x76, 0x2c, 0xf7, 0xf5, 0x59, 0x34, 0xb3, 0x4d, 0x17,
                                      0x9a, 0xe6, 0xa4, 0xc8, 0x0c, 0xad, 0xcc, 0xbb, 0x7f, 0x0a};
-    static const uint8_t head[22] = {0xc3, 0,    0,    0, 1, 8,    0x83, 0x94, 0xc8, 0xf0, 0x3e,
-                                     0x51, 0x57, 0x08, 0, 0, 0x44, 0x9e, 0,    0,    0,    2};
-    uint8_t initial[32], client[32], key[16], iv[12], hp[16], mask[32];
+    const uint8_t head[22] = {0xc3, 0,    0,    0, 1, 8,    0x83, 0x94, 0xc8, 0xf0, 0x3e,
+                              0x51, 0x57, 0x08, 0, 0, 0x44, 0x9e, 0,    0,    0,    number};
+    uint8_t initial[32], client[32], key[16], iv[12], hp[16], mask[32], crypto[1200];
     int used = 0;
 
     HMAC(EVP_sha256(), salt, sizeof(salt), DCID, sizeof(DCID), initial, NULL);
@@ -159,8 +160,18 @@ size_t hello_quic(const char *name, uint8_t out[1200])
     expand(client, "quic hp", 16, hp);
     memset(out, 0, 1200);
     memcpy(out, head, sizeof(head));
-    WW_REQUIRE(put_crypto(name ? name : "example.com", out + sizeof(head)) < 1100);
-    iv[11] ^= 2; /* the packet's number */
+    size_t size = put_crypto(name, crypto);
+    WW_REQUIRE(size < 1100);
+    if (from == 0 && to == 0) {
+        memcpy(out + sizeof(head), crypto, size);
+    } else {
+        to = WW_MIN(to, size - 4);
+        out[sizeof(head)] = 6;
+        put_u16(out + sizeof(head) + 1, 0x4000 | from);
+        put_u16(out + sizeof(head) + 3, 0x4000 | (to - from));
+        memcpy(out + sizeof(head) + 5, crypto + 4 + from, to - from);
+    }
+    iv[11] ^= number;
     encrypt(key, iv, head, sizeof(head), out + sizeof(head), 1200 - sizeof(head) - 16);
     EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
     EVP_EncryptInit_ex(cipher, EVP_aes_128_ecb(), NULL, hp, NULL);
@@ -169,5 +180,16 @@ size_t hello_quic(const char *name, uint8_t out[1200])
     out[0] ^= mask[0] & 0x0f;
     for (int i = 0; i < 4; i++)
         out[18 + i] ^= mask[1 + i];
+}
+
+size_t hello_quic(const char *name, uint8_t out[1200])
+{
+    put_quic(name ? name : "example.com", 0, 0, 2, out);
+    return 1200;
+}
+
+size_t hello_quic_half(unsigned half, uint8_t out[1200])
+{
+    put_quic("example.com", half == 0 ? 0 : 50, half == 0 ? 50 : 2000, (uint8_t)(2 + half), out);
     return 1200;
 }

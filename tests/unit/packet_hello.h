@@ -10,3 +10,5 @@ size_t hello_tls(const char *name, uint8_t *out, size_t max);
 size_t hello_tls_answer(uint8_t *out, size_t max);
 /* RFC 9001 appendix A.2, with another name if one is given: a UDP payload of 1200 bytes. */
 size_t hello_quic(const char *name, uint8_t out[1200]);
+/* The same in two packets, 0 and 1, as long greetings are: the name is in the second half. */
+size_t hello_quic_half(unsigned half, uint8_t out[1200]);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -53,6 +54,9 @@ enum lie {
     SHORT,
     TWICE,
     HUGE,
+    EMPTY,
+    NAMES_TWICE,
+    HANG_UP,
     LIES
 };
 
@@ -73,6 +77,19 @@ static void lie_about_names(enum lie lie)
     WW_REQUIRE(write(0, bytes, size) == (ssize_t)size);
 }
 
+/* What is none at all. */
+static _Noreturn void say_no_answer(enum lie lie)
+{
+    if (lie == EMPTY)
+        WW_REQUIRE(send(0, "", 0, 0) == 0);
+    else if (lie == NAMES_TWICE)
+        lie_about_names(lie);
+    else
+        close(0); /* and it lives on */
+    for (;;)
+        pause();
+}
+
 /* The process: one good answer's place, and what is wrong with it. */
 static void be_liar(enum lie lie)
 {
@@ -82,6 +99,8 @@ static void be_liar(enum lie lie)
 
     if (lie != NO_NAMES)
         lie_about_names(lie);
+    if (lie >= EMPTY)
+        say_no_answer(lie);
     if (lie != UNASKED) {
         ssize_t got = read(0, bytes, sizeof(bytes));
         if (got <= 0 || inspect_head_read(bytes, (size_t)got, &head))

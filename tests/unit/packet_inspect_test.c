@@ -320,6 +320,31 @@ static void a_quic_initial_is_opened(void **state)
     ww_flows_destroy(flows);
 }
 
+/* Greetings with post-quantum keys don't fit into one packet. nDPI puts them together if they come
+ * in order. */
+static void a_quic_greeting_in_two_packets(void **state)
+{
+    struct at at = {IPPROTO_UDP, 40000, 443, 0, false};
+    struct ww_flows *flows = make();
+    uint8_t bytes[1200];
+
+    (void)state;
+    for (unsigned first = 0; first < 2; first++, at.here++) {
+        struct ww_flow *flow = NULL;
+        for (unsigned i = 0; i < 2; i++) {
+            assert_int_equal(hello_quic_half(first ^ i, bytes), 1200);
+            send_payload(flows, &at, bytes, sizeof(bytes), &flow);
+            settle();
+        }
+        assert_string_equal(flow->application, "QUIC");
+        if (first == 0)
+            assert_string_equal(flow->name, "example.com");
+        else
+            assert_null(flow->name);
+    }
+    ww_flows_destroy(flows);
+}
+
 /* A name that nDPI cuts right behind youtube.com is not YouTube, and no name either. */
 static void a_cut_name_is_no_name(void **state)
 {
@@ -439,6 +464,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(each_client_has_its_share),
         cmocka_unit_test(a_name_may_have_its_flow_denied),
         cmocka_unit_test(a_quic_initial_is_opened),
+        cmocka_unit_test(a_quic_greeting_in_two_packets),
         cmocka_unit_test(a_cut_name_is_no_name),
         cmocka_unit_test(dns_and_http_too),
         cmocka_unit_test(a_certificate_does_not_end_it),
