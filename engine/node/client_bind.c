@@ -370,7 +370,7 @@ static int start_proxy(struct client *client, struct ww_call *call)
     rc = ww_proxy_create(client->edge.loop, (struct sockaddr *)&address, size, remote,
                          &CLIENT_PROXY_CALLBACKS, client, &client->proxy);
     if (rc)
-        ww_call_reason(call, "can't listen on %s", listen);
+        node_listen_reason(call, listen, rc);
     return rc;
 }
 

@@ -75,7 +75,7 @@ static int listen_at(struct client_dns *dns, struct ww_call *call, const char *t
     rc = ww_dns_listener_create(dns->client->edge.loop, dns->dns, &target,
                                 &dns->listeners[dns->listener_count]);
     if (rc)
-        ww_call_reason(call, "can't listen on %s", text);
+        node_listen_reason(call, text, rc);
     else
         dns->listener_count++;
     return rc;

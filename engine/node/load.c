@@ -286,7 +286,7 @@ static int bound_origin(void *context, struct ww_call *call)
     ww_call_text(call, "listen", &listen, NULL);
     int rc = load_origin_create(load->loop, listen, &load->origin);
     if (rc)
-        ww_call_reason(call, "can't listen on %s", listen);
+        node_listen_reason(call, listen, rc);
     else
         ww_call_put_u64(call, "port", load_origin_port(load->origin));
     return rc;

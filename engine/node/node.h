@@ -22,6 +22,8 @@ int host_bind(struct ww_ops *ops);
 
 /* "127.0.0.1:1080", "[::1]:1080". WW_EINVAL, also for names. */
 int node_parse_listen(const char *text, struct ww_target *target);
+/* Says why nothing can listen there: what was called with rc as its result left errno. */
+void node_listen_reason(struct ww_call *call, const char *text, int rc);
 /* Rules with the exceptions of {allow_private = {…}}, each of which is logged. */
 int node_address_rules(struct ww_call *call, bool with_local, struct ww_address_rules **rules);
 

@@ -1,4 +1,5 @@
 /* What a configuration says about addresses, for clients and providers. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,14 @@ int node_parse_listen(const char *text, struct ww_target *target)
     }
     int rc = ww_target_parse(text, size, (uint16_t)port, target);
     return rc ? rc : target->kind == WW_TARGET_NAME ? WW_EINVAL : 0;
+}
+
+void node_listen_reason(struct ww_call *call, const char *text, int rc)
+{
+    if (rc == WW_ESYSTEM)
+        ww_call_reason(call, "can't listen on %s: %s", text, strerror(errno));
+    else
+        ww_call_reason(call, "can't listen on %s", text);
 }
 
 int node_address_rules(struct ww_call *call, bool with_local, struct ww_address_rules **out)

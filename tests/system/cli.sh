@@ -159,6 +159,14 @@ for role in client provider; do
     says "$err" "ww key new --key $scratch/nokey"
 done
 
+step "a port that is in use"
+start_origin
+for flag in --proxy --dns-listen; do
+    run 1 client --key "$key" --arbiter "https://127.0.0.1:9#$node" --state "$scratch/taken" --proxy 127.0.0.1:0 \
+        $flag "127.0.0.1:$origin_port"
+    says "$err" "can't listen on 127.0.0.1:$origin_port: Address already in use"
+done
+
 step "what is said of a wrong command line names the way out"
 run 2 policy reload --stat x
 says "$err" "unknown option '--stat' (did you mean '--state'?)"
