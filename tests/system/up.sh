@@ -172,6 +172,10 @@ sleep 1
 ! asks "$v4" 7 || fail "an answer without a client"
 "$program" status --json > "$scratch/status.out" 2> /dev/null && fail "a status without a client"
 jq -r .error.reason "$scratch/status.out" | grep -q 'kill switch on' || fail "status: $(cat "$scratch/status.out")"
+# Without root it can't tell whether root's client runs.
+setpriv --reuid 65534 --clear-groups --inh-caps=-all env HOME="$scratch/nobody" /proc/self/fd/9 status --json \
+    9< "$program" > "$scratch/status.out" 2> /dev/null && fail "the status of another user's client"
+[[ $(jq -r .error.fix "$scratch/status.out") == 'sudo ww status' ]] || fail "status without root: $(cat "$scratch/status.out")"
 no_leak "after kill -9"
 (($(nft -j list counter inet ww_tunnel refused | jq '.nftables[] | .counter? // empty | .packets') > 0)) || fail "nothing was refused"
 

@@ -171,7 +171,7 @@ local function fields_of(status)
         { "packets", packets_text(status.packets) },
         { "flows", flows_text(status.flows) },
         { "first packets", inspect_text(status.flows) },
-        { "packet workers", (status.workers or 0) > 0 and status.workers },
+        { "packet workers", (status.workers or 0) > 0 and status.workers or nil },
         { "contracts ended", status.contracts_ended },
         { "up, down", traffic_text(status) },
         { "policies", status.policy_generation and ("generation %d, %s"):format(
@@ -282,9 +282,11 @@ Examples:
         if not found then
             local set = tunnel.host_text(host)
             if set then
+                local root = host.kill_switch ~= nil
                 err.reason = err.reason .. "; but this host is set up for its tunnel (" .. set
-                    .. "): nothing gets out that belongs into it"
-                err.fix = "ww up, or ww down"
+                    .. ")" .. (root and ": nothing gets out that belongs into it"
+                        or ", whose client answers its own user and root only")
+                err.fix = root and "ww up, or ww down" or "sudo ww status"
             end
             return nil, err
         end
