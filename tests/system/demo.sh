@@ -109,6 +109,10 @@ for ((wait = 0; wait < 600; wait++)); do
     sleep 0.1
 done
 bash -c "$(grep -o 'curl .*' "$folder/hold.err") -sf" || fail "the curl line does not work"
+while read -r line; do
+    bash -c "$line" >"$folder/pasted.out" || fail "what is to be pasted does not work: $line"
+    ! grep -q ' false$' "$folder/pasted.out" || fail "$line: $(cat "$folder/pasted.out")"
+done < <(grep -E '^  [^ ]+ (status|wallet) ' "$folder/hold.err")
 kill -INT "$demo"
 wait "$demo" || fail "a held demo ended with $?: $(cat "$folder/hold.err")"
 check "$folder/hold.json" "held" '.ok == true'

@@ -66,6 +66,16 @@ local function failed(cast, err, out)
     return { ok = false, error = plain, folder = cast.folder }, nil, 1
 end
 
+--- What to type for this program: a newcomer has it where it was built, and nowhere else.
+local function program()
+    for folder in (ww.process.env("PATH") or ""):gmatch("[^:]+") do
+        if ww.fs.exists(folder .. "/ww") then
+            return "ww"
+        end
+    end
+    return ww.process.self()
+end
+
 --- Keeps everything running until a signal; says what can be done with it.
 local function hold(cast, facts, out, state)
     local status, err = play.start_edges(cast)
@@ -76,13 +86,14 @@ local function hold(cast, facts, out, state)
     if facts.origin_port then
         url = ("http://127.0.0.1:%d/down?bytes=100000000"):format(facts.origin_port)
     end
+    local name = program()
     out:warn(table.concat({
         "", "The nodes run. Paste into another terminal:",
         ("  curl --socks5-hostname %s '%s' -o /dev/null"):format(status.proxy, url),
-        ("  ww status --state %s"):format(cast:path("client")),
-        ("  ww status --state %s"):format(cast:path("provider")),
-        ("  ww status --state %s"):format(cast:path("arbiter")),
-        ("  ww wallet show --state %s"):format(cast:path("arbiter")),
+        ("  %s status --state %s"):format(name, cast:path("client")),
+        ("  %s status --state %s"):format(name, cast:path("provider")),
+        ("  %s status --state %s"):format(name, cast:path("arbiter")),
+        ("  %s wallet show --state %s"):format(name, cast:path("arbiter")),
         "Ctrl-C ends them.",
     }, "\n"))
     async.await(function(done)
