@@ -19,7 +19,7 @@ if [ "${1:-}" = --hold ]; then
 fi
 program=$(realpath "${1:-$here/../../build/release/ww}")
 [ -x "$program" ] || {
-    echo "There is no $program: build it (cmake --preset release && cmake --build --preset release)" >&2
+    echo "There is no $program: build it (cmake --preset release && cmake --build --preset release --target ww)" >&2
     exit 1
 }
 
