@@ -385,10 +385,13 @@ static int open_exit(struct provider *provider, struct ww_call *call,
         struct ww_exit_status status;
 
         ww_exit_status(provider->exit, &status);
-        ww_log(WW_LOG_INFO, "provider", "packets go out",
-               "mode=%s device=%s echo=%s why_not_kernel=%s", ww_exit_mode_name(status.mode),
-               status.device, status.has_echo_v4 && status.has_echo_v6 ? "yes" : "no",
-               WW_Q(status.mode == WW_EXIT_USER ? status.why : ""));
+        if (status.mode == WW_EXIT_USER)
+            ww_log(WW_LOG_INFO, "provider", "packets go out", "mode=%s echo=%s why_not_kernel=%s",
+                   ww_exit_mode_name(status.mode),
+                   status.has_echo_v4 && status.has_echo_v6 ? "yes" : "no", WW_Q(status.why));
+        else
+            ww_log(WW_LOG_INFO, "provider", "packets go out", "mode=%s device=%s",
+                   ww_exit_mode_name(status.mode), status.device);
         return 0;
     }
     if (options->mode == WW_EXIT_AUTO && rc != WW_EINVAL && rc != WW_ENOMEM) {

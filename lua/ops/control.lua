@@ -123,6 +123,13 @@ function M.find(args, role)
         .. table.concat(tried, ", "))
     err.what = "No " .. (role or "node") .. " runs here"
     err.fix = "Start it, or say where it is: --state DIR or --control PATH"
+    local host = (not role or role == "client") and ww.host.state({}) or {}
+    -- Only root sees the kill switch.
+    if host.kill_switch == nil and (host.rules or host.names) then
+        err.reason = err.reason .. "; but this host is set up for a tunnel, whose client answers "
+            .. "its own user and root only"
+        err.fix = "Say sudo in front of it"
+    end
     return nil, err
 end
 

@@ -176,6 +176,9 @@ jq -r .error.reason "$scratch/status.out" | grep -q 'kill switch on' || fail "st
 setpriv --reuid 65534 --clear-groups --inh-caps=-all env HOME="$scratch/nobody" /proc/self/fd/9 status --json \
     9< "$program" > "$scratch/status.out" 2> /dev/null && fail "the status of another user's client"
 [[ $(jq -r .error.fix "$scratch/status.out") == 'sudo ww status' ]] || fail "status without root: $(cat "$scratch/status.out")"
+setpriv --reuid 65534 --clear-groups --inh-caps=-all env HOME="$scratch/nobody" /proc/self/fd/9 flows --json \
+    9< "$program" > "$scratch/flows.out" 2> /dev/null && fail "the flows of another user's client"
+[[ $(jq -r .error.fix "$scratch/flows.out") == *sudo* ]] || fail "flows without root: $(cat "$scratch/flows.out")"
 no_leak "after kill -9"
 (($(nft -j list counter inet ww_tunnel refused | jq '.nftables[] | .counter? // empty | .packets') > 0)) || fail "nothing was refused"
 
