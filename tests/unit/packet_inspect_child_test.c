@@ -111,7 +111,7 @@ static void one_that_stands_still_is_ended(void **state)
         send_payload(other, &at, bytes, sizeof(bytes), &flow);
     }
     assert_int_equal(rig_stats(inspector).starts, 2);
-    rig_ready(loop, inspector);
+    rig_settle(loop, inspector); /* what it was asked while it began may have waited for long */
     at.here++;
     send_payload(other, &at, bytes, sizeof(bytes), &flow);
     rig_settle(loop, inspector);
@@ -203,6 +203,21 @@ static void one_that_cannot_be_started(void **state)
     ww_inspector_destroy(inspector);
 }
 
+/* Each of a row waits twice as long as the one before. */
+static void one_that_always_ends_is_started_seldom(void **state)
+{
+    const struct inspect_how how = {.program = "/bin/false", .answer_ms = 300, .again_ms = 20};
+    struct ww_inspector *inspector;
+    uint64_t begin_us = ww_clock_mono_us();
+
+    (void)state;
+    assert_int_equal(inspect_create(loop, &how, &inspector), 0);
+    TURN_UNTIL(loop, rig_stats(inspector).starts == 5);
+    assert_true(ww_clock_mono_us() - begin_us >= (20 + 40 + 80 + 160) * 1000);
+    assert_false(rig_stats(inspector).is_ready);
+    ww_inspector_destroy(inspector);
+}
+
 /* --- what it keeps ---------------------------------------------------------------------------- */
 
 static size_t question(uint8_t *bytes, uint32_t flow, uint16_t slot, bool has_packet)
@@ -257,6 +272,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(an_answer_is_for_its_own_flow),
         cmocka_unit_test(a_flood_has_some_names),
         cmocka_unit_test(one_that_cannot_be_started),
+        cmocka_unit_test(one_that_always_ends_is_started_seldom),
         cmocka_unit_test(what_it_keeps_is_bounded),
     };
     ww_inspect_main(argc, argv);

@@ -63,13 +63,15 @@ enum lie {
 static void lie_about_names(enum lie lie)
 {
     static uint8_t bytes[4 * INSPECT_NAMES_BYTES];
-    size_t size = 10;
+    size_t size = 11;
 
-    memcpy(bytes, "\7Unknown\1A", size);
+    memcpy(bytes, "\7Unknown\2AA", size);
     if (lie == NAMES_WITH_CONTROLS)
         bytes[9] = '\n';
-    if (lie == OTHER_NAMES)
+    if (lie == OTHER_NAMES) { /* the next process has another number, and not by chance the same */
         bytes[9] = (uint8_t)('A' + getpid() % 50);
+        bytes[10] = (uint8_t)('A' + getpid() / 50 % 50);
+    }
     if (lie == TOO_MANY_NAMES) {
         for (size = 0; size < 2 * (WW_INSPECT_APPLICATIONS + 1UL); size += 2)
             memcpy(bytes + size, "\1A", 2);
