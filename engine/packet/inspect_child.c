@@ -27,16 +27,18 @@
 
 /* --- giving up -------------------------------------------------------------------------------- */
 
-/* In a user namespace there may be no other id to become: then only the rest holds, which leaves
- * nothing that an id is good for. */
+/* A node that may end its own user's processes only must be able to end this one, too. In a user
+ * namespace there may be no other id to become. Then only the rest holds, which leaves nothing that
+ * an id is good for. */
 static int drop_ids(void)
 {
     struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
     struct __user_cap_data_struct none[2];
+    bool may_change = geteuid() == 0 && prctl(PR_CAPBSET_READ, CAP_KILL, 0, 0, 0) == 1;
 
-    if (geteuid() == 0 && setgroups(0, NULL) != 0 && errno != EPERM)
+    if (may_change && setgroups(0, NULL) != 0 && errno != EPERM)
         return WW_ESYSTEM;
-    if (geteuid() == 0 &&
+    if (may_change &&
         (setresgid(NOBODY, NOBODY, NOBODY) != 0 || setresuid(NOBODY, NOBODY, NOBODY) != 0) &&
         errno != EPERM && errno != EINVAL)
         return WW_ESYSTEM;

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -327,6 +328,31 @@ static void without_a_filter_nothing_is_read(void **state)
     assert_int_equal(status, 0);
 }
 
+/* A node without CAP_KILL ends only what is its own user's. */
+static void it_stays_one_that_its_node_may_end(void **state)
+{
+    int status = 0;
+
+    (void)state;
+    if (!is_root())
+        skip();
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct ww_inspector *inspector;
+        struct ww_loop *own;
+        char value[128];
+
+        WW_REQUIRE(prctl(PR_CAPBSET_DROP, CAP_KILL) == 0);
+        WW_REQUIRE(ww_loop_create(&own) == 0 && ww_inspector_create(own, &inspector) == 0);
+        rig_ready(own, inspector);
+        rig_status(rig_stats(inspector).pid, "Uid", value, sizeof(value));
+        _exit(strcmp(value, "0\t0\t0\t0") == 0 ? 0 : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
 /* --- its end ---------------------------------------------------------------------------------- */
 
 /* Also if it stands still, and does not see that its socket is closed. */
@@ -376,6 +402,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(what_it_needs_is_allowed),
         cmocka_unit_test(what_cannot_be_given_up_is_told),
         cmocka_unit_test(without_a_filter_nothing_is_read),
+        cmocka_unit_test(it_stays_one_that_its_node_may_end),
         cmocka_unit_test(it_ends_with_its_node),
     };
     ww_inspect_main(argc, argv);
