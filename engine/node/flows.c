@@ -34,7 +34,7 @@ static void count_footprint(struct edge *edge, const struct ww_flow *flow)
     char host[INET6_ADDRSTRLEN], peer[WW_HASH_TEXT_SIZE];
     const char *keys[FOOTPRINT_BYS];
 
-    if (!edge->flows->footprint || !info ||
+    if (!edge->flows->keeps_footprint || !info ||
         (info->counted[0] == flow->bytes[0] && info->counted[1] == flow->bytes[1]))
         return;
     host_of(flow, host);
@@ -426,19 +426,20 @@ static int open_geo(struct flows *flows, struct ww_call *call)
 int flows_start(struct edge *edge, struct ww_call *call)
 {
     struct flows *flows = ww_alloc(1, sizeof(*flows));
-    bool keeps_footprint = true;
-
     if (!flows)
         return WW_ENOMEM;
     edge->flows = flows;
     LIST_INIT(&flows->tables);
     flows->inspects = true;
+    flows->keeps_footprint = edge->role == WW_TRANSFER_CLIENT;
     ww_call_bool(call, "inspect", &flows->inspects);
-    ww_call_bool(call, "footprint", &keeps_footprint);
+    if (flows->keeps_footprint)
+        ww_call_bool(call, "footprint", &flows->keeps_footprint);
     int rc = open_geo(flows, call);
     if (!rc)
         rc = blocks_load(edge);
-    if (!rc && edge->role == WW_TRANSFER_CLIENT && keeps_footprint)
+    /* Where none is kept, too: what was kept before gets old, and may be forgotten. */
+    if (!rc && edge->role == WW_TRANSFER_CLIENT)
         rc = footprint_create(edge, &flows->footprint);
     if (!rc)
         rc = table_create(edge, NULL, &flows->streams);

@@ -2,8 +2,8 @@
  *
  * flows_list{sort=, limit=, after=, peer=} -> {flows, open}; flows_block{text=, done=},
  * flows_unblock{text=, done=}, flows_blocks{} -> {blocks}; footprint{by=, days=, from_s=, limit=}
- * -> {rows, next_s?}; footprint_forget{done=}. What changes the state calls done(result, error)
- * once that is on disk.
+ * -> {rows, is_kept, next_s?}; footprint_forget{done=}. What changes the state calls done(result,
+ * error) once that is on disk.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -355,9 +355,10 @@ static int bound_footprint(void *context, struct ww_call *call)
     if (!edge->flows)
         return WW_ESTATE;
     if (!edge->flows->footprint) {
-        ww_call_reason(call, "this node keeps no footprint");
+        ww_call_reason(call, "a provider keeps no footprint");
         return WW_EUNSUPPORTED;
     }
+    ww_call_put_bool(call, "is_kept", edge->flows->keeps_footprint);
     ww_call_text(call, "by", &by, NULL);
     ww_call_bool(call, "days", &days);
     ww_call_u64(call, "from_s", &from_s);
@@ -380,8 +381,10 @@ static int bound_forget(void *context, struct ww_call *call)
     struct edge *edge = context;
     struct change *change = NULL;
 
-    if (!edge->flows || !edge->flows->footprint)
+    if (!edge->flows || !edge->flows->footprint) {
+        ww_call_reason(call, "a provider keeps no footprint");
         return WW_EUNSUPPORTED;
+    }
     int rc = begin_change(edge, call, &change);
     if (rc)
         return rc;

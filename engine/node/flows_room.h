@@ -19,7 +19,8 @@ struct flows {
     struct flow_table *streams;
     struct ww_inspector *inspector;
     struct ww_geo *geo;
-    struct footprint *footprint; /* NULL: none is kept */
+    struct footprint *footprint; /* NULL at a provider */
+    bool keeps_footprint;        /* false: nothing is added to it */
     struct ww_timer *clock;
     struct ww_timer *judging; /* while flows are to be judged again */
     uint64_t ticks, ids;

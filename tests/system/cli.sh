@@ -180,6 +180,14 @@ done
 run 1 policy try contract.offer --input <(echo '{"clint": 1}')
 says "$err" "fix: ww policy try --help"
 
+step "numbers that are none"
+for arguments in "footprint --hours 0" "footprint --hours 49" "footprint --days 401" "footprint --limit 0" \
+    "footprint --days 1.5" "flows --limit 0" "flows --limit 2001"; do
+    # shellcheck disable=SC2086
+    run 2 $arguments
+    says "$err" "is a whole number"
+done
+
 step "nobody is there"
 run 69 status
 says "$err" "--state DIR"
@@ -217,6 +225,7 @@ state=$scratch/arbiter
 [[ $(cat "$scratch/arbiter.out") == "$join_line" ]] || fail "no join line on stdout: $(cat "$scratch/arbiter.out")"
 run 0 status --state "$state"
 says "$out" "join line"
+! grep -qE ' (false|nil|true)$' "$out" || fail "that is no word for people: $(cat "$out")"
 run 0 status --state "$state" --json
 jq -e '.version == 1 and .role == "arbiter" and .ready and (.providers | type == "array")' "$out" > /dev/null ||
     fail "status: $(cat "$out")"

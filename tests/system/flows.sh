@@ -84,8 +84,22 @@ done
 footprint --by provider --csv | grep -q "^20..-..-..T..:00:00Z,$peer,[0-9]*,[0-9]*$" ||
     fail "$(footprint --by provider --csv)"
 footprint 2> /dev/null | grep -q "##########" || fail "$(footprint)"
+# Switched off: nothing is added, what there was is still shown, and may be forgotten.
+node_stop client
+node_args[client]+=' --no-footprint'
+node_start client
+wait_for 20 "the client's start" is_ready client
+before=$(footprint --json | jq -c .rows)
+connect "127.0.0.1:$origin_port"
+[[ $line == "HTTP/1.1 200"* ]] || fail "without a footprint: $line"
+exec 3>&-
+wait_for 5 "no open flow" eval '[[ $(flows --json | jq .open) == 0 ]]'
+[[ $(footprint --json | jq -c .rows) == "$before" && $before != '[]' ]] || fail "kept, although it is off: $(footprint --json)"
+footprint 2>&1 | grep -q "None is kept now" || fail "$(footprint 2>&1)"
 footprint --forget 2> /dev/null
 [[ $(footprint --json | jq '.rows | length') == 0 ]] || fail "$(footprint --json)"
+"$program" footprint --state "$scratch/provider" > "$scratch/out" 2>&1 && fail "a provider's footprint"
+grep -q "a provider keeps no footprint" "$scratch/out" || fail "$(cat "$scratch/out")"
 node_stop client
 node_stop provider
 node_stop arbiter

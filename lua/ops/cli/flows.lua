@@ -5,6 +5,7 @@ local format = require("ops.format")
 local nodes = require("ops.nodes")
 
 local SHOWN = 40 -- without --limit: a screen
+local LIMIT_MAX = 2000
 local WATCH_S = 2
 local HOME, CLEAR = "\27[H", "\27[J"
 
@@ -17,11 +18,14 @@ end
 --- Method and parameters of the control socket, or nil and an error of usage.
 local function request_of(args)
     local action = args.action or "list"
-    if action == "list" or action == "blocks" then
+    local limit = args.limit or SHOWN
+    if limit ~= math.floor(limit) or limit < 1 or limit > LIMIT_MAX then
+        return usage(("--limit is a whole number from 1 to %d"):format(LIMIT_MAX))
+    elseif action == "list" or action == "blocks" then
         if args.what then
             return usage("ww flows " .. action .. " takes no more arguments")
         end
-        return "flows." .. action, { sort = args.sort, limit = args.limit or SHOWN }
+        return "flows." .. action, { sort = args.sort, limit = limit }
     elseif not args.what then
         return usage("ww flows " .. action .. " what?")
     end
@@ -136,7 +140,7 @@ return {
         command:option("--sort"):choices({ "bytes", "up", "down", "last", "first" })
             :default("bytes"):description("Which come first: most bytes, or newest.")
         command:option("--limit"):argname("N"):convert(tonumber)
-            :description("How many are shown, 2000 at most; " .. SHOWN .. " without.")
+            :description(("How many are shown, %d at most; %d without."):format(LIMIT_MAX, SHOWN))
         command:option("--watch"):argname("SECONDS"):args("?"):convert(tonumber)
             :description("Show it again and again, with rates; every " .. WATCH_S .. " s without "
             .. "a number.")

@@ -4,7 +4,9 @@ local format = require("ops.format")
 local nodes = require("ops.nodes")
 
 local SHOWN = 20
+local HOURS_MAX, DAYS_MAX = 48, 400 -- WW_FOOTPRINT_HOURS, WW_FOOTPRINT_DAYS
 local BAR_COLUMNS = 30
+local NOT_KEPT = "None is kept now: footprint = false, or --no-footprint."
 local HOUR_S, DAY_S = 3600, 86400
 
 local function usage(reason)
@@ -13,11 +15,24 @@ local function usage(reason)
     return nil, err
 end
 
---- All rows of the time that is asked for, in as many calls as it takes.
+--- What is wrong with a number among the arguments, or nil.
+local function wrong_number(args)
+    local most = { hours = HOURS_MAX, days = DAYS_MAX, limit = math.huge }
+    for _, name in ipairs({ "hours", "days", "limit" }) do
+        local number = args[name]
+        if number and (number ~= math.floor(number) or number < 1 or number > most[name]) then
+            return ("--%s is a whole number%s"):format(name, most[name] < math.huge
+                and (" from 1 to %d"):format(most[name]) or " above 0")
+        end
+    end
+end
+
+--- All rows of the time that is asked for, in as many calls as it takes; and whether more come.
 local function fetch(path, params)
     local rows = setmetatable({}, ww.list)
+    local part, err
     repeat
-        local part, err = control.call(path, "footprint.rows", params, 30)
+        part, err = control.call(path, "footprint.rows", params, 30)
         if not part then
             return nil, err
         end
@@ -26,7 +41,7 @@ local function fetch(path, params)
         end
         params.from_s = part.next_s
     until not part.next_s
-    return rows
+    return rows, nil, part.is_kept
 end
 
 --- The rows of one key together, the most bytes first; what was too small to be told apart is last.
@@ -70,7 +85,7 @@ end
 local function print_bars(data, args, out)
     local list = sum_of(data.rows)
     if #list == 0 then
-        out:note("Nothing was carried.")
+        out:note(data.is_kept and "Nothing was carried." or NOT_KEPT)
         return
     end
     local most, up, down, rows = 0, 0, 0, {}
@@ -91,6 +106,9 @@ local function print_bars(data, args, out)
     out:print(format.table(heads, rows, { [2] = true, [3] = true }))
     out:note(("%s up, %s down, over %d %s."):format(format.bytes(up), format.bytes(down),
         data.count, data.unit == "day" and "days" or "hours"))
+    if not data.is_kept then
+        out:note(NOT_KEPT)
+    end
 end
 
 return {
@@ -99,9 +117,9 @@ return {
         command:option("--by"):choices({ "host", "application", "country", "provider" })
             :default("host"):description("What is added up.")
         command:option("--hours"):argname("N"):convert(tonumber)
-            :description("The last hours, 48 at most; 24 without.")
+            :description("The last hours, " .. HOURS_MAX .. " at most; 24 without.")
         command:option("--days"):argname("N"):convert(tonumber)
-            :description("The last days instead, 400 at most.")
+            :description("The last days instead, " .. DAYS_MAX .. " at most.")
         command:option("--limit"):argname("N"):convert(tonumber)
             :description("How many rows are shown; " .. SHOWN .. " without.")
         command:flag("--csv"):description("A line for each hour or day and each row of it.")
@@ -109,7 +127,7 @@ return {
         nodes.define(command)
         command:epilog([[
 It is kept in the client's own state, for nobody else; `footprint = false` in its configuration
-keeps none. Periods are UTC.
+keeps none from then on, and --forget takes away what was kept before. Periods are UTC.
 Examples:
   ww footprint
   ww footprint --by country --days 30
@@ -120,6 +138,10 @@ Examples:
             return usage("either --hours or --days")
         elseif args.csv and args.json then
             return usage("either --csv or --json")
+        end
+        local wrong = wrong_number(args)
+        if wrong then
+            return usage(wrong)
         end
         local path, err
         if args.config and not args.control and not args.state then
@@ -135,14 +157,15 @@ Examples:
         local count = args.days or args.hours or 24
         local seconds = args.days and DAY_S or HOUR_S
         local begin_s = (math.floor(ww.loop.wall_ms() / 1000 / seconds) - count + 1) * seconds
-        local rows
-        rows, err = fetch(path, {
+        local rows, is_kept
+        rows, err, is_kept = fetch(path, {
             by = args.by, days = args.days ~= nil, from_s = math.max(0, begin_s),
         })
         if not rows then
             return nil, err
         end
-        return { by = args.by, unit = args.days and "day" or "hour", count = count, rows = rows }
+        return { by = args.by, unit = args.days and "day" or "hour", count = count, rows = rows,
+            is_kept = is_kept }
     end,
     human = function(data, args, out)
         if args.forget then
