@@ -6,6 +6,8 @@
 #include <libmnl/libmnl.h>
 #include <linux/fib_rules.h>
 #include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "host_room.h"
@@ -23,8 +25,9 @@ struct rule {
     uint32_t priority, table, target, mark;
     uint32_t user_first, user_last;
     uint8_t address[16];
+    char input[IF_NAMESIZE]; /* the device that it came by; lo: from this host */
     uint16_t port, from_port, bits, protocol;
-    uint8_t family, action, has_users, is_local;
+    uint8_t family, action, has_users, unused;
 };
 
 struct rules {
@@ -112,8 +115,11 @@ static void add_family(struct rules *rules, int family, const struct ww_host_tun
      * whose traffic goes in there, when nobody else's does. */
     rule = add(rules, family, STEP_BACK, true);
     rule->mark = WW_HOST_MARK_BACK;
-    rule->is_local = 1;
+    memcpy(rule->input, "lo", sizeof("lo"));
     add(rules, family, STEP_OWN, false)->mark = WW_HOST_MARK;
+    /* Answers to containers and guests that this host routes for don't go in again. */
+    rule = add(rules, family, STEP_OWN, false);
+    snprintf(rule->input, sizeof(rule->input), "%s", tunnel->device);
     rule = add(rules, family, STEP_DHCP, false);
     rule->protocol = IPPROTO_UDP;
     /* The lower ports are root's: anybody may send to 67, and is not let past the tunnel. */
@@ -169,8 +175,8 @@ static struct nlmsghdr *rule_message(uint8_t *bytes, const struct rule *rule, ui
         mnl_attr_put_u32(message, FRA_GOTO, rule->target);
     if (rule->mark)
         mnl_attr_put_u32(message, FRA_FWMARK, rule->mark);
-    if (rule->is_local)
-        mnl_attr_put_strz(message, FRA_IIFNAME, "lo");
+    if (rule->input[0])
+        mnl_attr_put_strz(message, FRA_IIFNAME, rule->input);
     if (rule->bits)
         mnl_attr_put(message, FRA_DST, rule->family == AF_INET ? 4 : 16, rule->address);
     if (rule->protocol)
@@ -210,7 +216,8 @@ static void read_attribute(const struct nlattr *attribute, struct rule *rule, bo
         memcpy(rule->address, payload, WW_MIN(size, sizeof(rule->address)));
         break;
     case FRA_IIFNAME:
-        rule->is_local = size == sizeof("lo") && memcmp(payload, "lo", size) == 0;
+        if (size <= sizeof(rule->input))
+            memcpy(rule->input, payload, size);
         break;
     case FRA_IP_PROTO:
         rule->protocol = size == 1 ? mnl_attr_get_u8(attribute) : 0;

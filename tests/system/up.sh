@@ -239,6 +239,29 @@ sleep 0.5
 no_leak "lists changed, and gone"
 step "networks and users are included and excluded while it is up"
 
+# --- who is routed for: a guest behind this host, which has its address translated -------------------------
+ip netns add guest
+ip link add lan type veth peer name eth0 netns guest
+ip addr add 10.98.0.1/24 dev lan
+ip link set lan up
+ip -n guest addr add 10.98.0.2/24 dev eth0
+ip -n guest link set eth0 up
+ip -n guest route add default via 10.98.0.1
+echo 1 > /proc/sys/net/ipv4/ip_forward
+echo 2 > /proc/sys/net/ipv4/conf/lan/rp_filter # strict, its network has to be excluded
+nft 'add table ip guests; add chain ip guests out { type nat hook postrouting priority srcnat; }
+    add rule ip guests out ip saddr 10.98.0.0/24 oifname != "lan" masquerade'
+guest_asks() { ip netns exec guest "$tools/system_tun" ask "$v4" 7 > "$scratch/ask.out"; }
+guest_asks || fail "a guest gets no answer through the tunnel"
+echo 1 > /proc/sys/net/ipv4/conf/lan/rp_filter
+up --tunnel-exclude 10.98.0.0/24
+guest_asks || fail "a guest in an excluded network gets no answer through the tunnel"
+ip link del lan
+nft delete table ip guests
+echo 0 > /proc/sys/net/ipv4/ip_forward
+no_leak "a guest asks through the tunnel"
+up
+
 # --- killed while the kill switch is on, and down without a client ----------------------------------------
 kill -KILL "$(jq .pid "$scratch/up.out")"
 wait_for 5 "the device's end" eval '! ip link show ww0'
