@@ -106,6 +106,7 @@ end
 ---@param progress fun(text: string)
 ---@return table? status
 ---@return table? err
+---@return boolean? is_ours false: another one was started meanwhile, and runs
 function M.start(config, file, flags, progress)
     local log = config.state .. "/client.log"
     local ok, err = ww.fs.mkdir(config.state, 448) -- 0700
@@ -126,19 +127,21 @@ function M.start(config, file, flags, progress)
         return nil, err
     end
     local pid = child:pid()
-    ok, err = ww.fs.write(pid_file(config), ("%d\n"):format(pid))
-    if not ok then
-        child:kill("TERM")
-        return nil, err
-    end
     local until_us = ww.loop.now_us() + START_S * 1e6
-    while not ended and ww.loop.now_us() < until_us do
+    repeat
         local status = M.status(config)
         if status and status.pid == pid then
-            return status
+            ok, err = ww.fs.write(pid_file(config), ("%d\n"):format(pid))
+            if not ok then
+                child:kill("TERM")
+                return nil, err
+            end
+            return status, nil, true
+        elseif status and ended then -- another ww up was first
+            return status, nil, false
         end
         async.sleep(STEP_S)
-    end
+    until ww.loop.now_us() >= until_us or ended and not M.status(config)
     err = ww.error(ended and "ESYSTEM" or "ETIMEDOUT", (ended or "it doesn't answer") .. "\n"
         .. last_lines(log, before))
     err.what, err.fix = "The client did not start", "See " .. log

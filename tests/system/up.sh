@@ -143,6 +143,18 @@ down
 down
 [[ $(snapshot) == "$before" ]] || fail "ww down changed something"
 
+# --- two at once: one client, and both end well -----------------------------------------------------------
+timeout 60 "$program" up --json "${arbiter[@]}" > "$scratch/other.out" 2> "$scratch/other.log" &
+other=$!
+up
+wait "$other" || fail "two at once: $(cat "$scratch/other.out")"
+jq -es '(map(.started) | sort) == [false, true] and .[0].pid == .[1].pid' "$scratch/other.out" "$scratch/up.out" > /dev/null ||
+    fail "two at once: $(cat "$scratch/other.out" "$scratch/up.out")"
+down
+jq -e '.was_up and .stopped' "$scratch/down.out" > /dev/null || fail "down after two at once: $(cat "$scratch/down.out")"
+[[ $(snapshot) == "$before" ]] || fail "not as before: $(diff <(echo "$before") <(snapshot))"
+step "two ww up at once are one"
+
 # --- up, again, kill -9, up, down: with traffic all the time ---------------------------------------------
 up
 jq -e '.started and .kill_switch and .names == "/etc/resolv.conf"' "$scratch/up.out" > /dev/null || fail "$(cat "$scratch/up.out")"

@@ -63,7 +63,7 @@ local function have_client(loaded, origins, args, flags, progress)
     if err then
         return nil, err
     end
-    local goes_on = false
+    local goes_on, is_started = false, false
     if status then
         goes_on, err = tunnel.end_if_other(loaded, origins, status, progress)
         if goes_on == nil then
@@ -71,12 +71,12 @@ local function have_client(loaded, origins, args, flags, progress)
         end
     end
     if not goes_on then
-        status, err = tunnel.start(loaded, args.config, flags, progress)
+        status, err, is_started = tunnel.start(loaded, args.config, flags, progress)
     end
     if not status then
         return nil, err
     end
-    return { started = not goes_on }
+    return { started = is_started }
 end
 
 --- All steps: {started, status, names?}.
