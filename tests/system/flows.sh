@@ -84,6 +84,12 @@ done
 footprint --by provider --csv | grep -q "^20..-..-..T..:00:00Z,$peer,[0-9]*,[0-9]*$" ||
     fail "$(footprint --by provider --csv)"
 footprint 2> /dev/null | grep -q "##########" || fail "$(footprint)"
+# Over time: each hour has what its rows have together, whatever they are by.
+footprint --hours 2 --json | jq -c '[.rows | group_by(.begin_s)[] | [.[0].begin_s, (map(.up) | add), (map(.down) | add)]]' > "$scratch/hours"
+[[ $(footprint --hours 2 --by time --json | jq -c '[.rows[] | [.begin_s, .up, .down]]') == "$(cat "$scratch/hours")" ]] ||
+    fail "$(footprint --by time --json), not $(cat "$scratch/hours")"
+footprint --by time 2> /dev/null | grep -qE '^20..-..-.. ..:00 .*#####' || fail "$(footprint --by time)"
+footprint --by time --days 3 --csv | grep -qE '^20..-..-..T00:00:00Z,[0-9]+,[0-9]+$' || fail "$(footprint --by time --days 3 --csv)"
 # Switched off: nothing is added, what there was is still shown, and may be forgotten.
 node_stop client
 node_args[client]+=' --no-footprint'

@@ -44,6 +44,21 @@ local function fetch(path, params)
     return rows, nil, part.is_kept
 end
 
+--- A row for each hour or day, whose key says which.
+local function by_time(rows, is_days)
+    local list = setmetatable({}, ww.list)
+    for _, row in ipairs(rows) do
+        local last = list[#list]
+        if not last or last.begin_s ~= row.begin_s then
+            last = { begin_s = row.begin_s, up = 0, down = 0,
+                key = os.date(is_days and "!%Y-%m-%d" or "!%Y-%m-%d %H:00", row.begin_s) }
+            list[#list + 1] = last
+        end
+        last.up, last.down = last.up + row.up, last.down + row.down
+    end
+    return list
+end
+
 --- The rows of one key together, the most bytes first; what was too small to be told apart is last.
 local function sum_of(rows)
     local by_key, list = {}, {}
@@ -75,15 +90,16 @@ local function csv_field(value)
 end
 
 local function print_csv(data, out)
-    out:print("time," .. data.by .. ",bytes_up,bytes_down")
+    local is_time = data.by == "time"
+    out:print("time," .. (is_time and "" or data.by .. ",") .. "bytes_up,bytes_down")
     for _, row in ipairs(data.rows) do
-        out:print(("%s,%s,%.0f,%.0f"):format(os.date("!%Y-%m-%dT%H:%M:%SZ", row.begin_s),
-            csv_field(row.key), row.up, row.down))
+        out:print(("%s%s,%.0f,%.0f"):format(os.date("!%Y-%m-%dT%H:%M:%SZ", row.begin_s),
+            is_time and "" or "," .. csv_field(row.key), row.up, row.down))
     end
 end
 
 local function print_bars(data, args, out)
-    local list = sum_of(data.rows)
+    local list = data.by == "time" and data.rows or sum_of(data.rows)
     if #list == 0 then
         out:note(data.is_kept and "Nothing was carried." or NOT_KEPT)
         return
@@ -93,8 +109,11 @@ local function print_bars(data, args, out)
         most = math.max(most, sum.up + sum.down)
         up, down = up + sum.up, down + sum.down
     end
-    for index = 1, math.min(#list, args.limit or SHOWN) do
-        local sum = list[index]
+    -- Of times the newest, all of them if nothing else is said.
+    local shown = math.min(#list, args.limit or data.by == "time" and #list or SHOWN)
+    local first = data.by == "time" and #list - shown or 0
+    for index = 1, shown do
+        local sum = list[first + index]
         local share = most > 0 and (sum.up + sum.down) / most or 0
         rows[index] = {
             sum.key == "" and (data.by == "country" and "(unknown)" or "(others)") or sum.key,
@@ -114,14 +133,14 @@ end
 return {
     name = "footprint", order = 36, summary = "Show how much went where, over time.",
     define = function(command)
-        command:option("--by"):choices({ "host", "application", "country", "provider" })
-            :default("host"):description("What is added up.")
+        command:option("--by"):choices({ "host", "application", "country", "provider", "time" })
+            :default("host"):description("What is added up; time: all of each hour or day.")
         command:option("--hours"):argname("N"):convert(tonumber)
             :description("The last hours, " .. HOURS_MAX .. " at most; 24 without.")
         command:option("--days"):argname("N"):convert(tonumber)
             :description("The last days instead, " .. DAYS_MAX .. " at most.")
         command:option("--limit"):argname("N"):convert(tonumber)
-            :description("How many rows are shown; " .. SHOWN .. " without.")
+            :description("How many rows are shown; " .. SHOWN .. ", or all times, without.")
         command:flag("--csv"):description("A line for each hour or day and each row of it.")
         command:flag("--forget"):description("Forget everything instead, on disk too.")
         nodes.define(command)
@@ -131,6 +150,7 @@ keeps none from then on, and --forget takes away what was kept before. Periods a
 Examples:
   ww footprint
   ww footprint --by country --days 30
+  ww footprint --by time --days 30                 how much each day
   ww footprint --days 400 --csv > year.csv]])
     end,
     run = function(args)
@@ -159,10 +179,14 @@ Examples:
         local begin_s = (math.floor(ww.loop.wall_ms() / 1000 / seconds) - count + 1) * seconds
         local rows, is_kept
         rows, err, is_kept = fetch(path, {
-            by = args.by, days = args.days ~= nil, from_s = math.max(0, begin_s),
+            by = args.by == "time" and "provider" or args.by, days = args.days ~= nil,
+            from_s = math.max(0, begin_s),
         })
         if not rows then
             return nil, err
+        end
+        if args.by == "time" then
+            rows = by_time(rows, args.days ~= nil)
         end
         return { by = args.by, unit = args.days and "day" or "hour", count = count, rows = rows,
             is_kept = is_kept }
