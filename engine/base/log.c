@@ -223,7 +223,7 @@ static void add_pairs(struct line *line, const char *pairs, bool json)
 static void add_head(struct line *line, enum ww_log_level level, const char *room,
                      const char *message, bool json)
 {
-    if (getenv("JOURNAL_STREAM")) {
+    if (getenv("JOURNAL_STREAM") && !ww_log_has_file()) {
         const char prefix[] = {'<', level_priorities[level], '>'};
 
         add(line, prefix, sizeof(prefix));
@@ -244,6 +244,7 @@ static void write_line(enum ww_log_level level, const char *room, const char *me
     bool json = atomic_load_explicit(&is_json, memory_order_relaxed);
     struct line line;
     ssize_t written;
+    int sink;
 
     line.size = 0;
     line.full = false;
@@ -252,8 +253,9 @@ static void write_line(enum ww_log_level level, const char *room, const char *me
     if (json)
         line.text[line.size++] = '}';
     line.text[line.size++] = '\n';
+    sink = ww_log_sink(line.size);
     do {
-        written = write(STDERR_FILENO, line.text, line.size);
+        written = write(sink, line.text, line.size);
     } while (written < 0 && errno == EINTR);
 }
 

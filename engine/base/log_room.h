@@ -2,6 +2,10 @@
 #pragma once
 #include "ww/base.h"
 
+/* Where a line of so many bytes is to be written: a descriptor that stays open. */
+int ww_log_sink(size_t line_size);
+/* Whether that is a file. */
+bool ww_log_has_file(void);
 /* Whether lines of this level are kept beyond those that are written. */
 bool ww_log_is_kept(enum ww_log_level level);
 /* Keeps a line; pairs is without control characters, and begins with a space or is empty. */

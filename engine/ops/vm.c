@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ww/limits.h"
 #include "ww/scripts.h"
 
 #define EXIT_BROKEN 70 /* EX_SOFTWARE of sysexits.h */
@@ -280,6 +281,10 @@ static int lua_log_setup(lua_State *lua)
         return ww_ops_push_error(lua, WW_EINVAL, "a log level is error, warn, info or debug");
     ww_log_set_level(level);
     ww_log_set_json(lua_toboolean(lua, 2));
+    const char *file = luaL_optstring(lua, 3, NULL);
+    int rc = file ? ww_log_to_file(file, WW_LOG_FILE_BYTES_MAX) : 0;
+    if (rc)
+        return ww_ops_push_error(lua, rc, rc == WW_EIO ? strerror(errno) : file);
     lua_pushboolean(lua, 1);
     return 1;
 }

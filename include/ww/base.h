@@ -1,6 +1,6 @@
 /* What every room stands on: memory, time, randomness, logs, assertions.
  *
- * Relies on libc only. Does no I/O but the log's write to stderr.
+ * Relies on libc only. Does no I/O but the log's write, to stderr or a file.
  * Thread: every function may be called from any thread unless it says otherwise.
  */
 #pragma once
@@ -96,6 +96,16 @@ void ww_log_set_json(bool json);
 int ww_log_level_parse(const char *text, enum ww_log_level *level);
 /* "error", "warn", "info" or "debug"; static. */
 const char *ww_log_level_name(enum ww_log_level level);
+
+/* From now on lines go to this file instead of stderr: appended, without a priority, in a file that
+ * only this user reads. A line that it has no room for within `bytes_max` (WW_LOG_LINE_BYTES or
+ * more) has it renamed to PATH.1, in place of an older one, and begins a new one: no line is lost,
+ * the two hold twice bytes_max, and some lines more when several threads write at once. Standard
+ * output and error, where they are the same file, move along. A file that others have renamed or
+ * removed is begun anew at that time. Copies the path. Main thread, once, before other threads log.
+ * 0; WW_EINVAL: the path is too long, or there and no regular file; WW_EEXIST: there is a file
+ * already; WW_EIO with errno, ELOOP for a link. */
+int ww_log_to_file(const char *path, uint64_t bytes_max);
 
 /* The last lines are kept in memory, cut where they don't fit, for the REPL's `log.tail`: 256 of
  * them, a few minutes of a busy node, in 256 KiB. */

@@ -3,6 +3,9 @@
 
 /* One line each, however long. */
 /* clang-format off */
+/* --- base --- */
+#define WW_LOG_FILE_BYTES_MAX (4 << 20) /* a log file, and as much of an older one: some 25,000 lines each, weeks of a quiet node */
+
 /* --- loop and store --- */
 #define WW_LOOP_POSTS_MAX 65536        /* calls waiting for the loop: far above what threads post in one turn */
 #define WW_STREAM_READ_BYTES 245760      /* held per socket while its reader is paused: 15 messages, which fill 16 packets */

@@ -371,7 +371,12 @@ function M.run(role, module, config, out)
     end
     tap.install()
     ww.process.set_limits()
-    ww.log_setup(config.log_level, config.log_json)
+    local logging, problem = ww.log_setup(config.log_level, config.log_json, config.log_file)
+    if not logging then
+        problem.what = "The log can't be written to " .. config.log_file
+        problem.fix = "Name a file in a folder that is there (--log-file), no link"
+        return nil, problem
+    end
     watch_signals(host)
     return async.await(function(done)
         host.done = done

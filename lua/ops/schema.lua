@@ -15,7 +15,10 @@ local COMMON = {
     { key = "metrics", type = "loopback", default = false,
         doc = "Where /metrics, /healthz and /readyz are served, without encryption." },
     { key = "log_level", type = "choice", default = "info",
-        choices = { "error", "warn", "info", "debug" }, doc = "What is logged to stderr." },
+        choices = { "error", "warn", "info", "debug" }, doc = "What is logged." },
+    { key = "log_file", type = "path", from = "none; of `ww up`'s client STATE/client.log",
+        doc = "Where it is logged to instead of stderr. With 4 MiB it becomes FILE.1, in place of "
+            .. "the one before." },
     { key = "log_json", type = "boolean", default = false,
         doc = "Log lines are JSON objects instead of key=value pairs." },
     { key = "repl_level", type = "choice", default = "admin",

@@ -65,10 +65,18 @@ local function is_own(config, status)
     return text and tonumber(text) == status.pid or false
 end
 
---- Of what a file has got since it had so many bytes.
+--- Where the client that `ww up` starts writes its log.
+---@param config table
+---@return string
+function M.log_of(config)
+    return config.log_file or config.state .. "/client.log"
+end
+
+--- Of what a log has got since it had so many bytes.
 local function last_lines(path, before)
     local text = ww.fs.read(path) or ""
     local lines = {}
+    before = #text < before and 0 or before -- a new one was begun
     for line in text:sub(before + 1):gmatch("[^\n]+") do
         lines[#lines + 1] = line
         if #lines > LOG_LINES then
@@ -78,8 +86,8 @@ local function last_lines(path, before)
     return table.concat(lines, "\n")
 end
 
---- `ww client` with the same configuration: argv.
-local function arguments_of(file, flags)
+--- `ww client` with the same configuration, but for where it logs: argv.
+local function arguments_of(file, flags, log)
     local argv = { ww.process.self(), "client" }
     if file then
         argv[#argv + 1] = "--config"
@@ -87,6 +95,7 @@ local function arguments_of(file, flags)
     end
     for _, key in ipairs(schema.ROLES.client) do
         local value, flag = flags[key.key], schema.flag(key)
+        value = key.key == "log_file" and log or value
         if type(value) == "boolean" then
             argv[#argv + 1] = value and flag or "--no" .. flag:sub(2)
         elseif value ~= nil then
@@ -108,7 +117,7 @@ end
 ---@return table? err
 ---@return boolean? is_ours false: another one was started meanwhile, and runs
 function M.start(config, file, flags, progress)
-    local log = config.state .. "/client.log"
+    local log = M.log_of(config)
     local ok, err = ww.fs.mkdir(config.state, 448) -- 0700
     if not ok then
         return nil, err
@@ -118,7 +127,7 @@ function M.start(config, file, flags, progress)
     local ended
     local child
     child, err = ww.process.spawn({
-        argv = arguments_of(file, flags), stdout = log, stderr = log, detached = true,
+        argv = arguments_of(file, flags, log), stdout = log, stderr = log, detached = true,
         on_exit = function(code, signal)
             ended = signal and ("signal %d"):format(signal) or ("exit code %d"):format(code)
         end,
@@ -261,7 +270,7 @@ function M.wait_ready(config, limit_s, progress)
         if err then
             return nil, err
         elseif not status then
-            err = ww.error("ECLOSED", "see " .. config.state .. "/client.log")
+            err = ww.error("ECLOSED", "see " .. M.log_of(config))
             err.what, err.fix = "The client has ended", "ww up"
             return nil, err
         elseif status.ready then

@@ -360,4 +360,20 @@ wait_for 15 "the start after a kill" is_ready arbiter
 call arbiter stop > /dev/null
 wait "${pid[arbiter]}" || fail "stop by the control socket: $?"
 unset "pid[arbiter]"
+
+step "a log in a file, which a start finds full, after a kill"
+log=$scratch/node.txt before=$(grep -c msg= "$scratch/arbiter.log")
+head -c 4194300 < <(yes 'ts=2026 level=info room=test msg="an older line"') > "$log"
+node_start arbiter arbiter --listen 127.0.0.1:0 --log-file "$log"
+wait_for 15 "the start with a log file" is_ready arbiter
+[[ $(stat -c %s "$log.1") -ge 4194300 && $(grep -c 'msg="started"' "$log") == 1 ]] || fail "the log: $(head -c 4096 "$log")"
+[[ $(grep -c msg= "$scratch/arbiter.log") == "$before" ]] || fail "a line went to stderr"
+node_kill arbiter
+node_start arbiter
+wait_for 15 "the start after a kill" is_ready arbiter
+[[ $(grep -c 'msg="started"' "$log") == 2 ]] || fail "the log after a kill: $(head -c 4096 "$log")"
+node_stop arbiter
+ln -s "$log" "$scratch/link"
+run 1 arbiter --state "$state" --listen 127.0.0.1:0 --log-file "$scratch/link"
+says "$err" "The log can't be written to"
 step "done"

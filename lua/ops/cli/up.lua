@@ -138,11 +138,12 @@ return {
             end)
         node_command.define_flags(command, "client")
         command:epilog([[
-Needs root. Starts a client in the background (its log is client.log in its state folder), or
-uses the one that runs, and waits until it has a provider. May be called any number of times, in
-any state: after a crash, a kill or a change of the configuration it puts right what is missing.
-If the client that runs was started with another value of what is given now, it is ended and
-started again, behind the kill switch. All other flags are those of ww client.
+Needs root. Starts a client in the background, or uses the one that runs, and waits until it has
+a provider. May be called any number of times, in any state: after a crash, a kill or a change of
+the configuration it puts right what is missing. If the client that runs was started with another
+value of what is given now, it is ended and started again, behind the kill switch. Its log is
+client.log in its state folder; with 4 MiB it becomes client.log.1, in place of the one before.
+All other flags are those of ww client.
 Examples:
   ww up
   ww up --tunnel-exclude 192.168.1.0/24            the local network stays reachable
