@@ -454,6 +454,9 @@ int client_bind(struct ww_ops *ops, struct client **out)
         {"outcome", shared_outcome},
         {"dns_query", client_dns_bound_query},
         {"dns_flush", client_dns_bound_flush},
+        {"dns_lists_read", client_dns_bound_lists_read},
+        {"dns_lists_use", client_dns_bound_lists_use},
+        {"dns_lists_drop", client_dns_bound_lists_drop},
         {"dns_exclude", client_dns_bound_exclude},
         {"dns_excluded", client_dns_bound_excluded},
     };

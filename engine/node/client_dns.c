@@ -45,6 +45,14 @@ static void forget_verdicts(struct client_dns *dns)
     }
 }
 
+void client_dns_judge_all(struct client_dns *dns)
+{
+    forget_verdicts(dns);
+    ww_dns_flush(dns->dns);
+    if (dns->excluder)
+        ww_host_exclude_nothing(dns->excluder);
+}
+
 void client_dns_judge_again(struct client_dns *dns)
 {
     struct ww_policy_generation now;
@@ -53,10 +61,7 @@ void client_dns_judge_again(struct client_dns *dns)
     if (ww_hash_equal(&now.hash, &dns->generation))
         return;
     dns->generation = now.hash;
-    forget_verdicts(dns);
-    ww_dns_flush(dns->dns);
-    if (dns->excluder)
-        ww_host_exclude_nothing(dns->excluder);
+    client_dns_judge_all(dns);
 }
 
 static void remember(struct client_dns *dns, const char *name, enum ww_dns_verdict given,
@@ -381,6 +386,7 @@ void client_dns_destroy(struct client_dns *dns)
         return;
     dns->stopping = true;
     client_dns_forget_queries(dns);
+    client_dns_lists_drop(dns);
     client_dns_inner_close(dns->client);
     for (size_t index = 0; index < dns->listener_count; index++)
         ww_dns_listener_destroy(dns->listeners[index]);

@@ -26,6 +26,8 @@ struct client_dns {
     struct ww_hash generation;              /* of the policies that gave them */
     LIST_HEAD(, client_dns_query) queries;  /* of this node's operator, that wait */
     struct ww_host_excluder *excluder;      /* NULL: no name is reached outside of the tunnel */
+    struct lists_job *lists_ready;          /* read and not in force, or NULL */
+    uint64_t lists_number;                  /* of those that were read last */
     uint64_t demanded_us;
     bool stopping;
 };
@@ -38,6 +40,8 @@ void client_dns_destroy(struct client_dns *dns);
 /* If other policies are in force: they decide anew, of names that answers lead to as well, and what
  * those before excluded isn't any more. */
 void client_dns_judge_again(struct client_dns *dns);
+/* The same whoever decides: what is listed has changed. */
+void client_dns_judge_all(struct client_dns *dns);
 /* Transfer's callbacks for streams that are no application's. */
 void client_dns_data(struct conn *conn, uint64_t stream_id, const uint8_t *data, size_t size,
                      bool fin);
@@ -63,6 +67,21 @@ void client_dns_exclude_close(struct client_dns *dns);
 int client_dns_bound_exclude(void *context, struct ww_call *call);
 /* dns_excluded{} -> {is_on, count, excluded={{name, address, seconds}…}}, the oldest of them. */
 int client_dns_bound_excluded(void *context, struct ww_call *call);
+
+/* client_dns_lists.c */
+/* Reads the block lists that {dns_block_files} names and puts them in force; with a reason. */
+int client_dns_lists_start(struct client *client, struct ww_call *call);
+/* dns_lists_read{dns_block_files=, done=}: reads them beside the loop. done({number}): they are
+ * ready, in the place of others that were; or an error with a reason, WW_ECONFIG for a file that is
+ * missing or has no names. Nothing is in force yet. WW_ELIMIT: too much is being read. */
+int client_dns_bound_lists_read(void *context, struct ww_call *call);
+/* dns_lists_use{number=} -> {lists, names, changed}: those of this number are in force. Other lists
+ * decide anew, and what was excluded isn't any more. WW_ENOTFOUND: others were read since. */
+int client_dns_bound_lists_use(void *context, struct ww_call *call);
+/* dns_lists_drop{number=}: they won't be used. */
+int client_dns_bound_lists_drop(void *context, struct ww_call *call);
+/* Forgets what was read. */
+void client_dns_lists_drop(struct client_dns *dns);
 
 /* client_dns_bind.c */
 /* Reads {dns_listen, dns_upstreams, dns_block_files, dns_private_answers, dns_private_names}. */

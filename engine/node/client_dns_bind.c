@@ -42,25 +42,6 @@ static int add_private_names(struct client_dns *dns, struct ww_call *call)
     return rc == WW_ENOTFOUND ? 0 : rc;
 }
 
-static int add_lists(struct client_dns *dns, struct ww_call *call)
-{
-    size_t names = 0, skipped = 0;
-    const char *path = NULL;
-    int rc;
-
-    for (size_t index = 0; !(rc = ww_call_text_at(call, "dns_block_files", index, &path));
-         index++) {
-        rc = ww_dns_add_list(dns->dns, path, &names, &skipped);
-        if (rc) {
-            ww_call_reason(call, "dns.block_files: can't read %s", path);
-            return rc == WW_ENOTFOUND ? WW_ECONFIG : rc;
-        }
-        ww_log(WW_LOG_INFO, "dns", "a block list is in force", "file=%s names=%zu skipped=%zu",
-               WW_Q(path), names, skipped);
-    }
-    return rc == WW_ENOTFOUND ? 0 : rc;
-}
-
 static int listen_at(struct client_dns *dns, struct ww_call *call, const char *text)
 {
     struct ww_target target;
@@ -110,7 +91,7 @@ int client_dns_start(struct client *client, struct ww_call *call)
     if (!rc)
         rc = add_private_names(client->dns, call);
     if (!rc)
-        rc = add_lists(client->dns, call);
+        rc = client_dns_lists_start(client, call);
     if (!rc)
         rc = listen_at_all(client->dns, call);
     return rc;

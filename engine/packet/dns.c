@@ -196,7 +196,7 @@ void ww_dns_destroy(struct ww_dns *dns)
         ww_free(dns->private_names[index]);
     dns_cache_clear(&dns->cache);
     dns_names_clear(&dns->names);
-    dns_lists_clear(&dns->lists);
+    ww_dns_lists_destroy(dns->lists);
     ww_timer_destroy(dns->timer);
     ww_free(dns);
 }
@@ -228,9 +228,16 @@ int ww_dns_allow_private(struct ww_dns *dns, const char *name)
     return 0;
 }
 
-int ww_dns_add_list(struct ww_dns *dns, const char *path, size_t *names, size_t *skipped)
+bool ww_dns_use_lists(struct ww_dns *dns, struct ww_dns_lists *lists)
 {
-    return dns_lists_read(&dns->lists, path, names, skipped);
+    struct ww_dns_lists *before = dns->lists;
+    bool is_same = before ? before->digest == lists->digest && before->count == lists->count &&
+                                memcmp(before->names, lists->names, sizeof(lists->names)) == 0
+                          : lists->count == 0;
+
+    dns->lists = lists;
+    ww_dns_lists_destroy(before);
+    return !is_same;
 }
 
 void ww_dns_flush(struct ww_dns *dns)
@@ -250,8 +257,8 @@ void ww_dns_stats(const struct ww_dns *dns, struct ww_dns_stats *stats)
     stats->cached_bytes = dns->cache.bytes;
     stats->waiting = dns->asks_waiting;
     stats->names = dns_names_count(&dns->names);
-    stats->listed = dns->lists.count;
-    stats->lists = dns->lists.list_count;
+    stats->listed = dns->lists ? dns->lists->count : 0;
+    stats->lists = dns->lists ? dns->lists->list_count : 0;
 }
 
 bool ww_dns_upstream_stats(const struct ww_dns *dns, size_t index,

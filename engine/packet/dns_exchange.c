@@ -12,7 +12,7 @@
 
 enum ww_dns_verdict dns_judge(struct ww_dns *dns, const char *name)
 {
-    const char *listed = dns_lists_find(&dns->lists, name);
+    const char *listed = dns_lists_find(dns->lists, name);
 
     if (dns->config.callbacks->judge)
         return dns->config.callbacks->judge(dns->config.arg, name, listed);

@@ -38,7 +38,7 @@ struct ww_dns {
     size_t upstream_count, preferred;
     char *private_names[WW_DNS_PRIVATE_MAX];
     size_t private_count;
-    struct dns_lists lists;
+    struct ww_dns_lists *lists; /* NULL: none */
     struct dns_cache cache;
     struct dns_names names;
     struct dns_lookup *lookups[WW_DNS_LOOKUPS_MAX];

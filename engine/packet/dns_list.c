@@ -11,11 +11,21 @@
 
 #define FIRST_SLOTS 4096
 
-void dns_lists_clear(struct dns_lists *lists)
+#define FNV_64 0x100000001b3ULL
+
+int ww_dns_lists_create(struct ww_dns_lists **lists)
 {
+    *lists = ww_alloc(1, sizeof(**lists));
+    return *lists ? 0 : WW_ENOMEM;
+}
+
+void ww_dns_lists_destroy(struct ww_dns_lists *lists)
+{
+    if (!lists)
+        return;
     ww_free(lists->text);
     ww_free(lists->slots);
-    memset(lists, 0, sizeof(*lists));
+    ww_free(lists);
 }
 
 /* FNV-1a, 32 bits. Who writes a list may make this slow, for himself. */
@@ -29,7 +39,7 @@ static uint32_t hash_of(const char *name, size_t size)
 }
 
 /* Where the name is, or where it would be put. */
-static uint32_t *slot_of(const struct dns_lists *lists, const char *name, size_t size)
+static uint32_t *slot_of(const struct ww_dns_lists *lists, const char *name, size_t size)
 {
     size_t mask = lists->slot_count - 1, at = hash_of(name, size) & mask;
 
@@ -43,9 +53,9 @@ static uint32_t *slot_of(const struct dns_lists *lists, const char *name, size_t
 }
 
 /* Twice as many slots, at most half of them used. */
-static int grow_slots(struct dns_lists *lists)
+static int grow_slots(struct ww_dns_lists *lists)
 {
-    struct dns_lists grown = *lists;
+    struct ww_dns_lists grown = *lists;
 
     grown.slot_count = lists->slot_count ? lists->slot_count * 2 : FIRST_SLOTS;
     grown.slots = ww_alloc(grown.slot_count, sizeof(*grown.slots));
@@ -61,7 +71,7 @@ static int grow_slots(struct dns_lists *lists)
     return 0;
 }
 
-static int grow_text(struct dns_lists *lists, size_t size)
+static int grow_text(struct ww_dns_lists *lists, size_t size)
 {
     size_t room = lists->text_room ? lists->text_room * 2 : 65536;
 
@@ -75,7 +85,7 @@ static int grow_text(struct dns_lists *lists, size_t size)
     return 0;
 }
 
-static int add(struct dns_lists *lists, const struct ww_target *name)
+static int add(struct ww_dns_lists *lists, const struct ww_target *name)
 {
     char small[WW_NAME_BYTES_MAX + 1];
     size_t size = strlen(name->name);
@@ -101,6 +111,8 @@ static int add(struct dns_lists *lists, const struct ww_target *name)
     *slot = (uint32_t)lists->text_size + 1;
     lists->text_size += size + 2;
     lists->count++;
+    lists->digest =
+        (lists->digest ^ hash_of(small, size) ^ (uint64_t)lists->list_count << 32) * FNV_64;
     return 0;
 }
 
@@ -127,7 +139,7 @@ static bool is_own(const char *name)
 }
 
 /* 1: something on it was no name. */
-static int read_line(struct dns_lists *lists, const char *at, const char *end)
+static int read_line(struct ww_dns_lists *lists, const char *at, const char *end)
 {
     struct ww_target target;
     const char *word;
@@ -152,6 +164,7 @@ static int read_line(struct dns_lists *lists, const char *at, const char *end)
             skipped = 1;
             continue;
         }
+        lists->seen++;
         if (is_own(target.name))
             continue;
         rc = add(lists, &target);
@@ -161,7 +174,7 @@ static int read_line(struct dns_lists *lists, const char *at, const char *end)
     return skipped;
 }
 
-int dns_lists_parse(struct dns_lists *lists, const char *list, const char *text, size_t size,
+int dns_lists_parse(struct ww_dns_lists *lists, const char *list, const char *text, size_t size,
                     size_t *skipped)
 {
     const char *at = text, *end = text + size;
@@ -221,10 +234,10 @@ static int read_all(int fd, char **text, size_t *size)
     return count < 0 ? WW_ESYSTEM : 0;
 }
 
-int dns_lists_read(struct dns_lists *lists, const char *path, size_t *names, size_t *skipped)
+int ww_dns_lists_add(struct ww_dns_lists *lists, const char *path, size_t *names, size_t *skipped)
 {
     char name[WW_DNS_LIST_NAME_SIZE], *text = NULL;
-    size_t size = 0, before = lists->count;
+    size_t size = 0, before = lists->count, seen = lists->seen;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
     if (fd < 0)
@@ -236,12 +249,14 @@ int dns_lists_read(struct dns_lists *lists, const char *path, size_t *names, siz
         rc = dns_lists_parse(lists, name, text, size, skipped);
     ww_free(text);
     *names = lists->count - before;
+    if (!rc && *skipped > 0 && lists->seen == seen)
+        return WW_EINVAL;
     return rc;
 }
 
-const char *dns_lists_find(const struct dns_lists *lists, const char *name)
+const char *dns_lists_find(const struct ww_dns_lists *lists, const char *name)
 {
-    while (lists->count && *name) {
+    while (lists && lists->count && *name) {
         const uint32_t *slot = slot_of(lists, name, strlen(name));
         if (*slot)
             return lists->names[(uint8_t)lists->text[*slot - 1]];

@@ -131,18 +131,17 @@ const char *dns_names_find(const struct dns_names *names, const uint8_t address[
 /* --- dns_list.c: block lists -------------------------------------------------------------------
  */
 
-struct dns_lists {
+struct ww_dns_lists {
     char *text; /* all names, each with its NUL and the number of its list before it */
     size_t text_size, text_room;
     uint32_t *slots; /* offsets in text, 0: free */
     size_t slot_count, count, list_count;
+    size_t seen;     /* names in the files, also those that are there already or this host's */
+    uint64_t digest; /* of names and their lists, in order */
     char names[WW_DNS_LISTS_MAX][WW_DNS_LIST_NAME_SIZE];
 };
-void dns_lists_clear(struct dns_lists *lists);
-/* Both as ww_dns_add_list; the text is a file's. One that failed in between leaves what it has
- * added. */
-int dns_lists_read(struct dns_lists *lists, const char *path, size_t *names, size_t *skipped);
-int dns_lists_parse(struct dns_lists *lists, const char *list, const char *text, size_t size,
+/* As ww_dns_lists_add; the text is a file's. */
+int dns_lists_parse(struct ww_dns_lists *lists, const char *list, const char *text, size_t size,
                     size_t *skipped);
-/* The name of the list that has it or a name above it; "" if none has. */
-const char *dns_lists_find(const struct dns_lists *lists, const char *name);
+/* The name of the list that has it or a name above it; "" if none has. NULL has none. */
+const char *dns_lists_find(const struct ww_dns_lists *lists, const char *name);

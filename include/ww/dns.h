@@ -67,11 +67,25 @@ int ww_dns_add_upstream(struct ww_dns *dns, const struct ww_target *upstream);
 /* Answers for this name and those below it may point anywhere. WW_EINVAL for what is no name,
  * WW_ELIMIT, WW_ENOMEM. */
 int ww_dns_allow_private(struct ww_dns *dns, const char *name);
+/* --- block lists ------------------------------------------------------------------------------ */
+
+/* Lists that nobody is asked about yet: made on any thread, by one at a time. */
+struct ww_dns_lists;
+/* None. *lists is owned by the caller. WW_ENOMEM. */
+int ww_dns_lists_create(struct ww_dns_lists **lists);
+/* NULL is fine. */
+void ww_dns_lists_destroy(struct ww_dns_lists *lists);
 /* Reads a block list: lines of "name", "address name name …" (a hosts file) or "*.name", with
  * comments behind '#'. Names below a listed one are listed too; lines of anything else are counted
- * in *skipped. The list's name is the file's, without folder and ending. WW_ENOTFOUND, WW_ESYSTEM,
- * WW_ELIMIT (names, bytes or lists), WW_ENOMEM. */
-int ww_dns_add_list(struct ww_dns *dns, const char *path, size_t *names, size_t *skipped);
+ * in *skipped, and those that are on a list already aren't counted in *names. The list's name is
+ * the file's, without folder and ending. WW_ENOTFOUND; WW_EINVAL: no regular file, or one that has
+ * lines and no name in any; WW_ESYSTEM, WW_ELIMIT (names, bytes or lists), WW_ENOMEM: then these
+ * lists may have a part of it. */
+int ww_dns_lists_add(struct ww_dns_lists *lists, const char *path, size_t *names, size_t *skipped);
+/* These are in force from now on, and the forwarder's; those before are freed. Answers that are
+ * kept stay: see ww_dns_flush. Returns whether anything is listed now that wasn't, no longer, or
+ * elsewhere. */
+bool ww_dns_use_lists(struct ww_dns *dns, struct ww_dns_lists *lists);
 
 /* --- asking ----------------------------------------------------------------------------------- */
 

@@ -577,7 +577,7 @@ function M.start(config)
     }
     flows.attach(node.methods, ww.client)
     names.add_methods(node.methods)
-    node.policies = policies.attach(node, ww.client, config)
+    node.policies = policies.attach(node, ww.client, config, names.lists(config))
     node.live = { ["policy.thresholds"] = policies.thresholds_setter(ww.client) }
     node.stop = function()
         node.stopping = true

@@ -5,6 +5,7 @@ local async = require("ops.async")
 local M = {}
 
 local QUERY_S = 10 -- the forwarder itself gives up after 8
+local LISTS_S = 20 -- two million names take 2 s
 
 --- What ww.client.start takes of the configuration.
 ---@param options table is added to
@@ -50,6 +51,31 @@ local function query(params)
     local result = read_reply(reply)
     result.took_ms = math.floor((ww.loop.now_us() / 1000000 - since_s) * 1000)
     return result
+end
+
+--- The block lists, which are loaded anew with the policies, or not at all: `read`, in a coroutine,
+-- gives what `use` puts in force and `drop` forgets.
+---@param config table
+---@return table lists
+function M.lists(config)
+    return {
+        read = function()
+            return async.await(function(done)
+                local begun, problem = ww.client.dns_lists_read({
+                    dns_block_files = config.dns.block_files, done = done,
+                })
+                if not begun then
+                    done(nil, problem)
+                end
+            end, LISTS_S)
+        end,
+        use = function(read)
+            return ww.client.dns_lists_use({ number = read.number })
+        end,
+        drop = function(read)
+            ww.client.dns_lists_drop({ number = read.number })
+        end,
+    }
 end
 
 --- Adds methods of the control socket: dns.status, dns.query, dns.excluded, dns.flush.

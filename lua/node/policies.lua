@@ -165,17 +165,21 @@ local function changed(self, result, how, who, folder)
         :format(result.number, result.hash, how, ww.quote(who)))
 end
 
+local function refused(self, who, err)
+    self.refused = self.refused + 1
+    ww.log("warn", "policy", "new policies were refused: the old ones go on",
+        ("who=%s code=%s why=%s"):format(ww.quote(who), err.code, ww.quote(err.reason or "")))
+    return nil, err
+end
+
 --- Loads a folder (nil: the configured one) and puts it in force if it holds; `by_itself`: unless
 -- it was given up. In a coroutine.
-local function reload(self, who, folder, by_itself)
+local function load_folder(self, who, folder, by_itself)
     local result, err = ask(self.core.policy_reload, { folder = folder, by_itself = by_itself })
     if not result and by_itself and err.code == "ELIMIT" then
         return nil, err -- it is tried again
     elseif not result then
-        self.refused = self.refused + 1
-        ww.log("warn", "policy", "new policies were refused: the old ones go on",
-            ("who=%s code=%s why=%s"):format(ww.quote(who), err.code, ww.quote(err.reason or "")))
-        return nil, err
+        return refused(self, who, err)
     end
     if result.given_up then
         ww.log("warn", "policy", "the files are those of policies that were given up: "
@@ -183,6 +187,24 @@ local function reload(self, who, folder, by_itself)
     elseif not result.unchanged then
         changed(self, result, "reload", who, folder)
     end
+    return result
+end
+
+--- The same, with the lists that the policies go by: all of it or nothing.
+local function reload(self, who, folder)
+    if not self.lists then
+        return load_folder(self, who, folder)
+    end
+    local read, problem = self.lists.read()
+    if not read then
+        return refused(self, who, problem)
+    end
+    local result, err = load_folder(self, who, folder)
+    if not result then
+        self.lists.drop(read)
+        return nil, err
+    end
+    result.lists = self.lists.use(read)
     return result
 end
 
@@ -218,7 +240,7 @@ function settle(self)
     self.timer = ww.loop.after(SETTLE_S, function()
         self.timer = nil
         async.run(function()
-            local _, err = reload(self, "a file changed", nil, true)
+            local _, err = load_folder(self, "a file changed", nil, true)
             if err and err.code == "ELIMIT" then
                 settle(self) -- others are being made; the change must not be missed
             end
@@ -535,11 +557,12 @@ end
 ---@param node table
 ---@param core table ww.arbiter, ww.client or ww.provider
 ---@param config table
+---@param lists table? read with the policies: {read, use, drop}, as names.lists gives it
 ---@return table policies {metrics = fun(list): list, stop = fun()}: `stop` stores what was counted
-function M.attach(node, core, config)
+function M.attach(node, core, config, lists)
     local self = {
         core = core, folder = config.policies, path = config.state .. "/policies.log", reloads = 0,
-        refused = 0, gave_up = 0,
+        refused = 0, gave_up = 0, lists = lists,
     }
     remember(self)
     self.history = policy_history.begin(core, config.state .. "/policies.rules")

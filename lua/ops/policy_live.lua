@@ -358,6 +358,11 @@ local function print_shadow(data, args, out)
 end
 
 local function print_reload(data, out)
+    local lists = data.lists
+    if lists and lists.lists > 0 then
+        out:print(("%d names on %d block lists%s"):format(lists.names, lists.lists,
+            lists.changed and "" or ", as before"))
+    end
     if data.unchanged then
         out:note(("Nothing has changed: generation %d stays in force."):format(data.number))
         return

@@ -124,6 +124,40 @@ jq -e '.code == "NOERROR" and .records[0].data == "93.184.216.34"' <<< "$reply" 
 [[ $(counted cached) == 0 ]] || fail "not flushed"
 step "the command line"
 
+# Other lists on a running node, with the policies: all of it or nothing.
+is_blocked() {
+    [[ $(ask "$1") == *"EDE: 15 (Blocked)"* ]]
+}
+reload() { # WANTED_EXIT
+    local got=0
+    "$program" policy reload --state "$scratch/client" > "$scratch/reload.out" 2>&1 || got=$?
+    [[ $got == "$1" ]] || fail "reload: exit $got: $(cat "$scratch/reload.out")"
+}
+gives "93.184.216.34 " plain.example
+cp "$scratch/ads.txt" "$scratch/ads.before"
+echo plain.example > "$scratch/ads.txt"
+kill -HUP "${pid[client]}"
+wait_for 10 "the new list" is_blocked plain.example
+! is_blocked ads.example || fail "the old list is in force, too"
+reload 0
+grep -q '120001 names on 2 block lists, as before' "$scratch/reload.out" || fail "$(cat "$scratch/reload.out")"
+echo '<html><p>no such page</p></html>' > "$scratch/ads.txt"
+reload 1
+grep -q 'ads.txt' "$scratch/reload.out" || fail "$(cat "$scratch/reload.out")"
+is_blocked plain.example || fail "a broken list took the old one away"
+cp "$scratch/ads.before" "$scratch/ads.txt"
+cp "$scratch/rules/dns.lua" "$scratch/dns.before"
+echo 'return {' > "$scratch/rules/dns.lua"
+reload 1
+is_blocked plain.example || fail "lists were put in force without their policies"
+cp "$scratch/dns.before" "$scratch/rules/dns.lua"
+reload 0
+gives "93.184.216.34 " plain.example
+is_blocked ads.example || fail "the first list is not back"
+[[ $(counted listed) == 120002 ]] || fail "$(counted listed) names"
+"$program" dns flush --state "$scratch/client" 2> /dev/null
+step "other lists, and broken ones"
+
 # A resolver that is there and says nothing: the next one, and from then on that one first.
 kill -STOP "${resolver_pid[one]}"
 begin=$(now_ms)

@@ -241,17 +241,19 @@ static void test_lists_and_the_judge(void **state)
                                "||not^a name\n::1 six.example\n";
     char path[] = "/tmp/ww-dns-list-XXXXXX";
     struct ww_dns_ask ask = {0};
+    struct ww_dns_lists *lists = NULL;
     size_t names = 0, skipped = 0;
     int fd = mkstemp(path);
 
     (void)state;
     assert_true(fd >= 0 && write(fd, text, sizeof(text) - 1) == sizeof(text) - 1);
     close(fd);
-    assert_int_equal(ww_dns_add_list(rig.dns, path, &names, &skipped), 0);
+    assert_int_equal(ww_dns_lists_create(&lists), 0);
+    assert_int_equal(ww_dns_lists_add(lists, path, &names, &skipped), 0);
+    assert_true(ww_dns_use_lists(rig.dns, lists));
     unlink(path);
     assert_int_equal(names, 5);
     assert_int_equal(skipped, 1);
-    assert_int_equal(ww_dns_add_list(rig.dns, path, &names, &skipped), WW_ENOTFOUND);
     for (size_t index = 0; index < 2; index++) {
         assert_int_equal(rig_ask(&rig, &ask, index ? "a.tracker.example" : "ADS2.example", ns_t_a),
                          0);
@@ -268,6 +270,72 @@ static void test_lists_and_the_judge(void **state)
     assert_int_equal(rig_ask(&rig, &ask, "zero.example", 65), 0);
     assert_reply(ns_r_noerror, "");
     assert_int_equal(stats().blocked, 4);
+}
+
+/* A list with this text, as ww_dns_lists_add has it. */
+static int read_text(struct ww_dns_lists *lists, const char *text)
+{
+    char path[] = "/tmp/ww-dns-list-XXXXXX";
+    size_t names = 0, skipped = 0;
+    int fd = mkstemp(path);
+
+    assert_true(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+    close(fd);
+    int rc = ww_dns_lists_add(lists, path, &names, &skipped);
+    unlink(path);
+    return rc;
+}
+
+static struct ww_dns_lists *lists_of(const char *text)
+{
+    struct ww_dns_lists *lists = NULL;
+
+    assert_int_equal(ww_dns_lists_create(&lists), 0);
+    assert_int_equal(read_text(lists, text), 0);
+    return lists;
+}
+
+static bool is_listed(const char *name)
+{
+    struct ww_dns_ask ask = {0};
+
+    rig.last_listed[0] = '\0';
+    rig_ask(&rig, &ask, name, ns_t_a);
+    ww_dns_cancel(&ask);
+    return rig.last_listed[0] != '\0';
+}
+
+static void test_other_lists_in_their_place(void **state)
+{
+    struct ww_dns_lists *lists = lists_of("one.example\ntwo.example\n");
+
+    (void)state;
+    assert_true(ww_dns_use_lists(rig.dns, lists));
+    assert_true(is_listed("one.example") && is_listed("two.example"));
+    assert_true(ww_dns_use_lists(rig.dns, lists_of("two.example\nthree.example\n")));
+    assert_true(!is_listed("one.example") && is_listed("two.example") &&
+                is_listed("three.example"));
+    assert_int_equal(stats().listed, 2);
+    assert_int_equal(stats().lists, 1);
+    assert_int_equal(ww_dns_lists_create(&lists), 0);
+    assert_true(ww_dns_use_lists(rig.dns, lists));
+    assert_false(is_listed("two.example"));
+}
+
+static void test_lists_that_are_none(void **state)
+{
+    struct ww_dns_lists *lists = lists_of("one.example\n");
+    size_t names = 0, skipped = 0;
+
+    (void)state;
+    assert_int_equal(ww_dns_lists_add(lists, "/nowhere/list", &names, &skipped), WW_ENOTFOUND);
+    assert_int_equal(ww_dns_lists_add(lists, "/tmp", &names, &skipped), WW_EINVAL);
+    /* What a server says instead of the list. */
+    assert_int_equal(read_text(lists, "<html><body>\n<p>no such page</p>\n</html>\n"), WW_EINVAL);
+    assert_int_equal(read_text(lists, "# nothing\n"), 0);
+    /* All are on another list already. */
+    assert_int_equal(read_text(lists, "<p>\none.example\n127.0.0.1 localhost\n"), 0);
+    ww_dns_lists_destroy(lists);
 }
 
 static void test_a_name_behind_another_is_judged_too(void **state)
@@ -472,6 +540,8 @@ int main(void)
         DNS_TEST(test_the_cache_is_bounded_by_least_use),
         DNS_TEST(test_names_with_a_meaning_are_never_asked_for),
         DNS_TEST(test_lists_and_the_judge),
+        DNS_TEST(test_other_lists_in_their_place),
+        DNS_TEST(test_lists_that_are_none),
         DNS_TEST(test_a_name_behind_another_is_judged_too),
         DNS_TEST(test_answers_into_private_ranges_are_not_let_through),
         DNS_TEST(test_the_next_upstream_is_tried_and_stays),

@@ -314,7 +314,7 @@ M.spaces = {
             doc = "Puts the policy files in force, if they hold; an error says why they don't.",
             args = { { name = "folder", type = "text", optional = true,
                 doc = "another folder for this once, or a built-in set's name" } },
-            gives = { "number", "hash", "tests", "unchanged", "replay" },
+            gives = { "number", "hash", "tests", "unchanged", "replay", "lists" },
             example = "policy.reload()" },
         { name = "rollback", level = "operate", doc = "Puts an earlier generation in force again.",
             args = { { name = "number", type = "number", optional = true,
