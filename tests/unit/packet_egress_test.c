@@ -282,7 +282,8 @@ static void test_bulk(void **state)
     assert_int_equal(connect_host(&app, "127.0.0.1", app.port), 0);
     server = accept_one(&app);
     TURN_UNTIL(app.loop, app.events[EVENT_CONNECTED] == 1);
-    while (app.received < total || read_bytes < total) {
+    while (app.received < total || read_bytes < total || app.received < sent ||
+           read_bytes < written) {
         ssize_t got;
 
         if (written < total && ww_egress_queued(app.stream) <= WW_PACKET_LOW_MARK_BYTES) {
