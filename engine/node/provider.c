@@ -222,10 +222,11 @@ static int open_egress(struct provider *provider, struct provider_stream *stream
         return WW_EDESTINATION;
     if (dest->protocol == WW_DEST_UDP) {
         stream->is_flow = true;
-        return ww_egress_flow_open(provider->egress, &target, &FLOW_CALLBACKS, stream,
+        return ww_egress_flow_open(provider->egress, stream->conn, &target, &FLOW_CALLBACKS, stream,
                                    &stream->flow);
     }
-    rc = ww_egress_connect(provider->egress, &target, &STREAM_CALLBACKS, stream, &egress);
+    rc = ww_egress_connect(provider->egress, stream->conn, &target, &STREAM_CALLBACKS, stream,
+                           &egress);
     stream->pipe.end = egress;
     return rc;
 }

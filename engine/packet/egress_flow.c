@@ -290,7 +290,8 @@ static int flow_create(struct ww_egress *egress, const struct ww_egress_flow_cal
     return 0;
 }
 
-int ww_egress_flow_open(struct ww_egress *egress, const struct ww_target *target,
+int ww_egress_flow_open(struct ww_egress *egress, const void *client,
+                        const struct ww_target *target,
                         const struct ww_egress_flow_callbacks *callbacks, void *arg,
                         struct ww_egress_flow **flow)
 {
@@ -306,7 +307,7 @@ int ww_egress_flow_open(struct ww_egress *egress, const struct ww_target *target
         return rc;
     created->port = checked.port;
     if (is_name) {
-        rc = ww_resolver_start(egress->resolver, checked.name, on_resolved, created,
+        rc = ww_resolver_start(egress->resolver, client, checked.name, on_resolved, created,
                                &created->query);
         ww_timer_start(created->timer, WW_EGRESS_CONNECT_MS * 1000ULL);
     } else {

@@ -234,7 +234,7 @@ int ww_egress_connect_addresses(struct ww_egress *egress, const union ww_egress_
     return 0;
 }
 
-int ww_egress_connect(struct ww_egress *egress, const struct ww_target *target,
+int ww_egress_connect(struct ww_egress *egress, const void *client, const struct ww_target *target,
                       const struct ww_egress_callbacks *callbacks, void *arg,
                       struct ww_egress_stream **stream)
 {
@@ -257,7 +257,8 @@ int ww_egress_connect(struct ww_egress *egress, const struct ww_target *target,
     if (rc != 0)
         return rc;
     created->port = checked.port;
-    rc = ww_resolver_start(egress->resolver, checked.name, on_resolved, created, &created->query);
+    rc = ww_resolver_start(egress->resolver, client, checked.name, on_resolved, created,
+                           &created->query);
     if (rc != 0) {
         drop(created, true);
         return rc;

@@ -79,7 +79,7 @@ static int open_join(struct ww_exit_user *user, const struct ww_exit_key *key, u
         return WW_ENOMEM;
     memcpy(target.address, key->destination + (key->is_v4 ? 12 : 0), key->is_v4 ? 4 : 16);
     join->head = (struct ww_exit_join){WW_EXIT_JOIN_UDP, user, number};
-    rc = ww_egress_flow_open(user->egress, &target, &callbacks, join, &join->outside);
+    rc = ww_egress_flow_open(user->egress, NULL, &target, &callbacks, join, &join->outside);
     if (rc) {
         ww_free(join);
         return rc;

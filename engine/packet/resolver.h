@@ -1,8 +1,10 @@
-/* Names to addresses, by the host's own resolver (getaddrinfo) on a few threads.
+/* Names to addresses, as the host is configured (resolv.conf, nsswitch.conf's order of files and
+ * DNS, hosts), by c-ares on the loop: nothing waits, so a name whose servers are silent holds up no
+ * other.
  *
- * Why not evdns: the provider's operator has set up a resolver (nsswitch, hosts, a validating or
- * encrypting stub), and a second one that is configured elsewhere is a surprise. Why not
- * getaddrinfo_a: it starts threads without a bound and can't be told to forget.
+ * Each lookup has a c-ares channel of its own, which costs 13 us and 75 KB: sockets, and so ports
+ * that nobody can guess, of its own; what one server's answer breaks is one lookup; cancelling ends
+ * it, sockets and all; and resolv.conf is read afresh.
  *
  * The search list of resolv.conf is never applied: "host" must not become "host.example.com" of the
  * provider's office. Judges nothing. */
@@ -18,17 +20,22 @@ struct ww_resolver_address {
     bool is_v4;
 };
 /* rc 0 with 1 to WW_EGRESS_ADDRESSES_MAX addresses in the order of RFC 6724, borrowed; WW_ERESOLVE;
- * WW_ENOMEM. On the loop's thread. The query is gone when this is called. */
+ * WW_ENOMEM. On the loop's thread, never from inside a function of the resolver. The query is gone
+ * when this is called; any other query, and the resolver, may be ended in it. */
 typedef void (*ww_resolver_fn)(void *arg, int rc, const struct ww_resolver_address *addresses,
                                size_t count);
 
+/* *resolver is owned by the caller. WW_ENOMEM, WW_ESYSTEM. */
 int ww_resolver_create(struct ww_loop *loop, struct ww_resolver **resolver);
-/* All queries must be cancelled. Does not wait for lookups that run: their threads end alone and
- * touch neither the loop nor a query's owner any more. NULL is fine. */
+/* For tests: reads this file, which is borrowed, in resolv.conf's place, and asks its servers at
+ * this port. */
+void ww_resolver_set_source(struct ww_resolver *resolver, const char *path, uint16_t port);
+/* Cancels what is under way. NULL is fine. */
 void ww_resolver_destroy(struct ww_resolver *resolver);
-/* The name is copied. Starts the threads when it is called first. WW_ELIMIT when
- * WW_RESOLVER_QUEUE_MAX lookups wait; WW_ENOMEM, WW_ESYSTEM. */
-int ww_resolver_start(struct ww_resolver *resolver, const char *name, ww_resolver_fn fn, void *arg,
-                      struct ww_resolver_query **query);
+/* The name is copied. The client is who it is for; only compared, NULL is one, too. WW_ELIMIT when
+ * WW_RESOLVER_LOOKUPS_MAX lookups are under way, or WW_RESOLVER_SHARE of this client's; WW_ENOMEM,
+ * WW_ESYSTEM. */
+int ww_resolver_start(struct ww_resolver *resolver, const void *client, const char *name,
+                      ww_resolver_fn fn, void *arg, struct ww_resolver_query **query);
 /* fn is not called. NULL is fine. */
 void ww_resolver_cancel(struct ww_resolver_query *query);

@@ -1,8 +1,8 @@
 /* The provider's egress: TCP streams and UDP flows to destinations that the rules allow.
  *
- * Names are resolved here, once, by the host's own resolver on threads of their own; every address
- * is judged, then tried by happy eyeballs (RFC 8305); the address that was judged is the one that
- * is connected to. Read the rules in packet.h on callbacks and lifetimes first.
+ * Names are resolved here, once, by the servers that the host is configured with; every address is
+ * judged, then tried by happy eyeballs (RFC 8305); the address that was judged is the one that is
+ * connected to. Read the rules in packet.h on callbacks and lifetimes first.
  */
 #pragma once
 
@@ -41,16 +41,19 @@ struct ww_egress_flow_callbacks {
 /* Rules are borrowed and must outlive it. *egress is owned by the caller. WW_ENOMEM, WW_ESYSTEM. */
 int ww_egress_create(struct ww_loop *loop, const struct ww_address_rules *rules,
                      struct ww_egress **egress);
-/* Resets what is open, no callbacks. Lookups that still run end on their own. NULL is fine. */
+/* Resets what is open, no callbacks. NULL is fine. */
 void ww_egress_destroy(struct ww_egress *egress);
 /* Streams and flows that are open or opening. */
 size_t ww_egress_count(const struct ww_egress *egress);
 
-/* Connects within WW_EGRESS_CONNECT_MS. The target is copied, the callbacks are borrowed and must
- * outlive the stream. What is known at once is returned, and then there is no callback:
- * WW_EDESTINATION (an address or port that the rules deny), WW_ERESOLVE (not a name), WW_ELIMIT
- * (WW_EGRESS_STREAMS_MAX, or the resolver's queue is full), WW_ENOMEM. */
-int ww_egress_connect(struct ww_egress *egress, const struct ww_target *target,
+/* Connects within WW_EGRESS_CONNECT_MS. The client is who it is for, so that one has no more
+ * than its share of the names that are looked up; only compared, NULL is one, too. The target is
+ * copied, the callbacks are borrowed and must outlive the stream. What is known at once is
+ * returned, and then there is no callback: WW_EDESTINATION (an address or port that the rules
+ * deny), WW_ERESOLVE (not a name), WW_ELIMIT (WW_EGRESS_STREAMS_MAX; a name, and WW_RESOLVER_SHARE
+ * of this client's or WW_RESOLVER_LOOKUPS_MAX of all are being looked up), WW_ENOMEM, WW_ESYSTEM.
+ */
+int ww_egress_connect(struct ww_egress *egress, const void *client, const struct ww_target *target,
                       const struct ww_egress_callbacks *callbacks, void *arg,
                       struct ww_egress_stream **stream);
 /* A contiguous borrowed view of at most `max` bytes, valid until the next call for the stream. NULL
@@ -75,7 +78,8 @@ void ww_egress_reset(struct ww_egress_stream *stream); /* RST, frees, no callbac
 
 /* As ww_egress_connect, for UDP; the limit is WW_EGRESS_FLOWS_MAX. The socket is connected, so
  * datagrams come from this destination only. */
-int ww_egress_flow_open(struct ww_egress *egress, const struct ww_target *target,
+int ww_egress_flow_open(struct ww_egress *egress, const void *client,
+                        const struct ww_target *target,
                         const struct ww_egress_flow_callbacks *callbacks, void *arg,
                         struct ww_egress_flow **flow);
 /* Dropped when it can't be sent. While the name resolves, WW_EGRESS_FLOW_EARLY_BYTES are kept. */

@@ -198,8 +198,10 @@
 #define WW_DNS_CONNECTION_MS 10000         /* … that say nothing for so long are closed (RFC 7766: seconds) */
 #define WW_DNS_PIPELINE_MAX 16             /* questions of one connection that wait (RFC 7766 section 6.2.1.1) */
 #define WW_DNS_TURN 64                     /* datagrams read in a turn: others want theirs */
-#define WW_RESOLVER_THREADS 4              /* lookups at once; each mostly waits for the network */
-#define WW_RESOLVER_QUEUE_MAX 1024         /* lookups waiting: 13 s at 50 ms each, within the connect deadline */
+#define WW_RESOLVER_LOOKUPS_MAX 1024       /* of one egress at once: 75 KB and mostly one socket each, as long as servers are silent */
+#define WW_RESOLVER_SHARE 128              /* … of one client: 250 names a second (WW_NODE_OPENS_PER_S) at half a second each, and seven leave room for an eighth */
+#define WW_RESOLVER_SOCKETS_MAX 64         /* a lookup opens: one for each server, and one for each address that is put in order: 0.6 ms */
+#define WW_RESOLVER_BYTES_MAX 16384        /* … receives: 100 addresses of each family are 4.5 KB; what takes c-ares long to read is longer */
 #define WW_ADDRESS_EXCEPTIONS_MAX 64       /* --allow-private and exposed subnets */
 #define WW_ADDRESS_ECHO_BYTES_MAX 255      /* of a text that is no address, in a line of `ww address` */
 #define WW_TUN_READS_TURN 64               /* of one TUN device in a turn of the loop, and … */

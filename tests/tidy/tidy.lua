@@ -23,6 +23,7 @@ local LIBRARIES = {
     ["^histedit"] = { "line" },
     ["^maxminddb"] = { "packet" },
     ["^ndpi"] = { "packet" },
+    ["^ares"] = { "packet" },
     ["^libmnl/"] = { "packet" },
     ["^seccomp"] = { "packet" },
 }

@@ -15,6 +15,7 @@ ww_unit_test(packet_parse SOURCES packet_parse_test.c ROOMS packet)
 ww_unit_test(packet_proxy SOURCES packet_proxy_test.c packet_net.c ROOMS packet)
 ww_unit_test(packet_proxy_udp SOURCES packet_proxy_udp_test.c packet_net.c ROOMS packet)
 ww_unit_test(packet_egress SOURCES packet_egress_test.c packet_net.c ROOMS packet)
+ww_unit_test(packet_resolver SOURCES packet_resolver_test.c packet_resolver_rig.c packet_net.c ROOMS packet)
 ww_unit_test(packet_race SOURCES packet_race_test.c packet_net.c ROOMS packet)
 ww_unit_test(packet_flow SOURCES packet_flow_test.c packet_net.c ROOMS packet)
 ww_unit_test(packet_inspect SOURCES packet_inspect_test.c packet_inspect_rig.c packet_net.c packet_hello.c ROOMS packet
@@ -27,8 +28,8 @@ ww_unit_test(packet_host SOURCES packet_host_test.c ROOMS packet)
 ww_unit_test(packet_exclude SOURCES packet_exclude_test.c ROOMS packet)
 # These look at what the room keeps to itself.
 foreach(test packet_exit packet_exit_table packet_rewrite packet_fair packet_segment packet_super packet_inspect
-             packet_inspect_child packet_inspect_lies packet_inspect_rights packet_parse packet_egress packet_race
-             packet_flow packet_tun packet_tun_queue packet_exit_forward)
+             packet_inspect_child packet_inspect_lies packet_inspect_rights packet_parse packet_egress packet_resolver
+             packet_race packet_flow packet_tun packet_tun_queue packet_exit_forward)
   target_include_directories(unit_${test} PRIVATE ${CMAKE_SOURCE_DIR}/engine/packet)
 endforeach()
 foreach(test dns dns_exclude dns_hostile)

@@ -104,7 +104,7 @@ static int open_host(struct app *app, const char *host, uint16_t port)
     struct ww_target target;
 
     assert_int_equal(ww_target_parse(host, strlen(host), port, &target), 0);
-    return ww_egress_flow_open(app->egress, &target, &callbacks, app, &app->flow);
+    return ww_egress_flow_open(app->egress, NULL, &target, &callbacks, app, &app->flow);
 }
 
 static void send_text(struct app *app, const char *text)
