@@ -243,12 +243,13 @@ function M.end_if_other(config, origins, status, progress)
     if names == "" then
         return true
     elseif not is_own(config, status) then
-        err = ww.error("ESTATE", "it was started by somebody else, with another " .. names)
+        err = ww.error("ESTATE", "it was started by somebody else, with another value of "
+            .. names)
         err.what = "The client that runs has another configuration"
         err.fix = "Start that client again with these values, or leave them out; then ww up"
         return nil, err
     end
-    progress("ending the client, to start it again with another " .. names)
+    progress("ending the client, which was started with another value of " .. names)
     local stopped
     stopped, err = M.stop(config, status)
     if not stopped then

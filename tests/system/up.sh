@@ -204,7 +204,7 @@ no_leak "up again"
 first=$(jq .pid "$scratch/up.out")
 up --providers 2
 jq -e ".started and .pid != $first" "$scratch/up.out" > /dev/null || fail "the client has another configuration: $(cat "$scratch/up.out")"
-grep -q 'another providers$' "$scratch/up.log" || fail "it does not say why: $(cat "$scratch/up.log")"
+grep -q 'another value of providers$' "$scratch/up.log" || fail "it does not say why: $(cat "$scratch/up.log")"
 through "$v4" 7
 for flags in '--providers 2' ''; do
     # shellcheck disable=SC2086
