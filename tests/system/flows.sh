@@ -39,6 +39,7 @@ step "seen"
 "$program" client --geo "$scratch/flows.json" --state "$scratch/other" --key "$scratch/keys/client/key" \
     --arbiter "$join_line" --proxy 127.0.0.1:0 > "$scratch/out" 2>&1 && fail "that is no place"
 grep -q "is no file of MaxMind's format" "$scratch/out" || fail "$(cat "$scratch/out")"
+grep -q "fix: Correct what the reason says" "$scratch/out" || fail "$(cat "$scratch/out")"
 
 # By address or name: what is open ends, what is new is refused.
 flows block 203.0.113.0/24 2> /dev/null
