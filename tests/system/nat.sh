@@ -1,7 +1,8 @@
 #!/bin/bash
 # The tunnel through address translation of each kind, in network namespaces: a client behind each, and a
 # public provider; then both behind one. TCP, UDP, echo, both families inside and names, and counts that are
-# equal to the byte. nat.sh [CLIENT:PROVIDER…]: the pairs, of none, cone, restricted, symmetric.
+# equal to the byte. nat.sh [CLIENT:PROVIDER[:channels]…]: the pairs, of none, cone, restricted, symmetric;
+# with `channels` without the fast lane, as with a peer that hasn't got it: packets go by data channels.
 #
 #   cone        one port outside for each inside, open to everybody (static dnat)
 #   restricted  … open to addresses that something was sent to (a dynamic set)
@@ -12,7 +13,8 @@
 set -euo pipefail
 . "$(dirname "$0")/net.sh"
 pairs=("$@")
-((${#pairs[@]})) || pairs=(cone:none restricted:none symmetric:none cone:cone restricted:restricted symmetric:cone)
+((${#pairs[@]})) || pairs=(cone:none restricted:none symmetric:none cone:cone restricted:restricted symmetric:cone
+    cone:none:channels)
 web4=11.0.2.2 web6=2a00:11:0:2::2
 beside=2000 # names don't go by the device here
 ports=30000-30999 stun=11.0.2.3:3478
@@ -97,8 +99,8 @@ check_v6() { # CLIENT
     on "$1" "$tools/system_exit_peer" udp $web6 7000 1200 5000 || fail "UDP, IPv6"
 }
 
-pair() { # KIND OF_CLIENT OF_PROVIDER
-    local client=client$1 provider=provider$1
+pair() { # NUMBER OF_CLIENT OF_PROVIDER LANE
+    local client=client$1 provider=provider$1 flags=()
     machine_of[$client]=client machine_of[$provider]=server
     [[ $3 != none ]] || machine_of[$provider]=far
     translate home 3 "$2"
@@ -106,11 +108,14 @@ pair() { # KIND OF_CLIENT OF_PROVIDER
     join_on "$client"
     join_on "$provider"
     start_provider_on "$provider" --stun $stun --ports $ports
-    start_client_on "$client" --stun $stun --ports $ports --dns-listen 127.0.0.1:5300 --dns-upstreams $web4:53
+    [[ $4 != channels ]] || flags=(--no-fast-lane)
+    start_client_on "$client" --stun $stun --ports $ports --dns-listen 127.0.0.1:5300 --dns-upstreams $web4:53 \
+        "${flags[@]}"
     open_tunnel "$client" $web4 $web6
     check_traffic "$client"
     [[ $3 != none ]] || check_v6 "$client"
     step "client behind $2, provider behind $3: $(status "$client" | jq -c '.connections[0].path')"
+    [[ $(status "$client" | jq -r '.connections[0].path.lane') == "$4" ]] || fail "the lane is not $4"
     check_client "$client" "$provider"
     node_stop "$client"
     node_stop "$provider"
@@ -123,7 +128,8 @@ step "an arbiter, a host on the internet and gateways are ready"
 number=0
 for both in "${pairs[@]}"; do
     number=$((number + 1))
-    pair $number "${both%:*}" "${both#*:}"
+    IFS=: read -r of_client of_provider lane <<< "$both"
+    pair $number "$of_client" "$of_provider" "${lane:-records}"
 done
 check_books
 node_stop arbiter
