@@ -1,6 +1,8 @@
 /* Contracts of an arbiter, looked at: by their parties, their networks and the operator. */
 #include "arbiter.h"
 
+#include <string.h>
+
 /* The other side of a contract that `party` has: for signalling. WW_ENOCONTRACT when there is no
  * such contract, it isn't active, or the caller has no part in it. */
 int arbiter_party(void *context, struct ww_call *call)
@@ -90,13 +92,39 @@ static int list_one(struct arbiter *arbiter, struct ww_call *call, const struct 
     return 0;
 }
 
+/* Which part of a list a contract is in: the first letter of a cursor, before the contract's id. */
+enum part {
+    PART_ALL = 'a',   /* the operator's, the oldest first */
+    PART_FIRST = 'f', /* what the node has open, the newest first … */
+    PART_REST = 'r',  /* … and what else its network has */
+};
+
 struct page {
-    const struct arbiter *arbiter;
+    struct arbiter *arbiter;
     struct ww_call *call;
     uint64_t left;
     struct ww_hash node; /* whose open contracts come first; zero: nobody's */
     bool operator;
+    enum part part;     /* where it goes on … */
+    struct ww_id after; /* … after this one … */
+    bool goes_on;       /* … if it does */
+    bool has_more;
+    enum part last_part; /* of the last that was put */
+    struct ww_id last;
 };
+
+/* False: the page is full, and this is of the next. */
+static bool put_one(struct page *page, enum part part, const struct arbiter_contract *contract)
+{
+    page->has_more = page->left == 0;
+    if (page->has_more)
+        return false;
+    put_listed(page->arbiter, page->call, contract, page->operator);
+    page->left--;
+    page->last_part = part;
+    page->last = contract->terms.id;
+    return true;
+}
 
 static bool is_first(const struct page *page, const struct ww_contract *terms)
 {
@@ -104,34 +132,95 @@ static bool is_first(const struct page *page, const struct ww_contract *terms)
                                                     ww_hash_equal(&terms->provider, &page->node));
 }
 
-/* Those of a holder: the node's that are open, or all but these. */
-static void put_held(struct page *page, const struct arbiter_holder *holder, bool first)
+/* How an id is to one that is gone: ids begin with the time, and lists have the order of time. */
+static int compare(const struct arbiter_contract *contract, const struct ww_id *id)
+{
+    return memcmp(contract->terms.id.bytes, id->bytes, sizeof(id->bytes));
+}
+
+static struct arbiter_link *begin_at(const struct page *page, const struct arbiter_holder *holder,
+                                     enum part part)
 {
     struct arbiter_link *link = holder ? LIST_FIRST(&holder->links) : NULL;
+    struct arbiter_contract *at;
 
-    for (; link && page->left > 0; link = arbiter_next_link(link)) {
-        if (is_first(page, &link->contract->terms) != first)
-            continue;
-        put_listed(page->arbiter, page->call, link->contract, page->operator);
-        page->left--;
+    if (!page->goes_on || page->part != part)
+        return link;
+    at = arbiter_find(page->arbiter, &page->after);
+    for (size_t role = 0; at && role < ARBITER_LINKS; role++) {
+        if (at->links[role].holder == holder)
+            link = &at->links[role];
     }
+    if (link && link->contract == at)
+        return arbiter_next_link(link);
+    while (link && compare(link->contract, &page->after) >= 0)
+        link = arbiter_next_link(link);
+    return link;
 }
 
-static void put_all(struct page *page, const struct arbiter *arbiter)
+/* Those of a holder: the node's that are open, or all but these. */
+static void put_held(struct page *page, const struct arbiter_holder *holder, enum part part)
 {
-    const struct arbiter_contract *contract, *next;
+    struct arbiter_link *link;
 
-    HASH_ITER(hh, arbiter->contracts, contract, next)
-    {
-        if (page->left-- == 0)
-            break;
-        put_listed(page->arbiter, page->call, contract, page->operator);
+    if (page->has_more || (page->goes_on && page->part == PART_REST && part == PART_FIRST))
+        return;
+    for (link = begin_at(page, holder, part); link; link = arbiter_next_link(link)) {
+        if (is_first(page, &link->contract->terms) == (part == PART_FIRST) &&
+            !put_one(page, part, link->contract))
+            return;
     }
 }
 
-/* {network=, node=, limit=} -> contracts of the network, or of all, that are open or disputed; at
- * most `limit` (ARBITER_LIST_MAX), and first those that the node, one of the network, has open: it
- * looks for what it has missed. Others' contracts aren't looked at. */
+static void put_all(struct page *page, struct arbiter *arbiter)
+{
+    const struct arbiter_contract *contract = arbiter->contracts, *at = NULL;
+
+    if (page->goes_on)
+        at = arbiter_find(arbiter, &page->after);
+    if (at)
+        contract = at->hh.next;
+    else if (page->goes_on)
+        while (contract && compare(contract, &page->after) <= 0)
+            contract = contract->hh.next;
+    for (; contract && put_one(page, PART_ALL, contract); contract = contract->hh.next)
+        continue;
+}
+
+/* "a" and an id, as `next` gave it. */
+static int read_cursor(struct page *page, struct ww_call *call)
+{
+    const char *text = NULL;
+    int rc = ww_call_text(call, "after", &text, NULL);
+
+    if (rc)
+        return rc == WW_ENOTFOUND ? 0 : rc;
+    page->goes_on = true;
+    page->part = (enum part)text[0];
+    bool is_known =
+        page->operator? text[0] == PART_ALL : text[0] == PART_FIRST || text[0] == PART_REST;
+    if (is_known && ww_id_parse(text + 1, &page->after) == 0)
+        return 0;
+    ww_call_reason(call, "after is what `next` was in the answer before");
+    return WW_EINVAL;
+}
+
+static void put_next(const struct page *page, struct ww_call *call)
+{
+    char text[1 + WW_ID_TEXT_SIZE];
+
+    if (!page->has_more)
+        return;
+    text[0] = (char)page->last_part;
+    ww_id_format(&page->last, text + 1);
+    ww_call_put_text(call, "next", text);
+}
+
+/* {network=, node=, limit=, after=} -> {contracts, next}: contracts of the network, or of all, that
+ * are open or disputed; at most `limit` (ARBITER_LIST_MAX), and first those that the node, one of
+ * the network, has open: it looks for what it has missed. Others' contracts aren't looked at. There
+ * is `next` when there are more: `after` of the page that follows. What opens or changes between
+ * two pages may be on none; what stays as it is is on one. */
 int arbiter_list(void *context, struct ww_call *call)
 {
     struct arbiter *arbiter = context;
@@ -144,6 +233,8 @@ int arbiter_list(void *context, struct ww_call *call)
     rc = ww_call_u64(call, "limit", &page.left);
     if (rc && rc != WW_ENOTFOUND)
         return rc;
+    if (page.left == 0)
+        return WW_EINVAL;
     rc = ww_call_id(call, "network", &network);
     page.operator= rc == WW_ENOTFOUND;
     if (rc && !page.operator)
@@ -151,15 +242,19 @@ int arbiter_list(void *context, struct ww_call *call)
     rc = ww_call_hash(call, "node", &page.node);
     if (rc && rc != WW_ENOTFOUND)
         return rc;
+    rc = read_cursor(&page, call);
+    if (rc)
+        return rc;
     ww_call_begin(call, "contracts", true);
     if (page.operator) {
         put_all(&page, arbiter);
     } else {
         struct ww_hash key = arbiter_network_key(&network);
 
-        put_held(&page, arbiter_holder_of(arbiter, &page.node), true);
-        put_held(&page, arbiter_holder_of(arbiter, &key), false);
+        put_held(&page, arbiter_holder_of(arbiter, &page.node), PART_FIRST);
+        put_held(&page, arbiter_holder_of(arbiter, &key), PART_REST);
     }
     ww_call_end(call);
+    put_next(&page, call);
     return 0;
 }

@@ -10,6 +10,7 @@ local M = {}
 local SIGNALS_BURST, SIGNALS_PER_S = 128, 16 -- of one node
 local SCORE_UNKNOWN_PPM = 500000 -- until validation has measured a provider
 local OFFER_S = 10 -- an offer has its answer long before, if only by the core's clock
+local LIST_MAX = 128 -- contracts on a page: 32 KiB
 local RANKED_MAX = 256 -- what the match policy looks at (WW_HOOK_PROVIDERS_MAX)
 
 --- Calls a function of the core that answers by `done`.
@@ -164,13 +165,35 @@ function M.signal(peer, body, id)
     return {}
 end
 
---- GET /v1/contracts
-function M.list(peer)
+--- What a page of a list is asked for: limit and after, in the query, or over a WebSocket in the
+-- body.
+local function page_of(body, request)
+    local query = request and request.query or ""
+    local function given(name)
+        return ("&" .. query):match("&" .. name .. "=([^&]*)") or body[name]
+    end
+    local limit, after = given("limit"), given("after")
+    local count = limit == nil and LIST_MAX or tonumber(limit)
+    if not count or count ~= math.floor(count) or count < 1 or count > LIST_MAX then
+        return nil, ww.error("EINVAL", ("limit is 1 to %d"):format(LIST_MAX))
+    elseif after ~= nil and type(after) ~= "string" then
+        return nil, ww.error("EINVAL", "after is what `next` was in the answer before")
+    end
+    return { limit = count, after = after }
+end
+
+--- GET /v1/contracts {limit?, after?}
+function M.list(peer, body, _, request)
     local member = accounts.member(peer.node)
     if not member then
         return nil, ww.error("ENONETWORK")
     end
-    return ww.arbiter.contracts({ network = member.network, node = peer.node })
+    local page, err = page_of(body, request)
+    if not page then
+        return nil, err
+    end
+    page.network, page.node = member.network, peer.node
+    return ww.arbiter.contracts(page)
 end
 
 --- All connected providers; where they are more than can be ranked, as many in a row from anywhere:

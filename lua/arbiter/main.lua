@@ -184,8 +184,8 @@ local function methods_of(node)
                 end
             end)
         end,
-        ["contracts"] = function()
-            return ww.arbiter.contracts({})
+        ["contracts"] = function(params)
+            return ww.arbiter.contracts({ after = params.after })
         end,
         ["join.line"] = function()
             return { line = node.join_line }

@@ -294,6 +294,66 @@ test("what nobody decides keeps nobody else waiting", function()
     rig.check_books()
 end)
 
+--- All pages of a list, and how many there were; `each` is called between two.
+local function pages(ask, each)
+    local ids, seen, count, after = {}, {}, 0, nil
+    repeat
+        local page = assert(ask(after))
+        for _, contract in ipairs(page.contracts) do
+            assert(not seen[contract.contract])
+            seen[contract.contract] = true
+            ids[#ids + 1] = contract.contract
+        end
+        count, after = count + 1, page.next
+        if each and after then
+            each(ids)
+        end
+    until not after
+    return ids, count
+end
+
+test("a list comes in pages", function()
+    local client, provider = pair()
+    local guest = rig.new_guest(client)
+    local own, others = {}, {}
+    for index = 1, 3 do
+        own[index] = opened(guest, provider, MB)
+        others[index] = opened(client, provider, MB)
+    end
+    local function ask(after)
+        return guest:call("GET", "/v1/contracts", { limit = 2, after = after })
+    end
+    local ids, count = pages(ask)
+    assert(#ids == 6 and count == 3)
+    for index = 1, 3 do
+        assert(ids[index] == own[4 - index] and ids[3 + index] == others[4 - index])
+    end
+    -- What the list had got to is settled meanwhile, and a new one is first: it goes on behind it.
+    ids = pages(ask, function(so_far)
+        if #so_far == 2 then
+            async.sleep(0.002)
+            opened(guest, provider, MB)
+            assert(provider:close_contract(so_far[2], 0, 0))
+            assert(guest:close_contract(so_far[2], 0, 0))
+            async.sleep(0.05)
+        end
+    end)
+    assert(#ids == 6 and ids[6] == others[1])
+    assert(#assert(guest:call("GET", "/v1/contracts", {})).contracts == 6)
+    for _, wrong in ipairs({ { limit = 0 }, { limit = 129 }, { limit = 1.5 }, { after = "f12" },
+        { after = 5 }, { after = "a" .. own[1] } }) do
+        expect("EINVAL", guest:call("GET", "/v1/contracts", wrong))
+    end
+    -- The operator's: all that there are.
+    assert(ww.test.crowd({ count = 1000 }))
+    ids, count = pages(function(after)
+        return ww.arbiter.contracts({ after = after })
+    end)
+    local status = ww.arbiter.status({})
+    assert(#ids == status.contracts_open + status.contracts_disputed)
+    assert(count == math.ceil(#ids / 128))
+end)
+
 -- After the last, as it leaves a crowd of contracts. A status looks at each contract there is.
 test("others' contracts cost a ban and a listing nothing", function()
     local client, provider = pair()

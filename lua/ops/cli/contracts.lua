@@ -3,19 +3,22 @@ local format = require("ops.format")
 local control = require("ops.control")
 local nodes = require("ops.nodes")
 
---- An arbiter has a list of its own, asked for besides.
+--- An arbiter has a list of its own, asked for besides, page by page.
 local function rows_of_arbiter(status)
-    local result, err = control.call(status.control, "contracts", {})
-    if not result then
-        return nil, err
-    end
-    local list = {}
-    for index, contract in ipairs(result.contracts) do
-        list[index] = {
-            contract = contract.contract, peer = contract.client, provider = contract.provider,
-            state = contract.state, bytes = contract.bytes,
-        }
-    end
+    local list, after = {}, nil
+    repeat
+        local result, err = control.call(status.control, "contracts", { after = after })
+        if not result then
+            return nil, err
+        end
+        for _, contract in ipairs(result.contracts) do
+            list[#list + 1] = {
+                contract = contract.contract, peer = contract.client,
+                provider = contract.provider, state = contract.state, bytes = contract.bytes,
+            }
+        end
+        after = result.next
+    until not after
     return list
 end
 
