@@ -211,7 +211,8 @@ static void tell_denied(struct client_tunnel *tunnel, const struct ww_ip *ip, co
         ww_tun_write(tunnel->tun, answer, size, WW_OFFLOAD_NONE);
 }
 
-/* … and the destination that a connection is over. */
+/* … and the destination that a connection is over: behind what waits, but where much does, that is
+ * worth more than an end that comes late. */
 static void reject(struct client_tunnel *tunnel, const struct ww_ip *ip, const uint8_t *packet,
                    size_t size)
 {
@@ -220,9 +221,14 @@ static void reject(struct client_tunnel *tunnel, const struct ww_ip *ip, const u
 
     tell_denied(tunnel, ip, packet, size);
     size_t abort_size = ww_flow_abort(ip, packet, abort);
-    if (abort_size > 0 && !ww_ip_read(abort, abort_size, &reset, NULL) &&
-        !send_packet(tunnel, &reset, abort, abort_size, WW_OFFLOAD_NONE))
+    if (abort_size == 0 || ww_ip_read(abort, abort_size, &reset, NULL))
+        return;
+    int rc = send_packet(tunnel, &reset, abort, abort_size, WW_OFFLOAD_NONE);
+    if (rc == 0)
         ww_flows_count(tunnel->flow, true, abort_size, ww_loop_now_us(tunnel->client->edge.loop));
+    else if ((rc == WW_EAGAIN || rc == WW_ENOCONTRACT) &&
+             queue_of(tunnel, tunnel->to)->count < WW_NODE_PACKETS_MAX / 2)
+        packet_queue_put(queue_of(tunnel, tunnel->to), abort, abort_size, WW_OFFLOAD_NONE, true);
 }
 
 /* Counts the packet in its flow. 0, WW_EDENIED: it doesn't pass; WW_ETOOBIG: cut it. */
@@ -280,10 +286,10 @@ static void choose_pause(struct client_tunnel *tunnel)
 
 /* Into the queue that it waits in, after send_packet. */
 static void put_off(struct client_tunnel *tunnel, int why, const uint8_t *packet, size_t size,
-                    struct ww_offload offload)
+                    struct ww_offload offload, bool is_last)
 {
     if ((why != WW_EAGAIN && why != WW_ENOCONTRACT) ||
-        !packet_queue_put(queue_of(tunnel, tunnel->to), packet, size, offload))
+        !packet_queue_put(queue_of(tunnel, tunnel->to), packet, size, offload, is_last))
         tunnel->counts.out_dropped++;
     if (why == WW_ENOCONTRACT)
         demand(tunnel);
@@ -301,11 +307,12 @@ static void run_queue(struct client_tunnel *tunnel, struct packet_queue *queue)
         int rc = ww_ip_read(slot->bytes, slot->size, &ip, NULL); /* it was judged when it came */
 
         if (!rc)
-            rc = pass(tunnel, &ip, slot->bytes, slot->size, slot->offload);
+            rc = (slot->is_last ? send_packet : pass)(tunnel, &ip, slot->bytes, slot->size,
+                                                      slot->offload);
         if ((rc == WW_EAGAIN || rc == WW_ENOCONTRACT) && queue_of(tunnel, tunnel->to) == queue)
             break;
         if (rc && rc != WW_EDENIED)
-            put_off(tunnel, rc, slot->bytes, slot->size, slot->offload);
+            put_off(tunnel, rc, slot->bytes, slot->size, slot->offload, slot->is_last);
         packet_queue_drop_first(queue);
     }
     tunnel->running = NULL;
@@ -352,7 +359,7 @@ static bool take_out(struct client_tunnel *tunnel, const uint8_t *packet, size_t
     if (rc && offload.segment_size && rc != WW_EDENIED)
         return false;
     if (rc && rc != WW_EDENIED)
-        put_off(tunnel, rc, packet, size, offload);
+        put_off(tunnel, rc, packet, size, offload, false);
     if (rc == WW_EAGAIN)
         choose_pause(tunnel);
     return true;
@@ -427,7 +434,8 @@ void client_tunnel_detach(struct conn *conn)
     const struct packet_slot *slot;
 
     while (client->tunnel && (slot = packet_queue_first(queue))) {
-        if (!packet_queue_put(&client->tunnel->queue, slot->bytes, slot->size, slot->offload))
+        if (!packet_queue_put(&client->tunnel->queue, slot->bytes, slot->size, slot->offload,
+                              slot->is_last))
             client->tunnel->counts.out_dropped++;
         packet_queue_drop_first(queue);
     }

@@ -4,7 +4,7 @@
 #include <string.h>
 
 bool packet_queue_put(struct packet_queue *queue, const uint8_t *packet, size_t size,
-                      struct ww_offload offload)
+                      struct ww_offload offload, bool is_last)
 {
     struct packet_slot *slot;
 
@@ -17,6 +17,7 @@ bool packet_queue_put(struct packet_queue *queue, const uint8_t *packet, size_t 
     slot = &queue->slots[(queue->first + queue->count++) % WW_NODE_PACKETS_MAX];
     slot->size = (uint16_t)size;
     slot->offload = offload;
+    slot->is_last = is_last;
     memcpy(slot->bytes, packet, size);
     return true;
 }

@@ -21,12 +21,12 @@ static void test_queue(void **state)
     (void)state;
     assert_null(packet_queue_first(&queue));
     ww_alloc_fail_after(1);
-    assert_false(packet_queue_put(&queue, packet, 1, WW_OFFLOAD_NONE));
+    assert_false(packet_queue_put(&queue, packet, 1, WW_OFFLOAD_NONE, false));
     ww_alloc_fail_after(0);
-    assert_false(packet_queue_put(&queue, packet, sizeof(packet), WW_OFFLOAD_NONE));
+    assert_false(packet_queue_put(&queue, packet, sizeof(packet), WW_OFFLOAD_NONE, false));
     for (int round = 0; round < 5; round++) {
-        for (packet[0] = (uint8_t)put;
-             packet_queue_put(&queue, packet, 1 + put % 1500, (struct ww_offload){0, put % 3 == 0});
+        for (packet[0] = (uint8_t)put; packet_queue_put(
+                 &queue, packet, 1 + put % 1500, (struct ww_offload){0, put % 3 == 0}, false);
              packet[0] = (uint8_t)put)
             put++;
         assert_int_equal(queue.count, WW_NODE_PACKETS_MAX);

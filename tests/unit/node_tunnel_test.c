@@ -32,19 +32,20 @@ void __wrap_edge_tell(const struct edge_note *note);
 
 static struct {
     size_t count;
-    uint8_t last; /* id of the last one */
+    uint8_t last;       /* id of the last one */
+    uint8_t last_flags; /* of its TCP */
     bool is_full;
 } sent[3]; /* by the connection's serial */
 
 int __wrap_conn_packet_send(struct conn *conn, const uint8_t *packet, size_t size,
                             struct ww_offload offload)
 {
-    (void)size;
     (void)offload;
     if (sent[conn->serial].is_full)
         return WW_EAGAIN;
     sent[conn->serial].count++;
     sent[conn->serial].last = packet[5];
+    sent[conn->serial].last_flags = size >= 40 ? packet[33] : 0;
     return 0;
 }
 
@@ -277,6 +278,53 @@ static void who_is_not_ready_holds_up_nobody_else(void **state)
     assert_int_equal(sent[1].last, 7);
 }
 
+/* TCP of an open connection from port 1000 + `port`. */
+static void put_tcp(const struct rig *rig, uint8_t out[40], uint8_t port, uint8_t flags)
+{
+    put_heads(out, rig->tunnel.inner[true] + 12, THERE, IPPROTO_TCP, 40);
+    memset(out + 20, 0, 20);
+    memcpy(out + 20, (uint8_t[]){3, 232, 0, 80}, 4);
+    out[21] = (uint8_t)(out[21] + port);
+    out[32] = 5 << 4;
+    out[33] = flags;
+}
+
+/* Else the destination would go on sending to whom hears nothing. */
+static void the_end_of_what_is_denied_waits_too(void **state)
+{
+    struct rig *rig = *state;
+    uint8_t packet[40];
+    struct ww_ip ip;
+    struct ww_flow *flow = NULL;
+    const struct ww_flow_packet about = {&ip, packet, sizeof(packet), true, WW_OFFLOAD_NONE};
+
+    memset(sent, 0, sizeof(sent));
+    rig->conns[0].is_ready = rig->conns[0].packets.is_open = true;
+    begin_flow(rig, 1, &rig->conns[0]);
+    put_tcp(rig, packet, 1, 0x02);
+    assert_int_equal(ww_ip_read(packet, sizeof(packet), &ip, NULL), 0);
+    packet_table_open(&rig->tunnel.table, &ip, 1)->serial = rig->conns[0].serial;
+    assert_int_equal(ww_flows_packet(rig->tunnel.flows->flows, &about, 1, &flow), WW_FLOW_PASS);
+    flow->is_denied = true;
+    sent[1].is_full = true;
+    go(rig, 1, 1);
+    put_tcp(rig, packet, 1, 0x10);
+    CLIENT_TUN_CALLBACKS.packet(&rig->tunnel, packet, sizeof(packet), WW_OFFLOAD_NONE);
+    assert_int_equal(rig->tunnel.counts.out_rejected, 1);
+    assert_int_equal(rig->conns[0].packets.queue.count, 2);
+    sent[1].is_full = false;
+    client_tunnel_writable(&rig->conns[0], 0);
+    assert_int_equal(sent[1].count, 2);
+    assert_int_equal(sent[1].last_flags, 0x14); /* RST, ACK */
+    assert_int_equal(rig->tunnel.counts.out_rejected, 1);
+    /* Many of them push nothing out. */
+    sent[1].is_full = true;
+    go(rig, 1, 1);
+    for (size_t i = 0; i < WW_NODE_PACKETS_MAX; i++)
+        CLIENT_TUN_CALLBACKS.packet(&rig->tunnel, packet, sizeof(packet), WW_OFFLOAD_NONE);
+    assert_int_equal(rig->conns[0].packets.queue.count, WW_NODE_PACKETS_MAX / 2);
+}
+
 /* When a connection goes, what waited for it goes by another, behind what waits there. */
 static void what_waits_changes_over(void **state)
 {
@@ -316,6 +364,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(fragments_come_by_the_firsts_provider, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_is_not_ready_holds_up_nobody_else, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_end_of_what_is_denied_waits_too, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_waits_changes_over, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
