@@ -134,13 +134,13 @@ static int find_conn(struct client_tunnel *tunnel, const struct ww_ip *ip, struc
     int rc;
 
     if (ip->offset > 0) {
-        route = packet_table_datagram(&tunnel->table, ip, now_us);
+        route = packet_table_datagram(&tunnel->table, ip, 0, now_us);
         return route->serial ? bind_route(tunnel, ip, route, conn) : WW_ENOTFOUND;
     }
     route = packet_table_open(&tunnel->table, ip, now_us);
     rc = bind_route(tunnel, ip, route, conn);
     if (rc == 0 && ip->is_fragment)
-        packet_table_datagram(&tunnel->table, ip, now_us)->serial = (*conn)->serial;
+        packet_table_datagram(&tunnel->table, ip, 0, now_us)->serial = (*conn)->serial;
     return rc;
 }
 
@@ -528,7 +528,7 @@ static bool is_of_datagram(struct client_tunnel *tunnel, const struct conn *conn
     struct ww_ip back = *ip;
 
     memcpy(back.destination, ip->source, 16);
-    route = packet_table_datagram(&tunnel->came, &back, now_us);
+    route = packet_table_datagram(&tunnel->came, &back, conn->serial, now_us);
     bool is_known = route->serial && now_us < route->until;
     if (ip->offset > 0 || (is_known && route->serial != conn->serial))
         return is_known && route->serial == conn->serial;

@@ -52,15 +52,28 @@ static struct packet_route *find(struct packet_route *set, const struct packet_r
     return NULL;
 }
 
+/* A free way is the oldest. */
+static struct packet_route *oldest(struct packet_route *set, uint64_t serial)
+{
+    struct packet_route *any = set, *own = NULL;
+
+    for (size_t way = 0; way < WAYS; way++) {
+        struct packet_route *route = &set[way];
+
+        any = route->used_us < any->used_us ? route : any;
+        if (serial && route->serial == serial && (!own || route->used_us < own->used_us))
+            own = route;
+    }
+    return own && any->protocol ? own : any;
+}
+
 static struct packet_route *find_or_make(struct packet_table *table, const struct packet_route *key,
-                                         uint64_t now_us)
+                                         uint64_t serial, uint64_t now_us)
 {
     struct packet_route *set = set_of(table, key), *route = find(set, key);
 
     if (!route) {
-        route = set;
-        for (size_t way = 1; way < WAYS; way++)
-            route = set[way].used_us < route->used_us ? &set[way] : route;
+        route = oldest(set, serial);
         *route = *key;
     }
     route->used_us = now_us;
@@ -74,7 +87,7 @@ struct packet_route *packet_table_open(struct packet_table *table, const struct 
         .here_port = ip->source_port, .there_port = ip->destination_port, .protocol = ip->protocol};
 
     memcpy(key.there, ip->destination, 16);
-    return find_or_make(table, &key, now_us);
+    return find_or_make(table, &key, 0, now_us);
 }
 
 struct packet_route *packet_table_find(struct packet_table *table, const struct ww_ip *ip,
@@ -92,14 +105,14 @@ struct packet_route *packet_table_find(struct packet_table *table, const struct 
 }
 
 struct packet_route *packet_table_datagram(struct packet_table *table, const struct ww_ip *ip,
-                                           uint64_t now_us)
+                                           uint64_t serial, uint64_t now_us)
 {
     struct packet_route key = {.here_port = (uint16_t)ip->id,
                                .there_port = (uint16_t)(ip->id >> 16),
                                .protocol = ip->protocol | DATAGRAM_FLAG};
 
     memcpy(key.there, ip->destination, 16);
-    return find_or_make(table, &key, now_us);
+    return find_or_make(table, &key, serial, now_us);
 }
 
 void packet_dest(const struct ww_ip *ip, struct ww_dest *dest)

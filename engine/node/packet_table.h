@@ -34,8 +34,10 @@ struct packet_route *packet_table_open(struct packet_table *table, const struct 
 /* The entry of a packet that went out, or NULL. */
 struct packet_route *packet_table_find(struct packet_table *table, const struct ww_ip *ip,
                                        uint64_t now_us);
-/* The entry of a fragment's datagram, by its id; made likewise. */
+/* The entry of a fragment's datagram, by its id; made likewise. In the place of one with the same
+ * serial, where there is any in the set: whose datagrams are many pushes out nobody else's. 0: it
+ * is as old as any. */
 struct packet_route *packet_table_datagram(struct packet_table *table, const struct ww_ip *ip,
-                                           uint64_t now_us);
+                                           uint64_t serial, uint64_t now_us);
 /* The destination to be declared. Echo has port 0. */
 void packet_dest(const struct ww_ip *ip, struct ww_dest *dest);

@@ -14,6 +14,8 @@
 #define TCP_RST 4
 #define TCP_ACK 16
 
+#define FRAGMENT_WAYS 4 /* datagrams that share a set */
+
 /* --- hash ------------------------------------------------------------------------------------- */
 
 static inline uint64_t turn(uint64_t value, int bits)
@@ -311,6 +313,7 @@ static bool begins_again(const struct ww_flow *flow, const struct ww_flow_packet
            (packet->bytes[packet->ip->header_size + 13] & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
 
+/* That of a first fragment is made, in the place of the oldest of its set. */
 static struct flow_fragment *fragment_of(struct ww_flows *flows, const struct ww_ip *ip)
 {
     uint64_t key[5];
@@ -319,10 +322,18 @@ static struct flow_fragment *fragment_of(struct ww_flows *flows, const struct ww
     memcpy(key + 2, ip->destination, 16);
     key[4] = (uint64_t)ip->protocol << 32 | ip->id;
     uint64_t hash = hash_of(flows->secret, key);
-    struct flow_fragment *fragment = &flows->fragments[hash % WW_FLOWS_FRAGMENTS];
-    if (ip->offset == 0)
-        fragment->hash = hash;
-    return fragment->hash == hash ? fragment : NULL;
+    struct flow_fragment *set =
+        &flows->fragments[hash % (WW_FLOWS_FRAGMENTS / FRAGMENT_WAYS) * FRAGMENT_WAYS];
+    struct flow_fragment *fragment = set;
+    for (size_t way = 0; way < FRAGMENT_WAYS; way++) {
+        if (set[way].hash == hash)
+            return &set[way];
+        fragment = set[way].since_us < fragment->since_us ? &set[way] : fragment;
+    }
+    if (ip->offset > 0)
+        return NULL;
+    fragment->hash = hash;
+    return fragment;
 }
 
 /* Where the first fragment went. */

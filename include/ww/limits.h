@@ -250,7 +250,7 @@
 #define WW_ADDRESS_LOCAL_MAX 4096          /* addresses, on-link prefixes and gateways of this host */
 #define WW_FLOWS_MAX 65536                 /* flows of one table; 0.3 KiB each, taken as they come */
 #define WW_FLOWS_TURN 256                  /* flows closed in one call for being idle: some 50 µs */
-#define WW_FLOWS_FRAGMENTS 64              /* datagrams of one table whose later fragments are on their way */
+#define WW_FLOWS_FRAGMENTS 512             /* datagrams of one table whose later fragments are on their way */
 #define WW_FLOW_BURST_BYTES 65536          /* a rate lets so much pass at once: TCP's first windows, one super-packet */
 #define WW_FLOW_REJECTS_PER_S 256          /* answers to denied packets of one table: RFC 4443 section 2.4 (f) asks for a limit */
 #define WW_FLOW_REJECT_BYTES 576           /* the largest of them: RFC 1812 section 4.3.2.3 */

@@ -88,11 +88,36 @@ static void test_table(void **state)
     assert_null(packet_table_find(&table, &other, 4));
     /* Fragments: by their id, beside the flows. */
     ip.id = 0x12345678;
-    packet_table_datagram(&table, &ip, 5)->serial = 9;
-    assert_int_equal(packet_table_datagram(&table, &ip, 5)->serial, 9);
+    packet_table_datagram(&table, &ip, 0, 5)->serial = 9;
+    assert_int_equal(packet_table_datagram(&table, &ip, 0, 5)->serial, 9);
     assert_int_equal(packet_table_find(&table, &ip, 6)->serial, 7);
     ip.id++;
-    assert_int_equal(packet_table_datagram(&table, &ip, 7)->serial, 0);
+    assert_int_equal(packet_table_datagram(&table, &ip, 0, 7)->serial, 0);
+    packet_table_deinit(&table);
+}
+
+/* Far more datagrams by one connection than there is room for: another's are still known. */
+static void test_many_datagrams_push_out_their_own(void **state)
+{
+    struct packet_table table;
+    struct ww_ip ip = outgoing(1, 2);
+    uint64_t now_us = 0;
+
+    (void)state;
+    assert_int_equal(packet_table_init(&table, 16), 0);
+    for (ip.id = 1; ip.id <= 20; ip.id++)
+        packet_table_datagram(&table, &ip, 7, ++now_us)->serial = 7;
+    for (unsigned found = 0; found < 10000; found++, ip.id++)
+        packet_table_datagram(&table, &ip, 8, ++now_us)->serial = 8;
+    ip.id = 20;
+    assert_int_equal(packet_table_datagram(&table, &ip, 7, ++now_us)->serial, 7);
+    /* And one that comes later has its place as well. */
+    ip.id = 50000;
+    packet_table_datagram(&table, &ip, 9, ++now_us)->serial = 9;
+    for (ip.id = 60000; ip.id < 70000; ip.id++)
+        packet_table_datagram(&table, &ip, 8, ++now_us)->serial = 8;
+    ip.id = 50000;
+    assert_int_equal(packet_table_datagram(&table, &ip, 9, ++now_us)->serial, 9);
     packet_table_deinit(&table);
 }
 
@@ -218,6 +243,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_queue), cmocka_unit_test(test_marks),
         cmocka_unit_test(test_table), cmocka_unit_test(test_table_is_bounded),
+        cmocka_unit_test(test_table), cmocka_unit_test(test_many_datagrams_push_out_their_own),
         cmocka_unit_test(test_dest),  cmocka_unit_test(test_declared_until),
     };
 

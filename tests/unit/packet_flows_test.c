@@ -281,6 +281,25 @@ static void fragments_follow_the_first(void **state)
     ww_flows_destroy(flows);
 }
 
+/* Wherever the table's secret puts them. */
+static void some_datagrams_push_out_none(void **state)
+{
+    struct watcher watcher = {0};
+    struct shape first = {.protocol = IPPROTO_UDP, .here = 1, .there = 53, .more = true};
+    struct shape later = {.protocol = IPPROTO_UDP, .offset = 16, .payload = 8};
+
+    (void)state;
+    for (int round = 0; round < 200; round++) {
+        struct ww_flows *flows = make(&watcher, 10);
+
+        for (first.id = 1; first.id <= 4; first.id++)
+            assert_int_equal(go(flows, &first, SECOND, NULL), WW_FLOW_PASS);
+        for (later.id = 1; later.id <= 4; later.id++)
+            assert_int_equal(go(flows, &later, SECOND, NULL), WW_FLOW_PASS);
+        ww_flows_destroy(flows);
+    }
+}
+
 static void denied_flows_are_rejected(void **state)
 {
     struct watcher watcher = {.deny_port_25 = true};
@@ -563,6 +582,7 @@ int main(void)
         cmocka_unit_test(a_port_is_used_again),
         cmocka_unit_test(the_least_makes_room),
         cmocka_unit_test(fragments_follow_the_first),
+        cmocka_unit_test(some_datagrams_push_out_none),
         cmocka_unit_test(denied_flows_are_rejected),
         cmocka_unit_test(a_rate_holds),
         cmocka_unit_test(what_came_to_nothing_is_not_counted),
