@@ -147,7 +147,9 @@ end
 local function add(self, number, known, used, now_s)
     self.seen[number] = self.seen[number] or {}
     for _, use in ipairs(used.rules) do
-        local entry = entry_of(self, key_at(known, use), now_s)
+        -- A rule of a built-in file may be known by its first decision only.
+        local first_s = use.last_s > 0 and math.min(now_s, use.last_s) or now_s
+        local entry = entry_of(self, key_at(known, use), first_s)
         local place = use.hook .. " " .. use.at
         local before = self.seen[number][place] or {}
         local seen = {}
