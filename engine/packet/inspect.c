@@ -288,9 +288,10 @@ int inspect_create(struct ww_loop *loop, const struct inspect_how *how, struct w
 
 int ww_inspector_create(struct ww_loop *loop, struct ww_inspector **inspector)
 {
-    static const struct inspect_how how = {.program = "/proc/self/exe",
-                                           .answer_ms = WW_INSPECT_ANSWER_MS,
-                                           .again_ms = WW_INSPECT_AGAIN_MS};
+    const struct inspect_how how = {.program =
+                                        inspect_child_is_prepared() ? "/proc/self/exe" : NULL,
+                                    .answer_ms = WW_INSPECT_ANSWER_MS,
+                                    .again_ms = WW_INSPECT_AGAIN_MS};
     return inspect_create(loop, &how, inspector);
 }
 

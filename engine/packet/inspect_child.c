@@ -186,10 +186,19 @@ static bool settle_zone(void)
     return true;
 }
 
+/* This program's main() calls ww_inspect_main. */
+static bool is_prepared;
+
+bool inspect_child_is_prepared(void)
+{
+    return is_prepared;
+}
+
 void ww_inspect_main(int argc, char **argv)
 {
     struct inspect_ndpi *ndpi = NULL;
 
+    is_prepared = true;
     if (argc != 2 || strcmp(argv[0], INSPECT_CHILD_NAME) != 0)
         return;
     prctl(PR_SET_NAME, INSPECT_CHILD_NAME);

@@ -230,7 +230,8 @@ int inspect_link_create(const struct inspect_link_config *config, struct inspect
         ww_free(link);
         return rc;
     }
-    start(link);
+    if (config->how.program)
+        start(link);
     *out = link;
     return 0;
 }

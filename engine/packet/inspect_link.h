@@ -8,7 +8,7 @@
 struct inspect_link;
 
 struct inspect_how {
-    const char *program;     /* that is executed */
+    const char *program;     /* that is executed; NULL: there never is a process */
     const char *const *argv; /* borrowed; NULL: the usual one */
     uint64_t answer_ms;      /* it is ended when it has not answered so long */
     uint64_t again_ms;       /* it is started again so long after it has ended the first time */

@@ -23,7 +23,8 @@ void ww_inspect_main(int argc, char **argv);
 
 /* Starts the process, so it is made when the first packet comes. One serves many tables, which
  * must be destroyed before it, and it before the loop. *inspector is owned by the caller.
- * WW_ENOMEM; that the process can't be started is in the log, and tried again. */
+ * WW_ENOMEM; that the process can't be started is in the log, and tried again. In a program that
+ * has not called ww_inspect_main there is none. */
 int ww_inspector_create(struct ww_loop *loop, struct ww_inspector **inspector);
 /* Ends the process. NULL is fine. */
 void ww_inspector_destroy(struct ww_inspector *inspector);

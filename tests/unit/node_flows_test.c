@@ -12,6 +12,7 @@
 #include "edge.h"
 #include "flows_room.h"
 #include "footprint.h"
+#include "ww/inspect.h"
 
 static struct edge edge;
 static struct ww_call no_arguments;
@@ -333,9 +334,24 @@ static void test_old_records_go(void **state)
                     WW_FOOTPRINT_HOURS - 1);
 }
 
+/* It would begin anew as its own child, and so on. */
+static void test_this_program_is_not_started_again(void **state)
+{
+    struct ww_inspector_stats stats;
+    struct ww_inspector *inspector;
+
+    (void)state;
+    assert_int_equal(ww_inspector_create(edge.loop, &inspector), 0);
+    ww_inspector_stats(inspector, &stats);
+    assert_int_equal(stats.pid, 0);
+    assert_int_equal(stats.starts, 0);
+    ww_inspector_destroy(inspector);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_this_program_is_not_started_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_blocked, setup, teardown),
         cmocka_unit_test_setup_teardown(test_once_and_when_named, setup, teardown),
         cmocka_unit_test_setup_teardown(test_policies_that_fail_cut_nothing, setup, teardown),
