@@ -4,13 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ww/base.h"
+#include "alloc_room.h"
 
 static atomic_uint_fast64_t allocation_count;
 /* The count at which allocations begin to fail; 0 while they don't. */
 static atomic_uint_fast64_t failing_from;
 
-static bool is_refused(void)
+bool ww_alloc_is_refused(void)
 {
     uint64_t index = atomic_fetch_add_explicit(&allocation_count, 1, memory_order_relaxed) + 1;
     uint64_t from = atomic_load_explicit(&failing_from, memory_order_relaxed);
@@ -23,7 +23,7 @@ void *ww_alloc(size_t count, size_t size)
     size_t total;
 
     /* calloc checks too, but a sanitizer's aborts. */
-    if (__builtin_mul_overflow(count, size, &total) || is_refused())
+    if (__builtin_mul_overflow(count, size, &total) || ww_alloc_is_refused())
         return NULL;
     return calloc(1, total ? total : 1);
 }
@@ -32,7 +32,7 @@ void *ww_realloc(void *block, size_t count, size_t size)
 {
     size_t total;
 
-    if (__builtin_mul_overflow(count, size, &total) || is_refused())
+    if (__builtin_mul_overflow(count, size, &total) || ww_alloc_is_refused())
         return NULL;
     return realloc(block, total ? total : 1);
 }

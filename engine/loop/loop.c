@@ -96,7 +96,7 @@ int ww_loop_create(struct ww_loop **out)
     TAILQ_INIT(&loop->deferred);
     TAILQ_INIT(&loop->spare_chunks);
 
-    loop->scratch = ww_realloc(NULL, 1, WW_STREAM_READ_BYTES);
+    loop->scratch = ww_buffer_alloc(WW_STREAM_READ_BYTES);
     if (!loop->scratch)
         goto fail_loop;
     loop->base = base_create();
@@ -116,7 +116,7 @@ fail_wait:
 fail_base:
     event_base_free(loop->base);
 fail_scratch:
-    ww_free(loop->scratch);
+    ww_buffer_free(loop->scratch, WW_STREAM_READ_BYTES);
 fail_loop:
     ww_free(loop);
     return rc;
@@ -136,7 +136,7 @@ void ww_loop_destroy(struct ww_loop *loop)
     wait_deinit(loop);
     event_base_free(loop->base);
     ww_free(loop->heap);
-    ww_free(loop->scratch);
+    ww_buffer_free(loop->scratch, WW_STREAM_READ_BYTES);
     ww_free(loop);
 }
 

@@ -145,7 +145,7 @@ void ww_loop_streams_deinit(struct ww_loop *loop)
 
     while ((chunk = TAILQ_FIRST(&loop->spare_chunks))) {
         TAILQ_REMOVE(&loop->spare_chunks, chunk, link);
-        ww_free(chunk);
+        ww_buffer_free(chunk, sizeof(*chunk));
     }
     loop->spare_count = 0;
 }

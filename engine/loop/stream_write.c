@@ -17,7 +17,7 @@ static struct ww_chunk *chunk_take(struct ww_loop *loop)
         TAILQ_REMOVE(&loop->spare_chunks, chunk, link);
         loop->spare_count--;
     } else {
-        chunk = ww_realloc(NULL, 1, sizeof(*chunk));
+        chunk = ww_buffer_alloc(sizeof(*chunk));
         if (!chunk)
             return NULL;
     }
@@ -29,7 +29,7 @@ static struct ww_chunk *chunk_take(struct ww_loop *loop)
 static void chunk_give(struct ww_loop *loop, struct ww_chunk *chunk)
 {
     if (loop->spare_count == WW_STREAM_SPARE_CHUNKS) {
-        ww_free(chunk);
+        ww_buffer_free(chunk, sizeof(*chunk));
         return;
     }
     TAILQ_INSERT_HEAD(&loop->spare_chunks, chunk, link);
@@ -74,7 +74,7 @@ static int enqueue(struct ww_stream *stream, const uint8_t *data, size_t size)
 fail:
     while ((chunk = TAILQ_FIRST(&fresh))) {
         TAILQ_REMOVE(&fresh, chunk, link);
-        ww_free(chunk);
+        ww_buffer_free(chunk, sizeof(*chunk));
     }
     return WW_ENOMEM;
 }

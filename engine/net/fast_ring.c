@@ -24,7 +24,7 @@ bool ww_fast_ring_reserve(struct ww_fast_ring *ring, uint64_t from, uint64_t to)
     larger.capacity = ring->capacity ? ring->capacity : FIRST_BYTES;
     while (larger.capacity < to - from)
         larger.capacity *= 2;
-    larger.bytes = ww_realloc(NULL, larger.capacity, 1);
+    larger.bytes = ww_buffer_alloc(larger.capacity);
     if (!larger.bytes)
         return false;
     for (size_t done = 0; done < ring->capacity;) {
@@ -32,7 +32,7 @@ bool ww_fast_ring_reserve(struct ww_fast_ring *ring, uint64_t from, uint64_t to)
         ww_fast_ring_put(&larger, from + done, at(ring, from + done), part);
         done += part;
     }
-    ww_free(ring->bytes);
+    ww_buffer_free(ring->bytes, ring->capacity);
     *ring = larger;
     return true;
 }
@@ -68,7 +68,7 @@ uint8_t *ww_fast_ring_lend(const struct ww_fast_ring *ring, uint64_t offset, siz
 
 void ww_fast_ring_free(struct ww_fast_ring *ring)
 {
-    ww_free(ring->bytes);
+    ww_buffer_free(ring->bytes, ring->capacity);
     ring->bytes = NULL;
     ring->capacity = 0;
 }

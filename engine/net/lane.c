@@ -67,7 +67,7 @@ static struct batch *take_batch(struct ww_lane_room *room)
         TAILQ_REMOVE(&room->pool, batch, entry);
         room->pool_count--;
     } else {
-        batch = ww_alloc(1, sizeof *batch);
+        batch = ww_buffer_alloc(sizeof *batch);
         if (!batch)
             return NULL;
     }
@@ -81,7 +81,7 @@ static struct batch *take_batch(struct ww_lane_room *room)
 static void give_batch(struct ww_lane_room *room, struct batch *batch)
 {
     if (room->pool_count >= POOL_MAX) {
-        ww_free(batch);
+        ww_buffer_free(batch, sizeof *batch);
         return;
     }
     TAILQ_INSERT_HEAD(&room->pool, batch, entry);
@@ -93,17 +93,18 @@ static void empty_pool(struct ww_lane_room *room)
     struct batch *batch;
     while ((batch = TAILQ_FIRST(&room->pool))) {
         TAILQ_REMOVE(&room->pool, batch, entry);
-        ww_free(batch);
+        ww_buffer_free(batch, sizeof *batch);
     }
     room->pool_count = 0;
 }
 
 int ww_lane_room_create(struct ww_loop *loop, struct ww_lane_room **room)
 {
-    struct ww_lane_room *made = ww_alloc(1, sizeof *made);
+    struct ww_lane_room *made = ww_buffer_alloc(sizeof *made);
     if (!made)
         return WW_ENOMEM;
     made->loop = loop;
+    made->pool_count = made->lane_count = 0;
     TAILQ_INIT(&made->pool);
     *room = made;
     return 0;
@@ -112,7 +113,7 @@ int ww_lane_room_create(struct ww_loop *loop, struct ww_lane_room **room)
 void ww_lane_room_destroy(struct ww_lane_room *room)
 {
     WW_REQUIRE(!room || room->lane_count == 0);
-    ww_free(room);
+    ww_buffer_free(room, sizeof *room);
 }
 
 /* --- sending ---------------------------------------------------------------------------------- */

@@ -63,6 +63,8 @@ struct provider {
     struct ww_exit *exit;                 /* where packets go out; NULL: nowhere */
     struct provider_packets **by_client;  /* of the exit's clients, by their number */
     char exit_why[WW_EXIT_WHY_BYTES];     /* why it is not there */
+    unsigned packets_clients;             /* that have packets now, … */
+    int nice, nice_before;                /* … and priorities while there are, and without */
     LIST_HEAD(, provider_stream) streams; /* all: those too whose connection has gone */
     struct provider_secret *secrets;
     struct provider_debtor debtors[WW_NODE_DEBTORS_MAX];

@@ -5,6 +5,7 @@
  * whatever the client's end has done: its form, its destination, its inner source, its fragments'
  * order, and whether its destination was declared in time. */
 #include <string.h>
+#include <sys/resource.h>
 
 #include "packet_table.h"
 #include "provider.h"
@@ -251,6 +252,26 @@ bool provider_packets_writable(struct conn *conn, uint64_t stream_id)
 
 /* --- its life --------------------------------------------------------------------------------- */
 
+/* Where this process may: else it stays as it is. Streams alone do better with the priority of what
+ * they come from and go to: a receiver that is woken before all others takes every piece by itself.
+ */
+static void set_nice(int nice)
+{
+    setpriority(PRIO_PROCESS, 0, nice); /* Linux: of the thread */
+}
+
+static void begin_packets(struct provider *provider)
+{
+    if (provider->packets_clients++ == 0)
+        set_nice(provider->nice);
+}
+
+static void end_packets(struct provider *provider)
+{
+    if (--provider->packets_clients == 0)
+        set_nice(provider->nice_before);
+}
+
 static int packets_create(struct conn *conn)
 {
     struct provider *provider = conn->owner;
@@ -263,6 +284,7 @@ static int packets_create(struct conn *conn)
     if (!packets)
         return WW_ENOMEM;
     packets->conn = conn;
+    begin_packets(provider); /* before the process that its flows may start */
     rc = packet_table_init(&packets->table, WW_NODE_ROUTES_PROVIDER);
     if (!rc)
         rc = flow_table_open(&provider->edge, &conn->remote, &packets->flows);
@@ -272,6 +294,7 @@ static int packets_create(struct conn *conn)
         flow_table_close(packets->flows);
         packet_table_deinit(&packets->table);
         ww_free(packets);
+        end_packets(provider);
         return rc;
     }
     provider->by_client[packets->number] = packets;
@@ -310,6 +333,7 @@ void provider_packets_detach(struct conn *conn)
     flow_table_close(packets->flows);
     packet_table_deinit(&packets->table);
     ww_free(packets);
+    end_packets(provider);
 }
 
 bool provider_packets_reset(struct conn *conn, uint64_t stream_id)
@@ -370,6 +394,17 @@ static void read_limits(struct ww_call *call, struct ww_exit_limits *limits)
     limits->total_bytes_per_s = mbit * 125000;
 }
 
+/* As the kernel counts it: 20 less the nice value, 1 to 40. */
+static void read_nice(struct provider *provider, struct ww_call *call)
+{
+    uint64_t priority;
+
+    provider->nice_before = getpriority(PRIO_PROCESS, 0);
+    priority = (uint64_t)(20 - provider->nice_before);
+    ww_call_u64(call, "egress_priority", &priority);
+    provider->nice = 20 - (int)WW_MIN(priority, (uint64_t)40);
+}
+
 /* What was asked for by name must be there; auto takes what there is, streams only at worst. */
 static int open_exit(struct provider *provider, struct ww_call *call,
                      const struct ww_exit_options *options)
@@ -422,6 +457,7 @@ int provider_packets_start(struct provider *provider, struct ww_call *call)
     if (!rc)
         rc = read_pool(call, &options);
     read_limits(call, &options.limits);
+    read_nice(provider, call);
     if (rc || options.mode == WW_EXIT_NONE)
         return rc;
     return open_exit(provider, call, &options);

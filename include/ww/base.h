@@ -37,6 +37,13 @@ char *ww_strndup(const char *text, size_t size);
 char *ww_strdup(const char *text);
 /* Frees; NULL is fine. */
 void ww_free(void *block);
+/* Memory that bytes go through all the time, on huge pages where the system gives them (madvise(2),
+ * MADV_HUGEPAGE): for pools and rings of 16 KiB and more, which keep what they have. Whole pages of
+ * it are taken, not zeroed; up to WW_BUFFER_ARENA_BYTES of what is freed stay with the process, for
+ * the next of that size. NULL: out of memory, or size is 0. */
+void *ww_buffer_alloc(size_t size);
+/* `size` as it was asked for; NULL is fine. */
+void ww_buffer_free(void *buffer, size_t size);
 /* Overwrites memory that held a secret; never optimised away. */
 void ww_wipe(void *block, size_t size);
 /* True if equal, in time that depends on `size` only. */

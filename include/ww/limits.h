@@ -4,6 +4,7 @@
 /* One line each, however long. */
 /* clang-format off */
 /* --- base --- */
+#define WW_BUFFER_ARENA_BYTES 16777216 /* on huge pages: rings and pools of ten busy connections; further ones have usual pages */
 #define WW_LOG_FILE_BYTES_MAX (4 << 20) /* a log file, and as much of an older one: some 25,000 lines each, weeks of a quiet node */
 
 /* --- loop and store --- */

@@ -44,6 +44,7 @@ local function core_options(config)
         max_contracts = config.max_contracts,
         denied_flows = config.denied_flows,
         egress_mode = egress_mode(config),
+        egress_priority = 20 - egress.nice, -- as the kernel counts it
         egress_device = egress.device,
         egress_pool_v4 = egress.pool_v4,
         egress_pool_v6 = egress.pool_v6,
@@ -279,9 +280,6 @@ function M.start(config)
             err.fix = "See what that takes in docs/operating/providing.md; or --egress-mode auto"
         end
         return nil, err
-    end
-    if egress_mode(config) ~= "none" then
-        ww.process.nice(config.egress.nice)
     end
     node.status = function()
         local now = ww.provider.status({}) or {}

@@ -95,8 +95,8 @@ local PROVIDER = {
         doc = "How clients' whole packets go out: by the kernel (a TUN device and nftables, with "
             .. "the right to administer networks), in user space, none, or the first that works." },
     { key = "egress.nice", type = "integer", min = -20, max = 19, default = -10,
-        doc = "Priority (nice value) of the thread that moves them: busy programs delay them "
-            .. "less. Below 0 it takes root, else it stays as it is." },
+        doc = "Priority (nice value) of the thread that moves them, while a client has a tunnel: "
+            .. "busy programs delay them less. Below 0 it takes root, else it stays as it is." },
     { key = "egress.workers", type = "integer", min = 0, max = 16, default = 0,
         doc = "Threads that carry clients' packets (seal, send, receive, read and write the "
             .. "device) beside the one that does all else, where cores are free. 0: that one." },

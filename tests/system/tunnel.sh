@@ -336,8 +336,11 @@ if [[ -n ${TUNNEL_HOOK:-} ]]; then
     eval "$TUNNEL_HOOK"
 fi
 check_contracts
+nice_of() { ps -o nice= -p "${pid[$1]}"; }
+[[ $(nice_of provider) -eq -10 ]] || fail "a provider with a tunnel has the nice value $(nice_of provider)"
 call client tunnel.close > /dev/null || fail "tunnel.close"
 ip -n client link show ww0 > /dev/null 2>&1 && fail "the device is still there"
+wait_for 5 "the provider's usual priority" eval '(($(nice_of provider) == 0))'
 check_books
 for name in client provider arbiter; do
     node_stop "$name"
