@@ -48,17 +48,6 @@ void pipe_pace_add(struct pipe_pace *pace, struct pipe *pipe, struct ww_flow_buc
         ww_timer_start(pace->timer, TURN_US);
 }
 
-void pipe_pace_change(struct pipe_pace *pace, struct pipe *pipe, struct ww_flow_bucket *bucket)
-{
-    if (!pipe->bucket) {
-        pipe_pace_add(pace, pipe, bucket);
-        return;
-    }
-    pipe->bucket = bucket; /* of no rate, too: the turn wakes what waits */
-    if (pipe->flow)
-        pipe->flow->bucket = bucket;
-}
-
 void pipe_pace_remove(struct pipe *pipe)
 {
     if (!pipe->bucket)

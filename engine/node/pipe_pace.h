@@ -21,7 +21,5 @@ void pipe_pace_deinit(struct pipe_pace *pace);
 /* From now on its bytes, both ways, come out of the bucket, which is borrowed until
  * pipe_pace_remove. One without a rate is not added. */
 void pipe_pace_add(struct pipe_pace *pace, struct pipe *pipe, struct ww_flow_bucket *bucket);
-/* The same for one that may have had another bucket, which may be gone already. */
-void pipe_pace_change(struct pipe_pace *pace, struct pipe *pipe, struct ww_flow_bucket *bucket);
 /* Fine for one that was not added. */
 void pipe_pace_remove(struct pipe *pipe);

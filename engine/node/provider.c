@@ -104,59 +104,11 @@ static void local_dest(const struct sockaddr *local, enum ww_dest_protocol proto
     }
 }
 
-/* Resets it at both ends. */
-static void stream_reset(struct provider_stream *stream, int code)
-{
-    if (stream->conn)
-        ww_transfer_stream_reset(stream->conn->transfer, stream->pipe.stream_id, code);
-    if (stream->is_flow)
-        ww_egress_flow_close(stream->flow);
-    else
-        pipe_stream_closed(&stream->pipe);
-    touch(stream);
-    stream_free(stream);
-}
-
-/* Many names may lead to one place, which has one share of what the policy allows. */
-static int settle(struct provider_stream *stream)
-{
-    struct provider *provider = (struct provider *)stream->edge; /* its first member */
-    int rc = 0;
-
-    if (stream->led_to[0])
-        rc = verdict_settle(stream->edge, &stream->dest, stream->led_to, &stream->verdict);
-    pipe_pace_change(&provider->pace, &stream->pipe, &stream->verdict->bucket);
-    return rc;
-}
-
-/* False: it is gone, as the place has what it may have. */
-static bool has_led_to(struct provider_stream *stream, const struct ww_target *there)
-{
-    bool is_v4 = there->kind == WW_TARGET_IPV4;
-
-    if (stream->dest.kind != WW_DEST_NAME || there->kind == WW_TARGET_NAME)
-        return true;
-    inet_ntop(is_v4 ? AF_INET : AF_INET6, there->address, stream->led_to, sizeof(stream->led_to));
-    int rc = settle(stream);
-    if (rc) {
-        ((struct provider *)stream->edge)->refused_count++;
-        stream_reset(stream, rc);
-    }
-    return !rc;
-}
-
 static void accept_stream(struct provider_stream *stream, const struct sockaddr *local,
                           enum ww_dest_protocol protocol)
 {
-    struct ww_target there = {.kind = WW_TARGET_NAME};
     struct ww_dest dest;
     if (!stream->conn)
-        return;
-    if (stream->is_flow)
-        ww_egress_flow_there(stream->flow, &there);
-    else
-        ww_egress_there(stream->pipe.end, &there);
-    if (!has_led_to(stream, &there))
         return;
     stream->accepted = true;
     local_dest(local, protocol, &dest);
@@ -317,7 +269,6 @@ void provider_stream_opened(void *arg, uint64_t stream_id, const struct ww_dest 
     LIST_INSERT_HEAD(&provider->streams, stream, link);
     stream->conn = conn;
     stream->edge = &provider->edge;
-    stream->dest = *dest;
     stream->pipe.transfer = conn->transfer;
     stream->pipe.stream_id = stream_id;
     stream->pipe.ops = &END_OPS;
@@ -392,6 +343,19 @@ void provider_datagram(void *arg, uint64_t stream_id, const uint8_t *data, size_
     ww_egress_flow_send(stream->flow, data, size);
 }
 
+/* Resets it at both ends. */
+static void stream_reset(struct provider_stream *stream, int code)
+{
+    if (stream->conn)
+        ww_transfer_stream_reset(stream->conn->transfer, stream->pipe.stream_id, code);
+    if (stream->is_flow)
+        ww_egress_flow_close(stream->flow);
+    else
+        pipe_stream_closed(&stream->pipe);
+    touch(stream);
+    stream_free(stream);
+}
+
 void provider_judged(struct edge *edge)
 {
     struct provider *provider = (struct provider *)edge; /* its first member */
@@ -402,7 +366,7 @@ void provider_judged(struct edge *edge)
         if (stream->pipe.flow && stream->pipe.flow->is_denied)
             stream_reset(stream, WW_EDENIED);
         else if (stream->verdict)
-            settle(stream); /* where the place is full, it stays under what it had */
+            pipe_pace_add(&provider->pace, &stream->pipe, &stream->verdict->bucket);
     }
 }
 

@@ -17,8 +17,6 @@ struct provider_stream {
     struct ww_egress_flow *flow; /* UDP; NULL for TCP */
     struct verdict *verdict;     /* of the flow policy */
     bool is_flow, accepted;
-    struct ww_dest dest;
-    char led_to[INET6_ADDRSTRLEN];   /* where its name did; "" before that, and without a name */
     uint8_t digest[DECLARED_DIGEST]; /* of its destination */
 };
 

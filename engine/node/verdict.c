@@ -54,12 +54,12 @@ static struct verdict_place *find_place(struct verdicts *verdicts, const char *k
 /* The verdict, with the flows that are open under it, becomes one of the place. Where a policy
  * gives flows of one place several rates, by their names, each rate is a place. */
 static int enter_place(struct verdict *verdict, const struct ww_hook_flow_request *request,
-                       const char *host, uint64_t bytes_s)
+                       uint64_t bytes_s)
 {
     char key[VERDICT_PLACE_KEY_SIZE];
 
     snprintf(key, sizeof(key), "%c %u %s %" PRIu64, "tui"[request->protocol],
-             (unsigned)request -> port, host, bytes_s);
+             (unsigned)request -> port, request -> host, bytes_s);
     struct verdict_place *place = find_place(verdict->table, key);
     if (!place)
         return WW_ENOMEM;
@@ -177,7 +177,7 @@ static int decide(struct edge *edge, struct ww_hook_flow_request *request, struc
     node_decide(&edge->policies, WW_HOOK_FLOW_VERDICT, request, &context, &decision, NULL);
     if (decision.decision != WW_HOOK_LIMIT)
         leave_place(verdict);
-    else if (enter_place(verdict, request, request->host, decision.bytes_s))
+    else if (enter_place(verdict, request, decision.bytes_s))
         return WW_ENOMEM; /* and it is asked anew */
     verdict->decision = decision.decision;
     verdict->max_flows = decision.max_flows;
@@ -211,39 +211,11 @@ int verdict_ask(struct edge *edge, const struct ww_dest *dest, struct verdict **
     return verdict_ask_about(edge, &about, out);
 }
 
-/* That with this key; else a new one. */
-static struct verdict *find_or_add(struct verdicts *verdicts, const char *key)
-{
-    struct verdict *verdict;
-
-    HASH_FIND_STR(verdicts->table, key, verdict);
-    return verdict ? verdict : add(verdicts, key);
-}
-
-/* What the policy says of a name holds for the name's flows at one address as well; the limit is
- * the address's. The policy isn't asked again. NULL: no memory. */
-static struct verdict *settled(struct verdicts *verdicts, const struct verdict *named,
-                               const struct ww_hook_flow_request *request, const char *address)
-{
-    const struct verdict said = *named; /* which may have to make room */
-    char key[VERDICT_KEY_SIZE];
-
-    snprintf(key, sizeof(key), "%.*s@%s", (int)(sizeof(key) - INET6_ADDRSTRLEN - 2), said.key,
-             address);
-    struct verdict *verdict = find_or_add(verdicts, key);
-    if (!verdict || enter_place(verdict, request, address, said.bucket.bytes_s))
-        return NULL;
-    verdict->decision = said.decision;
-    verdict->max_flows = said.max_flows;
-    verdict->until_us = said.until_us;
-    verdict->epoch = said.epoch;
-    return verdict;
-}
-
 int verdict_ask_about(struct edge *edge, const struct verdict_about *about, struct verdict **out)
 {
     struct verdicts *verdicts = &edge->verdicts;
     struct ww_hook_flow_request request = {.port = 0};
+    struct verdict *verdict = NULL;
     char key[VERDICT_KEY_SIZE];
 
     *out = NULL;
@@ -256,8 +228,8 @@ int verdict_ask_about(struct edge *edge, const struct verdict_about *about, stru
     snprintf(key, sizeof(key), "%c %u %s %s %s", "tui"[request.protocol],
              (unsigned)about -> dest -> port, request.host, about->name ? about->name : "",
              request.application);
-    struct verdict *verdict = find_or_add(verdicts, key);
-    if (!verdict)
+    HASH_FIND_STR(verdicts->table, key, verdict);
+    if (!verdict && !(verdict = add(verdicts, key)))
         return WW_ENOMEM;
     bool holds =
         verdict->epoch == verdicts->epoch && verdict->until_us > ww_loop_now_us(edge->loop);
@@ -267,9 +239,6 @@ int verdict_ask_about(struct edge *edge, const struct verdict_about *about, stru
         verdicts->denied++;
         return WW_EDENIED;
     }
-    if (verdict->decision == WW_HOOK_LIMIT && about->led_to &&
-        !(verdict = settled(verdicts, verdict, &request, about->led_to)))
-        return WW_ENOMEM;
     if (verdict->decision == WW_HOOK_LIMIT && verdict->place->flows >= verdict->max_flows) {
         verdicts->limited++;
         return WW_ELIMIT;
@@ -280,20 +249,6 @@ int verdict_ask_about(struct edge *edge, const struct verdict_about *about, stru
         verdict->place->flows++;
     verdicts->flows++;
     *out = verdict;
-    return 0;
-}
-
-int verdict_settle(struct edge *edge, const struct ww_dest *dest, const char *address,
-                   struct verdict **verdict)
-{
-    struct verdict_about about = {.dest = dest, .led_to = address};
-    struct verdict *now = NULL;
-    int rc = verdict_ask_about(edge, &about, &now);
-
-    if (rc)
-        return rc;
-    verdict_end(verdict);
-    *verdict = now;
     return 0;
 }
 

@@ -3,7 +3,6 @@
  * generation. One thread, the loop's.
  */
 #pragma once
-#include <netinet/in.h>
 #include <sys/queue.h>
 #include <uthash.h>
 
@@ -11,7 +10,7 @@
 #include "ww/policy.h"
 #include "ww/wire.h"
 
-#define VERDICT_KEY_SIZE       (2 * WW_NAME_BYTES_MAX + WW_HOOK_APPLICATION_SIZE + INET6_ADDRSTRLEN + 16)
+#define VERDICT_KEY_SIZE       (2 * WW_NAME_BYTES_MAX + WW_HOOK_APPLICATION_SIZE + 16)
 #define VERDICT_PLACE_KEY_SIZE (WW_NAME_BYTES_MAX + 48)
 
 /* What all flows to one place share: of a protocol, host and port, and under one rate. What the
@@ -55,8 +54,6 @@ struct verdict_about {
     const struct ww_dest *dest;
     bool is_echo;            /* ICMP, whatever the destination's protocol */
     const char *name;        /* NULL: unknown, or the destination's own */
-    const char *led_to;      /* an address, where the destination's name has led: it is the place,
-                              * and the policy isn't told. NULL: unknown, or no name */
     const char *application; /* NULL: unknown */
     const char *country;     /* "" or NULL: unknown */
     uint32_t network;        /* 0: unknown */
@@ -69,10 +66,5 @@ void verdicts_clear(struct verdicts *verdicts);
 int verdict_ask(struct edge *edge, const struct ww_dest *dest, struct verdict **verdict);
 int verdict_ask_about(struct edge *edge, const struct verdict_about *about,
                       struct verdict **verdict);
-/* The flow, which was opened to a name, has got to this address, as text: from now on it has its
- * share of what the policy allows that place, whatever its name is there, as it is allowed now.
- * `*verdict` is another then. WW_ELIMIT, WW_EDENIED, WW_ENOMEM: it has not, and *verdict stays. */
-int verdict_settle(struct edge *edge, const struct ww_dest *dest, const char *address,
-                   struct verdict **verdict);
 /* The flow has ended. NULL is fine; *verdict becomes NULL. */
 void verdict_end(struct verdict **verdict);

@@ -170,13 +170,3 @@ int ww_egress_judge_found(const struct ww_egress *egress, const struct ww_resolv
     }
     return 0;
 }
-
-int ww_egress_peer_of(int fd, struct ww_target *there)
-{
-    struct sockaddr_storage peer;
-    socklen_t size = sizeof(peer);
-
-    if (getpeername(fd, (struct sockaddr *)&peer, &size) != 0)
-        return WW_ESTATE;
-    return ww_target_from_sockaddr((const struct sockaddr *)&peer, there);
-}

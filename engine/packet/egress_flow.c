@@ -135,11 +135,6 @@ static void send_early(struct ww_egress_flow *flow)
     ww_buf_deinit(&flow->early);
 }
 
-int ww_egress_flow_there(const struct ww_egress_flow *flow, struct ww_target *there)
-{
-    return flow->fd >= 0 ? ww_egress_peer_of(flow->fd, there) : WW_ESTATE;
-}
-
 /* False when the flow is gone. */
 static bool tell_ready(struct ww_egress_flow *flow)
 {

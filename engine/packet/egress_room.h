@@ -8,9 +8,6 @@
 #include "ww/buf.h"
 #include "ww/egress.h"
 
-/* As ww_egress_there, of a socket. */
-int ww_egress_peer_of(int fd, struct ww_target *there);
-
 union ww_egress_address {
     struct sockaddr any;
     struct sockaddr_in ipv4;

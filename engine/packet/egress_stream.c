@@ -130,13 +130,6 @@ void ww_egress_stream_open(struct ww_egress_stream *stream, struct ww_stream *co
     ww_egress_stream_leave(stream);
 }
 
-int ww_egress_there(const struct ww_egress_stream *stream, struct ww_target *there)
-{
-    return stream->state == EGRESS_OPEN
-               ? ww_egress_peer_of(ww_stream_fd(stream->edge.stream), there)
-               : WW_ESTATE;
-}
-
 void ww_egress_stream_on_readable(struct ww_egress_stream *stream)
 {
     stream->edge.has_news = true;

@@ -61,8 +61,6 @@ int ww_egress_connect(struct ww_egress *egress, const void *client, const struct
 const uint8_t *ww_egress_peek(struct ww_egress_stream *stream, size_t max, size_t *size);
 void ww_egress_consume(struct ww_egress_stream *stream, size_t size);
 size_t ww_egress_readable(const struct ww_egress_stream *stream);
-/* The address that it is connected to, never a name. WW_ESTATE before `connected`. */
-int ww_egress_there(const struct ww_egress_stream *stream, struct ww_target *there);
 /* As ww_stream_set_read_max; nothing before `connected`. */
 void ww_egress_set_read_max(struct ww_egress_stream *stream, size_t bytes);
 /* As ww_stream_set_low_mark, WW_PACKET_LOW_MARK_BYTES at first; nothing before `connected`, and
@@ -84,8 +82,6 @@ int ww_egress_flow_open(struct ww_egress *egress, const void *client,
                         const struct ww_target *target,
                         const struct ww_egress_flow_callbacks *callbacks, void *arg,
                         struct ww_egress_flow **flow);
-/* As ww_egress_there, before `ready`. */
-int ww_egress_flow_there(const struct ww_egress_flow *flow, struct ww_target *there);
 /* Dropped when it can't be sent. While the name resolves, WW_EGRESS_FLOW_EARLY_BYTES are kept. */
 void ww_egress_flow_send(struct ww_egress_flow *flow, const uint8_t *data, size_t size);
 /* What is sent from now on carries this mark of congestion (ECN); at first, and what is kept while

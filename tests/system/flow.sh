@@ -65,12 +65,9 @@ step "denied by each side"
 out=$(traffic many --count 32 --max 65536 --seed 2) || fail "$out"
 [[ $(asked provider) == 4 && $(asked client) == 5 ]] ||
     fail "asked $(asked provider) and $(asked client) times"
-# Rates: at the client for what goes out, at the provider for what comes back, whatever is faster. At the
-# client each of the three names has a bucket of its own, that holds a quarter of a second. The provider
-# knows that localhost and 127.0.0.1 are one place.
+# Rates: at the client for what goes out, at the provider for what comes back, whatever is faster. Each
+# of the three names has a bucket of its own, that holds a quarter of a second.
 for side in client provider; do
-    rate=$((3 * 400000 * 3 / 2))
-    [[ $side == client ]] || rate=$((2 * 400000 * 11 / 10))
     cat > "$scratch/at-$side/flow.lua" << 'LUA'
 return {
     verdict = function()
@@ -80,7 +77,7 @@ return {
 LUA
     call "$side" policy.reload > "$scratch/out" || fail "$(cat "$scratch/out")"
     out=$(traffic many --count 12 --max 131072 --seed 3) || fail "$out"
-    jq -e "(.bytes_up + .bytes_down) / .seconds < $rate" <<< "$out" > "$scratch/out" ||
+    jq -e '(.bytes_up + .bytes_down) / .seconds < 3 * 400000 * 1.5' <<< "$out" > "$scratch/out" ||
         fail "too fast: $out"
     step "limited by the $side: $out"
     echo 'return { verdict = function() return { decision = "allow" } end }' > "$scratch/at-$side/flow.lua"

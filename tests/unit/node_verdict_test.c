@@ -202,52 +202,6 @@ static void test_many_names_one_place(void **state)
         verdict_end(&open[i]);
 }
 
-/* Streams are opened by name, and a name costs nothing: what they share is where they have got to.
- */
-static void test_many_names_lead_to_one_place(void **state)
-{
-    struct ww_dest dest[3] = {named("a.example", 443), named("b.example", 443),
-                              named("C.example", 443)};
-    struct ww_dest four = {.protocol = WW_DEST_TCP, .kind = WW_DEST_IPV4, .port = 443};
-    struct verdict *open[3], *by_address, *more;
-
-    (void)state;
-    memcpy(four.address, "\xc0\x00\x02\x07", 4);
-    use("return { decision = 'limit', bytes_s = 1000000, max_flows = 3, seconds = 3600 }");
-    for (unsigned i = 0; i < 3; i++) {
-        assert_int_equal(verdict_ask(&edge, &dest[i], &open[i]), 0);
-        assert_true(ww_flow_bucket_take(&open[i]->bucket, 250000, 5));
-    }
-    assert_int_equal(verdict_ask(&edge, &four, &by_address), 0);
-    assert_int_equal(verdict_settle(&edge, &dest[0], "192.0.2.7", &open[0]), 0);
-    assert_int_equal(verdict_settle(&edge, &dest[1], "192.0.2.7", &open[1]), 0);
-    assert_int_equal(calls(), 4); /* once for each name, and the address */
-    more = open[2];
-    assert_int_equal(verdict_settle(&edge, &dest[2], "192.0.2.7", &more), WW_ELIMIT);
-    assert_ptr_equal(more, open[2]);
-    verdict_end(&by_address);
-    assert_int_equal(verdict_settle(&edge, &dest[2], "192.0.2.7", &open[2]), 0);
-    assert_true(ww_flow_bucket_take(&open[0]->bucket, 250000, 5));
-    for (unsigned i = 0; i < 3; i++)
-        assert_false(ww_flow_bucket_take(&open[i]->bucket, 1000, 5));
-    /* The same name may lead elsewhere. */
-    assert_int_equal(verdict_settle(&edge, &dest[0], "192.0.2.8", &open[0]), 0);
-    assert_true(ww_flow_bucket_take(&open[0]->bucket, 250000, 5));
-    assert_int_equal(edge.verdicts.flows, 3);
-
-    /* Asked about again under other policies, each has what they say, and then no limit. */
-    use("return { decision = 'limit', bytes_s = 400000, max_flows = 9, seconds = 3600 }");
-    assert_int_equal(verdict_settle(&edge, &dest[1], "192.0.2.7", &open[1]), 0);
-    assert_int_equal(open[1]->bucket.bytes_s, 400000);
-    use("return { decision = 'allow', seconds = 3600 }");
-    for (unsigned i = 0; i < 3; i++) {
-        assert_int_equal(verdict_settle(&edge, &dest[i], "192.0.2.7", &open[i]), 0);
-        assert_int_equal(open[i]->bucket.bytes_s, 0);
-        verdict_end(&open[i]);
-    }
-    assert_int_equal(edge.verdicts.flows, 0);
-}
-
 /* A limit that the policy gives anew takes along the flows that are open under the old one. */
 static void test_a_limit_changes_under_flows(void **state)
 {
@@ -418,7 +372,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_addresses, setup, teardown),
         cmocka_unit_test_setup_teardown(test_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_names_one_place, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_many_names_lead_to_one_place, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_limit_changes_under_flows, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_known, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fallback, setup, teardown),
