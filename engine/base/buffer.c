@@ -80,8 +80,12 @@ void *ww_buffer_alloc(size_t size)
     void *buffer = NULL;
     if (size == 0 || size > SIZE_MAX / 2 || ww_alloc_is_refused())
         return NULL;
-    if (size > LARGEST)
-        return map(rounded(size));
+    if (size > LARGEST) {
+        buffer = map(rounded(size));
+        if (buffer)
+            ASAN_POISON_MEMORY_REGION((uint8_t *)buffer + size, rounded(size) - size);
+        return buffer;
+    }
     pthread_mutex_lock(&mutex);
     buffer = take(PAGES(size));
     pthread_mutex_unlock(&mutex);
@@ -98,6 +102,7 @@ void ww_buffer_free(void *buffer, size_t size)
     if (!buffer)
         return;
     if (size > LARGEST) {
+        ASAN_UNPOISON_MEMORY_REGION(buffer, rounded(size));
         munmap(buffer, rounded(size));
         return;
     }

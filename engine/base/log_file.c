@@ -52,7 +52,8 @@ static void end_line(int fd, struct stat *found)
         found->st_size++;
 }
 
-/* Where it can't be done the file goes on, and this is tried again an eighth later. */
+/* Where it can't be done the file goes on, and this is tried again an eighth later; with twice the
+ * limit it begins anew. */
 static void rotate(int fd)
 {
     struct stat now, there, fresh;
@@ -62,8 +63,12 @@ static void rotate(int fd)
     if (fstat(fd, &now) != 0)
         return;
     /* Unless somebody else has: another process with the same file, or a person. */
-    if (lstat(path_now, &there) == 0 && is_same(&now, &there) && rename(path_now, path_old) != 0)
+    if (lstat(path_now, &there) == 0 && is_same(&now, &there) && rename(path_now, path_old) != 0) {
+        /* The disk is worth more than the lines. */
+        if ((uint64_t)now.st_size >= 2 * bytes_limit && ftruncate(fd, 0) == 0)
+            atomic_store(&size_now, 0);
         return;
+    }
     made = open_file(&fresh);
     if (made < 0)
         return;

@@ -528,10 +528,11 @@ static bool is_of_datagram(struct client_tunnel *tunnel, const struct conn *conn
     struct ww_ip back = *ip;
 
     memcpy(back.destination, ip->source, 16);
+    const struct packet_route *known = packet_table_datagram_find(&tunnel->came, &back);
+    bool is_known = known && known->serial && now_us < known->until;
+    if (ip->offset > 0 || (is_known && known->serial != conn->serial))
+        return is_known && known->serial == conn->serial;
     route = packet_table_datagram(&tunnel->came, &back, conn->serial, now_us);
-    bool is_known = route->serial && now_us < route->until;
-    if (ip->offset > 0 || (is_known && route->serial != conn->serial))
-        return is_known && route->serial == conn->serial;
     route->serial = conn->serial;
     route->until = now_us + WW_IP_FRAGMENT_MS * 1000ULL;
     return true;

@@ -104,15 +104,30 @@ struct packet_route *packet_table_find(struct packet_table *table, const struct 
     return route;
 }
 
-struct packet_route *packet_table_datagram(struct packet_table *table, const struct ww_ip *ip,
-                                           uint64_t serial, uint64_t now_us)
+static struct packet_route datagram_key(const struct ww_ip *ip)
 {
     struct packet_route key = {.here_port = (uint16_t)ip->id,
                                .there_port = (uint16_t)(ip->id >> 16),
                                .protocol = ip->protocol | DATAGRAM_FLAG};
 
     memcpy(key.there, ip->destination, 16);
+    return key;
+}
+
+struct packet_route *packet_table_datagram(struct packet_table *table, const struct ww_ip *ip,
+                                           uint64_t serial, uint64_t now_us)
+{
+    struct packet_route key = datagram_key(ip);
+
     return find_or_make(table, &key, serial, now_us);
+}
+
+const struct packet_route *packet_table_datagram_find(const struct packet_table *table,
+                                                      const struct ww_ip *ip)
+{
+    struct packet_route key = datagram_key(ip);
+
+    return find(set_of(table, &key), &key);
 }
 
 void packet_dest(const struct ww_ip *ip, struct ww_dest *dest)

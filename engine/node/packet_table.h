@@ -39,5 +39,8 @@ struct packet_route *packet_table_find(struct packet_table *table, const struct 
  * is as old as any. */
 struct packet_route *packet_table_datagram(struct packet_table *table, const struct ww_ip *ip,
                                            uint64_t serial, uint64_t now_us);
+/* The same, or NULL: none is made, nor used. */
+const struct packet_route *packet_table_datagram_find(const struct packet_table *table,
+                                                      const struct ww_ip *ip);
 /* The destination to be declared. Echo has port 0. */
 void packet_dest(const struct ww_ip *ip, struct ww_dest *dest);

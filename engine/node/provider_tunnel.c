@@ -403,6 +403,8 @@ static void read_nice(struct provider *provider, struct ww_call *call)
     priority = (uint64_t)(20 - provider->nice_before);
     ww_call_u64(call, "egress_priority", &priority);
     provider->nice = 20 - (int)WW_MIN(priority, (uint64_t)40);
+    /* A lower priority could not be taken back without rights. */
+    provider->nice = WW_MIN(provider->nice, provider->nice_before);
 }
 
 /* What was asked for by name must be there; auto takes what there is, streams only at worst. */

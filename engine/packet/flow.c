@@ -313,9 +313,14 @@ static bool begins_again(const struct ww_flow *flow, const struct ww_flow_packet
            (packet->bytes[packet->ip->header_size + 13] & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
 
-/* That of a first fragment is made, in the place of the oldest of its set. */
-static struct flow_fragment *fragment_of(struct ww_flows *flows, const struct ww_ip *ip)
+/* That of a first fragment, of this flow, is made: in the place of one of its set that is over,
+ * else of the oldest; of the flow's own, if it has half of the set. `flow` is NULL for the others.
+ */
+static struct flow_fragment *fragment_of(struct ww_flows *flows, const struct ww_ip *ip,
+                                         const struct ww_flow *flow, uint64_t now_us)
 {
+    struct flow_fragment *own = NULL;
+    unsigned own_count = 0;
     uint64_t key[5];
 
     memcpy(key, ip->source, 16);
@@ -329,9 +334,17 @@ static struct flow_fragment *fragment_of(struct ww_flows *flows, const struct ww
         if (set[way].hash == hash)
             return &set[way];
         fragment = set[way].since_us < fragment->since_us ? &set[way] : fragment;
+        if (!flow || set[way].index != flow->index ||
+            set[way].serial != flows->serials[flow->index])
+            continue;
+        own_count++;
+        own = !own || set[way].since_us < own->since_us ? &set[way] : own;
     }
-    if (ip->offset > 0)
+    if (!flow)
         return NULL;
+    if (own_count >= FRAGMENT_WAYS / 2 &&
+        now_us - fragment->since_us <= WW_IP_FRAGMENT_MS * 1000ULL)
+        fragment = own;
     fragment->hash = hash;
     return fragment;
 }
@@ -340,7 +353,7 @@ static struct flow_fragment *fragment_of(struct ww_flows *flows, const struct ww
 static struct ww_flow *flow_of_fragment(struct ww_flows *flows, const struct ww_ip *ip,
                                         uint64_t now_us)
 {
-    const struct flow_fragment *fragment = fragment_of(flows, ip);
+    const struct flow_fragment *fragment = fragment_of(flows, ip, NULL, now_us);
 
     if (!fragment || fragment->serial == 0 ||
         now_us - fragment->since_us > WW_IP_FRAGMENT_MS * 1000ULL ||
@@ -366,7 +379,7 @@ static struct ww_flow *flow_of(struct ww_flows *flows, const struct ww_flow_pack
     if (!flow && packet->is_outgoing)
         flow = open_flow(flows, packet, key, now_us);
     if (flow && packet->ip->is_fragment) {
-        struct flow_fragment *fragment = fragment_of(flows, packet->ip);
+        struct flow_fragment *fragment = fragment_of(flows, packet->ip, flow, now_us);
         fragment->index = flow->index;
         fragment->serial = flows->serials[flow->index];
         fragment->since_us = now_us;

@@ -5,6 +5,7 @@ local async = require("ops.async")
 local M = {}
 
 local QUERY_S = 10 -- the forwarder itself gives up after 8
+local TURN_S = 0.05 -- until a reload looks whether the one before is over
 local LISTS_S = 20 -- two million names take 2 s
 
 --- What ww.client.start takes of the configuration.
@@ -54,13 +55,18 @@ local function query(params)
 end
 
 --- The block lists, which are loaded anew with the policies, or not at all: `read`, in a coroutine,
--- gives what `use` puts in force and `drop` forgets.
+-- gives what `use` puts in force and `drop` forgets; until then another waits.
 ---@param config table
 ---@return table lists
 function M.lists(config)
+    local is_read = false
     return {
         read = function()
-            return async.await(function(done)
+            while is_read do
+                async.sleep(TURN_S)
+            end
+            is_read = true
+            local read, err = async.await(function(done)
                 local begun, problem = ww.client.dns_lists_read({
                     dns_block_files = config.dns.block_files, done = done,
                 })
@@ -68,11 +74,15 @@ function M.lists(config)
                     done(nil, problem)
                 end
             end, LISTS_S)
+            is_read = read ~= nil
+            return read, err
         end,
         use = function(read)
+            is_read = false
             return ww.client.dns_lists_use({ number = read.number })
         end,
         drop = function(read)
+            is_read = false
             ww.client.dns_lists_drop({ number = read.number })
         end,
     }

@@ -204,7 +204,10 @@ local function reload(self, who, folder)
         self.lists.drop(read)
         return nil, err
     end
-    result.lists = self.lists.use(read)
+    result.lists, err = self.lists.use(read)
+    if not result.lists then
+        return refused(self, who, err)
+    end
     return result
 end
 

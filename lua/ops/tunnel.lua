@@ -12,6 +12,7 @@ local START_S = 20 -- a node's start: the state folder, its key, its sockets
 local STOP_S = 10 -- a node ends its contracts within 5 s
 local STEP_S = 0.2
 local PROBE_S = 1 -- until the next, when one was lost
+local PIDS_BYTES = 1024 -- of clients that ended without `ww down`
 local LOG_LINES = 8 -- of a node that could not start
 local HOOK_S = 5 -- one call of resolvectl
 --- There while systemd-resolved runs; and what its stub's resolv.conf says.
@@ -59,10 +60,22 @@ local function pid_file(config)
     return config.state .. "/up.pid"
 end
 
---- Whether `ww up` started the node that has this status.
+--- Whether `ww up` started the node that has this status. The file has the id of each that was
+--- started, from before it answers: whoever starts one may be ended, or have to do with another's.
 local function is_own(config, status)
-    local text = ww.fs.read(pid_file(config))
-    return text and tonumber(text) == status.pid or false
+    for id in (ww.fs.read(pid_file(config)) or ""):gmatch("%d+") do
+        if tonumber(id) == status.pid then
+            return true
+        end
+    end
+    return false
+end
+
+local function note_own(config, pid)
+    if #(ww.fs.read(pid_file(config)) or "") > PIDS_BYTES then
+        ww.fs.remove(pid_file(config))
+    end
+    return ww.fs.append(pid_file(config), ("%d\n"):format(pid))
 end
 
 --- Where the client that `ww up` starts writes its log.
@@ -136,21 +149,24 @@ function M.start(config, file, flags, progress)
         return nil, err
     end
     local pid = child:pid()
+    ok, err = note_own(config, pid)
+    if not ok then
+        child:kill("TERM")
+        return nil, err
+    end
     local until_us = ww.loop.now_us() + START_S * 1e6
     repeat
         local status = M.status(config)
         if status and status.pid == pid then
-            ok, err = ww.fs.write(pid_file(config), ("%d\n"):format(pid))
-            if not ok then
-                child:kill("TERM")
-                return nil, err
-            end
             return status, nil, true
         elseif status and ended then -- another ww up was first
             return status, nil, false
         end
         async.sleep(STEP_S)
     until ww.loop.now_us() >= until_us or ended and not M.status(config)
+    if not ended then
+        child:kill("TERM")
+    end
     err = ww.error(ended and "ESYSTEM" or "ETIMEDOUT", (ended or "it doesn't answer") .. "\n"
         .. last_lines(log, before))
     err.what, err.fix = "The client did not start", "See " .. log
@@ -236,7 +252,9 @@ end
 ---@return table? err
 function M.end_if_other(config, origins, status, progress)
     local running, err = control.call(config.control, "config", {}, ASK_S)
-    if not running then
+    if not running and err.code == "ENOTFOUND" then
+        return true -- one of an earlier version can't say
+    elseif not running then
         return nil, err
     end
     local names = table.concat(other_keys(config, origins, running), ", ")

@@ -155,6 +155,18 @@ jq -e '.was_up and .stopped' "$scratch/down.out" > /dev/null || fail "down after
 [[ $(snapshot) == "$before" ]] || fail "not as before: $(diff <(echo "$before") <(snapshot))"
 step "two ww up at once are one"
 
+# --- one that is killed before its client answers: the client is its own all the same ----------------------
+"$program" up --json "${arbiter[@]}" > "$scratch/other.out" 2> "$scratch/other.log" &
+other=$!
+wait_for 10 "the client's start" test -s "$XDG_STATE_HOME/ww/client/up.pid"
+kill -KILL "$other"
+wait "$other" 2> /dev/null && fail "it ended well"
+wait_for 20 "the client of a ww up that is gone" eval '"$program" status > "$scratch/status.out" 2>&1'
+down
+jq -e '.stopped' "$scratch/down.out" > /dev/null || fail "down of a client whose ww up was killed: $(cat "$scratch/down.out")"
+[[ $(snapshot) == "$before" ]] || fail "not as before: $(diff <(echo "$before") <(snapshot))"
+step "a client whose ww up was killed ends with ww down"
+
 # --- up, again, kill -9, up, down: with traffic all the time ---------------------------------------------
 up
 jq -e '.started and .kill_switch and .names == "/etc/resolv.conf"' "$scratch/up.out" > /dev/null || fail "$(cat "$scratch/up.out")"

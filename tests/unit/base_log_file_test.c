@@ -276,6 +276,28 @@ static void test_moved_by_others(void **state)
     assert_int_equal(access(old_file, F_OK), -1);
 }
 
+static void write_with_no_place(void)
+{
+    open_log();
+    for (unsigned i = 0; i < 4; i++)
+        fill();
+    ww_log(WW_LOG_INFO, "net", "After", "mark=2 whole=1");
+}
+
+/* Where the old one can't go, it is the disk that is spared. */
+static void test_no_place_for_the_old(void **state)
+{
+    unsigned number = 0;
+
+    (void)state;
+    assert_int_equal(mkdir(old_file, 0700), 0);
+    assert_int_equal(in_child(write_with_no_place), 0);
+    assert_in_range(size_of(file), 1, 2 * LIMIT + LIMIT / 4);
+    assert_int_equal(read_numbers(file, " mark=", &number, 1), 1);
+    assert_int_equal(number, 2);
+    assert_int_equal(rmdir(old_file), 0);
+}
+
 static void refuse(void)
 {
     char too_long[8192];
@@ -310,6 +332,7 @@ int main(void)
         cmocka_unit_test_teardown(test_begins_a_line, remove_files),
         cmocka_unit_test_teardown(test_stderr_moves_along, remove_files),
         cmocka_unit_test_teardown(test_moved_by_others, remove_files),
+        cmocka_unit_test_teardown(test_no_place_for_the_old, remove_files),
         cmocka_unit_test_teardown(test_refused, remove_files),
     };
 

@@ -111,6 +111,11 @@ static void test_many_datagrams_push_out_their_own(void **state)
         packet_table_datagram(&table, &ip, 8, ++now_us)->serial = 8;
     ip.id = 20;
     assert_int_equal(packet_table_datagram(&table, &ip, 7, ++now_us)->serial, 7);
+    /* To look for one makes none, and so takes nobody's place. */
+    ip.id = 40000;
+    assert_null(packet_table_datagram_find(&table, &ip));
+    ip.id = 20;
+    assert_int_equal(packet_table_datagram_find(&table, &ip)->serial, 7);
     /* And one that comes later has its place as well. */
     ip.id = 50000;
     packet_table_datagram(&table, &ip, 9, ++now_us)->serial = 9;
@@ -241,10 +246,13 @@ static void test_marks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_queue), cmocka_unit_test(test_marks),
-        cmocka_unit_test(test_table), cmocka_unit_test(test_table_is_bounded),
-        cmocka_unit_test(test_table), cmocka_unit_test(test_many_datagrams_push_out_their_own),
-        cmocka_unit_test(test_dest),  cmocka_unit_test(test_declared_until),
+        cmocka_unit_test(test_queue),
+        cmocka_unit_test(test_marks),
+        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_table_is_bounded),
+        cmocka_unit_test(test_many_datagrams_push_out_their_own),
+        cmocka_unit_test(test_dest),
+        cmocka_unit_test(test_declared_until),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
