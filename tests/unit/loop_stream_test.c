@@ -8,13 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "test.h"
+#include "loop_rig.h"
 #include "ww/limits.h"
-#include "ww/loop.h"
-
-#define PATIENCE_US 10000000
-
-static struct ww_loop *loop;
 
 /* One end of a connection and what happened to it. */
 struct end {
@@ -110,16 +105,6 @@ static const struct ww_stream_callbacks callbacks = {
     on_connected, on_readable, on_drained, on_eof, on_closed,
 };
 
-static void turn_until(const int *counter, int wanted)
-{
-    uint64_t end_us = ww_clock_mono_us() + PATIENCE_US;
-
-    while (*counter < wanted) {
-        assert_true(ww_clock_mono_us() < end_us);
-        ww_loop_turn(loop, 100000);
-    }
-}
-
 static void turn_until_received(const struct end *end, size_t wanted)
 {
     uint64_t end_us = ww_clock_mono_us() + PATIENCE_US;
@@ -134,19 +119,6 @@ static void turn_some(void)
 {
     for (int i = 0; i < 20; i++)
         ww_loop_turn(loop, 1000);
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    return ww_loop_create(&loop);
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    ww_loop_destroy(loop);
-    return 0;
 }
 
 static void accept_one(void *arg, int fd, const struct sockaddr *peer, socklen_t peer_size)

@@ -6,36 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "test.h"
+#include "loop_rig.h"
 #include "ww/limits.h"
-#include "ww/loop.h"
-
-#define PATIENCE_US 10000000
-
-static struct ww_loop *loop;
-
-static int set_up(void **state)
-{
-    (void)state;
-    return ww_loop_create(&loop);
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    ww_loop_destroy(loop);
-    return 0;
-}
-
-static void turn_until(const int *counter, int wanted)
-{
-    uint64_t end_us = ww_clock_mono_us() + PATIENCE_US;
-
-    while (*counter < wanted) {
-        assert_true(ww_clock_mono_us() < end_us);
-        ww_loop_turn(loop, 100000);
-    }
-}
 
 /* --- timers --- */
 

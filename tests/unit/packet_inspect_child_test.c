@@ -17,24 +17,6 @@
 
 static struct ww_loop *loop;
 
-static int on_named(void *arg, struct ww_flow *flow)
-{
-    (void)flow;
-    ++*(unsigned *)arg;
-    return 0;
-}
-
-static const struct ww_flow_callbacks CALLBACKS = {.named = on_named};
-
-static struct ww_flows *make(struct ww_inspector *inspector, unsigned *named)
-{
-    struct ww_flows_config config = {
-        .flows_max = 1000, .inspector = inspector, .callbacks = &CALLBACKS, .arg = named};
-    struct ww_flows *flows = NULL;
-    assert_int_equal(ww_flows_create(&config, &flows), 0);
-    return flows;
-}
-
 /* --- that it may end -------------------------------------------------------------------------- */
 
 static const struct inspect_how SOON = {
@@ -51,7 +33,7 @@ static void flows_go_on_when_it_is_killed(void **state)
 
     (void)state;
     assert_int_equal(inspect_create(loop, &SOON, &inspector), 0);
-    struct ww_flows *flows = make(inspector, &named);
+    struct ww_flows *flows = rig_make(inspector, &named);
     rig_ready(loop, inspector);
     hello_quic(NULL, bytes);
     int pid = rig_stats(inspector).pid;
@@ -93,7 +75,7 @@ static void one_that_stands_still_is_ended(void **state)
 
     (void)state;
     assert_int_equal(inspect_create(loop, &SOON, &inspector), 0);
-    struct ww_flows *flows = make(inspector, &named), *other = make(inspector, &named);
+    struct ww_flows *flows = rig_make(inspector, &named), *other = rig_make(inspector, &named);
     rig_ready(loop, inspector);
     hello_quic(NULL, bytes);
     rig_stand_still(inspector);
@@ -132,13 +114,13 @@ static void an_answer_is_for_its_own_flow(void **state)
 
     (void)state;
     assert_int_equal(ww_inspector_create(loop, &inspector), 0);
-    struct ww_flows *gone = make(inspector, &named);
+    struct ww_flows *gone = rig_make(inspector, &named);
     rig_ready(loop, inspector);
     rig_stand_still(inspector);
     hello_quic(NULL, bytes);
     send_payload(gone, &at, bytes, sizeof(bytes), NULL);
     ww_flows_destroy(gone);
-    struct ww_flows *flows = make(inspector, &named);
+    struct ww_flows *flows = rig_make(inspector, &named);
     memset(bytes, 0, sizeof(bytes));
     send_payload(flows, &at, bytes, 100, &flow);
     assert_int_equal(ww_inspector_count(inspector), 1);
@@ -162,7 +144,7 @@ static void a_flood_has_some_names(void **state)
 
     (void)state;
     assert_int_equal(ww_inspector_create(loop, &inspector), 0);
-    struct ww_flows *flows = make(inspector, &named);
+    struct ww_flows *flows = rig_make(inspector, &named);
     rig_ready(loop, inspector);
     hello_quic(NULL, bytes);
     rig_stand_still(inspector);
@@ -190,7 +172,7 @@ static void one_that_cannot_be_started(void **state)
 
     (void)state;
     assert_int_equal(inspect_create(loop, &how, &inspector), 0);
-    struct ww_flows *flows = make(inspector, &named);
+    struct ww_flows *flows = rig_make(inspector, &named);
     hello_quic(NULL, bytes);
     for (int i = 0; i < 2 * WW_INSPECT_PACKETS; i++)
         assert_int_equal(send_payload(flows, &at, bytes, sizeof(bytes), &flow), WW_FLOW_PASS);

@@ -18,24 +18,6 @@
 
 static struct ww_loop *loop;
 
-static int on_named(void *arg, struct ww_flow *flow)
-{
-    (void)flow;
-    ++*(unsigned *)arg;
-    return 0;
-}
-
-static const struct ww_flow_callbacks CALLBACKS = {.named = on_named};
-
-static struct ww_flows *make(struct ww_inspector *inspector, unsigned *named)
-{
-    struct ww_flows_config config = {
-        .flows_max = 1000, .inspector = inspector, .callbacks = &CALLBACKS, .arg = named};
-    struct ww_flows *flows = NULL;
-    assert_int_equal(ww_flows_create(&config, &flows), 0);
-    return flows;
-}
-
 static const struct inspect_how SOON = {
     .program = "/proc/self/exe", .answer_ms = 60000, .again_ms = 50};
 
@@ -146,7 +128,7 @@ static void lies_end_it(void **state)
         how.argv = argv[lie];
         argv[lie][0] = "liar", argv[lie][1] = words[lie], argv[lie][2] = NULL;
         assert_int_equal(inspect_create(loop, &how, &inspectors[lie]), 0);
-        tables[lie] = make(inspectors[lie], &named[lie]);
+        tables[lie] = rig_make(inspectors[lie], &named[lie]);
         send_payload(tables[lie], &at, bytes, sizeof(bytes), &flows[lie]);
     }
     for (unsigned lie = 0; lie < LIES; lie++) {

@@ -13,6 +13,25 @@
 
 #define SECOND 1000000ULL
 
+static int on_named(void *arg, struct ww_flow *flow)
+{
+    (void)flow;
+    ++*(unsigned *)arg;
+    return 0;
+}
+
+static const struct ww_flow_callbacks CALLBACKS = {.named = on_named};
+
+struct ww_flows *rig_make(struct ww_inspector *inspector, unsigned *named)
+{
+    struct ww_flows_config config = {
+        .flows_max = 1000, .inspector = inspector, .callbacks = &CALLBACKS, .arg = named};
+    struct ww_flows *flows = NULL;
+
+    assert_int_equal(ww_flows_create(&config, &flows), 0);
+    return flows;
+}
+
 uint8_t rig_flags = 0x18;
 
 enum ww_flow_pass send_payload(struct ww_flows *flows, const struct at *at, const void *payload,

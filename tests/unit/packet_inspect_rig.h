@@ -11,6 +11,9 @@ struct at {
     bool is_incoming;
 };
 
+/* A table that counts in *named how often a name or an application became known. */
+struct ww_flows *rig_make(struct ww_inspector *inspector, unsigned *named);
+
 /* Of TCP packets: ACK and PSH, but where a test sets others. */
 extern uint8_t rig_flags;
 
