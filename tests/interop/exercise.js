@@ -67,6 +67,10 @@ async function exercise(peer, check) {
         await check(`opened by ww ${round}`, async () => {
             control.send(`open:from-ww-${round}`);
             const channel = await within(peer.incoming(`from-ww-${round}`), "incoming");
+            // Until its own thread has acknowledged the channel, Chromium drops what a page sends, and
+            // says so nowhere, not even by its "open" event's time.
+            if ((await within(channel.receive(), "greeting")) !== "opened")
+                throw new Error("wrong greeting");
             channel.send("over there");
             if ((await within(channel.receive(), "echo")) !== "over there")
                 throw new Error("wrong echo");

@@ -1,6 +1,7 @@
 /* A WebRTC peer that echoes, for the interoperability tests: offers and answers as JSON lines
  * {"type":"offer","sdp":"…"} on stdin and stdout, then every message goes back on its channel.
- * The text "open:LABEL" makes it open a channel LABEL, "close" close the one that it came on.
+ * The text "open:LABEL" makes it open a channel LABEL and, when the other side has acknowledged
+ * that, send "opened" on it; "close" makes it close the one that it came on.
  *
  * ww-echo offer|answer client|server [--libnice]   (client, server: its DTLS role)
  */
@@ -118,6 +119,15 @@ static void on_message(void *arg, enum ww_channel_kind kind, const void *data, s
         fail("send", code);
 }
 
+static void on_open(void *arg)
+{
+    static const char TEXT[] = "opened";
+    struct echo_channel *on = arg;
+    int code = ww_channel_send(on->channel, WW_CHANNEL_TEXT, TEXT, sizeof TEXT - 1);
+    if (code)
+        fail("greeting", code);
+}
+
 static void on_channel_closed(void *arg, int code)
 {
     (void)code;
@@ -125,6 +135,7 @@ static void on_channel_closed(void *arg, int code)
 }
 
 static const struct ww_channel_callbacks CHANNEL = {
+    .open = on_open,
     .message = on_message,
     .closed = on_channel_closed,
 };
