@@ -32,6 +32,7 @@ static size_t allowed(struct pipe *pipe, size_t size, uint64_t now_us)
 
     if (some < size)
         pipe->is_starved = true;
+    pipe->had_turn |= some > 0;
     return some;
 }
 
@@ -89,8 +90,7 @@ void pipe_deliver(struct pipe *pipe, const uint8_t *data, size_t size, bool fin)
     if (pipe->flow && size)
         ww_flows_count(pipe->flow, pipe->is_exit, size, ww_clock_mono_us());
     pipe->credit_owed += size;
-    if (pipe->ops->queued(pipe->end) <= WW_PIPE_QUEUE_BYTES)
-        pipe_drained(pipe);
+    pipe_drained(pipe);
     if (fin) {
         pipe->fin_received = true;
         pipe->ops->finish(pipe->end);
@@ -101,6 +101,8 @@ void pipe_drained(struct pipe *pipe)
 {
     uint64_t owed = pipe->credit_owed;
 
+    if (pipe->end && pipe->ops->queued(pipe->end) > WW_PIPE_QUEUE_BYTES)
+        return; /* its rate allows more, but the queue has not run low */
     if (pipe->bucket && owed)
         owed = allowed(pipe, owed, ww_clock_mono_us());
     pipe->credit_owed -= owed;

@@ -18,6 +18,8 @@ struct pipe_end_ops {
     void (*reset)(void *end); /* frees it, without a callback */
 };
 
+struct pipe_pace;
+
 struct pipe {
     struct ww_transfer *transfer; /* NULL once the stream has gone */
     uint64_t stream_id;
@@ -27,9 +29,11 @@ struct pipe {
     bool paused;          /* the connection's reader waits for room in the stream */
     bool read_eof;        /* the connection has nothing more to give */
     bool fin_sent, fin_received;
-    LIST_ENTRY(pipe) paced;        /* while it has a bucket: pipe_pace.h */
+    TAILQ_ENTRY(pipe) paced;       /* while it has a bucket: pipe_pace.h … */
+    struct pipe_pace *pace;        /* … whose it is */
     struct ww_flow_bucket *bucket; /* bytes that may pass; NULL: any number */
     bool is_starved;               /* … and it has run out of them */
+    bool had_turn;                 /* … and has had some: others come first */
     struct ww_flow *flow;          /* where bytes are counted; NULL: nowhere */
     bool is_exit; /* the connection is the destination's: what comes from it comes in */
 };
@@ -40,7 +44,7 @@ void pipe_pump(struct pipe *pipe, uint64_t now_us);
 void pipe_eof(struct pipe *pipe, uint64_t now_us);
 /* Bytes from the stream to the connection. */
 void pipe_deliver(struct pipe *pipe, const uint8_t *data, size_t size, bool fin);
-/* The connection's write queue has run low: the peer gets its credit back. */
+/* The connection's write queue may have run low: the peer gets its credit back. */
 void pipe_drained(struct pipe *pipe);
 /* The connection has gone (code 0: in order). Resets the stream unless both directions are done. */
 void pipe_end_closed(struct pipe *pipe, int code);

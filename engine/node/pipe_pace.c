@@ -6,27 +6,33 @@
 static void turn(void *arg)
 {
     struct pipe_pace *pace = arg;
-    struct pipe *pipe, *next;
+    struct pipe *pipe, *next = TAILQ_FIRST(&pace->pipes);
+    const struct pipe *last = TAILQ_LAST(&pace->pipes, paced_pipes);
 
-    if (LIST_EMPTY(&pace->pipes))
+    if (!last)
         return;
     ww_timer_start(pace->timer, TURN_US);
-    for (pipe = LIST_FIRST(&pace->pipes); pipe; pipe = next) {
-        next = LIST_NEXT(pipe, paced);
+    do {
+        pipe = next;
+        next = TAILQ_NEXT(pipe, paced);
         if (!pipe->is_starved)
             continue;
-        pipe->is_starved = false;
+        pipe->is_starved = pipe->had_turn = false;
         pipe_drained(pipe);
         pipe_pump(pipe, ww_loop_now_us(pace->loop));
         pace->touched(pipe);
-    }
+        if (pipe->had_turn) { /* who shares its rate may find nothing left */
+            TAILQ_REMOVE(&pace->pipes, pipe, paced);
+            TAILQ_INSERT_TAIL(&pace->pipes, pipe, paced);
+        }
+    } while (pipe != last);
 }
 
 int pipe_pace_init(struct pipe_pace *pace, struct ww_loop *loop, void (*touched)(struct pipe *pipe))
 {
     pace->loop = loop;
     pace->touched = touched;
-    LIST_INIT(&pace->pipes);
+    TAILQ_INIT(&pace->pipes);
     return ww_timer_create(loop, turn, pace, &pace->timer);
 }
 
@@ -43,7 +49,8 @@ void pipe_pace_add(struct pipe_pace *pace, struct pipe *pipe, struct ww_flow_buc
     pipe->bucket = bucket;
     if (pipe->flow)
         pipe->flow->bucket = bucket;
-    LIST_INSERT_HEAD(&pace->pipes, pipe, paced);
+    TAILQ_INSERT_TAIL(&pace->pipes, pipe, paced);
+    pipe->pace = pace;
     if (!ww_timer_running(pace->timer))
         ww_timer_start(pace->timer, TURN_US);
 }
@@ -55,5 +62,5 @@ void pipe_pace_remove(struct pipe *pipe)
     pipe->bucket = NULL;
     if (pipe->flow)
         pipe->flow->bucket = NULL;
-    LIST_REMOVE(pipe, paced);
+    TAILQ_REMOVE(&pipe->pace->pipes, pipe, paced);
 }

@@ -10,8 +10,8 @@
 struct pipe_pace {
     struct ww_loop *loop;
     struct ww_timer *timer;
-    LIST_HEAD(, pipe) pipes;
-    void (*touched)(struct pipe *pipe); /* its stream has something to send */
+    TAILQ_HEAD(paced_pipes, pipe) pipes; /* who has waited longest for a rate comes first */
+    void (*touched)(struct pipe *pipe);  /* its stream has something to send */
 };
 
 /* WW_ENOMEM. Deinit in any case. */

@@ -42,3 +42,10 @@ target_include_directories(unit_node_flows PRIVATE ${CMAKE_SOURCE_DIR}/engine/no
 ww_unit_test(node_verdict SOURCES node_verdict_test.c
              ROOMS node ops policy net packet transfer wire crypto store loop base)
 target_include_directories(unit_node_verdict PRIVATE ${CMAKE_SOURCE_DIR}/engine/node)
+
+ww_unit_test(node_pipe SOURCES node_pipe_test.c
+             ROOMS node ops policy net packet transfer wire crypto store loop base)
+target_include_directories(unit_node_pipe PRIVATE ${CMAKE_SOURCE_DIR}/engine/node)
+foreach(function ww_transfer_stream_write ww_transfer_stream_consumed)
+  target_link_options(unit_node_pipe PRIVATE -Wl,--wrap=${function}) # there is no transfer
+endforeach()
