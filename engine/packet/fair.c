@@ -338,6 +338,7 @@ void ww_fair_ready(struct ww_fair *fair, uint32_t client_index)
     activate(fair, client);
 }
 
+/* The rate stays as used up as it is: it may be the same client that comes again. */
 void ww_fair_forget(struct ww_fair *fair, uint32_t client_index)
 {
     struct client *client = &fair->clients[client_index];
@@ -346,7 +347,6 @@ void ww_fair_forget(struct ww_fair *fair, uint32_t client_index)
         remove_first(fair, client);
     deactivate(fair, client);
     client->is_blocked = client->is_offered = false;
-    client->bucket.filled_us = 0;
     memset(&client->counts, 0, sizeof(client->counts));
 }
 

@@ -180,6 +180,21 @@ static void waiting_is_told_in_time(void **state)
     ww_fair_destroy(fair);
 }
 
+/* A client may close its flow of packets and open it again as often as it likes. */
+static void who_comes_back_has_no_other_rate(void **state)
+{
+    struct ww_fair *fair = make(1000000, 0);
+
+    (void)state;
+    for (uint64_t turn = 0; turn < 10; turn++) {
+        for (uint64_t i = 0; i < 40; i++)
+            put(fair, 0, turn * 40 + i, 1000, 5000);
+        ww_fair_forget(fair, 0);
+    }
+    assert_int_equal(got_packets[0], 33); /* the burst of 32 KiB */
+    ww_fair_destroy(fair);
+}
+
 static void what_is_too_large_to_wait_is_dropped(void **state)
 {
     struct ww_fair *fair = make(0, 0);
@@ -344,6 +359,7 @@ int main(void)
         cmocka_unit_test(each_client_has_its_rate),
         cmocka_unit_test(a_slow_client_holds_up_nobody),
         cmocka_unit_test(waiting_is_told_in_time),
+        cmocka_unit_test(who_comes_back_has_no_other_rate),
         cmocka_unit_test(many_do_not_wait_for_long),
         cmocka_unit_test(what_was_offered_stays),
         cmocka_unit_test(what_is_too_large_to_wait_is_dropped),
