@@ -9,7 +9,7 @@
 #define FIN_OUT     1
 #define FIN_IN      2
 #define OVER        4
-#define WAY_LOOKS   64 /* flows of another protocol that are passed over */
+#define KINDS       3 /* of flows: TCP, UDP and echo, as they have sockets */
 
 struct place { /* a destination of a client */
     uint8_t address[16];
@@ -19,7 +19,9 @@ struct place { /* a destination of a client */
 };
 
 struct client {
-    uint32_t newest, oldest;
+    struct uses {
+        uint32_t newest, oldest, count;
+    } uses[KINDS];
     uint64_t filled_us, opens_mil; /* opens that are left, in thousandths */
     struct ww_exit_counts counts;
 };
@@ -131,33 +133,60 @@ static bool may_have_place(const struct ww_exit_table *table, const struct ww_ex
 
 /* --- a client's flows, by use ----------------------------------------------------------------- */
 
+static unsigned kind_of(uint8_t protocol)
+{
+    return protocol == IPPROTO_TCP ? 0 : protocol == IPPROTO_UDP ? 1 : 2;
+}
+
+static struct uses *uses_of(struct ww_exit_table *table, const struct ww_exit_flow *flow)
+{
+    return &table->clients[flow->key.client].uses[kind_of(flow->key.protocol)];
+}
+
 static void link_newest(struct ww_exit_table *table, uint32_t number)
 {
     struct ww_exit_flow *flow = &table->flows[number];
-    struct client *client = &table->clients[flow->key.client];
+    struct uses *uses = uses_of(table, flow);
 
     flow->newer = NONE;
-    flow->older = client->newest;
-    if (client->newest != NONE)
-        table->flows[client->newest].newer = number;
+    flow->older = uses->newest;
+    if (uses->newest != NONE)
+        table->flows[uses->newest].newer = number;
     else
-        client->oldest = number;
-    client->newest = number;
+        uses->oldest = number;
+    uses->newest = number;
+    uses->count++;
 }
 
 static void unlink_use(struct ww_exit_table *table, uint32_t number)
 {
     struct ww_exit_flow *flow = &table->flows[number];
-    struct client *client = &table->clients[flow->key.client];
+    struct uses *uses = uses_of(table, flow);
 
     if (flow->newer != NONE)
         table->flows[flow->newer].older = flow->older;
     else
-        client->newest = flow->older;
+        uses->newest = flow->older;
     if (flow->older != NONE)
         table->flows[flow->older].newer = flow->newer;
     else
-        client->oldest = flow->newer;
+        uses->oldest = flow->newer;
+    uses->count--;
+}
+
+/* Its idlest one, of whatever kind. */
+static uint32_t idlest(const struct ww_exit_table *table, const struct client *client)
+{
+    uint32_t found = NONE;
+
+    for (unsigned kind = 0; kind < KINDS; kind++) {
+        uint32_t number = client->uses[kind].oldest;
+
+        if (number != NONE &&
+            (found == NONE || table->flows[number].used_us < table->flows[found].used_us))
+            found = number;
+    }
+    return found;
 }
 
 void ww_exit_table_touch(struct ww_exit_table *table, uint32_t number, uint64_t now_us)
@@ -165,7 +194,7 @@ void ww_exit_table_touch(struct ww_exit_table *table, uint32_t number, uint64_t 
     struct ww_exit_flow *flow = &table->flows[number];
 
     flow->used_us = now_us;
-    if (table->clients[flow->key.client].newest == number)
+    if (uses_of(table, flow)->newest == number)
         return;
     unlink_use(table, number);
     link_newest(table, number);
@@ -246,7 +275,7 @@ static bool may_open(struct ww_exit_table *table, struct client *client, uint64_
 /* The client's idlest flow gives way if it is idle enough. */
 static bool make_room(struct ww_exit_table *table, struct client *client, uint64_t now_us)
 {
-    uint32_t number = client->oldest;
+    uint32_t number = idlest(table, client);
 
     if (number == NONE || now_us - table->flows[number].used_us < WW_EXIT_EVICT_IDLE_MS * 1000ULL)
         return false;
@@ -255,27 +284,24 @@ static bool make_room(struct ww_exit_table *table, struct client *client, uint64
     return true;
 }
 
+/* Of a kind, or of all: 0. */
+static uint32_t count_of(const struct client *client, uint8_t protocol)
+{
+    return protocol ? client->uses[kind_of(protocol)].count : client->counts.flows;
+}
+
 bool ww_exit_table_make_way(struct ww_exit_table *table, uint32_t client, uint8_t protocol)
 {
     struct client *most = &table->clients[client];
-    uint32_t number;
 
     for (uint32_t i = 0; i < table->limits.clients; i++) {
-        if (table->clients[i].counts.flows > most->counts.flows)
+        if (count_of(&table->clients[i], protocol) > count_of(most, protocol))
             most = &table->clients[i];
     }
     if (most == &table->clients[client])
         return false;
-    number = most->oldest;
-    for (int i = 0; i < WAY_LOOKS && number != NONE && protocol; i++) {
-        if (table->flows[number].key.protocol == protocol)
-            break;
-        number = table->flows[number].newer;
-    }
-    if (number == NONE || (protocol && table->flows[number].key.protocol != protocol))
-        return false;
     most->counts.flows_evicted++;
-    close_told(table, number);
+    close_told(table, protocol ? most->uses[kind_of(protocol)].oldest : idlest(table, most));
     return true;
 }
 
@@ -369,10 +395,11 @@ void ww_exit_table_forget(struct ww_exit_table *table, uint32_t client_index)
 {
     struct client *client = &table->clients[client_index];
 
-    while (client->oldest != NONE)
-        close_told(table, client->oldest);
-    memset(client, 0, sizeof(*client));
-    client->newest = client->oldest = NONE;
+    for (unsigned kind = 0; kind < KINDS; kind++) {
+        while (client->uses[kind].oldest != NONE)
+            close_told(table, client->uses[kind].oldest);
+    }
+    memset(&client->counts, 0, sizeof(client->counts)); /* who comes back has no more opens left */
 }
 
 void ww_exit_table_counts(const struct ww_exit_table *table, uint32_t client_index,
@@ -421,8 +448,8 @@ int ww_exit_table_create(const struct ww_exit_limits *limits,
     }
     memset(created->flow_heads, 0xff, heads * sizeof(uint32_t));
     memset(created->place_heads, 0xff, heads * sizeof(uint32_t));
-    for (uint32_t i = 0; i < limits->clients; i++)
-        created->clients[i].newest = created->clients[i].oldest = NONE;
+    for (uint32_t i = 0; i < limits->clients * KINDS; i++)
+        created->clients[i / KINDS].uses[i % KINDS] = (struct uses){NONE, NONE, 0};
     *table = created;
     return 0;
 }

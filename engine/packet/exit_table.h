@@ -46,9 +46,8 @@ int ww_exit_table_open(struct ww_exit_table *table, const struct ww_exit_key *ke
                        uint32_t *number);
 /* NULL if there is none by that number. Valid until the flow is closed. */
 struct ww_exit_flow *ww_exit_table_at(struct ww_exit_table *table, uint32_t number);
-/* What all clients share is used up: the one with the most flows, if that is not `client` and it
- * has more than it, gives up its idlest one of this protocol (or of any: 0). False: there is none.
- */
+/* What all clients share is used up: the one with the most flows of this protocol (or of any: 0),
+ * if that has more of them than `client`, gives up its idlest one. False: there is none. */
 bool ww_exit_table_make_way(struct ww_exit_table *table, uint32_t client, uint8_t protocol);
 /* What a TCP packet's flags say of the flow's end. */
 void ww_exit_table_flags(struct ww_exit_flow *flow, uint8_t tcp_flags, bool outgoing);
@@ -56,8 +55,10 @@ void ww_exit_table_flags(struct ww_exit_flow *flow, uint8_t tcp_flags, bool outg
 void ww_exit_table_over(struct ww_exit_flow *flow, bool is_over);
 /* The same number lives on as used now. */
 void ww_exit_table_touch(struct ww_exit_table *table, uint32_t number, uint64_t now_us);
-void ww_exit_table_close(struct ww_exit_table *table, uint32_t number);  /* no callback */
-void ww_exit_table_forget(struct ww_exit_table *table, uint32_t client); /* with callbacks */
+void ww_exit_table_close(struct ww_exit_table *table, uint32_t number); /* no callback */
+/* With callbacks. Its number is free for another, or for the same again: it has no more new flows
+ * left than it had. */
+void ww_exit_table_forget(struct ww_exit_table *table, uint32_t client);
 /* Closes a part of what is idle; called once a second it looks at everything in 16 s. */
 void ww_exit_table_sweep(struct ww_exit_table *table, uint64_t now_us);
 void ww_exit_table_counts(const struct ww_exit_table *table, uint32_t client,

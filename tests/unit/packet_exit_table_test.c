@@ -176,14 +176,57 @@ static void the_greediest_makes_way(void **state)
         assert_int_equal(i < 5 ? open_one(table, 1, 1, i, S + i) : 0, 0);
     }
     assert_false(ww_exit_table_make_way(table, 2, IPPROTO_UDP)); /* nobody has more */
-    for (unsigned i = 0; i < 6; i++)
+    for (unsigned i = 0; i < 5; i++)
         assert_true(ww_exit_table_make_way(table, 1, IPPROTO_UDP));
-    assert_int_equal(counts_of(table, 2).flows, 5);
+    assert_int_equal(counts_of(table, 2).flows, 6);
     assert_false(ww_exit_table_make_way(table, 1, IPPROTO_UDP)); /* as many: nothing is taken */
     assert_int_not_equal(ww_exit_table_find(table, &tcp, S), WW_EXIT_NO_FLOW);
     assert_false(ww_exit_table_make_way(table, 3, IPPROTO_ICMP));
     assert_true(ww_exit_table_make_way(table, 3, 0));
-    assert_int_equal(counts_of(table, 1).flows + counts_of(table, 2).flows, 9);
+    assert_int_equal(counts_of(table, 1).flows + counts_of(table, 2).flows, 10);
+    ww_exit_table_destroy(table);
+}
+
+/* Who has all that there is of one kind can't hide behind who has more of another, nor behind flows
+ * of his own of another kind. */
+static void each_kind_is_shared(void **state)
+{
+    struct ww_exit_table *table = make(200, 1000, 100);
+    uint32_t number;
+
+    (void)state;
+    for (unsigned i = 0; i < 100; i++) {
+        struct ww_exit_key echo = key_of(1, IPPROTO_ICMP, 1, i);
+
+        assert_int_equal(open_one(table, 0, 1, i, S), 0);
+        assert_int_equal(open_one(table, 1, 1, i, S), 0);
+        if (i < 50)
+            assert_int_equal(ww_exit_table_open(table, &echo, 2 * S, &number), 0);
+        else
+            assert_int_equal(open_one(table, 0, 1, i + 100, S), 0);
+    }
+    assert_true(ww_exit_table_make_way(table, 2, IPPROTO_ICMP));
+    assert_int_equal(last_closed->key.protocol, IPPROTO_ICMP);
+    assert_int_equal(counts_of(table, 1).flows, 149);
+    assert_int_equal(counts_of(table, 0).flows, 150);
+    assert_false(ww_exit_table_make_way(table, 2, IPPROTO_TCP)); /* nobody has any */
+    ww_exit_table_destroy(table);
+}
+
+/* It would be a way around the rate of new flows. */
+static void who_comes_back_has_no_more(void **state)
+{
+    struct ww_exit_table *table = make(1000, 10, 1000);
+    unsigned opened = 0;
+
+    (void)state;
+    for (unsigned turn = 0; turn < 10; turn++) {
+        for (unsigned i = 0; i < 20; i++)
+            opened += open_one(table, 0, i, 1, S) == 0;
+        ww_exit_table_forget(table, 0);
+        assert_int_equal(counts_of(table, 0).flows + counts_of(table, 0).flows_opened, 0);
+    }
+    assert_int_equal(opened, 20);
     ww_exit_table_destroy(table);
 }
 
@@ -237,9 +280,14 @@ static void as_a_slow_model(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_idlest_gives_way),          cmocka_unit_test(new_flows_have_a_rate),
-        cmocka_unit_test(destinations_are_counted_once), cmocka_unit_test(idle_ones_are_swept),
-        cmocka_unit_test(the_greediest_makes_way),       cmocka_unit_test(as_a_slow_model),
+        cmocka_unit_test(the_idlest_gives_way),
+        cmocka_unit_test(new_flows_have_a_rate),
+        cmocka_unit_test(destinations_are_counted_once),
+        cmocka_unit_test(idle_ones_are_swept),
+        cmocka_unit_test(the_greediest_makes_way),
+        cmocka_unit_test(as_a_slow_model),
+        cmocka_unit_test(each_kind_is_shared),
+        cmocka_unit_test(who_comes_back_has_no_more),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
