@@ -94,6 +94,8 @@ static int read_ipv6(const uint8_t *bytes, size_t size, struct ww_ip *ip, const 
 
     if (size < header)
         return refuse(WW_EMALFORMED, "short packet", rule);
+    if (bytes[0] >> 4 != 6)
+        return refuse(WW_EMALFORMED, "no IP packet", rule);
     if (read_u16(bytes + 4) + header != size) /* a jumbogram says 0 */
         return refuse(WW_EMALFORMED, "wrong length", rule);
     ip->protocol = bytes[6];

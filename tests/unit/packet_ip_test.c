@@ -304,6 +304,9 @@ static void test_errors(void **state)
             assert_int_not_equal(ww_ip_read_error(copy, cut, &ip, &about), 0);
             free(copy);
         }
+        error[0] ^= 0x30; /* of no version that there is */
+        assert_int_equal(ww_ip_read_error(error, size, &ip, &about), WW_EMALFORMED);
+        error[0] ^= 0x30;
         error[head] = is_v4 ? 5 : 137; /* a redirect */
         assert_int_equal(ww_ip_read_error(error, size, &ip, &about), WW_EUNSUPPORTED);
         make_error(&goods[i], is_v4 ? 11 : 3, error);
