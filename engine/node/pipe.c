@@ -118,7 +118,10 @@ void pipe_end_closed(struct pipe *pipe, int code)
     if (!transfer)
         return;
     if (pipe->fin_sent && pipe->fin_received) {
-        pipe_drained(pipe);
+        /* Whatever its rate: nobody asks again. */
+        if (pipe->credit_owed)
+            ww_transfer_stream_consumed(transfer, pipe->stream_id, pipe->credit_owed);
+        pipe->credit_owed = 0;
         return;
     }
     pipe->transfer = NULL;

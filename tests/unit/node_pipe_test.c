@@ -191,11 +191,26 @@ static void they_take_turns(void **state)
         assert_true(ends[i].received >= all / 20); /* the machine may be busy for some turns */
 }
 
+/* When both directions are over nobody will give it later: transfer would hold it for ever. */
+static void what_is_owed_at_the_end_is_given(void **state)
+{
+    (void)state;
+    ends[1].has_more = true;
+    pipe_pump(&pipes[1], ww_loop_now_us(loop)); /* nothing is left of the rate */
+    ends[0].reads = true;
+    pipes[0].fin_sent = true;
+    for (int i = 0; i < 10; i++)
+        pipe_deliver(&pipes[0], bytes, sizeof(bytes), i == 9);
+    pipe_end_closed(&pipes[0], 0);
+    assert_int_equal(ends[0].credit, 10 * sizeof(bytes));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_full_queue_gets_no_credit, setup, teardown),
         cmocka_unit_test_setup_teardown(they_take_turns, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_owed_at_the_end_is_given, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
