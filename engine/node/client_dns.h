@@ -69,6 +69,8 @@ int client_dns_bound_exclude(void *context, struct ww_call *call);
 int client_dns_bound_excluded(void *context, struct ww_call *call);
 
 /* client_dns_lists.c */
+/* What is wrong with a block list, by what ww_dns_lists_add returned. */
+const char *client_dns_lists_why(int rc);
 /* Reads the block lists that {dns_block_files} names and puts them in force; with a reason. */
 int client_dns_lists_start(struct client *client, struct ww_call *call);
 /* dns_lists_read{dns_block_files=, done=}: reads them beside the loop. done({number}): they are

@@ -82,14 +82,18 @@ static void read_all(void *arg)
     }
 }
 
+const char *client_dns_lists_why(int rc)
+{
+    return rc == WW_ENOTFOUND ? "it is not there"
+           : rc == WW_EINVAL  ? "it is no file, or has no names"
+           : rc == WW_ELIMIT  ? "it is too large"
+                              : "it can't be read";
+}
+
 static int say_failure(const struct lists_job *job, struct ww_call *call)
 {
-    const char *why = job->rc == WW_ENOTFOUND ? "it is not there"
-                      : job->rc == WW_EINVAL  ? "it is no file, or has no names"
-                      : job->rc == WW_ELIMIT  ? "it is too large"
-                                              : "it can't be read";
-
-    ww_call_reason(call, "dns.block_files: %s: %s", job->files[job->failed].path, why);
+    ww_call_reason(call, "dns.block_files: %s: %s", job->files[job->failed].path,
+                   client_dns_lists_why(job->rc));
     return job->rc == WW_ENOTFOUND || job->rc == WW_EINVAL ? WW_ECONFIG : job->rc;
 }
 

@@ -404,6 +404,14 @@ void flows_place(struct edge *edge, const struct ww_dest *dest, struct ww_place 
 
 /* --- starting and stopping -------------------------------------------------------------------- */
 
+const char *flows_geo_why(int rc)
+{
+    return rc == WW_ENOTFOUND  ? "it is not there, or can't be read"
+           : rc == WW_ECORRUPT ? "it is no file of MaxMind's format"
+           : rc == WW_ELIMIT   ? "it is one file too many"
+                               : ww_error_what(rc);
+}
+
 static int open_geo(struct flows *flows, struct ww_call *call)
 {
     const char *path;
@@ -414,10 +422,7 @@ static int open_geo(struct flows *flows, struct ww_call *call)
         rc = ww_geo_add(flows->geo, path);
         if (!rc)
             continue;
-        ww_call_reason(call, "geo: %.200s %s", path,
-                       rc == WW_ENOTFOUND  ? "can't be read"
-                       : rc == WW_ECORRUPT ? "is no file of MaxMind's format"
-                                           : ww_error_what(rc));
+        ww_call_reason(call, "geo: %.200s: %s", path, flows_geo_why(rc));
         rc = WW_ECONFIG;
     }
     return rc;

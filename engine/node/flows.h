@@ -39,6 +39,8 @@ struct flow_table {
     uint32_t judged_at;
 };
 
+/* What is wrong with a file of places, by what ww_geo_add returned. */
+const char *flows_geo_why(int rc);
 /* Reads {geo = {FILE, …}, inspect =, footprint =} and what is stored. The store is open. */
 int flows_start(struct edge *edge, struct ww_call *call);
 /* Closes all tables, before the store. */

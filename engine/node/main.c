@@ -37,6 +37,8 @@ static int program_init(struct program *program, int argc, char **argv)
         rc = contract_bind(program->ops);
     if (!rc)
         rc = host_bind(program->ops);
+    if (!rc)
+        rc = files_bind(program->ops);
     return rc;
 }
 

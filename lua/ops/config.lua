@@ -374,10 +374,14 @@ function M.load(role, options)
     local file_values = read_file(options, role, problems)
     for _, key in ipairs(schema.ROLES[role]) do
         local value, origin = choose(key, options, file_values, problems)
+        local folder = origin == "file" and folder_of(options.file)
         if key.type == "path" and value then
-            local path = expand(value, origin == "file" and folder_of(options.file))
             local is_name = key.key == "policies" and is_built_in(value)
-            value = is_name and value or path
+            value = is_name and value or expand(value, folder)
+        elseif key.type == "paths" then
+            for index, path in ipairs(value) do
+                value[index] = expand(path, folder)
+            end
         end
         put(config, key.key, value)
         origins[key.key] = origin

@@ -2,6 +2,7 @@
 --- run.
 local config = require("ops.config")
 local config_doc = require("ops.config_doc")
+local config_files = require("ops.config_files")
 local host = require("ops.host")
 local schema = require("ops.schema")
 
@@ -103,7 +104,20 @@ function M.flags_of(role, args)
     return flags
 end
 
+local function fix_of(role, args)
+    if args.config then
+        return "Correct it, and try: ww " .. role .. " --check-config -c " .. args.config
+    end
+    return "See: ww " .. role .. " --help"
+end
+
 local function checked(role, args, loaded, origins)
+    local problems = config_files.problems(loaded)
+    if #problems > 0 then
+        local err = ww.error("ECONFIG", table.concat(problems, "\n"))
+        err.problems, err.fix = problems, fix_of(role, args)
+        return nil, err
+    end
     local data = { ok = true, role = role, file = args.config, config = loaded, origins = {} }
     for _, key in ipairs(schema.ROLES[role]) do
         data.origins[key.key] = origins[key.key]
@@ -123,19 +137,15 @@ function M.command(role)
             command:option("-c --config"):argname("FILE")
                 :description("Configuration file: Lua that returns one table.")
             command:flag("--check-config"):target("check_config")
-                :description("Read the configuration, say what is wrong, and end.")
+                :description("Read the configuration and the files that it names, say what is wrong, "
+                    .. "and end.")
             M.define_flags(command, role)
         end,
         run = function(args, out)
             local loaded, detail = config.load(role,
                 { file = args.config, flags = M.flags_of(role, args) })
             if not loaded then
-                if args.config then
-                    detail.fix = "Correct it, and try: ww " .. role .. " --check-config -c "
-                        .. args.config
-                else
-                    detail.fix = "See: ww " .. role .. " --help"
-                end
+                detail.fix = fix_of(role, args)
                 return nil, detail
             end
             if args.check_config then

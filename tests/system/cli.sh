@@ -75,14 +75,14 @@ printf '8.8.8.8\r\n\0\n"' | "$program" address --json - | jq -se 'map([.address,
 mkfifo "$scratch/fifo"
 timeout -k 2 40 "$program" address - < "$scratch/fifo" > "$out" &
 address=$!
-exec 9> "$scratch/fifo"
-printf '1.1.1.1\n8.8' >&9
+exec 8> "$scratch/fifo"
+printf '1.1.1.1\n8.8' >&8
 for _ in $(seq 100); do
     [[ -s $out ]] && break
     sleep 0.1
 done
 [[ $(cat "$out") == "1.1.1.1 allow public" ]] || fail "ww address - waits: $(cat "$out")"
-exec 9>&-
+exec 8>&-
 wait "$address" || fail "ww address - fails at the end"
 says "$out" "8.8 deny invalid"
 ! "$program" address 1.1.1.1 > /dev/full 2> "$err" || fail "nobody notices that stdout is full"
@@ -152,6 +152,22 @@ jq -e '.config.log_level == "error" and .origins.log_level == "environment"' "$o
     fail "the environment does not come before the file"
 run 1 client
 says "$err" "ww join"
+
+step "what a configuration names is read"
+echo "ads.example" > "$scratch/ads.txt"
+echo "!!! ***" > "$scratch/places.mmdb"
+check client 'return { dns = { block_files = { "ads.txt" } } }' 0
+check client 'return { geo = { "places.mmdb" }, dns = { block_files = { "ads.txt", "gone.txt", "places.mmdb" } } }' 1
+says "$err" "geo: $scratch/places.mmdb: it is no file of MaxMind's format; unpack it"
+says "$err" "dns.block_files: $scratch/gone.txt: it is not there; put it there"
+says "$err" "dns.block_files: $scratch/places.mmdb: it is no file, or has no names; give a file"
+says "$err" "ww client --check-config -c $config"
+run 1 provider --check-config --geo "$scratch/none.mmdb" --json
+jq -e '.error.code == "ECONFIG" and (.error.problems | length == 1)' "$out" > /dev/null ||
+    fail "--check-config does not list what is wrong with files"
+run 1 arbiter --check-config --certificate "$scratch/ads.txt" --certificate-key "$scratch/none.pem"
+says "$err" "certificate: $scratch/ads.txt: it is no certificate"
+says "$err" "certificate_key: $scratch/none.pem: it is not there"
 
 for role in client provider; do
     run 1 $role --key "$scratch/nokey" --arbiter "https://127.0.0.1:9#$node" --state "$scratch/nokey.state"

@@ -108,6 +108,13 @@ return {
         check.same(loaded.ports, { min = 40000, max = 40100 })
         check.same(loaded.allow_private, { "10.0.0.0/8", "fd00::/8" })
     end },
+    { "paths of lists, from flags and environment, too", function(check)
+        local home = ww.process.env("HOME") or ""
+        local loaded = load_with("client", { geo = { "~/a.mmdb", "b.mmdb" } },
+            { WW_DNS_BLOCK_FILES = "~/ads.txt,/x" })
+        check.same(loaded.geo, { home .. "/a.mmdb", "b.mmdb" })
+        check.same(loaded.dns.block_files, { home .. "/ads.txt", "/x" })
+    end },
     { "what is wrong in flags and environment is named by them", function(check)
         local loaded, err = load_with("arbiter", { metrics = "0.0.0.0:9464" },
             { WW_MARKET_NETWORK_FEE_PPM = "2000000" })
