@@ -13,6 +13,7 @@ local M = {}
 
 local TIMEOUT_S = 30
 local HELP_COLUMNS = 100
+local USAGE_LINES_MAX = 4 -- more say nothing that the list below them doesn't
 local USAGE_EXIT = 2
 local BROKEN_EXIT = 70
 
@@ -75,6 +76,27 @@ local function add_common(parser, hidden)
     end)
 end
 
+--- A long usage names no option but those that must be given.
+local function shorten_usage(parser)
+    local _, breaks = parser:get_usage():gsub("\n", "")
+    if breaks < USAGE_LINES_MAX then
+        return
+    end
+    local parts = { "Usage: " .. parser:_get_fullname(), "[OPTION]..." }
+    for _, option in ipairs(parser._options) do
+        if option._mincount > 0 and not option._hidden then
+            parts[#parts + 1] = option:_get_usage()
+        end
+    end
+    for _, argument in ipairs(parser._arguments) do
+        parts[#parts + 1] = not argument._hidden and argument:_get_usage() or nil
+    end
+    if #parser._commands > 0 then
+        parts[#parts + 1] = parser._require_command and "<command> ..." or "[<command>] ..."
+    end
+    parser:usage(table.concat(parts, " "))
+end
+
 local function add_command(parser, command)
     local sub = parser:command(command.name):summary(command.summary):description(command.summary)
         :hidden(command.hidden or false):add_help(false):help_max_width(HELP_COLUMNS)
@@ -102,6 +124,10 @@ local function add_command(parser, command)
         for index = 2, #sub._commands do
             add_timeout(sub._commands[index])
         end
+    end
+    shorten_usage(sub)
+    for _, inner in ipairs(sub._commands) do
+        shorten_usage(inner)
     end
 end
 

@@ -31,6 +31,7 @@ done
 for command in $("$program" --help | sed -n '/^Commands:/,/^$/ s/^   \([a-z]\+\) .*/\1/p'); do
     run 0 "$command" --help
     says "$out" "Usage: ww $command"
+    [[ $(sed '/^$/q' "$out" | wc -l) -le 5 ]] || fail "the usage of ww $command is longer than four lines"
     [[ $(wc -L < "$out") -le 120 ]] || fail "the help of $command is too wide"
 done
 
