@@ -137,8 +137,8 @@ function M.command(role)
             command:option("-c --config"):argname("FILE")
                 :description("Configuration file: Lua that returns one table.")
             command:flag("--check-config"):target("check_config")
-                :description("Read the configuration and the files that it names, say what is wrong, "
-                    .. "and end.")
+                :description("Read the configuration and the files that it names, say what is "
+                    .. "wrong, and end.")
             M.define_flags(command, role)
         end,
         run = function(args, out)

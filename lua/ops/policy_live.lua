@@ -1,8 +1,8 @@
 --- `ww policy reload`, `rollback`, `log`, `diff`, `replay` and more: the policies of a node here.
 local amount = require("ops.amount")
-local async = require("ops.async")
 local control = require("ops.control")
 local format = require("ops.format")
+local policy_diff = require("ops.policy_diff")
 
 local M = { verbs = {} }
 
@@ -69,11 +69,7 @@ function M.define(command)
         :description("List the changes of the node's policies, newest last. `kept` are those "
             .. "that rollback and diff still have: at most 8, since the node's start.")
     add_place(log)
-    local diff = command:command("diff"):summary("Compare two generations.")
-        :description("Show how the files of two generations differ, as diff -u does.")
-    diff:argument("first"):argname("A"):convert(generation):description("A generation.")
-    diff:argument("second"):argname("B"):convert(generation):description("Another one.")
-    add_place(diff)
+    add_place(policy_diff.define(command, generation))
     local replay = command:command("replay"):summary("What would other policies have decided?")
         :description("Ask a set for each decision in the node's journal, and show what it would "
             .. "have decided otherwise: by rule (the line that returns), how often, and what is "
@@ -174,65 +170,8 @@ function M.verbs.journal(args)
         since_s = args.since }, RELOAD_S)
 end
 
--- --- diff ----------------------------------------------------------------------------------------
-
---- Writes a generation's files below `folder`, and gives their names.
-local function write_files(folder, files)
-    local ok, err = ww.fs.mkdir(folder)
-    for _, file in ipairs(files) do
-        if ok and not tostring(file.name):find("^[%w_.]+$") then
-            return nil, ww.error("EMALFORMED", "the node names a file that no policy has")
-        elseif ok then
-            ok, err = ww.fs.append(folder .. "/" .. file.name, file.text)
-        end
-    end
-    return ok, err
-end
-
---- What diff -u says of two folders; "" when they are the same.
-local function compare(folder, first, second)
-    local code, problem = async.await(function(done)
-        local child, err = ww.process.spawn({
-            argv = { "sh", "-c", 'cd "$1" && exec diff -ruN "$2" "$3"', "sh", folder, first,
-                second },
-            stdout = folder .. "/diff.out", stderr = "inherit",
-            on_exit = function(status)
-                done(status)
-            end,
-        })
-        if not child then
-            done(nil, err)
-        end
-    end)
-    if code ~= 0 and code ~= 1 then
-        return nil, problem or ww.error("ESYSTEM", "diff failed")
-    end
-    local text, err = ww.fs.read(folder .. "/diff.out")
-    -- Not the times at which the files were written for diff.
-    return text and ("\n" .. text):gsub("(\n[-+][-+][-+] %d+/[%w_.]+)\t%d[^\n]*", "%1"):sub(2), err
-end
-
 function M.verbs.diff(args)
-    local names = { tostring(args.first), tostring(args.second) }
-    local folder, err = ww.fs.temp_dir("ww-policy-diff")
-    if not folder then
-        return nil, err
-    end
-    local result
-    for _, name in ipairs(names) do
-        result, err = call(args, "policy.files", { number = tonumber(name) })
-        if result then
-            result, err = write_files(folder .. "/" .. name, result.files)
-        end
-        if not result then
-            break
-        end
-    end
-    if result then
-        result, err = compare(folder, names[1], names[2])
-    end
-    ww.fs.remove_tree(folder)
-    return result and { first = args.first, second = args.second, diff = result }, err
+    return policy_diff.run(args, call)
 end
 
 -- --- for people ----------------------------------------------------------------------------------
@@ -390,11 +329,7 @@ function M.human(data, args, out)
     elseif args.verb == "reload" then
         print_reload(data, out)
     elseif args.verb == "diff" then
-        if data.diff == "" then
-            out:note("The two are the same.")
-        else
-            out:print((data.diff:gsub("\n$", "")))
-        end
+        policy_diff.human(data, out)
     else
         out:print(("generation %d is in force%s"):format(data.number,
             args.verb == "rollback" and " again" or ""))

@@ -70,14 +70,23 @@ grep -q "generation 2 stays in force" "$scratch/reload.out" || fail "reload says
 USER=mallory SUDO_USER='' ww_policy arbiter rollback | grep -q "generation 2 is in force again" || fail "rollback"
 ww_policy arbiter log --json | jq -e --arg user "$(id -un)" '.changes[-1] | .how == "rollback" and .who == $user' > /dev/null ||
     fail "who went back"
-ww_policy arbiter diff 2 3 > "$scratch/diff.out" || fail "diff"
+code=0
+ww_policy arbiter diff 2 3 > "$scratch/diff.out" || code=$?
+((code == 1)) || fail "diff of two that differ ended with $code"
 grep -qx -- '--- 2/contract.lua' "$scratch/diff.out" || fail "diff shows times that mean nothing: $(cat "$scratch/diff.out")"
 grep -q '^-.*price_ppm = 400000' "$scratch/diff.out" && grep -q '^+.*price_ppm = 200000' "$scratch/diff.out" ||
     fail "diff says $(cat "$scratch/diff.out")"
-if ww_policy arbiter diff 2 99 > "$scratch/diff.out" 2>&1; then
-    fail "a generation that never was is compared"
-fi
+code=0
+ww_policy arbiter diff > "$scratch/diff.out" || code=$?
+((code == 1)) && [[ $(grep -E '^(---|\+\+\+) [0-9a-z]+/' "$scratch/diff.out") == $'--- default/contract.lua\n+++ 2/contract.lua' ]] ||
+    fail "diff of what is built in and in force ended with $code: $(cat "$scratch/diff.out")"
+code=0
+ww_policy arbiter diff 2 99 > "$scratch/diff.out" 2>&1 || code=$?
+((code == 1)) && grep -q "not kept" "$scratch/diff.out" || fail "a generation that never was is compared"
 ww_policy arbiter reload default --json | jq -e '.number == 4 and .tests > 0' > /dev/null || fail "the built-in set"
+ww_policy arbiter diff > "$scratch/diff.out" 2>&1 || fail "diff of the built-in set: $(cat "$scratch/diff.out")"
+grep -qx "There is no difference between the built-in set default and generation 4." "$scratch/diff.out" ||
+    fail "diff says $(cat "$scratch/diff.out")"
 
 code=0
 ww_policy arbiter reload nosuch 2> "$scratch/reload.err" || code=$?
