@@ -1,5 +1,5 @@
-/* ww.files: whether the files that a configuration names hold what a node reads from them, without
- * a node.
+/* ww.files: what a node reads from its files, without a node: whether those that a configuration
+ * names hold it, and the footprint (flows.h).
  *
  * geo{files={…}}, block_lists{files={…}} -> {problems={{file, why, fix}…}}, in the order of files:
  * none for those that a node would start with. */
@@ -103,6 +103,7 @@ int files_bind(struct ww_ops *ops)
     static const struct ww_ops_function functions[] = {
         {"geo", bound_geo},
         {"block_lists", bound_block_lists},
+        {"footprint", flows_bound_footprint_of},
     };
 
     return ww_ops_bind(ops, "files", functions, WW_ARRAY_COUNT(functions), NULL);

@@ -39,6 +39,9 @@ struct flow_table {
     uint32_t judged_at;
 };
 
+/* footprint{folder=, copy=, by=, days=, from_s=} -> {rows}: of a node that doesn't run, from a copy
+ * of its store, which is made and removed. WW_EAGAIN when it does run. */
+int flows_bound_footprint_of(void *context, struct ww_call *call);
 /* What is wrong with a file of places, by what ww_geo_add returned. */
 const char *flows_geo_why(int rc);
 /* Reads {geo = {FILE, …}, inspect =, footprint =} and what is stored. The store is open. */

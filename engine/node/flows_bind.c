@@ -342,15 +342,33 @@ static int put_row(void *arg, const struct footprint_row *row)
     return 0;
 }
 
-static int bound_footprint(void *context, struct ww_call *call)
+struct rows_wanted {
+    enum footprint_by by;
+    bool days;
+    uint64_t from_s;
+};
+
+static int read_rows_wanted(struct ww_call *call, struct rows_wanted *wanted)
 {
     static const char *bys[FOOTPRINT_BYS] = {"host", "application", "country", "provider"};
+    const char *by = "host";
+    int column = 0;
+
+    *wanted = (struct rows_wanted){.from_s = 0};
+    ww_call_text(call, "by", &by, NULL);
+    ww_call_bool(call, "days", &wanted->days);
+    ww_call_u64(call, "from_s", &wanted->from_s);
+    while (column < FOOTPRINT_BYS && strcmp(bys[column], by) != 0)
+        column++;
+    wanted->by = (enum footprint_by)column;
+    return column == FOOTPRINT_BYS ? WW_EINVAL : 0;
+}
+
+static int bound_footprint(void *context, struct ww_call *call)
+{
     struct edge *edge = context;
     struct rows rows = {.call = call, .left = ROWS_MAX};
-    const char *by = "host";
-    uint64_t from_s = 0;
-    bool days = false;
-    int column = 0;
+    struct rows_wanted wanted;
 
     if (!edge->flows)
         return WW_ESTATE;
@@ -359,21 +377,48 @@ static int bound_footprint(void *context, struct ww_call *call)
         return WW_EUNSUPPORTED;
     }
     ww_call_put_bool(call, "is_kept", edge->flows->keeps_footprint);
-    ww_call_text(call, "by", &by, NULL);
-    ww_call_bool(call, "days", &days);
-    ww_call_u64(call, "from_s", &from_s);
-    while (column < FOOTPRINT_BYS && strcmp(bys[column], by) != 0)
-        column++;
-    if (column == FOOTPRINT_BYS)
-        return WW_EINVAL;
+    int rc = read_rows_wanted(call, &wanted);
+    if (rc)
+        return rc;
     flows_count_now(edge);
     ww_call_begin(call, "rows", true);
-    int rc = footprint_visit(edge->flows->footprint, (enum footprint_by)column, days, from_s,
-                             put_row, &rows);
+    rc = footprint_visit(edge->flows->footprint, wanted.by, wanted.days, wanted.from_s, put_row,
+                         &rows);
     ww_call_end(call);
     if (rows.next_s)
         ww_call_put_u64(call, "next_s", rows.next_s);
     return rc < 0 ? rc : 0;
+}
+
+/* Of a copy: a database that is opened writes, and a node couldn't open what root has written. */
+int flows_bound_footprint_of(void *context, struct ww_call *call)
+{
+    struct rows rows = {.call = call, .left = UINT64_MAX};
+    const char *folder = NULL, *copy = NULL;
+    struct ww_store *store = NULL;
+    struct rows_wanted wanted;
+
+    (void)context;
+    int rc = ww_call_text(call, "folder", &folder, NULL);
+    if (!rc)
+        rc = ww_call_text(call, "copy", &copy, NULL);
+    if (!rc)
+        rc = read_rows_wanted(call, &wanted);
+    if (!rc)
+        rc = ww_store_remove(copy); /* of a look that was cut off */
+    if (!rc)
+        rc = ww_store_copy(folder, copy);
+    if (rc)
+        return rc;
+    rc = ww_store_open_as(copy, folder, false, &store);
+    ww_call_begin(call, "rows", true);
+    if (!rc)
+        rc = footprint_visit_store(store, wanted.by, wanted.days, wanted.from_s, put_row, &rows);
+    ww_call_end(call);
+    if (store)
+        ww_store_close(store);
+    int removed = ww_store_remove(copy);
+    return rc ? rc : removed;
 }
 
 static int bound_forget(void *context, struct ww_call *call)

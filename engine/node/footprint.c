@@ -328,7 +328,8 @@ void footprint_prune(struct footprint *footprint)
 struct visit {
     enum footprint_by by;
     uint64_t from_s;
-    const struct period *period;
+    uint32_t seconds;
+    uint64_t present; /* number of the one that comes from memory */
     int (*fn)(void *arg, const struct footprint_row *row);
     void *arg;
 };
@@ -343,24 +344,46 @@ static int visit_record(void *arg, const uint8_t *key, size_t key_size, const ui
                         size_t value_size)
 {
     const struct visit *visit = arg;
-    if (key_size != KEY_BYTES || number_of(key) == visit->period->number)
+    if (key_size != KEY_BYTES || number_of(key) == visit->present)
         return 0;
-    uint64_t begin_s = (uint64_t)number_of(key) * visit->period->seconds;
-    if (begin_s + visit->period->seconds <= visit->from_s)
+    uint64_t begin_s = (uint64_t)number_of(key) * visit->seconds;
+    if (begin_s + visit->seconds <= visit->from_s)
         return 0;
     int rc = decode(value, value_size, begin_s, visit_row, arg);
     return rc == WW_ECORRUPT ? 0 : rc; /* one that can't be read is left out */
+}
+
+static int visit_store(struct ww_store *store, char unit, struct visit *visit)
+{
+    char prefix[2] = {KIND, unit};
+    return ww_store_scan(store, prefix, sizeof(prefix), visit_record, visit);
+}
+
+int footprint_visit_store(struct ww_store *store, enum footprint_by by, bool days, uint64_t from_s,
+                          int (*fn)(void *arg, const struct footprint_row *row), void *arg)
+{
+    struct visit visit = {.by = by,
+                          .from_s = from_s,
+                          .seconds = days ? DAY_S : HOUR_S,
+                          .present = UINT64_MAX,
+                          .fn = fn,
+                          .arg = arg};
+    return visit_store(store, days ? 'd' : 'h', &visit);
 }
 
 int footprint_visit(struct footprint *footprint, enum footprint_by by, bool days, uint64_t from_s,
                     int (*fn)(void *arg, const struct footprint_row *row), void *arg)
 {
     struct period *period = &footprint->periods[days];
-    struct visit visit = {.by = by, .from_s = from_s, .period = period, .fn = fn, .arg = arg};
-    char prefix[2] = {KIND, period->unit};
+    struct visit visit = {.by = by,
+                          .from_s = from_s,
+                          .seconds = period->seconds,
+                          .present = period->number,
+                          .fn = fn,
+                          .arg = arg};
     struct ww_buf now;
 
-    int rc = ww_store_scan(footprint->edge->store, prefix, sizeof(prefix), visit_record, &visit);
+    int rc = visit_store(footprint->edge->store, period->unit, &visit);
     if (rc)
         return rc;
     ww_buf_init(&now, RECORD_MAX);

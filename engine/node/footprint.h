@@ -38,5 +38,8 @@ struct footprint_row {
  * returns non-zero, and returns that. What is not yet stored is there too. */
 int footprint_visit(struct footprint *footprint, enum footprint_by by, bool days, uint64_t from_s,
                     int (*fn)(void *arg, const struct footprint_row *row), void *arg);
+/* The same of a store that no node has open: what it has written. */
+int footprint_visit_store(struct ww_store *store, enum footprint_by by, bool days, uint64_t from_s,
+                          int (*fn)(void *arg, const struct footprint_row *row), void *arg);
 /* Forgets everything, on disk too; fn(arg, rc) then. */
 int footprint_forget(struct footprint *footprint, ww_commit_fn fn, void *arg);

@@ -19,7 +19,7 @@ int policy_bind(struct ww_ops *ops);
 int contract_bind(struct ww_ops *ops);
 /* Binds ww.host: what a client's tunnel changes on its host. */
 int host_bind(struct ww_ops *ops);
-/* Binds ww.files: whether what a configuration names can be read. */
+/* Binds ww.files: what a node reads from its files, without one. */
 int files_bind(struct ww_ops *ops);
 
 /* "127.0.0.1:1080", "[::1]:1080". WW_EINVAL, also for names. */

@@ -125,9 +125,10 @@ local function compare_files(first, second)
     if not folder then
         return nil, err
     end
-    local tests, ok, text = built_in_tests()
-    ok, err = write_files(folder .. "/" .. first.name,
+    local tests, text = built_in_tests(), nil
+    local ok, problem = write_files(folder .. "/" .. first.name,
         without_tests(first.files, second.files, tests))
+    err = problem
     if ok then
         ok, err = write_files(folder .. "/" .. second.name,
             without_tests(second.files, first.files, tests))

@@ -93,6 +93,14 @@ footprint --by time 2> /dev/null | grep -qE '^20..-..-.. ..:00 .*#####' || fail 
 footprint --by time --days 3 --csv | grep -qE '^20..-..-..T00:00:00Z,[0-9]+,[0-9]+$' || fail "$(footprint --by time --days 3 --csv)"
 # Switched off: nothing is added, what there was is still shown, and may be forgotten.
 node_stop client
+# Without a client, as its state has it, which stays as it is.
+footprint --days 2 --json > "$scratch/stopped.json"
+[[ $(jq '[.rows[] | .up + .down] | add' "$scratch/stopped.json") -ge $counted && $(jq -r .source "$scratch/stopped.json") == state ]] ||
+    fail "of a client that doesn't run: $(cat "$scratch/stopped.json")"
+[[ ! -e $scratch/client/node.footprint ]] || fail "a copy of the state is left"
+footprint 2>&1 > /dev/null | grep -qx "No client runs: this is what its state has." || fail "$(footprint 2>&1)"
+"$program" footprint --state "$scratch/nowhere" > "$scratch/out" 2>&1 && fail "the footprint of no client"
+grep -q "No node runs there" "$scratch/out" || fail "$(cat "$scratch/out")"
 node_args[client]+=' --no-footprint'
 node_start client
 wait_for 20 "the client's start" is_ready client

@@ -1,4 +1,5 @@
 --- `ww footprint`: how much went where, from this client's own state.
+local config = require("ops.config")
 local control = require("ops.control")
 local format = require("ops.format")
 local nodes = require("ops.nodes")
@@ -42,6 +43,58 @@ local function fetch(path, params)
         params.from_s = part.next_s
     until not part.next_s
     return rows, nil, part.is_kept
+end
+
+--- The state folder of a client that doesn't run; nil when only a control socket is named.
+local function state_of(args)
+    if args.state or not args.config then
+        local socket = args.control or ww.process.env("WW_CONTROL") or ""
+        return args.state or socket == "" and config.state_folder("client") or nil
+    end
+    local loaded = not args.control and config.load("client", { file = args.config })
+    return loaded and loaded.state or nil
+end
+
+--- The rows from the state of a client that doesn't run.
+---@return table[]? rows
+---@return table? err nil when there is no such state
+local function read_state(args, params)
+    local state = state_of(args)
+    local folder = state and state .. "/node"
+    if not folder or not ww.fs.is_dir(folder) then
+        return nil
+    end
+    params.folder, params.copy = folder, folder .. ".footprint"
+    local found, err = ww.files.footprint(params)
+    if err and err.code == "EAGAIN" then
+        err.what, err.fix = "A client runs with this state, and doesn't answer yet", "Try again"
+    end
+    return found and setmetatable(found.rows, ww.list), err
+end
+
+--- The client's control socket.
+local function place_of(args)
+    if args.config and not args.control and not args.state then
+        return control.place_of_file(args.config)
+    end
+    return control.find(args, "client")
+end
+
+--- From the client, or from its state if none runs.
+local function rows_of(args, params)
+    local path, err = place_of(args)
+    if path then
+        local rows, problem, is_kept = fetch(path, params)
+        if rows then
+            return rows, nil, "live", is_kept
+        end
+        err = problem
+    end
+    if err.code ~= "EUNREACHABLE" then
+        return nil, err
+    end
+    local rows, problem = read_state(args, params)
+    return rows, problem or err, "state"
 end
 
 --- A row for each hour or day, whose key says which.
@@ -101,7 +154,7 @@ end
 local function print_bars(data, args, out)
     local list = data.by == "time" and data.rows or sum_of(data.rows)
     if #list == 0 then
-        out:note(data.is_kept and "Nothing was carried." or NOT_KEPT)
+        out:note(data.is_kept == false and NOT_KEPT or "Nothing was carried.")
         return
     end
     local most, up, down, rows = 0, 0, 0, {}
@@ -125,7 +178,7 @@ local function print_bars(data, args, out)
     out:print(format.table(heads, rows, { [2] = true, [3] = true }))
     out:note(("%s up, %s down, over %d %s."):format(format.bytes(up), format.bytes(down),
         data.count, data.unit == "day" and "days" or "hours"))
-    if not data.is_kept then
+    if data.is_kept == false then
         out:note(NOT_KEPT)
     end
 end
@@ -146,7 +199,8 @@ return {
         nodes.define(command)
         command:epilog([[
 It is kept in the client's own state, for nobody else; `footprint = false` in its configuration
-keeps none from then on, and --forget takes away what was kept before. Periods are UTC.
+keeps none from then on, and --forget, while the client runs, takes away what was kept before.
+Without a client that runs its state is read. Periods are UTC.
 Examples:
   ww footprint
   ww footprint --by country --days 30
@@ -163,22 +217,17 @@ Examples:
         if wrong then
             return usage(wrong)
         end
-        local path, err
-        if args.config and not args.control and not args.state then
-            path, err = control.place_of_file(args.config)
-        else
-            path, err = control.find(args, "client")
-        end
-        if not path then
-            return nil, err
-        elseif args.forget then
+        if args.forget then
+            local path, err = place_of(args)
+            if not path then
+                return nil, err
+            end
             return control.call(path, "footprint.forget", {})
         end
         local count = args.days or args.hours or 24
         local seconds = args.days and DAY_S or HOUR_S
         local begin_s = (math.floor(ww.loop.wall_ms() / 1000 / seconds) - count + 1) * seconds
-        local rows, is_kept
-        rows, err, is_kept = fetch(path, {
+        local rows, err, source, is_kept = rows_of(args, {
             by = args.by == "time" and "provider" or args.by, days = args.days ~= nil,
             from_s = math.max(0, begin_s),
         })
@@ -189,12 +238,16 @@ Examples:
             rows = by_time(rows, args.days ~= nil)
         end
         return { by = args.by, unit = args.days and "day" or "hour", count = count, rows = rows,
-            is_kept = is_kept }
+            source = source, is_kept = is_kept }
     end,
     human = function(data, args, out)
         if args.forget then
             out:note("The footprint is forgotten.")
-        elseif args.csv then
+            return
+        elseif data.source == "state" then
+            out:note("No client runs: this is what its state has.")
+        end
+        if args.csv then
             print_csv(data, out)
         else
             print_bars(data, args, out)
