@@ -3,136 +3,17 @@
 -- themselves, and every check, are the core's (ww.arbiter, ww.client or ww.provider: policy_…).
 local async = require("ops.async")
 local hypothesis = require("ops.hypothesis")
-local json = require("ops.json")
 local policy_history = require("node.policy_history")
+local policy_log = require("node.policy_log")
+local policy_metrics = require("node.policy_metrics")
 local what_if = require("ops.what_if")
 
 local M = {}
 
-local LOG_MAX = 256 -- entries kept over a restart
-local LOG_BYTES_MAX = 1048576
 local WHO_MAX = 64
-local NUMBER_MAX = 1e12 -- of a generation, or a second: more is damage
 local SETTLE_S = 0.2 -- an editor writes a file in several steps, and a set has several files
 local UNUSED_DAYS = 30
-local METRIC_RULES_MAX = 128
 local MISSING_S = 2 -- how often a folder that has gone is looked for
-
-local function wall_s()
-    return math.floor(ww.loop.wall_ms() / 1000)
-end
-
--- --- log -----------------------------------------------------------------------------------------
-
---- What each field of an entry must be; the rest may be absent.
-local FIELDS = { number = "number", hash = "string", at_s = "number", how = "string",
-    who = "string", folder = "string", failed = "number" }
-local NEEDED = { "number", "hash", "at_s", "how", "who" }
-
-local function is_entry(entry)
-    local good = type(entry) == "table"
-    for _, name in ipairs(good and NEEDED or {}) do
-        good = good and entry[name] ~= nil
-    end
-    for name, value in pairs(good and entry or {}) do
-        good = good and type(value) == FIELDS[name]
-        if good and type(value) == "number" then
-            good = value >= 0 and value <= NUMBER_MAX and value == math.floor(value)
-        end
-    end
-    return good and entry.number > 0 and entry.hash:find("^[a-z2-7]+$") ~= nil
-end
-
---- The entries of the log file, oldest first. A line that can't be read is left out.
-local function read_log(path)
-    local entries = {}
-    for line in (ww.fs.read(path) or ""):gmatch("[^\n]+") do
-        local entry = json.decode(line)
-        if is_entry(entry) then
-            entries[#entries + 1] = entry
-        end
-    end
-    return entries
-end
-
---- Keeps the newest; true when some were dropped.
-local function trim(entries)
-    local is_long = #entries > LOG_MAX
-    while #entries > LOG_MAX do
-        table.remove(entries, 1)
-    end
-    return is_long
-end
-
-local function rewrite(self)
-    local lines = {}
-    for index, entry in ipairs(self.entries) do
-        lines[index] = json.encode(entry)
-    end
-    ww.fs.write(self.path, table.concat(lines, "\n") .. "\n")
-end
-
---- Adds an entry. The file is not synced: losing the last lines in a crash harms nothing.
-local function note(self, entry)
-    entry.at_s = wall_s()
-    self.entries[#self.entries + 1] = entry
-    trim(self.entries)
-    local ok, err = ww.fs.append(self.path, json.encode(entry) .. "\n")
-    if not ok then
-        ww.log("warn", "policy", "the log of policies can't be written",
-            "why=" .. ww.quote(err.reason))
-    end
-end
-
---- Hashes of the generations that were given up, for their faults or by going back, and were not
---- put in force since. A start doesn't count: it takes what there is.
-local function given_up(entries)
-    local bad, hash_of, current = {}, {}, nil
-    for _, entry in ipairs(entries) do
-        hash_of[entry.number] = entry.hash
-        if entry.how == "faults" and hash_of[entry.failed] then
-            bad[hash_of[entry.failed]] = true
-        elseif entry.how == "rollback" and current and entry.number < current then
-            bad[hash_of[current]] = true
-        end
-        if entry.how ~= "start" then
-            bad[entry.hash] = nil
-        end
-        current = entry.number
-    end
-    return bad
-end
-
---- Gives the generation that was loaded at the start the number that it had before, if any; and the
---- core is told of those that were given up.
-local function remember(self)
-    self.entries = read_log(self.path)
-    local now = self.core.policy_generations().generations[1]
-    local last, number = 0, nil
-    for _, entry in ipairs(self.entries) do
-        last = math.max(last, entry.number)
-        if entry.hash == now.hash then
-            number = entry.number
-        end
-    end
-    number = number or last + 1
-    self.core.policy_number({ number = number, next = math.max(last, number) + 1 })
-    local bad = given_up(self.entries)
-    for hash in pairs(bad) do
-        self.core.policy_blame({ hash = hash })
-    end
-    if bad[now.hash] then
-        ww.log("warn", "policy", "the policies in force are those that were given up before: "
-            .. "correct them", "number=" .. number)
-    end
-    local newest = self.entries[#self.entries]
-    if not newest or newest.hash ~= now.hash then
-        note(self, { number = number, hash = now.hash, how = "start", who = "start" })
-    end
-    if trim(self.entries) or #(ww.fs.read(self.path) or "") > LOG_BYTES_MAX then
-        rewrite(self)
-    end
-end
 
 -- --- changes -------------------------------------------------------------------------------------
 
@@ -159,7 +40,7 @@ end
 local function changed(self, result, how, who, folder)
     self.reloads = self.reloads + 1
     self.history:changed()
-    note(self, { number = result.number, hash = result.hash, how = how, who = who,
+    policy_log.note(self, { number = result.number, hash = result.hash, how = how, who = who,
         folder = folder })
     ww.log("info", "policy", "new policies are in force", ("number=%d hash=%s how=%s who=%s")
         :format(result.number, result.hash, how, ww.quote(who)))
@@ -215,7 +96,8 @@ local function rollback(self, who, number)
     local result, err = self.core.policy_rollback({ number = number })
     if result then
         self.history:changed()
-        note(self, { number = result.number, hash = result.hash, how = "rollback", who = who })
+        policy_log.note(self, { number = result.number, hash = result.hash, how = "rollback",
+            who = who })
         ww.log("info", "policy", "earlier policies are back in force",
             ("number=%d who=%s"):format(result.number, ww.quote(who)))
     end
@@ -226,8 +108,8 @@ end
 local function on_gave_up(self, event)
     self.gave_up = self.gave_up + 1
     self.history:changed()
-    note(self, { number = event.number, hash = event.hash, how = "faults", who = "the node itself",
-        failed = event.failed })
+    policy_log.note(self, { number = event.number, hash = event.hash, how = "faults",
+        who = "the node itself", failed = event.failed })
 end
 
 -- --- files ---------------------------------------------------------------------------------------
@@ -290,7 +172,7 @@ local function log_of(self)
         current = generation.current and generation.number or current
     end
     local list, newest = setmetatable({}, ww.list), nil
-    local bad = given_up(self.entries)
+    local bad = policy_log.given_up(self.entries)
     for index, entry in ipairs(self.entries) do
         newest = entry.number == current and index or newest
     end
@@ -469,93 +351,6 @@ local function methods_of(self)
     }
 end
 
---- {field of a hook's status, metric, help, divisor}
-local HOOK_METRICS = {
-    { "calls", "calls_total", "Decisions asked of each policy hook" },
-    { "fallbacks", "fallbacks_total", "Decisions that were the hook's safe answer" },
-    { "repeated", "repeated_total", "Decisions that a fresh VM was asked for again" },
-    { "instructions", "instructions_total", "Instructions that decisions were charged" },
-    { "time_us", "seconds_total", "Time that decisions took", 1e6 },
-}
-
---- Faults that a decision can end with; others are told when there are any.
-local FAULT_KINDS = { "runtime", "budget", "memory", "result", "impure" }
-
---- Metrics of one hook, if it was asked at all: a node is asked a few of them only.
-local function add_hook_metrics(add, hook)
-    if hook.calls == 0 then
-        return
-    end
-    for _, metric in ipairs(HOOK_METRICS) do
-        add(metric[2], "counter", metric[3], hook[metric[1]] / (metric[4] or 1),
-            { hook = hook.hook })
-    end
-    local faults = {}
-    for _, kind in ipairs(FAULT_KINDS) do
-        faults[kind] = 0
-    end
-    for kind, count in pairs(hook.faults_by_kind) do
-        faults[kind] = count
-    end
-    for kind, count in pairs(faults) do
-        add("faults_total", "counter", "Decisions that the policy failed to make, by kind", count,
-            { hook = hook.hook, kind = kind })
-    end
-end
-
---- {field of a rule, metric, help, divisor}
-local RULE_METRICS = {
-    { "looks", "looks_total", "Decisions that this line returned, of those looked at" },
-    { "instructions", "instructions_total", "Instructions that they were charged" },
-    { "time_us", "seconds_total", "Time that they took", 1e6 },
-    { "bytes", "bytes_total", "Bytes that they let be bought, sold or settled" },
-    { "nano_usd", "usd_total", "What these cost, in dollars", 1e9 },
-}
-
---- Metrics of each rule of the set in force that has decided, at most so many.
-local function add_rule_metrics(add, list)
-    local left = METRIC_RULES_MAX
-    for _, rule in ipairs(list) do
-        left = rule.looks > 0 and left - 1 or left
-        for _, metric in ipairs(rule.looks > 0 and left >= 0 and RULE_METRICS or {}) do
-            add("rule_" .. metric[2], "counter", metric[3],
-                tonumber(rule[metric[1]]) / (metric[4] or 1), { hook = rule.hook, rule = rule.at })
-        end
-    end
-end
-
---- Metrics of a node's policies, added to a list.
-local function add_metrics(self, list)
-    local status = self.core.status({})
-    if not status then
-        return list
-    end
-    local function add(name, kind, help, value, labels)
-        list[#list + 1] = { name = "ww_policy_" .. name, type = kind, help = help, value = value,
-            labels = labels }
-    end
-    add("generation", "gauge", "Number of the generation of policies in force",
-        status.policy_number)
-    local help = "Sets of policies that were to be put in force"
-    add("reloads_total", "counter", help, self.reloads, { result = "ok" })
-    add("reloads_total", "counter", help, self.refused, { result = "refused" })
-    add("given_up_total", "counter", "Generations given up for their faults", self.gave_up)
-    local journal = status.policy_journal or { records = 0, bytes = 0 }
-    add("journal_records", "gauge", "Decisions in the journal", journal.records)
-    add("journal_bytes", "gauge", "Memory of the journal", journal.bytes)
-    if status.policy_shadow then
-        add("shadow_decisions", "gauge", "Decisions that the shadow was asked for",
-            status.policy_shadow.decisions)
-        add("shadow_changed", "gauge", "Of them, those that it makes otherwise",
-            status.policy_shadow.changed)
-    end
-    for _, hook in ipairs(status.policy_hooks) do
-        add_hook_metrics(add, hook)
-    end
-    add_rule_metrics(add, self.history:list())
-    return list
-end
-
 --- Adds to a node that has started: its control methods, reload on HUP, the watch on its folder.
 ---@param node table
 ---@param core table ww.arbiter, ww.client or ww.provider
@@ -567,7 +362,7 @@ function M.attach(node, core, config, lists)
         core = core, folder = config.policies, path = config.state .. "/policies.log", reloads = 0,
         refused = 0, gave_up = 0, lists = lists,
     }
-    remember(self)
+    policy_log.remember(self)
     self.history = policy_history.begin(core, config.state .. "/policies.rules")
     for name, method in pairs(methods_of(self)) do
         node.methods[name] = method
@@ -588,7 +383,7 @@ function M.attach(node, core, config, lists)
         end
     end
     self.metrics = function(list)
-        return add_metrics(self, list)
+        return policy_metrics.add(self, list)
     end
     self.stop = function()
         self.history:save()

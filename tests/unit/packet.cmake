@@ -1,5 +1,6 @@
 ww_unit_test(packet_geo SOURCES packet_geo_test.c ROOMS packet)
-ww_unit_test(packet_flows SOURCES packet_flows_test.c ROOMS packet)
+ww_unit_test(packet_flows SOURCES packet_flows_test.c packet_flows_rig.c ROOMS packet)
+ww_unit_test(packet_flows_reject SOURCES packet_flows_reject_test.c packet_flows_rig.c ROOMS packet)
 ww_unit_test(packet_probe SOURCES packet_probe_test.c ROOMS packet)
 ww_unit_test(packet_ip SOURCES packet_ip_test.c ROOMS packet)
 ww_unit_test(packet_rewrite SOURCES packet_rewrite_test.c ROOMS packet)
