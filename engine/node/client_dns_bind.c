@@ -183,7 +183,7 @@ struct client_dns_query {
 
 static int put_reply(struct ww_call *call, const uint8_t *reply, size_t size)
 {
-    unsigned code = 0;
+    unsigned code = 0, why = 0;
     struct ww_buf lines;
 
     ww_buf_init(&lines, 1 << 20);
@@ -194,6 +194,8 @@ static int put_reply(struct ww_call *call, const uint8_t *reply, size_t size)
         ww_call_put_text(call, "code", ww_dns_code_word(code));
         ww_call_put_text(call, "lines", ww_buf_text(&lines));
         ww_call_put_u64(call, "bytes", size);
+        if (ww_dns_print_why(reply, size, &why) == 0)
+            ww_call_put_u64(call, "why", why);
     }
     ww_buf_deinit(&lines);
     return rc;
@@ -221,7 +223,7 @@ int client_dns_bound_query(void *context, struct ww_call *call)
     size_t size = 0;
     int function;
 
-    int rc = client->dns ? ww_call_text(call, "name", &name, NULL) : WW_ESTATE;
+    int rc = client->dns ? ww_call_text(call, "name", &name, NULL) : WW_ESHUTDOWN;
     if (rc)
         return rc;
     ww_call_text(call, "type", &word, NULL);
@@ -269,7 +271,7 @@ int client_dns_bound_flush(void *context, struct ww_call *call)
 
     (void)call;
     if (!client->dns)
-        return WW_ESTATE;
+        return WW_ESHUTDOWN;
     ww_dns_flush(client->dns->dns);
     if (client->dns->excluder)
         ww_host_exclude_nothing(client->dns->excluder);

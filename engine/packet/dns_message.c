@@ -14,7 +14,6 @@
 #define FLAG_CD           0x0010
 #define OPT_DO            0x8000
 #define LEAST_REPLY_BYTES 512 /* RFC 1035 section 2.3.4 */
-#define OPTION_EDE        15  /* RFC 8914 */
 
 static uint16_t get16(const uint8_t *bytes)
 {
@@ -160,7 +159,7 @@ static uint8_t *put_opt(uint8_t *out, unsigned bytes, bool dnssec_ok, int ede)
     if (ede == DNS_EDE_NONE)
         return put16(out, 0);
     out = put16(out, 6);
-    out = put16(out, OPTION_EDE);
+    out = put16(out, DNS_OPTION_EDE);
     out = put16(out, 2);
     return put16(out, (unsigned)ede);
 }

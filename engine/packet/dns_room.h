@@ -14,7 +14,8 @@
 #define DNS_MESSAGE_BYTES 65535
 #define DNS_NAME_SIZE     1025 /* NS_MAXDNAME: text of a name, every byte escaped */
 
-/* Extended errors, RFC 8914 section 4. */
+/* Extended errors, RFC 8914 sections 2 and 4. */
+#define DNS_OPTION_EDE 15
 enum {
     DNS_EDE_NONE = -1,
     DNS_EDE_FORGED = 4,

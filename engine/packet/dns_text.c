@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "dns_room.h"
+#include "ww/buf.h"
 
 struct type_row {
     const char *word;
@@ -151,4 +152,41 @@ int ww_dns_print(const uint8_t *reply, size_t size, unsigned *code, struct ww_bu
         put_record(&message, &record, out);
     }
     return 0;
+}
+
+/* The first option of that kind among an OPT record's; RFC 6891 section 6.1.2. */
+static int find_ede(const uint8_t *options, size_t size, unsigned *ede)
+{
+    struct ww_cursor cursor;
+
+    ww_cursor_init(&cursor, options, size);
+    while (cursor.size > 0) {
+        unsigned kind = ww_cursor_u16(&cursor);
+        size_t length = ww_cursor_u16(&cursor);
+        const uint8_t *value = ww_cursor_bytes(&cursor, length);
+
+        if (cursor.failed)
+            break;
+        if (kind == DNS_OPTION_EDE && length >= 2) {
+            *ede = (unsigned)value[0] << 8 | value[1];
+            return 0;
+        }
+    }
+    return WW_ENOTFOUND;
+}
+
+int ww_dns_print_why(const uint8_t *reply, size_t size, unsigned *ede)
+{
+    ns_msg message;
+    ns_rr record;
+
+    if (size > DNS_MESSAGE_BYTES || ns_initparse(reply, (int)size, &message))
+        return WW_EINVAL;
+    for (unsigned index = 0; index < ns_msg_count(message, ns_s_ar); index++) {
+        if (ns_parserr(&message, ns_s_ar, (int)index, &record))
+            return WW_EINVAL;
+        if (ns_rr_type(record) == ns_t_opt)
+            return find_ede(ns_rr_rdata(record), ns_rr_rdlen(record), ede);
+    }
+    return WW_ENOTFOUND;
 }

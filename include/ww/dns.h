@@ -131,6 +131,9 @@ int ww_dns_query(const char *name, uint16_t type, uint16_t id, uint8_t out[WW_DN
 /* One line for each record of a reply's answer, as in "example.org 300 IN A 192.0.2.1\n"; *code is
  * the reply's. WW_EINVAL for what is no reply. Errors stay in out. */
 int ww_dns_print(const uint8_t *reply, size_t size, unsigned *code, struct ww_buf *out);
+/* Why a reply is what it is: the first info code of RFC 8914 in it. WW_ENOTFOUND: it
+ * doesn't say; WW_EINVAL. */
+int ww_dns_print_why(const uint8_t *reply, size_t size, unsigned *ede);
 /* "A", "AAAA", "TYPE4711" and back; 0 for what is no type. */
 uint16_t ww_dns_type_parse(const char *text);
 /* "NOERROR", "NXDOMAIN", … */

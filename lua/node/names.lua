@@ -29,12 +29,12 @@ local function read_reply(reply)
         local name, ttl, kind, data = line:match("^(%S+) (%d+) IN (%S+) ?(.*)$")
         records[#records + 1] = { name = name, ttl_s = tonumber(ttl), type = kind, data = data }
     end
-    return { code = reply.code, records = records, bytes = reply.bytes }
+    return { code = reply.code, why = reply.why, records = records, bytes = reply.bytes }
 end
 
 --- Asks for a name through the tunnel, or the cache. In a coroutine.
 ---@param params {name: string?, type: string?}
----@return table? reply {code, records, bytes, took_ms}
+---@return table? reply {code, why (RFC 8914, or nil), records, bytes, took_ms}
 ---@return table? err
 local function query(params)
     local since_s = ww.loop.now_us() / 1000000

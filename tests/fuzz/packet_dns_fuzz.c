@@ -97,6 +97,8 @@ static void check_reply(const struct ww_dns_ask *ask, const uint8_t *reply, size
     ww_buf_init(&out, 1 << 20);
     if (ww_dns_print(reply, size, &code, &out))
         abort();
+    if (ww_dns_print_why(reply, size, &code) == WW_EINVAL)
+        abort();
     ww_buf_deinit(&out);
 }
 

@@ -119,6 +119,14 @@ step "what is listed, private or special is not let through"
 
 reply=$("$program" dns query plain.example --json --state "$scratch/client")
 jq -e '.code == "NOERROR" and .records[0].data == "93.184.216.34"' <<< "$reply" > /dev/null || fail "$reply"
+for question in "ads.example: policy journal --hook dns.query" "rebind.example: dns.private_names" \
+    "nosuch.printer.local: see how it is spelt" "plain.example TYPE253: Ask for another"; do
+    # shellcheck disable=SC2086
+    said=$("$program" dns query ${question%%:*} --state "$scratch/client" 2>&1) || true
+    [[ $said == *"${question#*: }"* ]] || fail "ww dns query ${question%%:*}: $said"
+done
+"$program" dns query a..example --state "$scratch/client" 2> "$scratch/said" && fail "a..example is a name"
+grep -q "fix: Name it as example.org" "$scratch/said" || fail "$(cat "$scratch/said")"
 [[ $("$program" dns status --state "$scratch/client") == *"120002 names on 2 lists"* ]] || fail "dns status"
 "$program" dns flush --state "$scratch/client" 2> /dev/null
 [[ $(counted cached) == 0 ]] || fail "not flushed"

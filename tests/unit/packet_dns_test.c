@@ -479,6 +479,10 @@ static void test_without_a_connection_it_waits(void **state)
     rig.send_rc = WW_EDENIED; /* the flow policy does not want it */
     ww_dns_failed(rig.dns, rig_last(&rig)->exchange, WW_ERESET);
     assert_reply(ns_r_servfail, "");
+    unsigned why = 0;
+    assert_int_equal(ww_dns_print_why(rig.reply, rig.reply_size, &why), 0);
+    assert_int_equal(why, 22); /* RFC 8914: no reachable authority */
+    assert_int_equal(ww_dns_print_why(rig.reply, rig.reply_size - 1, &why), WW_EINVAL);
 }
 
 /* A provider takes so many new flows a second: no reason to give up, nor to ask somebody else. */

@@ -4,6 +4,21 @@ local format = require("ops.format")
 
 local QUERY_S = 12
 
+--- What helps, by what a reply says of itself (RFC 8914), or by its code.
+local HINTS = {
+    [4] = "The policy dns.query answers that itself: ww policy journal --hook dns.query shows it.",
+    [15] = "The policy dns.query blocks that: ww policy journal --hook dns.query shows the reason.",
+    [17] = "Its answer points into private ranges, where no provider carries traffic. To let it: "
+        .. "dns.private_names.",
+    [22] = "No resolver was reached. ww status says whether there is a provider, ww dns status "
+        .. "what each resolver last said; dns.upstreams names others.",
+    NXDOMAIN = "There is no such name: see how it is spelt.",
+    SERVFAIL = "The resolver couldn't find it out. Try again later, or name other resolvers: "
+        .. "dns.upstreams.",
+    REFUSED = "The resolver doesn't answer that. Name others: dns.upstreams.",
+    NOTIMP = "That type of record isn't answered. Ask for another, such as A, AAAA or TXT.",
+}
+
 local VERBS = {}
 
 local function ask(args, method, params, timeout_s)
@@ -19,7 +34,15 @@ function VERBS.status(args)
 end
 
 function VERBS.query(args)
-    return ask(args, "dns.query", { name = args.name, type = args.type }, QUERY_S)
+    local reply, err = ask(args, "dns.query", { name = args.name, type = args.type }, QUERY_S)
+    if reply then
+        reply.hint = HINTS[reply.why] or HINTS[reply.code]
+    elseif err.code == "EINVAL" then
+        err.fix = "Name it as example.org, and the type of record as AAAA, MX or TYPE4711"
+    elseif err.code == "ETIMEDOUT" then
+        err.fix = "See whether there is a provider: ww status; what resolvers said: ww dns status"
+    end
+    return reply, err
 end
 
 function VERBS.excluded(args)
@@ -60,8 +83,11 @@ end
 local function print_reply(data, out)
     if data.code ~= "NOERROR" then
         out:note(data.code)
-    elseif #data.records == 0 then
+    elseif #data.records == 0 and not data.hint then
         out:note("There is such a name, but no such record.")
+    end
+    if data.hint then
+        out:note(data.hint)
     end
     for _, record in ipairs(data.records) do
         out:print(("%s %d %s %s"):format(record.name, record.ttl_s, record.type, record.data))
