@@ -4,8 +4,8 @@
  * policies=, allow_private={…}} -> {proxy}; connect{peer=, contract=}; signal{peer=, text=};
  * offer{peer=, token=}; disconnect{peer=}; avoid{peer=, avoid=}: what begins goes by others, while
  * there are any; never_opened{peer=, contract=}; renew{…} and choose_path{failures=} ask the
- * policies; end_contracts{}; tunnel_open{device=, mtu=} -> {device, mtu}; tunnel_close{};
- * signals_again, close_done, outcome, status, flows. Events: see edge.h.
+ * policies; end_contracts{}; tunnel_open{device=, mtu=, priority=} -> {device, mtu};
+ * tunnel_close{}; signals_again, close_done, outcome, status, flows. Events: see edge.h.
  * start{dns_…} and dns_…{}: see client_dns.h.
  */
 #include <arpa/inet.h>

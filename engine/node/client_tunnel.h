@@ -22,6 +22,7 @@ struct client_tunnel {
     uint8_t inner[2][16]; /* IPv6, IPv4 */
     uint64_t demand_us;
     unsigned mtu;
+    int nice_before; /* this thread's while there is no tunnel */
     struct {
         uint64_t serial; /* of the connection that it went over; 0: none is under way */
         uint64_t sent_us, took_us;

@@ -2,12 +2,19 @@
  * its packets. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "client_tunnel.h"
 
 #include "ww/probe.h"
 
 /* --- its life --------------------------------------------------------------------------------- */
+
+/* Where this process may: else it stays as it is. */
+static void set_nice(int nice)
+{
+    setpriority(PRIO_PROCESS, 0, nice); /* Linux: of the thread */
+}
 
 static void tunnel_free(struct client_tunnel *tunnel)
 {
@@ -37,11 +44,12 @@ void client_tunnel_destroy(struct client *client)
         conn->packets.refused = 0;
         packet_queue_deinit(&conn->packets.queue);
     }
+    set_nice(client->tunnel->nice_before);
     tunnel_free(client->tunnel);
     client->tunnel = NULL;
 }
 
-static int tunnel_create(struct client *client, const struct ww_tun_options *options)
+static int tunnel_create(struct client *client, const struct ww_tun_options *options, int nice)
 {
     struct client_tunnel *tunnel = ww_alloc(1, sizeof(*tunnel));
     int rc;
@@ -51,6 +59,8 @@ static int tunnel_create(struct client *client, const struct ww_tun_options *opt
     tunnel->client = client;
     tunnel->mtu = options->mtu;
     edge_inner_addresses(tunnel->inner);
+    tunnel->nice_before = getpriority(PRIO_PROCESS, 0);
+    set_nice(nice); /* before the processes that it starts */
     rc = packet_table_init(&tunnel->table, WW_NODE_ROUTES_CLIENT);
     if (!rc)
         rc = packet_table_init(&tunnel->came, WW_NODE_ROUTES_CAME);
@@ -59,6 +69,7 @@ static int tunnel_create(struct client *client, const struct ww_tun_options *opt
     if (!rc)
         rc = ww_tun_create(client->edge.loop, options, &CLIENT_TUN_CALLBACKS, tunnel, &tunnel->tun);
     if (rc) {
+        set_nice(tunnel->nice_before);
         tunnel_free(tunnel);
         return rc;
     }
@@ -77,10 +88,11 @@ static int put_device(const struct client_tunnel *tunnel, struct ww_call *call)
 int client_tunnel_open(struct client *client, struct ww_call *call)
 {
     const char *device = "ww0";
-    uint64_t mtu = WW_TUNNEL_MTU;
+    uint64_t mtu = WW_TUNNEL_MTU, priority = (uint64_t)(20 - getpriority(PRIO_PROCESS, 0));
 
     ww_call_text(call, "device", &device, NULL);
     ww_call_u64(call, "mtu", &mtu);
+    ww_call_u64(call, "priority", &priority);
     if (!client->edge.started)
         return WW_ESTATE;
     if (mtu < WW_TUNNEL_MTU_LEAST || mtu > WW_PACKET_BYTES_MAX) {
@@ -100,7 +112,7 @@ int client_tunnel_open(struct client *client, struct ww_call *call)
                                      .mtu = (unsigned)mtu,
                                      .takes_supers = true,
                                      .workers = client->edge.workers};
-    int rc = tunnel_create(client, &options);
+    int rc = tunnel_create(client, &options, 20 - (int)WW_MIN(priority, (uint64_t)40));
     if (rc) {
         ww_call_reason(call, "the device %s can't be opened", device);
         return rc;

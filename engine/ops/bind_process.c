@@ -5,8 +5,7 @@
  * at the terminal does not reach them: it is the parent's to pass on. Detached ones outlive their
  *   parent, and the terminal.
  * ww.process.self() -> path of the running program; .env(name); .cwd(); .is_tty(fd); .columns();
- * .set_limits() tunes the process once (file descriptors, allocator); .nice(n) sets this thread's
- * priority, and that of what it starts later (setpriority(2), -20 to 19) -> whether it may;
+ * .set_limits() tunes the process once (file descriptors, allocator);
  * .notify("READY=1") tells the service manager, if it wants to know (NOTIFY_SOCKET, sd_notify(3));
  * .exit_now(code) ends the process without tidying up.
  */
@@ -199,15 +198,6 @@ static int lua_columns(lua_State *lua)
     return 1;
 }
 
-static int lua_nice(lua_State *lua)
-{
-    int nice = (int)luaL_checkinteger(lua, 1);
-
-    luaL_argcheck(lua, nice >= -20 && nice <= 19, 1, "-20 to 19");
-    lua_pushboolean(lua, setpriority(PRIO_PROCESS, 0, nice) == 0); /* Linux: of the thread */
-    return 1;
-}
-
 /* A flow costs a descriptor, so take all we may have. Messages of 16 KiB and more are freed as
  * fast as they come: with glibc's default thresholds their pages go back to the kernel each time,
  * which halves the receiver's speed (docs/internals/net.md). */
@@ -261,12 +251,17 @@ static int lua_exit_now(lua_State *lua)
 void ww_ops_open_process(lua_State *lua)
 {
     static const luaL_Reg functions[] = {
-        {"spawn", lua_spawn},       {"self", lua_self},
-        {"env", lua_env},           {"pid", lua_pid},
-        {"cwd", lua_cwd},           {"is_tty", lua_is_tty},
-        {"columns", lua_columns},   {"set_limits", lua_set_limits},
-        {"nice", lua_nice},         {"notify", lua_notify},
-        {"exit_now", lua_exit_now}, {NULL, NULL},
+        {"spawn", lua_spawn},
+        {"self", lua_self},
+        {"env", lua_env},
+        {"pid", lua_pid},
+        {"cwd", lua_cwd},
+        {"is_tty", lua_is_tty},
+        {"columns", lua_columns},
+        {"set_limits", lua_set_limits},
+        {"notify", lua_notify},
+        {"exit_now", lua_exit_now},
+        {NULL, NULL},
     };
     static const luaL_Reg methods[] = {{"pid", child_pid}, {"kill", child_kill}, {NULL, NULL}};
 

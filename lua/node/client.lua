@@ -555,9 +555,10 @@ function M.start(config)
             return node.session:call("GET", "/v1/wallet")
         end,
         ["tunnel.open"] = function(params)
-            local device = { device = params.device, mtu = params.mtu }
-            ww.process.nice(node.config.tunnel.nice) -- before the processes that it starts
-            return ww.client.tunnel_open(device)
+            return ww.client.tunnel_open({
+                device = params.device, mtu = params.mtu,
+                priority = 20 - node.config.tunnel.nice, -- as the kernel counts it
+            })
         end,
         ["tunnel.exclude"] = function(params)
             local ok, problem = ww.client.dns_exclude({ on = params.on == true })

@@ -154,7 +154,7 @@ local CLIENT = {
     { key = "tunnel.mtu", type = "integer", min = 1280, max = 1500, default = 1400,
         doc = "Its largest packet, in bytes." },
     { key = "tunnel.nice", type = "integer", min = -20, max = 19, default = -10,
-        doc = "Priority (nice value) of the thread that moves its packets, from `ww up` on: busy "
+        doc = "Priority (nice value) of the thread that moves its packets, while it is there: busy "
             .. "programs delay them less. Below 0 it takes root, else it stays as it is." },
     { key = "tunnel.workers", type = "integer", min = 0, max = 16, default = 0,
         doc = "Threads that carry packets (read and write the device, seal, send, receive) "

@@ -337,8 +337,11 @@ if [[ -n ${TUNNEL_HOOK:-} ]]; then
 fi
 check_contracts
 nice_of() { ps -o nice= -p "${pid[$1]}"; }
-[[ $(nice_of provider) -eq -10 ]] || fail "a provider with a tunnel has the nice value $(nice_of provider)"
+for node in provider client; do
+    [[ $(nice_of $node) -eq -10 ]] || fail "a $node with a tunnel has the nice value $(nice_of $node)"
+done
 call client tunnel.close > /dev/null || fail "tunnel.close"
+[[ $(nice_of client) -eq 0 ]] || fail "a client whose tunnel has ended has the nice value $(nice_of client)"
 ip -n client link show ww0 > /dev/null 2>&1 && fail "the device is still there"
 wait_for 5 "the provider's usual priority" eval '(($(nice_of provider) == 0))'
 check_books
