@@ -439,8 +439,11 @@ void ww_line_discard(struct ww_line *line)
 void ww_line_resize(struct ww_line *line)
 {
     el_resize(line->editor);
-    if (line->is_reading)
+    if (line->is_reading) {
+        /* libedit takes the cursor to be where it began. */
+        put("\r\x1b[J");
         el_set(line->editor, EL_REFRESH);
+    }
 }
 
 void ww_line_remember(struct ww_line *line, const char *text)

@@ -24,6 +24,11 @@ last() {
     screen && [[ $(grep . "$scratch/screen" | tail -n 1) == "$1" ]]
 }
 
+# A whole row is this.
+row() {
+    screen && grep -qxF -- "$1" "$scratch/screen"
+}
+
 # keys KEY…: by tmux's names. typed TEXT: as it is. expect TEXT: somewhere. ends TEXT: the last line.
 keys() {
     terminal send-keys "$@"
@@ -201,8 +206,13 @@ terminal resize-window -x 40 -y 15
 typed '"0123456789012345678901234567890123456789"'
 keys Enter
 ends 'ww arbiter>'
-expect '8901234567890123456789"'
+wait_on_screen row '7890123456789"'
 terminal resize-window -x 80 -y 24
+typed '6 * 37'
+terminal resize-window -x 70 -y 24
+keys Enter
+expect 222
+! shows 'ww arbiter> ww arbiter>' || fail "the prompt is there twice"
 
 step "a reason is in the prompt's words; Ctrl-D ends, and gives the terminal back"
 typed '\write looking around'
