@@ -131,12 +131,13 @@ check_traffic() {
         on client ping -c 3 -i 0.2 -W 2 -s 5000 "$address" > "$scratch/ping.out" ||
             fail "ping $address in fragments: $(cat "$scratch/ping.out")"
         step "$address: $(tail -n 1 "$scratch/ping.out")"
-        iperf "TCP up to $address" -c "$address" -t "$seconds"
-        iperf "TCP down from $address" -c "$address" -t "$seconds" -R
         iperf "UDP up to $address" -c "$address" -t 1 -u -b 20M -l 1200
         iperf "UDP down from $address" -c "$address" -t 1 -u -b 20M -l 1200 -R
         iperf "UDP in fragments to $address" -c "$address" -t 1 -u -b 5M -l 3000
         iperf "UDP in fragments from $address" -c "$address" -t 1 -u -b 5M -l 3000 -R
+        # Last, for check_flows: what has ended is listed for some seconds.
+        iperf "TCP down from $address" -c "$address" -t "$seconds" -R
+        iperf "TCP up to $address" -c "$address" -t "$seconds"
     done
 }
 
