@@ -213,15 +213,15 @@ END
     accept_ra() { on provider cat /proc/sys/net/ipv6/conf/up0/accept_ra; }
     ra_before=$(accept_ra)
     up
-    rules | grep -q ww-wwexit0 || fail "no table"
-    on provider nft list table inet ww-wwexit0 | grep -q owner && fail "a table with an owner"
+    rules | has ww-wwexit0 || fail "no table"
+    on provider nft list table inet ww-wwexit0 | has owner && fail "a table with an owner"
     [[ $(forwarding) = "1 1 "* ]] || fail "forwarding is $(forwarding)"
     ((ra_before != 1 || $(accept_ra) == 2)) || fail "accept_ra is $(accept_ra)"
     peer one tcp $v4 $port 1 100000
     peer one tcp $v6 $port 1 100000
     kill -KILL $exit_pid
     wait $exit_pid 2> /dev/null || true
-    rules | grep -q ww-wwexit0 || fail "the table has gone, who removed it?"
+    rules | has ww-wwexit0 || fail "the table has gone, who removed it?"
     up
     peer one tcp $v6 $port 1 100000
     down
@@ -270,7 +270,7 @@ END
     wait_for 10 "that it is said" more
     again() { (($(grep -c 'The nftables table is in place' "$scratch/no.log") == 2)); }
     wait_for 10 "another table" again
-    on provider nft list set inet ww-wwexit0 turned_v4 | grep -q up1 || fail "it doesn't know the interface"
+    on provider nft list set inet ww-wwexit0 turned_v4 | has up1 || fail "it doesn't know the interface"
     down
     ip -n provider link del up1
     umount "$(command -v nft)"

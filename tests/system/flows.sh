@@ -26,7 +26,7 @@ flows --json > "$scratch/flows.json"
     | length' "$scratch/flows.json") == 1 ]] || fail "$(cat "$scratch/flows.json")"
 peer=$(jq -r '.flows[0].peer' "$scratch/flows.json")
 [[ $peer == "$(status client | jq -r .provider)" ]] || fail "carried by $peer"
-flows | grep -q "^tcp *localhost *$origin_port " || fail "$(flows)"
+flows | has "^tcp *localhost *$origin_port " || fail "$(flows)"
 "$program" flows --state "$scratch/client" --watch 0.2 > "$scratch/watched" &
 watching=$!
 wait_for 10 "two looks" eval '(($(grep -c localhost "$scratch/watched") >= 2))'
@@ -44,7 +44,7 @@ grep -q "fix: Correct what the reason says" "$scratch/out" || fail "$(cat "$scra
 # By address or name: what is open ends, what is new is refused.
 flows block 203.0.113.0/24 2> /dev/null
 flows block localhost.example 2> /dev/null
-flows blocks | grep -q "^203.0.113.0/24 *address" || fail "$(flows blocks)"
+flows blocks | has "^203.0.113.0/24 *address" || fail "$(flows blocks)"
 flows block "no/such thing" > "$scratch/out" 2>&1 && fail "blocked"
 flows block 203.0.113.0/24 > "$scratch/out" 2>&1 && fail "blocked twice"
 connect "www.localhost.example:443"
@@ -82,15 +82,15 @@ for unit in --hours --days; do
     ((counted > 100000)) || fail "$unit: $counted bytes"
 done
 ((carried <= counted)) || fail "$counted bytes of at least $carried"
-footprint --by provider --csv | grep -q "^20..-..-..T..:00:00Z,$peer,[0-9]*,[0-9]*$" ||
+footprint --by provider --csv | has "^20..-..-..T..:00:00Z,$peer,[0-9]*,[0-9]*$" ||
     fail "$(footprint --by provider --csv)"
-footprint 2> /dev/null | grep -q "##########" || fail "$(footprint)"
+footprint 2> /dev/null | has "##########" || fail "$(footprint)"
 # Over time: each hour has what its rows have together, whatever they are by.
 footprint --hours 2 --json | jq -c '[.rows | group_by(.begin_s)[] | [.[0].begin_s, (map(.up) | add), (map(.down) | add)]]' > "$scratch/hours"
 [[ $(footprint --hours 2 --by time --json | jq -c '[.rows[] | [.begin_s, .up, .down]]') == "$(cat "$scratch/hours")" ]] ||
     fail "$(footprint --by time --json), not $(cat "$scratch/hours")"
-footprint --by time 2> /dev/null | grep -qE '^20..-..-.. ..:00 .*#####' || fail "$(footprint --by time)"
-footprint --by time --days 3 --csv | grep -qE '^20..-..-..T00:00:00Z,[0-9]+,[0-9]+$' || fail "$(footprint --by time --days 3 --csv)"
+footprint --by time 2> /dev/null | has -E '^20..-..-.. ..:00 .*#####' || fail "$(footprint --by time)"
+footprint --by time --days 3 --csv | has -E '^20..-..-..T00:00:00Z,[0-9]+,[0-9]+$' || fail "$(footprint --by time --days 3 --csv)"
 # Switched off: nothing is added, what there was is still shown, and may be forgotten.
 node_stop client
 # Without a client, as its state has it, which stays as it is.
@@ -110,7 +110,7 @@ connect "127.0.0.1:$origin_port"
 exec 3>&-
 wait_for 5 "no open flow" eval '[[ $(flows --json | jq .open) == 0 ]]'
 [[ $(footprint --json | jq -c .rows) == "$before" && $before != '[]' ]] || fail "kept, although it is off: $(footprint --json)"
-footprint 2>&1 | grep -q "None is kept now" || fail "$(footprint 2>&1)"
+footprint 2>&1 | has "None is kept now" || fail "$(footprint 2>&1)"
 footprint --forget 2> /dev/null
 [[ $(footprint --json | jq '.rows | length') == 0 ]] || fail "$(footprint --json)"
 "$program" footprint --state "$scratch/provider" > "$scratch/out" 2>&1 && fail "a provider's footprint"

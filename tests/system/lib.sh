@@ -54,6 +54,14 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
+# has FLAGS… PATTERN: what comes by a pipe has it. All of it is read: `grep -q` ends at the first match, and
+# with pipefail a command that has more to write then has failed.
+has() {
+    local text
+    text=$(cat)
+    grep -q "$@" <<< "$text"
+}
+
 # wait_for SECONDS WHAT COMMAND…: until the command succeeds.
 wait_for() {
     local limit=$1 what=$2 until

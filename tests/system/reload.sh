@@ -44,7 +44,7 @@ is_number arbiter 1 || fail "the first generation is $(number_of arbiter)"
 step "a file changes"
 put 400000
 wait_for 10 "the reload after a change" is_number arbiter 2
-ww_policy arbiter log | grep -q "2 .*reload .*a file changed .*in force" || fail "the log: $(ww_policy arbiter log)"
+ww_policy arbiter log | has "2 .*reload .*a file changed .*in force" || fail "the log: $(ww_policy arbiter log)"
 
 step "a file is wrong: refused, and the old ones stay"
 put 300000 "return nil("
@@ -67,7 +67,7 @@ wait_for 10 "the reload on HUP" is_number provider 2
 ww_policy provider log --json | jq -e '.changes[-1].who == "signal HUP"' > /dev/null || fail "who reloaded"
 ww_policy provider reload > "$scratch/reload.out" 2>&1 || fail "reload: $(cat "$scratch/reload.out")"
 grep -q "generation 2 stays in force" "$scratch/reload.out" || fail "reload says $(cat "$scratch/reload.out")"
-USER=mallory SUDO_USER='' ww_policy arbiter rollback | grep -q "generation 2 is in force again" || fail "rollback"
+USER=mallory SUDO_USER='' ww_policy arbiter rollback | has "generation 2 is in force again" || fail "rollback"
 ww_policy arbiter log --json | jq -e --arg user "$(id -un)" '.changes[-1] | .how == "rollback" and .who == $user' > /dev/null ||
     fail "who went back"
 code=0
@@ -97,7 +97,7 @@ ww_policy arbiter reload nosuch 2> "$scratch/reload.err" || code=$?
     fail "not one entry of the log is in force: $(ww_policy arbiter log)"
 
 step "what others would have decided"
-ww_policy arbiter journal | grep -q "market.stat .*decision = " || fail "journal: $(ww_policy arbiter journal)"
+ww_policy arbiter journal | has "market.stat .*decision = " || fail "journal: $(ww_policy arbiter journal)"
 ww_policy arbiter replay default --since 1h > "$scratch/replay.out" || fail "replay"
 grep -q "^0 of [0-9,]* decisions would be others" "$scratch/replay.out" || fail "replay says $(cat "$scratch/replay.out")"
 printf 'return { stat = function() return { decision = "change", reason = "x" } end,\n%s }\n' \
@@ -116,8 +116,8 @@ if ww_policy arbiter why ffff-0 > /dev/null 2>&1; then
 fi
 
 step "a shadow"
-ww_policy arbiter shadow "$scratch/other" | grep -q "shadows from now on" || fail "shadow"
-ww_policy arbiter shadow | grep -q "shadows since" 2> /dev/null || fail "the shadow's difference"
+ww_policy arbiter shadow "$scratch/other" | has "shadows from now on" || fail "shadow"
+ww_policy arbiter shadow | has "shadows since" 2> /dev/null || fail "the shadow's difference"
 ww_policy arbiter promote > "$scratch/promote.out" || fail "promote"
 grep -q "generation 5 is in force" "$scratch/promote.out" || fail "promote says $(cat "$scratch/promote.out")"
 if ww_policy arbiter drop > /dev/null 2>&1; then
@@ -141,11 +141,11 @@ since() {
 }
 looks_before=$(looks) since_before=$(since)
 ((looks_before > 0)) || fail "no rule of market.stat has decided: $(ww_policy arbiter rules)"
-ww_policy arbiter rules | grep -q '^market.lua:[0-9]* *market.stat *[1-9]' || fail "rules says $(ww_policy arbiter rules)"
+ww_policy arbiter rules | has '^market.lua:[0-9]* *market.stat *[1-9]' || fail "rules says $(ww_policy arbiter rules)"
 ww_policy arbiter rules --unused 0 > "$scratch/unused.out" || fail "rules --unused"
 grep -q '^market.lua:[0-9]* *market.stat *never' "$scratch/unused.out" ||
     fail "rules --unused 0 says $(cat "$scratch/unused.out")"
-ww_policy arbiter rules --unused 3 2>&1 | grep -q 'in force for less than 3 days' || fail "rules --unused 3"
+ww_policy arbiter rules --unused 3 2>&1 | has 'in force for less than 3 days' || fail "rules --unused 3"
 code=0
 ww_policy arbiter rules --unused soon > /dev/null 2>&1 || code=$?
 ((code == 2)) || fail "--unused soon ended with $code"
@@ -176,7 +176,7 @@ wait_for 10 "the correction" is_number arbiter 8
 put 50000
 wait_for 10 "the refusal" grep -q "the files are those of policies that were given up" "$scratch/arbiter.log"
 is_number arbiter 8 || fail "what was given up is in force"
-ww_policy arbiter log | grep -q "^ *7 .*given up" || fail "the log: $(ww_policy arbiter log)"
+ww_policy arbiter log | has "^ *7 .*given up" || fail "the log: $(ww_policy arbiter log)"
 node_stop arbiter
 
 step "a journal of 0 MiB: nothing is kept, and who asks for it hears so"
@@ -189,7 +189,7 @@ for question in journal "replay default" "shadow default" "why ffff-0"; do
     fi
     grep -q policy.journal_mib "$scratch/off.out" || fail "$question says $(cat "$scratch/off.out")"
 done
-ww_policy arbiter rules | grep -q '^market.lua:' || fail "without a journal nothing is decided: $(ww_policy arbiter rules)"
+ww_policy arbiter rules | has '^market.lua:' || fail "without a journal nothing is decided: $(ww_policy arbiter rules)"
 node_stop arbiter
 
 step "a built-in set by its name, also where a folder has it"

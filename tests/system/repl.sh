@@ -212,7 +212,7 @@ repl 1 arbiter -e 'bans.add("bobnet", "a test")'
 repl 0 arbiter --write "ticket 812" -e 'bans.add("alicenet")' -e 'contracts.judge(true).verdicts'
 gives arbiter 'bans.list()[1].name, bans.list()[1].reason, bans.list()[1].node' $'"alicenet"\n"ticket 812"\nnil'
 [[ $(call arbiter repl.ids '{"kind":"banned"}') == '{"ids":["alicenet"]}' ]] || fail "bans are not completed"
-call arbiter repl.ids '{"kind":"party","prefix":"bob"}' | grep -q bobnet || fail "who could be banned is not completed"
+call arbiter repl.ids '{"kind":"party","prefix":"bob"}' | has bobnet || fail "who could be banned is not completed"
 repl 0 arbiter --write "ticket 813" -e 'bans.lift("alicenet").name'
 [[ $(cat "$out") == '"alicenet"' ]] || fail "lifted: $(cat "$out")"
 grep -q 'call=bans.lift .*reason="ticket 813"' "$scratch/arbiter.log" || fail "the log has no reason of the lift"

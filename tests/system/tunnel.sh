@@ -236,7 +236,7 @@ check_inspector() {
     on client ping -c 1 -W 2 $web4 > "$scratch/ping.out" || fail "$(cat "$scratch/ping.out")"
     for node in client provider; do
         wait_for 20 "another at the $node" eval "((\$(status $node | jq .flows.inspect_starts) == 2))"
-        "$program" status --control "$scratch/$node/control.sock" | grep -q "first packets *looked at by process" ||
+        "$program" status --control "$scratch/$node/control.sock" | has "first packets *looked at by process" ||
             fail "$("$program" status --control "$scratch/$node/control.sock")"
     done
     ask_for after.example

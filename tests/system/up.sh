@@ -41,7 +41,7 @@ host_up() {
     in_router ip link set far up
     ip route add default via 10.99.0.1
     ip -6 route add default via 2001:db8:1::1
-    wait_for 5 "the wire's own address" eval '! ip addr | grep -q tentative'
+    wait_for 5 "the wire's own address" eval '! ip addr | has tentative'
     # As strict as a host may be: the answers to the client must pass.
     echo 1 > /proc/sys/net/ipv4/conf/all/rp_filter
     in_router nft -f - << 'RULES'
@@ -128,7 +128,7 @@ code=0
 setpriv --reuid 65534 --clear-groups --inh-caps=-all env HOME="$scratch/nobody" /proc/self/fd/9 up --json "${arbiter[@]}" \
     9< "$program" > "$scratch/rootless.out" 2> /dev/null || code=$? # by a descriptor: its folder may be root's
 [[ $code == 1 && $(jq -r .error.code "$scratch/rootless.out") == EPERM ]] || fail "rootless: $code $(cat "$scratch/rootless.out")"
-jq -r .error.fix "$scratch/rootless.out" | grep -q 'socks5h://' || fail "it does not name the proxy"
+jq -r .error.fix "$scratch/rootless.out" | has 'socks5h://' || fail "it does not name the proxy"
 step "without root it says what it can't do, and names the proxy"
 
 # --- a client that does not start: why is said, of this start only ---------------------------------------
@@ -176,8 +176,8 @@ flood=$!
 through "$v4" 7
 through "$v6" 7
 # The resolver's address is this host's, where the client listens (dns_inner.sh).
-ip route get 192.0.0.1 | grep -q '^local 192.0.0.1 ' || fail "$(ip route get 192.0.0.1)"
-ip route get fd77:7700:77::1 | grep -q '^local fd77:7700:77::1 ' || fail "$(ip route get fd77:7700:77::1)"
+ip route get 192.0.0.1 | has '^local 192.0.0.1 ' || fail "$(ip route get 192.0.0.1)"
+ip route get fd77:7700:77::1 | has '^local fd77:7700:77::1 ' || fail "$(ip route get fd77:7700:77::1)"
 grep -q '^nameserver 192.0.0.1$' /etc/resolv.conf || fail "resolv.conf: $(cat /etc/resolv.conf)"
 wait_for 5 "a packet of the client on the wire" eval '(($(counted own) > 0))'
 set_up=$(snapshot)
@@ -195,7 +195,7 @@ sleep 1
 [[ $(counted own) == "$own" ]] || fail "who sends packets of a client that is dead?"
 ! asks "$v4" 7 || fail "an answer without a client"
 "$program" status --json > "$scratch/status.out" 2> /dev/null && fail "a status without a client"
-jq -r .error.reason "$scratch/status.out" | grep -q 'kill switch on' || fail "status: $(cat "$scratch/status.out")"
+jq -r .error.reason "$scratch/status.out" | has 'kill switch on' || fail "status: $(cat "$scratch/status.out")"
 # Without root it can't tell whether root's client runs.
 setpriv --reuid 65534 --clear-groups --inh-caps=-all env HOME="$scratch/nobody" /proc/self/fd/9 status --json \
     9< "$program" > "$scratch/status.out" 2> /dev/null && fail "the status of another user's client"
@@ -236,7 +236,7 @@ kill -STOP "$flood"
 reset
 through "$v4" 7
 ! asks "$v4" 7 12345 || fail "an excluded user's packet came back"
-ip route get 192.0.0.1 uid 12345 | grep -q '^local 192.0.0.1 ' || fail "$(ip route get 192.0.0.1 uid 12345)"
+ip route get 192.0.0.1 uid 12345 | has '^local 192.0.0.1 ' || fail "$(ip route get 192.0.0.1 uid 12345)"
 [[ $(counted rest) == 1 ]] || fail "an excluded user: $(counted rest) packets on the wire, not 1"
 up --tunnel-include-users 12345 --tunnel-include 203.0.113.0/24
 reset

@@ -191,7 +191,7 @@ check_excluded() {
     local address excluded=0 left
     ! pings "$near4" || [[ $(counted excluded) == 0 ]] || fail "an address is outside before its name was asked for"
     wait_for 10 "a name's address" finds near.example "$near4"
-    on client timeout 20 getent ahosts near.example | grep -q "^$near6 " || fail "near.example has no IPv6 address"
+    on client timeout 20 getent ahosts near.example | has "^$near6 " || fail "near.example has no IPv6 address"
     for address in $near4 $near6; do
         on client timeout 20 iperf3 -J --connect-timeout 5000 -c "$address" -n 1M -R > "$scratch/iperf.json" ||
             fail "TCP from $address: $(jq -r .error "$scratch/iperf.json")"
@@ -199,9 +199,9 @@ check_excluded() {
         (($(counted excluded) > excluded + 10)) || fail "$address is not reached on the wire: $(counted excluded) packets"
         excluded=$(counted excluded)
     done
-    on client "$program" dns excluded --state "$scratch/client" | grep -qE "^near.example +$near4 +[0-9]+" ||
+    on client "$program" dns excluded --state "$scratch/client" | has -E "^near.example +$near4 +[0-9]+" ||
         fail "ww dns excluded: $(call client dns.excluded)"
-    on client "$program" status --state "$scratch/client" | grep -qE '^ +past the tunnel +2 addresses' ||
+    on client "$program" status --state "$scratch/client" | has -E '^ +past the tunnel +2 addresses' ||
         fail "ww status says nothing of excluded names: $("$program" status --state "$scratch/client")"
     excluded=$(counted excluded)
     on client dig "@$near4" +time=1 +tries=1 web.example > "$scratch/dig.out" 2>&1 || true
@@ -229,7 +229,7 @@ check_not_excluded() {
 
 build_machines
 start_nodes
-wait_for 5 "the wire's own address" eval '! ip -n client addr | grep -q tentative'
+wait_for 5 "the wire's own address" eval '! ip -n client addr | has tentative'
 before=$(snapshot)
 
 # --- a provider that takes no packets -----------------------------------------------------------------
@@ -274,7 +274,7 @@ nsenter --net=/run/netns/client "$tools/system_tun" flood eth0 "$web4" "$web6" 1
 flood=$!
 check_traffic
 check_names
-"$program" status --state "$scratch/client" | grep -qE '^  tunnel +ww0, the provider takes packets; [0-9.]+ [KM]iB up, [0-9.]+ MiB down, [0-9.]+ ms there and back' ||
+"$program" status --state "$scratch/client" | has -E '^  tunnel +ww0, the provider takes packets; [0-9.]+ [KM]iB up, [0-9.]+ MiB down, [0-9.]+ ms there and back' ||
     fail "ww status says nothing of packets: $("$program" status --state "$scratch/client")"
 check_excluded
 no_leak "up"

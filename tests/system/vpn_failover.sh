@@ -104,7 +104,7 @@ start_provider_on one
 start_provider_on two
 cp /etc/resolv.conf /run/resolv.conf 2> /dev/null || echo "nameserver $web4" > /run/resolv.conf
 mount --bind /run/resolv.conf /etc/resolv.conf
-wait_for 5 "the wire's own address" eval '! ip -n client addr | grep -q tentative'
+wait_for 5 "the wire's own address" eval '! ip -n client addr | has tentative'
 up
 nft reset counters > /dev/null
 nsenter --net=/run/netns/client "$tools/system_tun" flood eth0 "$web4" "$web6" 100 > "$scratch/flood.out" &
