@@ -299,9 +299,10 @@ local function position(peer)
 end
 
 --- Buys the next contract for a connection: asks the policy until it wants one, tries again when
--- it is refused, and gives the connection up when there is nothing left to send under.
+-- it is refused, and gives the connection up when there is nothing left to send under, and a last
+-- try is refused, too.
 local function buy_next(node, peer, bytes_left)
-    local failures, carried_before = 0, nil
+    local failures, carried_before, is_last = 0, nil, false
     local link = node.links[peer]
     while not node.stopping and link and node.links[peer] == link do
         local contract, err = buy(node, peer, {
@@ -331,6 +332,10 @@ local function buy_next(node, peer, bytes_left)
                 set_disputed(node, peer, true)
             end
         end
+        if is_last and err and not UNKNOWN_OUTCOME[err.code] then
+            ww.client.disconnect({ peer = peer })
+            return
+        end
         local is_pressing = bytes_left == 0 or link.disputed
         async.sleep(math.min(RETRY_MIN_S * 2 ^ failures,
             is_pressing and RETRY_STOPPED_MAX_S or RETRY_MAX_S))
@@ -338,10 +343,7 @@ local function buy_next(node, peer, bytes_left)
         if not left or has_next then
             return
         end
-        if failures >= GIVE_UP and left == 0 and carried == carried_before then
-            ww.client.disconnect({ peer = peer })
-            return
-        end
+        is_last = failures >= GIVE_UP and left == 0 and carried == carried_before
         bytes_left, carried_before = left, carried
     end
 end

@@ -9,7 +9,7 @@
 set -euo pipefail
 . "$(dirname "$0")/net.sh"
 command -v iperf3 > /dev/null || exit 77
-web4=11.0.4.2
+web4=11.0.4.2 lost=false
 
 # Of its first provider nothing more can be had.
 is_spent() {
@@ -63,14 +63,25 @@ before=$(received)
 began_ms=$(now_ms)
 wait_for 10 "the open flow's echoes by two" goes_on "$before"
 on client "$tools/system_exit_peer" tcp $web4 7000 2 100000 || fail "a new connection"
-status client | jq -e --arg peer "$first" 'any(.connections[]; .peer == $peer)' > /dev/null ||
-    fail "the connection with one was given up"
 step "nothing is left there: the open flow goes on, and a new one begins, after $(($(now_ms) - began_ms)) ms"
 kill -TERM $flow $load 2> /dev/null || true
 wait $flow $load 2> /dev/null || true
+# The client asks again each 4 s; the connection is given up when that is refused twice after the last byte.
+is_kept() {
+    status client | jq -e --arg peer "$first" 'any(.connections[]; .peer == $peer)'
+}
+sleep 1 # so that the verdict comes in such a pause
 call arbiter dispute.run > /dev/null || fail "dispute.run"
+judged_ms=$(($(now_ms) - began_ms))
 wait_for 15 "the next contract with one" eval '[[ $(status client | jq .no_next) == null ]]'
-shared=true
+if is_kept > /dev/null; then
+    step "judged after $judged_ms ms, and one is bought of again"
+else
+    ((judged_ms > 3000)) || fail "judged after $judged_ms ms, and the connection with one was given up"
+    step "judged after $judged_ms ms, too late for the connection with one"
+    lost=true
+fi
+shared=true may_lose=$lost
 check_client client one two
 check_books
 step "all held"
