@@ -344,7 +344,7 @@ done
 call client tunnel.close > /dev/null || fail "tunnel.close"
 [[ $(nice_of client) -eq 0 ]] || fail "a client whose tunnel has ended has the nice value $(nice_of client)"
 ip -n client link show ww0 > /dev/null 2>&1 && fail "the device is still there"
-wait_for 5 "the provider's usual priority" eval '(($(nice_of provider) == 0))'
+wait_for 5 "the provider's usual priority" eval "((\$(nice_of provider) == $(nice)))"
 check_books
 for name in client provider arbiter; do
     node_stop "$name"
