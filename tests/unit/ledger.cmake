@@ -1,6 +1,6 @@
 foreach(part operation request commit memory corrupt epoch forget tail backup example)
   ww_unit_test(ledger_${part} SOURCES ledger_${part}_test.c ledger_rig.c
-               ROOMS ledger store loop crypto base)
+               ROOMS ledger store loop crypto base TIMEOUT 180)
 endforeach()
 # It counts what a turn of the loop takes: what a sanitizer holds back and frees at once, 20 ms each
 # time, is not the program's.

@@ -3,7 +3,7 @@ ww_unit_test(node_load SOURCES node_load_test.c ROOMS node http crypto loop base
 target_include_directories(unit_node_load PRIVATE ${CMAKE_SOURCE_DIR}/engine/node)
 
 ww_unit_test(node_arbiter SOURCES node_arbiter_test.c
-             ROOMS node ops ledger policy contract wire crypto store loop base)
+             ROOMS node ops ledger policy contract wire crypto store loop base TIMEOUT 180)
 target_include_directories(unit_node_arbiter PRIVATE ${CMAKE_SOURCE_DIR}/engine/node)
 target_compile_definitions(unit_node_arbiter
                            PRIVATE WW_TEST_FOLDER="${CMAKE_CURRENT_SOURCE_DIR}")
@@ -13,8 +13,8 @@ foreach(part close court disk liars policy reload)
   add_test(NAME unit.node_arbiter_${part} COMMAND unit_node_arbiter ${part})
   set_tests_properties(unit.node_arbiter_${part} PROPERTIES LABELS unit TIMEOUT 120)
 endforeach()
-# Its memory must be flat: what a sanitizer holds back is not the program's.
-set_tests_properties(unit.node_arbiter_reload PROPERTIES ENVIRONMENT "ASAN_OPTIONS=quarantine_size_mb=1")
+# Its memory must be flat: what a sanitizer holds back is not the program's. It computes for most of a minute.
+set_tests_properties(unit.node_arbiter_reload PROPERTIES TIMEOUT 300 ENVIRONMENT "ASAN_OPTIONS=quarantine_size_mb=1")
 
 foreach(part open secret pair packets tunnel)
   ww_unit_test(node_${part} SOURCES node_${part}_test.c
