@@ -249,7 +249,9 @@ END
     ip netns exec provider "$tools/system_exit" kernel "$folder" /run/netns/one > "$scratch/no.log" 2>&1 &
     exit_pid=$!
     answers() { kill -USR1 $exit_pid && grep -q '"out":0' "$scratch/no.log"; }
-    sleep 0.2 # for its handlers
+    # Without its handler the signal ends it.
+    catches() { ((0x$(awk '/^SigCgt:/ { print $2 }' "/proc/$exit_pid/status") & 0x200)); }
+    wait_for 3 "its handlers" catches
     wait_for 3 "an answer while nft is silent" answers
     grep -q Error "$scratch/no.log" && fail "nft has answered already"
     rm /run/slow
