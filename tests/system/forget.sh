@@ -65,7 +65,7 @@ step "forgetting while ${#ids[@]} contracts are open or settled"
 check_books
 
 step "a thief copies the state while contracts are open"
-cp -r "$scratch/arbiter" "$scratch/stolen"
+copy_running arbiter "$scratch/stolen"
 rm -f "$scratch/stolen/control.sock"
 [[ $("$program" ledger verify --state "$scratch/stolen" --json | jq '.ok and .contracts > 0') == true ]] ||
     fail "the copy with its key can't be read"

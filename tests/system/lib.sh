@@ -153,6 +153,15 @@ node_kill() {
     unset "pid[$1]"
 }
 
+# copy_running NAME FOLDER: what it has on its disk at one moment; LevelDB takes files away now and then.
+copy_running() {
+    local code=0
+    kill -STOP "${pid[$1]}"
+    cp -r "$scratch/$1" "$2" || code=$?
+    kill -CONT "${pid[$1]}"
+    return $code
+}
+
 # rigged NAME VARIABLE=VALUE…: from its next start on NAME is the rigged program, with these set.
 rigged() {
     local name=$1

@@ -82,7 +82,7 @@ step "sealed, and in no backup"
 sleep 1.5
 found=$(grep -rlai "$marker" "$scratch/arbiter" "$scratch/arbiter.log" || true)
 [[ -z $found ]] || fail "in clear in $found"
-cp -r "$scratch/arbiter" "$scratch/stolen"
+copy_running arbiter "$scratch/stolen"
 "$program" ledger verify --state "$scratch/stolen" > /dev/null || fail "the copy with its key can't be read"
 
 step "forgotten"
