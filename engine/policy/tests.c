@@ -251,7 +251,7 @@ static int run_tests(struct testing *testing, const char *name, struct ww_policy
     while (testing->source) {
         testing->kind = 0;
         ww_policy_meter_start(&vm->meter, vm->lua, WW_POLICY_LOAD_BUDGET,
-                              WW_POLICY_LOAD_CPU_MS_MAX);
+                              WW_POLICY_TEST_CPU_MS_MAX);
         rc = ww_policy_vm_run(vm, one_body, testing, WW_EPOLICY_TEST, fault);
         ww_policy_meter_stop(&vm->meter, vm->lua);
         if (!rc && ww_policy_meter_cpu_us() - testing->cpu_start_us >
@@ -285,7 +285,7 @@ static int run_file(struct testing *testing, struct ww_policy_fault *fault)
     rc = ww_policy_vm_run(vm, prepare_body, testing, WW_EPOLICY_SYNTAX, fault);
     if (!rc) {
         ww_policy_meter_start(&vm->meter, vm->lua, WW_POLICY_LOAD_BUDGET,
-                              WW_POLICY_LOAD_CPU_MS_MAX);
+                              WW_POLICY_TEST_CPU_MS_MAX);
         rc = ww_policy_vm_run(vm, collect_body, testing, WW_EPOLICY_TEST, fault);
         ww_policy_meter_stop(&vm->meter, vm->lua);
     }
