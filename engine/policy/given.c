@@ -145,7 +145,7 @@ int ww_policy_read_input(enum ww_hook hook, const char *text, size_t size, void 
     reading.vm = vm;
     reading.text = text ? text : empty;
     reading.size = text ? size : sizeof(empty) - 1;
-    ww_policy_meter_start(&vm->meter, vm->lua, WW_POLICY_LOAD_BUDGET, WW_POLICY_LOAD_CPU_MS_MAX);
+    ww_policy_meter_start(&vm->meter, vm->lua, WW_POLICY_LOAD_BUDGET, WW_POLICY_TEST_CPU_MS_MAX);
     rc = ww_policy_vm_run(vm, input_body, &reading, WW_EINVAL, fault);
     ww_policy_meter_stop(&vm->meter, vm->lua);
     ww_policy_vm_destroy(vm);

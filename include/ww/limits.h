@@ -290,7 +290,7 @@
 #define WW_POLICY_LOAD_CPU_MS_MAX 5        /* likewise, running the chunks of a set */
 #define WW_POLICY_EXACT_SLOWER 4           /* both of these times so much, where each instruction is counted */
 #define WW_POLICY_MAKE_CPU_MS_MAX 12       /* making a VM, compiling included: a call may have to, and then take 24 ms itself */
-#define WW_POLICY_TEST_CPU_MS_MAX 100        /* one test, twice; nobody waits for it as for a call, and a host that lends its core elsewhere counts that, too */
+#define WW_POLICY_TEST_CPU_MS_MAX 100        /* one test or input that a person gives, twice; nobody waits for it as for a call, and a host that lends its core elsewhere counts that, too */
 #define WW_POLICY_TESTS_CPU_MS_MAX 1000    /* all tests of a set: at a start, or on a thread of their own, which a stop waits for */
 #define WW_POLICY_LOAD_BUDGET 1000000      /* instructions to load a set, and to run one test */
 #define WW_POLICY_TESTS_MAX 1024           /* tests of one set */
