@@ -49,27 +49,43 @@ struct acked {
     uint64_t count;
 };
 
+static void on_acked_number(struct ww_fast *fast, uint64_t number, struct acked *acked)
+{
+    struct fast_sent *slot = fast_slot(fast, number);
+    uint64_t offset = slot->offset;
+    if (slot->state == FAST_LOST) {
+        on_overtaken(fast, number);
+    } else {
+        fast->in_flight -= slot->record;
+        ww_fast_rate_acked(fast, slot->record, slot->sent_us);
+        ww_fast_rate_judge(fast, false);
+    }
+    slot->state = FAST_DONE;
+    slot->offset = number + 1;
+    acked->count++;
+    acked->newest_us = WW_MAX(acked->newest_us, slot->sent_us);
+    if (number + 1 > fast->largest_acked) {
+        fast->largest_acked = number + 1;
+        acked->is_largest = true;
+    }
+    mark_acked(fast, offset, offset + slot->size);
+}
+
+/* A peer may say the same as often as it likes: those that are done are passed over together. */
 static void on_acked_numbers(struct ww_fast *fast, uint64_t low, uint64_t high, struct acked *acked)
 {
-    for (uint64_t number = WW_MAX(low, fast->first); number <= high; number++) {
-        struct fast_sent *slot = fast_slot(fast, number);
-        if (slot->state == FAST_DONE)
+    uint64_t first = WW_MAX(low, fast->first), number = first, next;
+    while (number <= high) {
+        if (fast_slot(fast, number)->state == FAST_DONE) {
+            number = fast_slot(fast, number)->offset;
             continue;
-        if (slot->state == FAST_LOST) {
-            on_overtaken(fast, number);
-        } else {
-            fast->in_flight -= slot->record;
-            ww_fast_rate_acked(fast, slot->record, slot->sent_us);
-            ww_fast_rate_judge(fast, false);
         }
-        slot->state = FAST_DONE;
-        acked->count++;
-        acked->newest_us = WW_MAX(acked->newest_us, slot->sent_us);
-        if (number + 1 > fast->largest_acked) {
-            fast->largest_acked = number + 1;
-            acked->is_largest = true;
-        }
-        mark_acked(fast, slot->offset, slot->offset + slot->size);
+        on_acked_number(fast, number, acked);
+        number++;
+    }
+    for (uint64_t passed = first; passed < number; passed = next) {
+        next = fast_slot(fast, passed)->offset;
+        fast_slot(fast, passed)->offset = number;
     }
 }
 
@@ -189,7 +205,11 @@ void ww_fast_find_losses(struct ww_fast *fast)
         3 * (fast->srtt_us + WW_MAX(4 * fast->rttvar_us, 1000U) + (uint64_t)FAST_ACK_DELAY_US);
     bool is_persistent = false;
     fast->loss_us = 0;
-    for (uint64_t number = fast->first; number < fast->largest_acked; number++) {
+    fast->unlost = WW_MAX(fast->unlost, fast->first);
+    while (fast->unlost < fast->largest_acked &&
+           fast_slot(fast, fast->unlost)->state != FAST_IN_FLIGHT)
+        fast->unlost++;
+    for (uint64_t number = fast->unlost; number < fast->largest_acked; number++) {
         struct fast_sent *slot = fast_slot(fast, number);
         if (slot->state != FAST_IN_FLIGHT) {
             run_us = 0;

@@ -44,7 +44,8 @@ struct ww_fast_ring {
 enum fast_state { FAST_DONE, FAST_IN_FLIGHT, FAST_LOST };
 
 struct fast_sent {
-    uint64_t offset;
+    uint64_t
+        offset; /* of a done one: the next number that may be another; those between are done */
     uint64_t sent_us;
     uint16_t size;   /* of the stream's bytes; 0: it only asks for an acknowledgement */
     uint16_t record; /* what it took on the line */
@@ -77,6 +78,7 @@ struct ww_fast {
     struct fast_sent *slots;            /* by number, from `first` to `next` */
     unsigned slot_capacity;
     uint64_t first, next, largest_acked; /* largest_acked + 1; 0: none */
+    uint64_t unlost;                     /* below it nothing is on its way */
     uint64_t in_flight;                  /* bytes of records */
     unsigned probes;                     /* packets that no window holds back */
     bool is_blocked;                     /* somebody waits for room */

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define RECORD 1195
 #define S      1000000ULL
@@ -497,6 +498,45 @@ static void goes_on_when_all_that_it_remembers_is_lost(void **state)
     ww_fast_destroy(fast);
 }
 
+static uint64_t processor_us(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+    return (uint64_t)time.tv_sec * S + (uint64_t)time.tv_nsec / 1000;
+}
+
+static uint64_t cost_us(struct ww_fast *fast, uint64_t largest, uint64_t lowest, uint64_t now)
+{
+    uint64_t begun_us = processor_us();
+    for (int i = 0; i < 5000; i++)
+        sim_acknowledge(fast, largest, lowest, now);
+    return processor_us() - begun_us;
+}
+
+/* A peer may say the same as often as it likes, of all that is remembered. */
+static void an_acknowledgement_again_costs_little(void **state)
+{
+    static const struct ww_fast_callbacks CALLBACKS = {.record = sink_record};
+    static const uint8_t BYTES[16000];
+    static struct sink sink;
+    struct ww_fast *fast;
+    (void)state;
+    memset(&sink, 0, sizeof sink);
+    assert_int_equal(ww_fast_create(RECORD, &CALLBACKS, &sink, &fast), 0);
+    while (sink.largest < WW_FAST_PACKETS_MAX / 2) { /* the first is lost, and remembered */
+        while (ww_fast_write(fast, BYTES, sizeof BYTES, NULL, 0) == 0)
+            ;
+        ww_fast_output(fast, S);
+        sim_acknowledge(fast, sink.largest, 1, S);
+    }
+    uint64_t few_us = cost_us(fast, sink.largest, sink.largest - 3, S);
+    uint64_t all_us = cost_us(fast, sink.largest, 1, S);
+    print_message("again: of 4 %llu us, of all %llu us\n", (unsigned long long)few_us,
+                  (unsigned long long)all_us);
+    assert_true(all_us < 30 * (few_us + 1000));
+    ww_fast_destroy(fast);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -516,6 +556,7 @@ int main(void)
         cmocka_unit_test(refuses_what_breaks_the_protocol),
         cmocka_unit_test(holds_any_line),
         cmocka_unit_test(goes_on_when_all_that_it_remembers_is_lost),
+        cmocka_unit_test(an_acknowledgement_again_costs_little),
         cmocka_unit_test(holds_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
