@@ -9,7 +9,9 @@
  *   spray ADDRESS FIRST N    a datagram to each of N ports; prints nothing
  *   slow ADDRESS PORT BYTES  one connection sends BYTES and reads none of the answer until another
  *                            has made 100 round trips
- *   drain ADDRESS PORT MS    asks all the time; prints the bytes that came
+ *   drain ADDRESS PORT MS [PROXY]
+ *                            asks all the time, by SOCKS5 at 127.0.0.1:PROXY if that is given (IPv4
+ *                            only); prints the bytes that came
  *   hold ADDRESS PORT N MS   N connections are filled and none is read; that is said, and after MS
  *                            all is read that was sent */
 #include <arpa/inet.h>
@@ -340,9 +342,30 @@ static void *send_on(void *arg)
     return NULL;
 }
 
-static void drain(uint64_t ms)
+/* SOCKS5, RFC 1928: no authentication, CONNECT, an IPv4 address; the answer has one, too. */
+static int connect_through(unsigned long proxy)
 {
+    const struct sockaddr_in wanted = *(struct sockaddr_in *)&to;
+    uint8_t greeting[] = {5, 1, 0}, request[10] = {5, 1, 0, 1}, answer[12];
+
+    memcpy(request + 4, &wanted.sin_addr, 4);
+    memcpy(request + 8, &wanted.sin_port, 2);
+    set_address("127.0.0.1", proxy);
     int fd = connect_to(SOCK_STREAM);
+    if (send(fd, greeting, sizeof(greeting), MSG_NOSIGNAL) != sizeof(greeting) ||
+        send(fd, request, sizeof(request), MSG_NOSIGNAL) != sizeof(request) ||
+        recv(fd, answer, sizeof(answer), MSG_WAITALL) != sizeof(answer))
+        die("the proxy");
+    if (answer[1] != 0 || answer[3] != 0) {
+        fprintf(stderr, "system_exit_peer: the proxy says %u, %u\n", answer[1], answer[3]);
+        exit(1);
+    }
+    return fd;
+}
+
+static void drain(uint64_t ms, unsigned long proxy)
+{
+    int fd = proxy ? connect_through(proxy) : connect_to(SOCK_STREAM);
     uint64_t until_ms = now_ms() + ms, sum = 0;
     char bytes[16384];
     pthread_t sender;
@@ -431,8 +454,8 @@ int main(int argc, char **argv)
         spray(argv[2], number(argv[3]), number(argv[4]));
     else if (strcmp(what, "slow") == 0 && argc == 5)
         be_slow(number(argv[4]));
-    else if (strcmp(what, "drain") == 0 && argc == 5)
-        drain(number(argv[4]));
+    else if (strcmp(what, "drain") == 0 && (argc == 5 || argc == 6))
+        drain(number(argv[4]), argc == 6 ? number(argv[5]) : 0);
     else if (strcmp(what, "hold") == 0 && argc == 6)
         hold(number(argv[4]), number(argv[5]));
     else

@@ -4,7 +4,10 @@
  * system_line NAMESPACE NAMESPACE [NAME=VALUE…], paths as of /run/netns; per direction:
  *   delay=MS       how long a packet is on its way
  *   rate=KBIT      its width, with a queue in front: queue=BYTES, 64,000 unless said
- *   loss=PERMILLE  packets that are lost
+ *   jitter=US      up to which a packet comes later to that queue; those of one protocol keep their
+ *                  order. Two senders that are clocked by what leaves a queue else keep their
+ * places in it, and one of them finds it full again and again (Floyd and Jacobson, "On traffic
+ * phase effects in packet-switched gateways", 1992) loss=PERMILLE  packets that are lost
  *   late=PERMILLE  … that come up to 5 ms later, so that others overtake them
  *   twice=PERMILLE … that come once more at once
  *   again=PERMILLE … that come once more a second later, when thousands of others have come
@@ -34,8 +37,9 @@
 #define AGAIN_US    1000000
 
 struct packet {
-    uint64_t due_us;
-    int fd;
+    uint64_t due_us, number;
+    int from;
+    bool is_queued; /* it has passed the queue */
     size_t size;
     uint8_t bytes[PACKET_MAX];
 };
@@ -43,14 +47,17 @@ struct packet {
 static struct {
     const char *name;
     unsigned long value;
-} knobs[] = {{"delay", 0}, {"rate", 0},  {"queue", 64000}, {"loss", 0},
+} knobs[] = {{"delay", 0}, {"rate", 0},  {"queue", 64000}, {"jitter", 0}, {"loss", 0},
              {"late", 0},  {"twice", 0}, {"again", 0},     {"seed", 1}};
-enum { DELAY, RATE, QUEUE, LOSS, LATE, TWICE, AGAIN, SEED, KNOBS };
+enum { DELAY, RATE, QUEUE, JITTER, LOSS, LATE, TWICE, AGAIN, SEED, KNOBS };
 
-/* What is on its way: a heap by when it is due. */
+/* What is on its way: a heap by when it is due, then as it came. */
 static struct packet *heap[PACKETS_MAX];
 static size_t heap_size;
-static uint64_t free_us[2]; /* when the line's beginning is free again */
+static uint64_t last_number;
+static int line_fd[2];
+static uint64_t arrival_us[2][256]; /* of each way and protocol: when its last packet came */
+static uint64_t free_us[2];         /* when the line's beginning is free again */
 static unsigned long carried, lost, full, late, twice, again, holed;
 static uint64_t state;
 static volatile sig_atomic_t is_over, is_holed;
@@ -96,18 +103,17 @@ static int open_line(const char *path)
     return fd;
 }
 
-static void push(int fd, const uint8_t *bytes, size_t size, uint64_t due_us)
+static bool is_before(const struct packet *one, const struct packet *other)
 {
-    struct packet *packet = heap_size < PACKETS_MAX ? malloc(sizeof(*packet)) : NULL;
-    size_t at = heap_size;
+    return one->due_us != other->due_us ? one->due_us < other->due_us : one->number < other->number;
+}
 
-    if (!packet) {
-        full++;
-        return;
-    }
-    *packet = (struct packet){.due_us = due_us, .fd = fd, .size = size};
-    memcpy(packet->bytes, bytes, size);
-    for (heap_size++; at > 0 && heap[(at - 1) / 2]->due_us > due_us; at = (at - 1) / 2)
+static void push(struct packet *packet)
+{
+    size_t at = heap_size++;
+
+    packet->number = ++last_number;
+    for (; at > 0 && is_before(packet, heap[(at - 1) / 2]); at = (at - 1) / 2)
         heap[at] = heap[(at - 1) / 2];
     heap[at] = packet;
 }
@@ -118,9 +124,9 @@ static struct packet *pop(void)
     size_t at = 0, child;
 
     while ((child = 2 * at + 1) < heap_size) {
-        if (child + 1 < heap_size && heap[child + 1]->due_us < heap[child]->due_us)
+        if (child + 1 < heap_size && is_before(heap[child + 1], heap[child]))
             child++;
-        if (heap[child]->due_us >= last->due_us)
+        if (is_before(last, heap[child]))
             break;
         heap[at] = heap[child];
         at = child;
@@ -142,9 +148,33 @@ static uint64_t pass_queue(int from, size_t size, uint64_t now)
     return free_us[from];
 }
 
-static void carry(int from, int to_fd, const uint8_t *bytes, size_t size)
+static struct packet *new_packet(int from, const uint8_t *bytes, size_t size, uint64_t due_us)
 {
-    uint64_t now = now_us(), due;
+    struct packet *packet = heap_size < PACKETS_MAX ? malloc(sizeof(*packet)) : NULL;
+
+    if (!packet) {
+        full++;
+        return NULL;
+    }
+    *packet = (struct packet){.due_us = due_us, .from = from, .size = size};
+    memcpy(packet->bytes, bytes, size);
+    return packet;
+}
+
+static void send_on(int from, const uint8_t *bytes, size_t size, uint64_t due_us)
+{
+    struct packet *packet = new_packet(from, bytes, size, due_us);
+
+    if (packet) {
+        packet->is_queued = true;
+        push(packet);
+    }
+}
+
+/* A packet is where the line begins. */
+static void carry(int from, const uint8_t *bytes, size_t size, uint64_t now)
+{
+    uint64_t due;
 
     if (is_holed && size > HOLE_BYTES) {
         holed++;
@@ -164,16 +194,37 @@ static void carry(int from, int to_fd, const uint8_t *bytes, size_t size)
         due += draw() % LATE_US;
         late++;
     }
-    push(to_fd, bytes, size, due);
+    send_on(from, bytes, size, due);
     if (happens(TWICE)) {
-        push(to_fd, bytes, size, due);
+        send_on(from, bytes, size, due);
         twice++;
     }
     if (happens(AGAIN)) {
-        push(to_fd, bytes, size, due + AGAIN_US);
+        send_on(from, bytes, size, due + AGAIN_US);
         again++;
     }
     carried++;
+}
+
+static uint8_t protocol_of(const uint8_t *bytes)
+{
+    return bytes[0] >> 4 == 4 ? bytes[9] : bytes[6];
+}
+
+static void take(int from, const uint8_t *bytes, size_t size)
+{
+    uint64_t now = now_us(), *last = &arrival_us[from][protocol_of(bytes)];
+    struct packet *packet;
+
+    if (!knobs[JITTER].value) {
+        carry(from, bytes, size, now);
+        return;
+    }
+    now += draw() % knobs[JITTER].value;
+    *last = now > *last ? now : *last;
+    packet = new_packet(from, bytes, size, *last);
+    if (packet)
+        push(packet);
 }
 
 static void let_go(void)
@@ -183,8 +234,11 @@ static void let_go(void)
     while (heap_size && heap[0]->due_us <= now) {
         struct packet *packet = pop();
 
+        if (!packet->is_queued)
+            carry(packet->from, packet->bytes, packet->size, packet->due_us);
         /* A full device loses a packet, as a real line does. */
-        if (write(packet->fd, packet->bytes, packet->size) < 0 && errno != EAGAIN && errno != EIO)
+        else if (write(line_fd[!packet->from], packet->bytes, packet->size) < 0 &&
+                 errno != EAGAIN && errno != EIO)
             die("write");
         free(packet);
     }
@@ -242,8 +296,10 @@ int main(int argc, char **argv)
     read_knobs(argc - 3, argv + 3);
     signal(SIGTERM, on_signal);
     signal(SIGUSR1, on_signal);
-    struct pollfd lines[2] = {{.fd = open_line(argv[1]), .events = POLLIN},
-                              {.fd = open_line(argv[2]), .events = POLLIN}};
+    line_fd[0] = open_line(argv[1]);
+    line_fd[1] = open_line(argv[2]);
+    struct pollfd lines[2] = {{.fd = line_fd[0], .events = POLLIN},
+                              {.fd = line_fd[1], .events = POLLIN}};
     printf("ready\n");
     fflush(stdout);
     while (!is_over) {
@@ -251,8 +307,8 @@ int main(int argc, char **argv)
         for (int from = 0; from < 2; from++) {
             ssize_t size;
 
-            for (int i = 0; i < 64 && (size = read(lines[from].fd, bytes, sizeof(bytes))) > 0; i++)
-                carry(from, lines[!from].fd, bytes, (size_t)size);
+            for (int i = 0; i < 64 && (size = read(line_fd[from], bytes, sizeof(bytes))) > 0; i++)
+                take(from, bytes, (size_t)size);
         }
         let_go();
     }
