@@ -101,17 +101,19 @@ static int judge_v4(uint32_t ip)
     return ww_address_judge(NULL, bytes, true, NULL);
 }
 
-/* Of every tile the addresses offset, offset + step, … */
+/* Of every tile the addresses offset, offset + step, … What is counted is this thread's own: the
+ * parts share cache lines. */
 static void *judge_part(void *arg)
 {
     struct part *part = arg;
-    uint64_t ip = part->offset;
+    uint64_t ip = part->offset, judged = 0;
+    uint32_t step = part->step;
 
     for (size_t i = 0; i < tiles.count; i++) {
         uint64_t end = i + 1 < tiles.count ? tiles.first[i + 1] : (uint64_t)UINT32_MAX + 1;
         int expected = i % 2 ? 0 : WW_EDESTINATION;
 
-        for (; ip < end; ip += part->step, part->judged++) {
+        for (; ip < end; ip += step, judged++) {
             if (judge_v4((uint32_t)ip) != expected) {
                 part->is_wrong = true;
                 part->wrong = (uint32_t)ip;
@@ -119,6 +121,7 @@ static void *judge_part(void *arg)
             }
         }
     }
+    part->judged = judged;
     return NULL;
 }
 
