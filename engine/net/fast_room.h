@@ -44,8 +44,7 @@ struct ww_fast_ring {
 enum fast_state { FAST_DONE, FAST_IN_FLIGHT, FAST_LOST };
 
 struct fast_sent {
-    uint64_t
-        offset; /* of a done one: the next number that may be another; those between are done */
+    uint64_t offset; /* once it is done: the next number that may not be */
     uint64_t sent_us;
     uint16_t size;   /* of the stream's bytes; 0: it only asks for an acknowledgement */
     uint16_t record; /* what it took on the line */
