@@ -4,10 +4,8 @@
  * system_line NAMESPACE NAMESPACE [NAME=VALUE…], paths as of /run/netns; per direction:
  *   delay=MS       how long a packet is on its way
  *   rate=KBIT      its width, with a queue in front: queue=BYTES, 64,000 unless said
- *   jitter=US      up to which a packet comes later to that queue; those of one protocol keep their
- *                  order. Two senders that are clocked by what leaves a queue else keep their
- * places in it, and one of them finds it full again and again (Floyd and Jacobson, "On traffic
- * phase effects in packet-switched gateways", 1992) loss=PERMILLE  packets that are lost
+ *   jitter=US      up to which a packet comes later to that queue, behind others of its protocol
+ *   loss=PERMILLE  packets that are lost
  *   late=PERMILLE  … that come up to 5 ms later, so that others overtake them
  *   twice=PERMILLE … that come once more at once
  *   again=PERMILLE … that come once more a second later, when thousands of others have come
@@ -211,6 +209,9 @@ static uint8_t protocol_of(const uint8_t *bytes)
     return bytes[0] >> 4 == 4 ? bytes[9] : bytes[6];
 }
 
+/* Without jitter, two senders that are clocked by what leaves a queue keep their places in it, and
+ * one of them finds it full again and again (Floyd and Jacobson, "On traffic phase effects in
+ * packet-switched gateways", 1992). */
 static void take(int from, const uint8_t *bytes, size_t size)
 {
     uint64_t now = now_us(), *last = &arrival_us[from][protocol_of(bytes)];
