@@ -125,15 +125,20 @@ static void take_second_close(struct ww_contract *contract, const struct ww_cont
 }
 
 /* A client that never opened may say so, but only the provider, or time, makes it true. */
+bool ww_contract_is_returned(const struct ww_contract *contract)
+{
+    return contract->state == WW_CONTRACT_ACTIVE && contract->closes[WW_CONTRACT_CLIENT].present &&
+           !contract->closes[WW_CONTRACT_PROVIDER].present &&
+           contract_reported(contract, WW_CONTRACT_CLIENT) == 0;
+}
+
 static bool waits_for_other_side(const struct ww_contract *contract)
 {
     if (contract->state != WW_CONTRACT_OPEN && contract->state != WW_CONTRACT_ACTIVE)
         return false;
     if (contract->closes[WW_CONTRACT_PROVIDER].present)
         return true;
-    return contract->closes[WW_CONTRACT_CLIENT].present &&
-           !(contract->state == WW_CONTRACT_ACTIVE &&
-             contract_reported(contract, WW_CONTRACT_CLIENT) == 0);
+    return contract->closes[WW_CONTRACT_CLIENT].present && !ww_contract_is_returned(contract);
 }
 
 static int take_close(struct ww_contract *contract, const struct ww_contract_event *event,

@@ -259,5 +259,6 @@ int arbiter_answer_gone(struct arbiter *arbiter, struct ww_call *call);
 void arbiter_finish_error(struct arbiter *arbiter, int done, int rc, const char *reason);
 int arbiter_party(void *context, struct ww_call *call);
 int arbiter_list(void *context, struct ww_call *call);
+int arbiter_unopened(void *context, struct ww_call *call);
 /* arbiter_rank.c */
 int arbiter_rank(void *context, struct ww_call *call);

@@ -2,8 +2,8 @@
  *
  * start{state=, policies=, price_nano_usd_per_gib=, network_fee_ppm=, exchange_fee_ppm=,
  * rates={"usd 1000000000", …}}, stop(), configure{…}, stat{id=}, update_stat{done=},
- * secret{provider=, done=}, request, answer, opened, close, party, contracts, rank,
- * balance{network=}, status(), forget{done=}.
+ * secret{provider=, done=}, request, answer, opened, close, party, contracts, unopened,
+ * rank, balance{network=}, status(), forget{done=}.
  */
 #include <stdio.h>
 #include <string.h>
@@ -290,6 +290,7 @@ GUARDED(dispute_list, arbiter_dispute_list)
 GUARDED(dispute_show, arbiter_dispute_show)
 GUARDED(party, arbiter_party)
 GUARDED(contracts, arbiter_list)
+GUARDED(unopened, arbiter_unopened)
 GUARDED(rank, arbiter_rank)
 
 int arbiter_bind(struct ww_ops *ops, struct arbiter **out)
@@ -309,6 +310,7 @@ int arbiter_bind(struct ww_ops *ops, struct arbiter **out)
         {"close", guarded_close},
         {"party", guarded_party},
         {"contracts", guarded_contracts},
+        {"unopened", guarded_unopened},
         {"rank", guarded_rank},
         {"alive", guarded_alive},
         {"ban", guarded_ban},

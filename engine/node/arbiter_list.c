@@ -258,3 +258,34 @@ int arbiter_list(void *context, struct ww_call *call)
     put_next(&page, call);
     return 0;
 }
+
+/* {provider=} -> {contracts = {{contract, client}}}: those that their clients say were never
+ * opened, and of which this provider hasn't said so; at most ARBITER_LIST_MAX, the newest first.
+ * What isn't listed waits for its time to be opened to pass, as it does when the provider never
+ * comes back. */
+int arbiter_unopened(void *context, struct ww_call *call)
+{
+    struct arbiter *arbiter = context;
+    struct ww_hash provider;
+    size_t count = 0;
+
+    int rc = ww_call_hash(call, "provider", &provider);
+    if (rc)
+        return rc;
+    const struct arbiter_holder *holder = arbiter_holder_of(arbiter, &provider);
+    struct arbiter_link *link = holder ? LIST_FIRST(&holder->links) : NULL;
+    ww_call_begin(call, "contracts", true);
+    for (; link && count < ARBITER_LIST_MAX; link = arbiter_next_link(link)) {
+        const struct ww_contract *terms = &link->contract->terms;
+
+        if (!ww_hash_equal(&terms->provider, &provider) || !ww_contract_is_returned(terms))
+            continue;
+        ww_call_begin(call, NULL, false);
+        ww_call_put_id(call, "contract", &terms->id);
+        ww_call_put_hash(call, "client", &terms->client);
+        ww_call_end(call);
+        count++;
+    }
+    ww_call_end(call);
+    return 0;
+}

@@ -229,6 +229,11 @@ void ww_contract_examine(struct ww_contract *contract, const struct ww_contract_
 /* By what is in the contract. A side that has not closed claims what receipts prove. */
 void ww_contract_weigh(const struct ww_contract *contract, struct ww_contract_claims *claims);
 
+/* True when the client has closed it as never opened, and the provider has said nothing: it can
+ * give the escrow back at once by closing it as never opened, too; else that waits for the time to
+ * open it to pass. */
+bool ww_contract_is_returned(const struct ww_contract *contract);
+
 /* --- disputes ------------------------------------------------------------------------------- */
 
 /* True when a disputed contract may be judged: both have closed, there is proof of malice, or a

@@ -72,6 +72,7 @@ local ROUTES = {
             return nil, err
         end
         peer.provider = true
+        contracts.ask_unopened(peer)
         return secret
     end },
     { "GET", "^/v1/providers$", "member", contracts.providers },

@@ -111,6 +111,19 @@ function M.alive(peer, body, id)
     return result and { state = result.state }, err
 end
 
+--- Only the provider can promise that it will take no OPEN: then the escrow goes back at once.
+local function push_unopened(provider, contract, client)
+    hub.push(provider, "unopened", { contract = contract, peer = client })
+end
+
+--- Asks a provider that has come back what it may not have heard while it was away.
+function M.ask_unopened(peer)
+    local found = ww.arbiter.unopened({ provider = peer.node }) or { contracts = {} }
+    for _, returned in ipairs(found.contracts) do
+        push_unopened(peer.node, returned.contract, returned.client)
+    end
+end
+
 --- POST /v1/contracts/{id}/close {close, receipt?}: receipt contradicts the one in the close.
 function M.close(peer, body, id)
     if type(body.close) ~= "string" then
@@ -126,10 +139,8 @@ function M.close(peer, body, id)
     if not result then
         return nil, err
     end
-    -- Only the provider can promise that it will take no OPEN: then the escrow goes back at once.
     if result.state == "active" and result.client == peer.node then
-        local message = { contract = result.contract, peer = result.client }
-        hub.push(result.provider, "unopened", message)
+        push_unopened(result.provider, result.contract, result.client)
     end
     return M.public(result)
 end

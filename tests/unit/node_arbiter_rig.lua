@@ -58,6 +58,12 @@ function M.new_node()
         pushes = {},
         last_id = 0,
     }, Node)
+    self:connect()
+    return self
+end
+
+--- Its socket; another one when the last has closed.
+function Node:connect()
     local ws = {}
     function ws.send(_, text)
         if #text > (self.size_max or 65536) then
@@ -90,7 +96,6 @@ function M.new_node()
     assert(hub.accept(server, { id = 1 }, session, function(peer, method, route, body)
         return api.call(peer, method, route, body)
     end))
-    return self
 end
 
 --- Sends a call; the answer comes later.

@@ -60,6 +60,26 @@ tests["only the parties of a contract can act on it"] = function()
     check_books()
 end
 
+tests["a provider that was away is asked again of what was never opened"] = function()
+    local client, provider = new_member(true), new_provider()
+    local wanted, kept = accepted(client, provider), accepted(client, provider)
+    local opened = rig.opened(client, provider, 1e6)
+    provider.handlers.on_closed(1001)
+    assert(client:close_contract(wanted.contract, 0, 0, NEVER_OPENED))
+    assert(client:close_contract(opened, 0, 0))
+    provider:connect()
+    assert(provider:call("POST", "/v1/provider", {}))
+    local asked = provider:pushed("unopened")
+    assert(asked.contract == wanted.contract and asked.peer == client.id)
+    for _, push in ipairs(provider.pushes) do
+        assert(push.push ~= "unopened" or push.body.contract == wanted.contract)
+    end
+    assert(provider:close_contract(wanted.contract, 0, 0, NEVER_OPENED))
+    assert(provider:close_contract(opened, 0, 0) and provider:close_contract(kept.contract, 0, 0))
+    assert(client:close_contract(kept.contract, 0, 0) and wallet(client).escrow == "0")
+    check_books()
+end
+
 tests["different counts move the escrow to dispute, once"] = function()
     local client, provider = new_member(true), new_provider()
     local contract = accepted(client, provider)
