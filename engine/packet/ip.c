@@ -303,32 +303,59 @@ static size_t slot_of(const struct ww_ip *ip)
     return (hash ^ hash >> 16 ^ ip->protocol) % WW_IP_FRAGMENTS_MAX;
 }
 
+/* As those who reassemble forget what has not ended. */
+static void leak(struct ww_ip_fragments *fragments, uint64_t now_us)
+{
+    uint64_t whole_us = WW_IP_UNFINISHED_MS * 1000ULL;
+    uint64_t passed_us = now_us - fragments->leaked_us;
+    uint64_t bytes = WW_MIN(passed_us, whole_us) * WW_IP_UNFINISHED_BYTES / whole_us;
+
+    fragments->held -= WW_MIN(bytes, fragments->held);
+    if (passed_us < whole_us) /* what is less than a byte stays for the next time */
+        fragments->leaked_us += bytes * whole_us / WW_IP_UNFINISHED_BYTES;
+    else
+        fragments->leaked_us = now_us;
+}
+
 int ww_ip_fragment(struct ww_ip_fragments *fragments, const struct ww_ip *ip, uint64_t now_us,
                    const char **rule)
 {
-    size_t slot = slot_of(ip);
-    bool is_known = fragments->datagrams[slot].since_us != 0 &&
-                    now_us - fragments->datagrams[slot].since_us < WW_IP_FRAGMENT_MS * 1000ULL &&
-                    fragments->datagrams[slot].id == ip->id &&
-                    fragments->datagrams[slot].protocol == ip->protocol &&
-                    memcmp(fragments->datagrams[slot].source, ip->source, 16) == 0 &&
-                    memcmp(fragments->datagrams[slot].destination, ip->destination, 16) == 0;
+    struct ww_ip_datagram *datagram = &fragments->datagrams[slot_of(ip)];
+    uint32_t cost = ip->is_last ? 0 : WW_IP_FRAGMENT_COST + ip->payload_size;
+    bool is_known = datagram->since_us != 0 &&
+                    now_us - datagram->since_us < WW_IP_FRAGMENT_MS * 1000ULL &&
+                    datagram->id == ip->id && datagram->protocol == ip->protocol &&
+                    memcmp(datagram->source, ip->source, 16) == 0 &&
+                    memcmp(datagram->destination, ip->destination, 16) == 0;
+    const char *ignored;
 
-    if (ip->offset == 0 && !is_known) {
-        memcpy(fragments->datagrams[slot].source, ip->source, 16);
-        memcpy(fragments->datagrams[slot].destination, ip->destination, 16);
-        fragments->datagrams[slot].id = ip->id;
-        fragments->datagrams[slot].protocol = ip->protocol;
-        fragments->datagrams[slot].since_us = now_us;
-    } else if (!is_known || ip->offset != fragments->datagrams[slot].next) {
+    if (!rule)
+        rule = &ignored;
+    leak(fragments, now_us);
+    if (is_known ? ip->offset != datagram->next : ip->offset != 0) {
         if (is_known)
-            fragments->datagrams[slot].since_us = 0;
-        if (rule)
-            *rule = "fragment without the one before it";
-        return WW_EUNSUPPORTED;
+            datagram->since_us = 0;
+        return refuse(WW_EUNSUPPORTED, "fragment without the one before it", rule);
     }
-    fragments->datagrams[slot].next = (uint16_t)(ip->offset + ip->payload_size);
-    if (ip->is_last)
-        fragments->datagrams[slot].since_us = 0;
+    if (fragments->held + cost > WW_IP_UNFINISHED_BYTES) {
+        if (is_known)
+            datagram->since_us = 0;
+        return refuse(WW_ELIMIT, "too many datagrams whose fragments don't end", rule);
+    }
+    if (!is_known) {
+        memcpy(datagram->source, ip->source, 16);
+        memcpy(datagram->destination, ip->destination, 16);
+        datagram->id = ip->id;
+        datagram->protocol = ip->protocol;
+        datagram->since_us = now_us;
+        datagram->held = 0;
+    }
+    datagram->next = (uint16_t)(ip->offset + ip->payload_size);
+    datagram->held += cost;
+    fragments->held += cost;
+    if (ip->is_last) {
+        fragments->held -= WW_MIN((uint64_t)datagram->held, fragments->held);
+        datagram->since_us = 0;
+    }
     return 0;
 }

@@ -250,9 +250,61 @@ static void test_fragments(void **state)
     assert_int_equal(pass(&fragments, 4, 0, false, 1), 0);
     assert_int_equal(pass(&fragments, 4, 16, true, end_us), WW_EUNSUPPORTED);
     /* More of them than there is room: memory stays, the newest passes. */
-    for (uint32_t id = 10; id < 10000; id++)
+    for (uint32_t id = 10; id < 1000; id++)
+        assert_int_equal(pass(&fragments, id, 0, false, end_us + id * 1000000ULL), 0);
+    assert_int_equal(pass(&fragments, 999, 16, true, end_us + 999 * 1000000ULL), 0);
+}
+
+/* What is held elsewhere of datagrams that don't end is bounded, and forgotten in time. */
+static void test_unfinished(void **state)
+{
+    static struct ww_ip_fragments fragments;
+    const uint32_t most = WW_IP_UNFINISHED_BYTES / (WW_IP_FRAGMENT_COST + 16);
+    const uint64_t later_us = 1 + WW_IP_UNFINISHED_MS * 1000ULL;
+    uint32_t passed = 0;
+
+    (void)state;
+    /* Those that end leave nothing. */
+    for (uint32_t id = 0; id < 10 * most; id++) {
         assert_int_equal(pass(&fragments, id, 0, false, 1), 0);
-    assert_int_equal(pass(&fragments, 9999, 16, true, 1), 0);
+        assert_int_equal(pass(&fragments, id, 16, true, 1), 0);
+    }
+    /* Those that don't. */
+    for (uint32_t id = 0; id < 10 * most; id++) {
+        int rc = pass(&fragments, id, 0, false, 1);
+
+        assert_true(rc == 0 || rc == WW_ELIMIT);
+        passed += rc == 0;
+    }
+    assert_int_equal(passed, most);
+    assert_int_equal(pass(&fragments, 2000000, 0, false, 1), WW_ELIMIT);
+    /* Half of the time later half of it is free, however often it was asked; in the end all. */
+    for (uint64_t now_us = 2; now_us < later_us / 2; now_us += 173)
+        assert_int_equal(pass(&fragments, 0, 8, false, now_us), WW_EUNSUPPORTED);
+    passed = 0;
+    for (uint32_t id = 0; id < 10 * most; id++)
+        passed += pass(&fragments, id, 0, false, later_us / 2) == 0;
+    assert_in_range(passed, most / 2 - 1, most / 2 + 1);
+    passed = 0;
+    for (uint32_t id = 20000; id < 20000 + 10 * most; id++)
+        passed += pass(&fragments, id, 0, false, 2 * later_us) == 0;
+    assert_int_equal(passed, most);
+}
+
+/* One that has all that there is may go on no more, but end. */
+static void test_unfinished_end(void **state)
+{
+    static struct ww_ip_fragments fragments;
+
+    (void)state;
+    assert_int_equal(pass(&fragments, 1, 0, false, 1), 0);
+    assert_int_equal(pass(&fragments, 2, 0, false, 1), 0);
+    for (uint16_t at = 0; pass(&fragments, 3, at, false, 1) == 0; at += 16)
+        ;
+    assert_int_equal(pass(&fragments, 1, 16, true, 1), 0);
+    assert_int_equal(pass(&fragments, 2, 16, false, 1), 0); /* in the other's place */
+    assert_int_equal(pass(&fragments, 2, 32, false, 1), WW_ELIMIT);
+    assert_int_equal(pass(&fragments, 2, 32, true, 1), WW_EUNSUPPORTED); /* it was given up */
 }
 
 /* An ICMP error about `good`, 8 bytes of whose transport came back, from 9.9.9.9 or 2620:fe::fe. */
@@ -329,9 +381,10 @@ static void test_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),      cmocka_unit_test(test_tricks),
-        cmocka_unit_test(test_tiny),      cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_fragments),
+        cmocka_unit_test(test_good),           cmocka_unit_test(test_tricks),
+        cmocka_unit_test(test_tiny),           cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_fragments),      cmocka_unit_test(test_unfinished),
+        cmocka_unit_test(test_unfinished_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
