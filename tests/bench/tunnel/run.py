@@ -9,7 +9,7 @@ provider. Printed are each round's figures, then for each measure the median of 
 median and spread of ww's ratio to them, round by round. Accounting, contracts, flow table and verdicts
 are on, as users run it.
 
-Needs root, and iperf3, iproute2, nftables, wireguard-go, wireguard-tools, openvpn and nebula.
+Needs root, and what `tests/install.sh bench` installs: the peers, iperf3 and iproute2.
 """
 import argparse
 import json
