@@ -76,6 +76,18 @@ local function add_common(parser, hidden)
     end)
 end
 
+--- Help calls an argument what the usage calls it; argparse would use the name of the parsed value.
+local function label_arguments(parser)
+    for _, argument in ipairs(parser._arguments) do
+        local label = argument._argname
+        if label then
+            function argument._get_label_lines()
+                return { label }
+            end
+        end
+    end
+end
+
 --- A long usage names no option but those that must be given.
 local function shorten_usage(parser)
     local _, breaks = parser:get_usage():gsub("\n", "")
@@ -125,9 +137,9 @@ local function add_command(parser, command)
             add_timeout(sub._commands[index])
         end
     end
-    shorten_usage(sub)
-    for _, inner in ipairs(sub._commands) do
-        shorten_usage(inner)
+    for _, each in ipairs({ sub, unpack(sub._commands) }) do
+        label_arguments(each)
+        shorten_usage(each)
     end
 end
 
