@@ -395,10 +395,11 @@ static int begin(struct ww_exit_user *user, struct ww_exit_flow *flow, uint32_t 
     join->syn_size = (uint8_t)size;
     join->client = flow->key.client;
     count_connection(join, 1);
-    rc = ww_egress_connect(user->egress, NULL, &target, &outside_callbacks, join, &join->outside);
-    if (rc == WW_ELIMIT && ww_exit_table_make_way(user->exit->table, flow->key.client, IPPROTO_TCP))
+    do /* flows that are over give up no socket */
         rc = ww_egress_connect(user->egress, NULL, &target, &outside_callbacks, join,
                                &join->outside);
+    while (rc == WW_ELIMIT &&
+           ww_exit_table_make_way(user->exit->table, flow->key.client, IPPROTO_TCP));
     if (rc) {
         free_join(join);
         return rc;

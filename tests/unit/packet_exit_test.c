@@ -295,6 +295,76 @@ static void tcp_is_answered_or_reset(void **state)
     close(unused);
 }
 
+static unsigned refusals;
+
+int __wrap_ww_egress_connect(struct ww_egress *egress, const void *client,
+                             const struct ww_target *target,
+                             const struct ww_egress_callbacks *callbacks_of, void *arg,
+                             struct ww_egress_stream **stream);
+int __real_ww_egress_connect(struct ww_egress *egress, const void *client,
+                             const struct ww_target *target,
+                             const struct ww_egress_callbacks *callbacks_of, void *arg,
+                             struct ww_egress_stream **stream);
+
+/* As if all sockets were used, so often. */
+int __wrap_ww_egress_connect(struct ww_egress *egress, const void *client,
+                             const struct ww_target *target,
+                             const struct ww_egress_callbacks *callbacks_of, void *arg,
+                             struct ww_egress_stream **stream)
+{
+    if (refusals > 0) {
+        refusals--;
+        return WW_ELIMIT;
+    }
+    return __real_ww_egress_connect(egress, client, target, callbacks_of, arg, stream);
+}
+
+/* Whoever has most gives way until there is a socket: flows that have ended are still listed, and
+ * have none. */
+static void ended_flows_are_no_sockets(void **state)
+{
+    char why[WW_EXIT_WHY_BYTES];
+    struct ww_exit_counts counts;
+    uint32_t greedy, modest;
+    uint16_t port, closed[3];
+    int fd = open_port(SOCK_STREAM, &port), unused[3];
+
+    (void)state;
+    assert_int_equal(listen(fd, 4), 0);
+    assert_int_equal(create(why), 0);
+    assert_int_equal(ww_exit_client_open(provider, &greedy), 0);
+    assert_int_equal(ww_exit_client_open(provider, &modest), 0);
+    for (unsigned i = 0; i < 3; i++) {
+        unused[i] = open_port(SOCK_STREAM, &closed[i]);
+        send_syn(greedy, closed[i]);
+        turn_until(&got_count, i + 1);
+    }
+    send_syn(greedy, port);
+    turn_until(&got_count, 4);
+    ww_exit_counts(provider, greedy, &counts);
+    assert_int_equal(counts.flows, 4);
+    got_count = 0;
+    refusals = 3;
+    send_syn(modest, port);
+    turn_until(&got_count, 1);
+    assert_int_equal(got[20 + 13], 0x12); /* SYN and ACK */
+    assert_int_equal(refusals, 0);
+    ww_exit_counts(provider, greedy, &counts);
+    assert_int_equal(counts.flows, 1);
+    /* Nobody has more than the other: nobody gives way. */
+    refusals = 1;
+    got_count = 0;
+    send_syn(greedy, closed[0]);
+    turn_until(&got_count, 1);
+    assert_int_equal(got[20 + 13], 0x14); /* RST and ACK */
+    ww_exit_counts(provider, modest, &counts);
+    assert_int_equal(counts.flows, 1);
+    ww_exit_destroy(provider);
+    close(fd);
+    for (unsigned i = 0; i < 3; i++)
+        close(unused[i]);
+}
+
 /* What doesn't fit waits, and comes when the client is ready. */
 static void a_full_client_is_waited_for(void **state)
 {
@@ -492,6 +562,7 @@ int main(void)
         cmocka_unit_test(udp_there_and_back),
         cmocka_unit_test(marks_go_through),
         cmocka_unit_test(tcp_is_answered_or_reset),
+        cmocka_unit_test(ended_flows_are_no_sockets),
         cmocka_unit_test(a_full_client_is_waited_for),
         cmocka_unit_test(another_source_is_refused),
         cmocka_unit_test(echo_takes_no_more_sockets_than_it_may),
