@@ -18,7 +18,7 @@ bool inspect_read_host(const uint8_t *bytes, size_t size, char name[WW_NAME_BYTE
     if (size > 0 && bytes[size - 1] == '.')
         size--;
     name[0] = '\0';
-    if (size == 0 || size > WW_NAME_BYTES_MAX || bytes[0] == '.')
+    if (size == 0 || size > WW_NAME_BYTES_MAX || bytes[0] == '.' || bytes[size - 1] == '.')
         return false;
     for (size_t i = 0; i < size; i++) {
         uint8_t byte = bytes[i];

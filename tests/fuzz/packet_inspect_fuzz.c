@@ -18,10 +18,16 @@ static void check(bool holds)
         abort();
 }
 
+/* A name that was read is read again as it is: the process beside the node says it as it was read,
+ * and the node takes no other. */
 static void check_name(const char *name)
 {
+    char again[WW_NAME_BYTES_MAX + 1];
+
     check(strlen(name) <= WW_NAME_BYTES_MAX);
     check(strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") == strlen(name));
+    check(inspect_read_host((const uint8_t *)name, strlen(name), again) == (name[0] != '\0'));
+    check(strcmp(name, again) == 0);
 }
 
 /* A whole that was read is read the same with more behind it, and not at all with less. */

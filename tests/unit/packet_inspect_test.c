@@ -81,8 +81,8 @@ static void a_hello_in_many_records(void **state)
 
 static void names_that_no_host_has(void **state)
 {
-    static const char *bad[] = {"a..example", ".example", "a b.example",
-                                "ex%ample",   "a/b",      "[::1]"};
+    static const char *bad[] = {"a..example",  "a.example..", "..",  ".example",
+                                "a b.example", "ex%ample",    "a/b", "[::1]"};
     uint8_t bytes[2048];
     char name[WW_NAME_BYTES_MAX + 1], longest[256];
 
