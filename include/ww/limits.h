@@ -231,7 +231,7 @@
 #define WW_IP_FRAGMENT_MS 15000            /* for all fragments of one, as reassembly has it elsewhere */
 #define WW_IP_UNFINISHED_BYTES (512 << 10)  /* of one client's datagrams that don't end; Linux reassembles in 4 MiB, all in all */
 #define WW_IP_UNFINISHED_MS 60000           /* … after which all of it is free again: as long as Linux waits for the rest, at most */
-#define WW_IP_FRAGMENT_COST 1024            /* of a fragment besides its bytes: Linux 6.1 counts 1,032 for 16 bytes, 2,504 for 1,480 */
+#define WW_IP_FRAGMENT_COST 1024            /* of a fragment besides its bytes: Linux 6.18 counts 1,032 for 16 bytes, 2,504 for 1,480 */
 #define WW_EXIT_POOL_V4 "10.119.0.0/16"    /* clients' addresses behind a provider that translates, seen by nobody else … */
 #define WW_EXIT_POOL_V6 "fd77:7700:119::/64" /* … and the gateway's, .0.1 and ::1 */
 #define WW_WORKERS_MAX 16                   /* packet workers: main can feed fewer */
