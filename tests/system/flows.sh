@@ -98,7 +98,7 @@ footprint --days 2 --json > "$scratch/stopped.json"
 [[ $(jq '[.rows[] | .up + .down] | add' "$scratch/stopped.json") -ge $counted && $(jq -r .source "$scratch/stopped.json") == state ]] ||
     fail "of a client that doesn't run: $(cat "$scratch/stopped.json")"
 [[ ! -e $scratch/client/node.footprint ]] || fail "a copy of the state is left"
-footprint 2>&1 > /dev/null | grep -qx "No client runs: this is what its state has." || fail "$(footprint 2>&1)"
+footprint 2>&1 > /dev/null | has -x "No client runs: this is what its state has." || fail "$(footprint 2>&1)"
 "$program" footprint --state "$scratch/nowhere" > "$scratch/out" 2>&1 && fail "the footprint of no client"
 grep -q "No node runs there" "$scratch/out" || fail "$(cat "$scratch/out")"
 node_args[client]+=' --no-footprint'
