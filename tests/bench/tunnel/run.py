@@ -97,6 +97,13 @@ UNITS = {"down": "Gbit/s", "up": "Gbit/s", "down4": "Gbit/s", "up4": "Gbit/s", "
          "udp64": "1000/s", "rtt": "ms added by an upload"}
 
 
+def ratio_of(mine, others):
+    """The median and spread of ratios round by round; None where nothing can be compared."""
+    ratios = [a / b for a, b in zip(mine, others) if b > 0]
+    return ratios and {"median": round(statistics.median(ratios), 3),
+                       "min": round(min(ratios), 3), "max": round(max(ratios), 3)} or None
+
+
 def table(results, names, measures):
     base = next((name for name in names if name.startswith("ww")), None)
     report = {}
@@ -111,15 +118,16 @@ def table(results, names, measures):
             line = f"  {name:12}{row['median']:9.3f}  ({row['min']:.3f} to {row['max']:.3f})" \
                    f"  CPU {row['cpu_s_per_gbit']:.3f} s/Gbit"
             if base and name != base:
-                ratios = [mine[0] / other[0] for mine, other in
-                          zip(results[what, base], results[what, name]) if other[0] > 0]
-                if not ratios:
+                row["ratio"], row["cpu_ratio"] = (
+                    ratio_of(mine, others) for mine, others in
+                    zip(zip(*results[what, base]), zip(*results[what, name])))
+                if not row["ratio"]:
                     print(f"  {name:12}no ratio: nothing above 0")
                     continue
-                row["ratio"] = {"median": round(statistics.median(ratios), 3),
-                                "min": round(min(ratios), 3), "max": round(max(ratios), 3)}
-                line += f"  {base}/{name} {row['ratio']['median']:.2f}" \
-                        f" ({row['ratio']['min']:.2f} to {row['ratio']['max']:.2f})"
+                for label, key in (("", "ratio"), ("CPU ", "cpu_ratio")):
+                    ratio = row[key]
+                    line += f"  {label}{base}/{name} {ratio['median']:.3g}" \
+                            f" ({ratio['min']:.3g} to {ratio['max']:.3g})" if ratio else ""
             entry["tunnels"][name] = row
             print(line)
     return report
