@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "checksum.h"
 #include "exit_conntrack.h"
 #include "exit_device.h"
 #include "exit_nft.h"
@@ -21,6 +22,9 @@ struct ww_exit_kernel {
     unsigned ticks;
     bool has_v6;
     bool is_noted; /* there may be something to undo */
+    /* By client: what has really gone to who puts it together, behind all that drops a packet. They
+     * stay for the next client of that number, whose address is the same. */
+    struct ww_ip_fragments **fragments;
 };
 
 /* --- addresses -------------------------------------------------------------------------------- */
@@ -57,6 +61,15 @@ static bool client_of(const struct ww_exit *exit, bool is_v4, const uint8_t addr
 
 /* --- packets ---------------------------------------------------------------------------------- */
 
+static bool may_fragment(struct ww_exit *exit, uint32_t client, const struct ww_ip *ip)
+{
+    struct ww_ip_fragments **fragments = &exit->kernel->fragments[client];
+
+    if (!*fragments)
+        *fragments = ww_alloc(1, sizeof(**fragments));
+    return *fragments && ww_ip_fragment(*fragments, ip, ww_loop_now_us(exit->loop), NULL) == 0;
+}
+
 void ww_exit_kernel_out(struct ww_exit *exit, uint32_t client, uint8_t *packet, struct ww_ip *ip,
                         struct ww_offload offload)
 {
@@ -77,8 +90,14 @@ void ww_exit_kernel_out(struct ww_exit *exit, uint32_t client, uint8_t *packet, 
             ww_exit_table_flags(ww_exit_table_at(exit->table, number), packet[ip->header_size + 13],
                                 true);
     }
+    if (ip->is_fragment && !may_fragment(exit, client, ip)) {
+        ww_exit_refuse(exit, client);
+        return;
+    }
     address_of(exit, ip->is_v4, client + FIRST_CLIENT, address);
     ww_rewrite(packet, ip, offload.is_partial, WW_REWRITE_SOURCE, address, -1);
+    if (ip->is_fragment && ip->is_v4)
+        ww_checksum_ipv4(packet, ip->header_size); /* a wrong one would not get there */
     ww_tun_steer(exit->tun, exit->clients[client].worker);
     ww_tun_write(exit->tun, packet, (size_t)ip->header_size + ip->payload_size, offload);
 }
@@ -253,6 +272,9 @@ int ww_exit_kernel_open(struct ww_exit *exit, char why[WW_EXIT_WHY_BYTES])
     exit->kernel = ww_alloc(1, sizeof(*exit->kernel));
     if (!exit->kernel)
         return ww_exit_explain(why, WW_ENOMEM, "memory ran out", 0);
+    exit->kernel->fragments = ww_alloc(options->limits.clients, sizeof(*exit->kernel->fragments));
+    if (!exit->kernel->fragments)
+        return ww_exit_explain(why, WW_ENOMEM, "memory ran out", 0);
     exit->kernel->conntrack = ww_exit_conntrack_open();
     rc = ww_exit_attach(exit, options->device, -1);
     if (rc)
@@ -276,6 +298,9 @@ void ww_exit_kernel_close(struct ww_exit *exit)
     ww_exit_conntrack_close(exit->kernel->conntrack);
     if (exit->kernel->is_noted)
         ww_exit_forward_undo(exit->options.folder);
+    for (uint32_t i = 0; exit->kernel->fragments && i < exit->options.limits.clients; i++)
+        ww_free(exit->kernel->fragments[i]);
+    ww_free(exit->kernel->fragments);
     ww_free(exit->kernel);
     exit->kernel = NULL;
 }

@@ -327,12 +327,13 @@ int ww_ip_fragment(struct ww_ip_fragments *fragments, const struct ww_ip *ip, ui
                     datagram->id == ip->id && datagram->protocol == ip->protocol &&
                     memcmp(datagram->source, ip->source, 16) == 0 &&
                     memcmp(datagram->destination, ip->destination, 16) == 0;
+    bool is_far = ip->is_v4 && fragments->passed - datagram->passed > WW_IP_FRAGMENT_DISTANCE;
     const char *ignored;
 
     if (!rule)
         rule = &ignored;
     leak(fragments, now_us);
-    if (is_known ? ip->offset != datagram->next : ip->offset != 0) {
+    if (is_known ? is_far || ip->offset != datagram->next : ip->offset != 0) {
         if (is_known)
             datagram->since_us = 0;
         return refuse(WW_EUNSUPPORTED, "fragment without the one before it", rule);
@@ -351,6 +352,7 @@ int ww_ip_fragment(struct ww_ip_fragments *fragments, const struct ww_ip *ip, ui
         datagram->held = 0;
     }
     datagram->next = (uint16_t)(ip->offset + ip->payload_size);
+    datagram->passed = ++fragments->passed;
     datagram->held += cost;
     fragments->held += cost;
     if (ip->is_last) {

@@ -50,15 +50,18 @@ struct ww_ip_fragments {
         uint8_t source[16], destination[16];
         uint64_t since_us; /* 0: free */
         uint32_t id, held;
-        uint16_t next; /* where the next fragment begins */
+        uint32_t passed; /* of the last one, among all of the client's */
+        uint16_t next;   /* where the next fragment begins */
         uint8_t protocol;
     } datagrams[WW_IP_FRAGMENTS_MAX];
     uint64_t held, leaked_us; /* bytes that wait elsewhere for the rest of their datagrams */
+    uint32_t passed;
 };
 /* Whether a fragment that ww_ip_judge has passed may go on. Each must begin where the last one
  * ended, within WW_IP_FRAGMENT_MS of the first: so none comes without a first one that was judged,
- * and none overlaps (RFC 5722); one that does ends its datagram. now_us: monotonic, not 0. 0;
- * WW_EUNSUPPORTED; WW_ELIMIT: with it more than WW_IP_UNFINISHED_BYTES would wait elsewhere for the
- * rest of their datagrams. What never ends is forgotten evenly, within WW_IP_UNFINISHED_MS. */
+ * and none overlaps (RFC 5722); one that does ends its datagram. Of IPv4, WW_IP_FRAGMENT_DISTANCE
+ * others at most come between two, since Linux then forgets what it had. now_us: monotonic, not 0.
+ * 0; WW_EUNSUPPORTED; WW_ELIMIT: with it more than WW_IP_UNFINISHED_BYTES would wait elsewhere for
+ * the rest of their datagrams. What never ends is forgotten evenly, within WW_IP_UNFINISHED_MS. */
 int ww_ip_fragment(struct ww_ip_fragments *fragments, const struct ww_ip *ip, uint64_t now_us,
                    const char **rule);

@@ -229,7 +229,8 @@
 #define WW_HOST_FILTER_BYTES_MAX 32768     /* the kill switch as text: four full lists take 12 KiB */
 #define WW_IP_FRAGMENTS_MAX 256            /* datagrams of one client whose fragments are passing */
 #define WW_IP_FRAGMENT_MS 15000            /* for all fragments of one, as reassembly has it elsewhere */
-#define WW_IP_UNFINISHED_BYTES (512 << 10)  /* of one client's datagrams that don't end; Linux reassembles in 4 MiB, all in all */
+#define WW_IP_FRAGMENT_DISTANCE 63         /* of a client's others between two of one datagram: net.ipv4.ipfrag_max_dist is 64 */
+#define WW_IP_UNFINISHED_BYTES (512 << 10)  /* of one client's datagrams that don't end, as a bucket that leaks; Linux reassembles in 4 MiB, all in all */
 #define WW_IP_UNFINISHED_MS 60000           /* … after which all of it is free again: as long as Linux waits for the rest, at most */
 #define WW_IP_FRAGMENT_COST 1024            /* of a fragment besides its bytes: Linux 6.18 counts 1,032 for 16 bytes, 2,504 for 1,480 */
 #define WW_EXIT_POOL_V4 "10.119.0.0/16"    /* clients' addresses behind a provider that translates, seen by nobody else … */

@@ -71,8 +71,10 @@ local ROUTES = {
         if not secret then
             return nil, err
         end
-        peer.provider = true
-        contracts.ask_unopened(peer)
+        if not peer.provider then
+            peer.provider = true
+            contracts.ask_unopened(peer)
+        end
         return secret
     end },
     { "GET", "^/v1/providers$", "member", contracts.providers },

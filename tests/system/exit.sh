@@ -163,6 +163,12 @@ up -x -a 10.55.0.0/16
 reaches 10.55.0.1 || fail "an exception"
 
 if [[ $mode = kernel ]]; then
+    step "what the kernel holds of datagrams that don't end"
+    held() { on provider sed -n 's/^FRAG: inuse [0-9]* memory //p' /proc/net/sockstat; }
+    peer one unended 11.0.9.1 cl0 2500
+    (($(held) < 1048576)) || fail "$(held) bytes for fragments"
+    peer two udp $v4 $port 3000
+
     on provider nft list table inet ww-wwexit0 > "$scratch/rules.log"
     grep -q "flags owner" "$scratch/rules.log" || echo "    this kernel has no owner flag"
     [[ $(forwarding) != "$forwarding_before" ]] || fail "forwarding was not switched on"

@@ -12,11 +12,16 @@
  *   drain ADDRESS PORT MS [PROXY]
  *                            asks all the time, by SOCKS5 at 127.0.0.1:PROXY if that is given (IPv4
  *                            only); prints the bytes that came
- *   hold ADDRESS PORT N MS   N connections are filled and none is read; that is said, and after MS
- *                            all is read that was sent */
+ *   unended ADDRESS DEVICE N N datagrams through a TUN device whose first fragment has a wrong
+ * checksum hold ADDRESS PORT N MS   N connections are filled and none is read; that is said, and
+ * after MS all is read that was sent */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
 #include <netinet/in.h>
+#include <netinet/ip.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
@@ -429,6 +434,50 @@ static void hold(unsigned long count, uint64_t ms)
     free(sent);
 }
 
+static uint16_t head_sum(const void *head)
+{
+    const uint16_t *words = head;
+    uint32_t sum = 0;
+
+    for (int i = 0; i < 10; i++)
+        sum += words[i];
+    sum = (sum & 0xffff) + (sum >> 16);
+    return (uint16_t) ~(sum + (sum >> 16));
+}
+
+/* Of each datagram there would be the last fragment only, and who puts it together waits for the
+ * first. */
+static void send_unended(const char *address, const char *device, unsigned long count)
+{
+    static struct {
+        struct iphdr head;
+        uint8_t bytes[1360];
+    } packet = {.head = {.version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_UDP}};
+    struct sockaddr_ll at = {.sll_family = AF_PACKET,
+                             .sll_protocol = htons(ETH_P_IP),
+                             .sll_ifindex = (int)if_nametoindex(device)};
+    int fd = socket(AF_PACKET, SOCK_RAW, htons(ETH_P_IP));
+
+    inet_pton(AF_INET, "192.0.0.2", &packet.head.saddr);
+    if (fd < 0 || inet_pton(AF_INET, address, &packet.head.daddr) != 1)
+        die("a packet socket");
+    for (unsigned long i = 0; i < 2 * count; i++) {
+        bool is_last = i % 2;
+        size_t size = sizeof(packet.head) + (is_last ? sizeof(packet.bytes) : 16);
+
+        packet.head.tot_len = htons((uint16_t)size);
+        packet.head.id = htons((uint16_t)(i / 2));
+        packet.head.frag_off = htons(is_last ? 2 : IP_MF);
+        packet.head.check = 0;
+        packet.head.check = head_sum(&packet.head) ^ (is_last ? 0 : 1);
+        if (sendto(fd, &packet, size, 0, (struct sockaddr *)&at, sizeof(at)) != (ssize_t)size)
+            die("a fragment");
+        if (i % 32 == 31)
+            usleep(2000);
+    }
+    close(fd);
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 2 ? argv[1] : "";
@@ -438,6 +487,10 @@ int main(int argc, char **argv)
         for (int i = 3; i < argc; i++)
             start_udp(argv[i], number(argv[2]));
         serve(number(argv[2]));
+    }
+    if (strcmp(what, "unended") == 0 && argc == 5) {
+        send_unended(argv[2], argv[3], number(argv[4]));
+        return 0;
     }
     if (argc > 3)
         set_address(argv[2], number(argv[3]));

@@ -79,10 +79,16 @@ now_ms() {
 }
 
 free_port() {
-    # Below the ephemeral range, so that no outgoing connection takes it meanwhile.
-    local port
+    # Below the ephemeral range, so that no outgoing connection takes it meanwhile; and each is drawn in
+    # turn, so that tests that run at once draw others.
+    local port last turn drawn=${TMPDIR:-/tmp}/ww-system.port.$UID
     while :; do
-        port=$((20000 + RANDOM % 10000))
+        exec {turn}<> "$drawn"
+        flock -w 20 "$turn" || fail "nobody may draw a port"
+        read -r last <&"$turn" || last=$RANDOM
+        port=$((20000 + (last + 1) % 10000))
+        echo "$port" > "$drawn"
+        exec {turn}>&-
         if ! (exec 3<> "/dev/tcp/127.0.0.1/$port") 2> /dev/null; then
             echo "$port"
             return
