@@ -50,12 +50,12 @@ struct ww_ip_fragments {
         uint8_t source[16], destination[16];
         uint64_t since_us; /* 0: free */
         uint32_t id, held;
-        uint32_t passed; /* of the last one, among all of the client's */
+        uint32_t passed; /* of all, when the last of this one did */
         uint16_t next;   /* where the next fragment begins */
         uint8_t protocol;
     } datagrams[WW_IP_FRAGMENTS_MAX];
     uint64_t held, leaked_us; /* bytes that wait elsewhere for the rest of their datagrams */
-    uint32_t passed;
+    uint32_t passed;          /* fragments, of all datagrams */
 };
 /* Whether a fragment that ww_ip_judge has passed may go on. Each must begin where the last one
  * ended, within WW_IP_FRAGMENT_MS of the first: so none comes without a first one that was judged,
