@@ -24,7 +24,7 @@ TYPES.integer = {
     shape = "number",
     check = whole,
     parse = function(given, key)
-        local number = given:find("^%d+$") and tonumber(given)
+        local number = given:find("^%-?%d+$") and tonumber(given)
         if not number then
             return nil, "must be a whole number"
         end

@@ -108,6 +108,16 @@ return {
         check.same(loaded.ports, { min = 40000, max = 40100 })
         check.same(loaded.allow_private, { "10.0.0.0/8", "fd00::/8" })
     end },
+    { "numbers below 0, from flags and environment, too", function(check)
+        local loaded = load_with("provider", { ["egress.nice"] = "-5" }, {})
+        check.is(loaded.egress.nice == -5)
+        loaded = load_with("provider", {}, { WW_EGRESS_NICE = "-20" })
+        check.is(loaded.egress.nice == -20)
+        local _, err = load_with("provider", {}, { WW_EGRESS_NICE = "-21" })
+        check.contains(err.reason, "WW_EGRESS_NICE: must be -20 to 19")
+        _, err = load_with("provider", {}, { WW_EGRESS_NICE = "--1" })
+        check.contains(err.reason, "WW_EGRESS_NICE: must be a whole number")
+    end },
     { "paths of lists, from flags and environment, too", function(check)
         local home = ww.process.env("HOME") or ""
         local loaded = load_with("client", { geo = { "~/a.mmdb", "b.mmdb" } },
