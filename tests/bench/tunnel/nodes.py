@@ -7,15 +7,18 @@ from peers import Tunnel
 from world import PROVIDER
 
 
+NAMES = "ww", "wwuser", "before"  # each with an address and a port of its own
+
+
 class Ww(Tunnel):
-    def __init__(self, world, build, user=False, workers=0):
-        super().__init__(world, "wwuser" if user else "ww", "11.9.0.7" if user else "11.9.0.6")
-        self.program, self.user = str(build / "ww"), user
+    def __init__(self, world, build, name="ww", workers=0):
+        super().__init__(world, name, f"11.9.0.{6 + NAMES.index(name)}")
+        self.program, self.user = str(build / "ww"), name == "wwuser"
         self.workers = ["--egress-workers", str(workers)], ["--tunnel-workers", str(workers)]
         if not workers:  # a build of before can be measured, too
             self.workers = [], []
         self.folder = world.folder / self.name
-        self.port = 8444 if user else 8443
+        self.port = 8443 + NAMES.index(name)
         self.folder.mkdir()
         for name in list(os.environ):
             if name.startswith("WW_"):

@@ -12,6 +12,7 @@ are on, as users run it.
 Needs root, and what `tests/install.sh bench` installs: the peers, iperf3 and iproute2.
 """
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -58,9 +59,9 @@ def pings(world, server, seconds, out):
     out += [float(line.split("time=")[1].split()[0]) for line in run.stdout.splitlines() if "time=" in line]
 
 
-def measure(world, what, tunnel, seconds):
+def measure(what, tunnel, seconds):
     """One figure, and the CPU seconds of the tunnel's processes for each Gbit that it carried."""
-    server = tunnel.server
+    world, server = tunnel.world, tunnel.server
     idle, times = [], []
     if what == "rtt":
         pings(world, server, IDLE_SECONDS, idle)
@@ -140,7 +141,9 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=4, help="of each measurement")
     parser.add_argument("--only", default="bare,wireguard,openvpn,openvpn48k,nebula,ww",
-                        help="who takes part: these, and wwuser (ww, egress without root)")
+                        help="who takes part: these, and wwuser (ww, egress without root)\n"
+                             "and before (the build that --before names)")
+    parser.add_argument("--before", type=Path, help="another build of ww, to compare the two")
     parser.add_argument("--measures", default=",".join(MEASURES))
     parser.add_argument("--tcp-ecn", type=int, choices=(0, 1, 2), help="what TCP does about ECN everywhere (tcp_ecn)")
     parser.add_argument("--json", type=Path, help="writes the report there, too")
@@ -156,28 +159,34 @@ def main():
     makers = {"bare": Bare, "wireguard": WireGuard, "openvpn": OpenVpn,
               "openvpn48k": lambda world: OpenVpn(world, "openvpn48k", mtu=48000), "nebula": Nebula,
               "ww": lambda world: Ww(world, options.build, workers=options.workers),
-              "wwuser": lambda world: Ww(world, options.build, user=True, workers=options.workers)}
+              "wwuser": lambda world: Ww(world, options.build, "wwuser", workers=options.workers),
+              "before": lambda world: Ww(world, options.before, "before", workers=options.workers)}
     names = options.only.split(",")
     for name in names:
         if name not in makers:
             parser.error(f"no such tunnel: {name}")
+    before = "before" in names
+    if before != (options.before is not None):
+        parser.error("`before` takes part with --before BUILD, and only then")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
     folder = Path(tempfile.mkdtemp())
     try:
-        with World(folder) as world:
-            if options.tcp_ecn is not None:
-                for name in world.namespaces:
+        with contextlib.ExitStack() as stack:
+            # Two providers with the kernel's egress need a machine each.
+            worlds = [stack.enter_context(World(folder / str(number), number)) for number in range(2 if before else 1)]
+            for world in worlds:
+                for name in world.namespaces if options.tcp_ecn is not None else ():
                     world.run(name, "sysctl", "-qw", f"net.ipv4.tcp_ecn={options.tcp_ecn}")
-            tunnels = [makers[name](world) for name in names]
+            tunnels = [makers[name](worlds[name == "before"]) for name in names]
             for tunnel in tunnels:
                 tunnel.start()
-                world.serve(tunnel.server)
-                world.until(20, "client", "ping", "-c", "1", "-W", "1", tunnel.server)
+                tunnel.world.serve(tunnel.server)
+                tunnel.world.until(20, "client", "ping", "-c", "1", "-W", "1", tunnel.server)
                 print(f"{tunnel.name}: up", file=sys.stderr)
             if options.hold:
                 print("\n".join(f"{t.name}: {t.server} {t.pids()}" for t in tunnels))
-                print(f"namespaces {world.namespaces}; Enter ends it")
+                print(*(f"namespaces {world.namespaces}" for world in worlds), "Enter ends it", sep="\n")
                 sys.stdin.readline()
                 return
             results = {(what, name): [] for what in measures for name in names}
@@ -185,7 +194,7 @@ def main():
                 for what in measures:
                     for i in range(len(tunnels)):
                         tunnel = tunnels[(i + number) % len(tunnels)]
-                        figure, cost = measure(world, what, tunnel, options.seconds)
+                        figure, cost = measure(what, tunnel, options.seconds)
                         results[what, tunnel.name].append((figure, cost))
                         print(f"{number + 1} {what} {tunnel.name} {figure:.3f} {UNITS[what]},"
                               f" CPU {cost:.3f} s/Gbit", file=sys.stderr)

@@ -10,9 +10,10 @@ GATEWAY = "11.8.0.1"
 
 
 class World:
-    def __init__(self, folder):
+    def __init__(self, folder, number=0):
         self.folder = Path(folder)
-        tag = f"wwb{os.getpid()}"
+        self.folder.mkdir(exist_ok=True)
+        tag = f"wwb{os.getpid()}{'x' * number}"
         self.namespaces = {name: f"{tag}-{name}" for name in ("client", "provider", "internet")}
         self.processes = []
 
