@@ -7,6 +7,7 @@
 #include "ww/address.h"
 
 #include <arpa/inet.h>
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -106,14 +107,23 @@ struct ww_address_rules {
 /* --- prefixes -----------------------------------------------------------------------------------
  */
 
+/* The bits in which the two differ, of the 64 from `offset` on; the first is the highest. */
+static uint64_t difference(const uint8_t a[16], const uint8_t b[16], size_t offset)
+{
+    uint64_t x, y;
+
+    memcpy(&x, a + offset, sizeof(x));
+    memcpy(&y, b + offset, sizeof(y));
+    return be64toh(x ^ y);
+}
+
 bool ww_prefix_contains(const struct ww_prefix *prefix, const uint8_t address[16])
 {
-    size_t whole = prefix->bits / 8;
-    unsigned rest = prefix->bits % 8;
+    uint64_t first = difference(prefix->address, address, 0);
 
-    if (memcmp(prefix->address, address, whole) != 0)
-        return false;
-    return rest == 0 || ((prefix->address[whole] ^ address[whole]) >> (8 - rest)) == 0;
+    if (prefix->bits <= 64)
+        return prefix->bits == 0 || first >> (64 - prefix->bits) == 0;
+    return first == 0 && difference(prefix->address, address, 8) >> (128 - prefix->bits) == 0;
 }
 
 static bool has_host_bits(const struct ww_prefix *prefix)

@@ -6,6 +6,7 @@
 #pragma once
 #include <openssl/evp.h>
 #include <openssl/x509.h>
+#include <stdatomic.h>
 #include <sys/types.h>
 
 #include "ww/buf.h"
@@ -14,13 +15,16 @@
 
 struct ww_key {
     EVP_PKEY *evp;
+    EVP_MD_CTX *signing; /* begun: each signature is made in a copy */
     uint8_t spki[WW_PUBLIC_KEY_SIZE];
     struct ww_hash node_id;
 };
 
 struct ww_public_key {
     EVP_PKEY *evp;
+    EVP_MD_CTX *verifying; /* as ww_key's */
     struct ww_hash node_id;
+    atomic_uint owners;
 };
 
 /* Empties OpenSSL's error queue and returns `code`, so that a failure is one line; WW_ENOMEM when
@@ -36,6 +40,10 @@ int ww_crypto_sha256(const void *data, size_t size, struct ww_hash *out);
 /* The SubjectPublicKeyInfo of a P-256 key, written by us so that it is always the same 91 bytes.
  * WW_EUNSUPPORTED for any other key, or one with explicit curve parameters. */
 int ww_crypto_spki(const EVP_PKEY *evp, uint8_t spki[WW_PUBLIC_KEY_SIZE]);
+/* What signatures by this key begin with, made once: to find the algorithms, and to begin, costs
+ * OpenSSL as much as the signature. NULL without memory. */
+EVP_MD_CTX *ww_crypto_begin_sign(EVP_PKEY *evp);
+EVP_MD_CTX *ww_crypto_begin_verify(EVP_PKEY *evp);
 /* Wraps evp, which it then owns (also on failure: it is freed). */
 int ww_crypto_key_wrap(EVP_PKEY *evp, struct ww_key **key);
 

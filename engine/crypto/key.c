@@ -73,6 +73,10 @@ int ww_crypto_key_wrap(EVP_PKEY *evp, struct ww_key **key)
     rc = ww_crypto_spki(evp, made->spki);
     if (!rc)
         rc = ww_crypto_sha256(made->spki, sizeof(made->spki), &made->node_id);
+    if (!rc) {
+        made->signing = ww_crypto_begin_sign(evp);
+        rc = made->signing ? 0 : ww_crypto_failed(WW_ENOMEM);
+    }
     if (rc) {
         ww_key_destroy(made);
         return rc;
@@ -94,6 +98,7 @@ void ww_key_destroy(struct ww_key *key)
 {
     if (!key)
         return;
+    EVP_MD_CTX_free(key->signing);
     EVP_PKEY_free(key->evp);
     ww_free(key);
 }
@@ -148,8 +153,13 @@ int ww_public_key_parse(const uint8_t *spki, size_t size, struct ww_public_key *
     made = ww_alloc(1, sizeof(*made));
     if (!made)
         return WW_ENOMEM;
+    atomic_init(&made->owners, 1);
     made->evp = point_to_evp(point);
     rc = made->evp ? ww_crypto_sha256(spki, size, &made->node_id) : ww_crypto_failed(WW_EMALFORMED);
+    if (!rc) {
+        made->verifying = ww_crypto_begin_verify(made->evp);
+        rc = made->verifying ? 0 : ww_crypto_failed(WW_ENOMEM);
+    }
     if (rc) {
         ww_public_key_destroy(made);
         return rc;
@@ -158,10 +168,17 @@ int ww_public_key_parse(const uint8_t *spki, size_t size, struct ww_public_key *
     return 0;
 }
 
+struct ww_public_key *ww_public_key_share(struct ww_public_key *key)
+{
+    atomic_fetch_add(&key->owners, 1);
+    return key;
+}
+
 void ww_public_key_destroy(struct ww_public_key *key)
 {
-    if (!key)
+    if (!key || atomic_fetch_sub(&key->owners, 1) > 1)
         return;
+    EVP_MD_CTX_free(key->verifying);
     EVP_PKEY_free(key->evp);
     ww_free(key);
 }

@@ -55,6 +55,29 @@ static size_t raw_to_der(const uint8_t raw[WW_SIGNATURE_SIZE], uint8_t der[DER_S
     return (size_t)(end - der);
 }
 
+static EVP_MD_CTX *begun(EVP_MD_CTX *context, int result)
+{
+    if (result == 1)
+        return context;
+    EVP_MD_CTX_free(context);
+    return NULL;
+}
+
+EVP_MD_CTX *ww_crypto_begin_sign(EVP_PKEY *evp)
+{
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+
+    return begun(context, context ? EVP_DigestSignInit(context, NULL, EVP_sha256(), NULL, evp) : 0);
+}
+
+EVP_MD_CTX *ww_crypto_begin_verify(EVP_PKEY *evp)
+{
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+
+    return begun(context,
+                 context ? EVP_DigestVerifyInit(context, NULL, EVP_sha256(), NULL, evp) : 0);
+}
+
 int ww_sign(const struct ww_key *key, const char *context, const void *message, size_t size,
             uint8_t signature[WW_SIGNATURE_SIZE])
 {
@@ -63,7 +86,7 @@ int ww_sign(const struct ww_key *key, const char *context, const void *message, 
     size_t der_size = sizeof(der);
     int rc = WW_ENOMEM;
 
-    if (!digest || EVP_DigestSignInit(digest, NULL, EVP_sha256(), NULL, key->evp) != 1 ||
+    if (!digest || EVP_MD_CTX_copy_ex(digest, key->signing) != 1 ||
         EVP_DigestSignUpdate(digest, context, strlen(context) + 1) != 1 ||
         EVP_DigestSignUpdate(digest, message, size) != 1 ||
         EVP_DigestSignFinal(digest, der, &der_size) != 1)
@@ -82,7 +105,7 @@ int ww_verify(const struct ww_public_key *key, const char *context, const void *
     size_t der_size = raw_to_der(signature, der);
     int rc = WW_ENOMEM;
 
-    if (!digest || EVP_DigestVerifyInit(digest, NULL, EVP_sha256(), NULL, key->evp) != 1 ||
+    if (!digest || EVP_MD_CTX_copy_ex(digest, key->verifying) != 1 ||
         EVP_DigestVerifyUpdate(digest, context, strlen(context) + 1) != 1 ||
         EVP_DigestVerifyUpdate(digest, message, size) != 1)
         goto out;

@@ -41,22 +41,26 @@ static void on_plaintext(void *arg, uint8_t *data, size_t size)
         ww_port_publish_in(carrier->port);
 }
 
-static void on_datagram(void *arg, uint8_t *data, size_t size, enum ww_ecn mark)
+static void receive(struct ww_loan *loan, const uint8_t *data, size_t size, enum ww_ecn mark)
 {
-    struct ww_loan *loan = arg;
-    const uint8_t *datagram = data;
-    if (size > 0 && data[0] == WW_PIECE_KIND) {
-        datagram = ww_pieces_input(&loan->pieces, data, size, &size, &mark);
-        if (!datagram)
-            return;
-    }
+    struct ww_gather datagram = {.at = &data, .each = size, .size = size};
+    if (data[0] == WW_PIECE_KIND && !ww_pieces_input(&loan->pieces, data, size, &datagram, &mark))
+        return;
     loan->hears_mark = mark;
-    int code = ww_dtls_input(loan->dtls, datagram, size);
+    int code = ww_dtls_input(loan->dtls, &datagram);
     if (!code)
         return;
     atomic_store(&loan->news.code, code);
     ww_port_publish_in(loan->carrier->port); /* what came before it is taken before it */
     tell_news(loan->carrier);
+}
+
+static void on_datagrams(void *arg, const uint8_t *data, size_t size, size_t each, enum ww_ecn mark)
+{
+    struct ww_loan *loan = arg;
+    for (size_t done = 0; done < size; done += each)
+        receive(loan, data + done, WW_MIN(each, size - done), mark);
+    ww_pieces_keep(&loan->pieces);
 }
 
 static void put(_Atomic uint64_t *out, uint64_t value)
@@ -180,7 +184,7 @@ static void take_out(void *arg)
 
 static void borrow(void *arg)
 {
-    static const struct ww_lane_callbacks LANE = {.datagram = on_datagram,
+    static const struct ww_lane_callbacks LANE = {.datagrams = on_datagrams,
                                                   .batch_end = on_batch_end};
     static const struct ww_dtls_callbacks DTLS = {
         .output = on_sealed, .plaintext = on_plaintext, .room = room_for_plaintext};

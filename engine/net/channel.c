@@ -218,7 +218,7 @@ static void on_dcep(struct ww_peer *peer, uint16_t number, const uint8_t *data, 
 /* --- messages
  * ------------------------------------------------------------------------------------- */
 
-static void deliver(struct ww_peer *peer, uint16_t number, uint32_t ppid, const uint8_t *data,
+static void deliver(struct ww_peer *peer, uint16_t number, uint32_t ppid, uint8_t *data,
                     size_t size)
 {
     struct ww_channel *channel = peer->channels[number];
@@ -236,8 +236,7 @@ static void deliver(struct ww_peer *peer, uint16_t number, uint32_t ppid, const 
                                    data, is_empty ? 0 : size);
 }
 
-void ww_channels_data(struct ww_peer *peer, const struct ww_sctp_received *received,
-                      const uint8_t *data)
+void ww_channels_data(struct ww_peer *peer, const struct ww_sctp_received *received, uint8_t *data)
 {
     struct ww_channel *channel;
     if (received->stream >= WW_CHANNELS_MAX)

@@ -117,45 +117,49 @@ int ww_dtls_start(struct ww_dtls *dtls)
 /* What of a datagram may be given to OpenSSL: all up to an encrypted record that is too short to
  * have its nonce and tag. OpenSSL 3.0 ends the association for one, though anybody can send it, or
  * a single flipped bit make it. */
-static size_t sound_size(const struct ww_dtls *dtls, const uint8_t *datagram, size_t size)
+static size_t sound_size(const struct ww_dtls *dtls, const struct ww_gather *datagram)
 {
     const SSL_CIPHER *cipher = SSL_get_current_cipher(dtls->ssl);
     bool has_nonce = !cipher || SSL_CIPHER_get_cipher_nid(cipher) != NID_chacha20_poly1305;
     size_t at = 0, least = TAG + (has_nonce ? NONCE : 0);
-    while (at + RECORD_HEAD <= size) {
-        bool is_encrypted = datagram[at + EPOCH_AT] || datagram[at + EPOCH_AT + 1];
-        size_t length = (size_t)datagram[at + LENGTH_AT] << 8 | datagram[at + LENGTH_AT + 1];
+    while (at + RECORD_HEAD <= datagram->size) {
+        bool is_encrypted =
+            gather_byte(datagram, at + EPOCH_AT) || gather_byte(datagram, at + EPOCH_AT + 1);
+        size_t length = (size_t)gather_byte(datagram, at + LENGTH_AT) << 8 |
+                        gather_byte(datagram, at + LENGTH_AT + 1);
         if (is_encrypted && length < least)
             return at;
         at += RECORD_HEAD + length;
     }
-    return size;
+    return datagram->size;
 }
 
-int ww_dtls_input(struct ww_dtls *dtls, const uint8_t *datagram, size_t size)
+int ww_dtls_input(struct ww_dtls *dtls, const struct ww_gather *datagram)
 {
     const struct ww_dtls_callbacks *callbacks = &dtls->callbacks;
     int result, code;
     /* Only DTLS record types (RFC 7983): anything else is not for us. */
-    if (dtls->failed || size == 0 || datagram[0] < 20 || datagram[0] > 63)
+    if (dtls->failed || datagram->size == 0 || gather_byte(datagram, 0) < 20 ||
+        gather_byte(datagram, 0) > 63)
         return 0;
-    size = sound_size(dtls, datagram, size);
-    if (size == 0)
+    dtls->input = *datagram;
+    dtls->input.size = sound_size(dtls, datagram);
+    if (dtls->input.size == 0)
         return 0;
     if (ERR_peek_error()) /* clearing costs more than looking */
         ERR_clear_error();
-    dtls->input = datagram;
-    dtls->input_size = size;
     do {
-        uint8_t *to = callbacks->room ? callbacks->room(dtls->arg) : dtls->context->plaintext;
+        uint8_t *to = callbacks->room ? callbacks->room(dtls->arg) : NULL;
+        if (!to)
+            to = dtls->context->plaintext;
         result = SSL_read(dtls->ssl, to, WW_DTLS_PLAINTEXT_BYTES);
         /* Before the callbacks, whose writes change what SSL_get_error says. */
         code = result > 0 ? 0 : classify(dtls, result);
         note_established(dtls);
         if (result > 0)
             callbacks->plaintext(dtls->arg, to, (size_t)result);
-    } while (result > 0 && (dtls->input || SSL_has_pending(dtls->ssl)));
-    dtls->input = NULL;
+    } while (result > 0 && (dtls->input.size > 0 || SSL_has_pending(dtls->ssl)));
+    dtls->input.size = 0;
     return code;
 }
 

@@ -7,6 +7,8 @@
 #include "ww/crypto.h"
 #include "ww/net_codec.h"
 
+#include "gather.h"
+
 struct ww_dtls_context; /* the node's certificate and settings */
 struct ww_dtls;         /* one association */
 
@@ -24,8 +26,8 @@ struct ww_dtls_callbacks {
     void (*output)(void *arg, const uint8_t *datagram, size_t size);
     void (*established)(void *arg); /* before the first plaintext */
     void (*plaintext)(void *arg, uint8_t *data, size_t size);
-    /* Where the next record is opened: WW_DTLS_PLAINTEXT_BYTES. NULL: in the context's buffer,
-     * which is of the thread that made the association. */
+    /* Where the next record is opened: WW_DTLS_PLAINTEXT_BYTES. NULL, or where it says NULL: in the
+     * context's buffer, which is of the thread that made the association. */
     uint8_t *(*room)(void *arg);
 };
 
@@ -45,7 +47,7 @@ void ww_dtls_destroy(struct ww_dtls *dtls);
 int ww_dtls_start(struct ww_dtls *dtls);
 /* WW_EPEERKEY, WW_ECLOSED (close_notify, or the other side refused us), WW_EPROTOCOL. After an
  * error only the destroy is left. Datagrams that are no valid records are dropped. */
-int ww_dtls_input(struct ww_dtls *dtls, const uint8_t *datagram, size_t size);
+int ww_dtls_input(struct ww_dtls *dtls, const struct ww_gather *datagram);
 /* One record, one datagram. False when it can't be sent now (not established). */
 bool ww_dtls_send(struct ww_dtls *dtls, const uint8_t *data, size_t size);
 /* To another thread, or back, between two calls: others are called from now on. */

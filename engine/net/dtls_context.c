@@ -29,14 +29,14 @@ static int bio_read(BIO *bio, char *out, int capacity)
 {
     struct ww_dtls *dtls = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
-    if (!dtls->input) {
+    if (dtls->input.size == 0) {
         BIO_set_retry_read(bio);
         return -1;
     }
     /* As recv does: what doesn't fit is lost. OpenSSL's buffer holds the largest record. */
-    size_t size = WW_MIN(dtls->input_size, (size_t)capacity);
-    memcpy(out, dtls->input, size);
-    dtls->input = NULL;
+    size_t size = WW_MIN(dtls->input.size, (size_t)capacity);
+    gather_copy(&dtls->input, (uint8_t *)out, size);
+    dtls->input.size = 0;
     return (int)size;
 }
 

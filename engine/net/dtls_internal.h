@@ -16,8 +16,7 @@ struct ww_dtls {
     SSL *ssl;
     struct ww_dtls_callbacks callbacks;
     void *arg;
-    const uint8_t *input; /* the datagram that the BIO gives next, or NULL */
-    size_t input_size;
+    struct ww_gather input; /* the datagram that the BIO gives next; size 0: none */
     bool by_fingerprint;
     struct ww_hash expected; /* node id, or the certificate's SHA-256 */
     bool has_node_id;

@@ -44,8 +44,8 @@ void ww_fast_destroy(struct ww_fast *fast)
         ww_free(fast->parts[i].bytes);
     ww_free(fast->slots);
     ww_free(fast->scratch);
-    ww_free(fast->queue);
-    ww_free(fast->pack);
+    ww_buffer_free(fast->queue, fast->queue_capacity);
+    ww_buffer_free(fast->pack, WW_FAST_RECORD_BYTES_MAX);
     ww_free(fast);
 }
 
@@ -113,12 +113,12 @@ static void release_idle(struct ww_fast *fast)
     if (fast->taken == fast->in_top)
         ww_fast_ring_free(&fast->in);
     if (fast->queue_at == fast->queue_size) {
-        ww_free(fast->queue);
+        ww_buffer_free(fast->queue, fast->queue_capacity);
         fast->queue = NULL;
-        fast->queue_capacity = fast->queue_size = fast->queue_at = 0;
+        fast->queue_capacity = fast->queue_size = fast->queue_at = fast->queue_end = 0;
     }
     if (fast->pack_size == 0) {
-        ww_free(fast->pack);
+        ww_buffer_free(fast->pack, WW_FAST_RECORD_BYTES_MAX);
         fast->pack = NULL;
     }
 }

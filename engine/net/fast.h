@@ -68,19 +68,23 @@ bool ww_fast_is_writable(struct ww_fast *fast);
 /* The most bytes that such a message may have to be in one record. */
 size_t ww_fast_datagram_room(const struct ww_fast *fast);
 /* A message of the datagram class: sent, or put into the record that ww_fast_output sends, whose
- * mark it shares (ww_ecn_share). WW_EAGAIN: dropped. WW_ETOOBIG, WW_EINVAL. */
+ * mark it shares (ww_ecn_share). `room`: as of ww_peer_send_datagram. WW_EAGAIN: dropped.
+ * WW_ETOOBIG, WW_EINVAL. */
 int ww_fast_datagram(struct ww_fast *fast, const uint8_t *head, size_t head_size,
-                     const uint8_t *payload, size_t payload_size, enum ww_ecn mark);
+                     const uint8_t *payload, size_t payload_size, enum ww_ecn mark, size_t room);
 
-/* A record came, with that mark. 0, or WW_EPROTOCOL: the other side breaks the protocol. */
+/* Where the next record may be opened, of up to WW_FAST_RECORD_BYTES_MAX, so that its datagrams
+ * needn't be copied: good until the next call. NULL: anywhere else. */
+uint8_t *ww_fast_room(struct ww_fast *fast);
+/* A record came, with that mark; what it was opened in is the queue's from now on. 0, or
+ * WW_EPROTOCOL: the other side breaks the protocol. */
 int ww_fast_input(struct ww_fast *fast, const uint8_t *record, size_t size, enum ww_ecn mark,
                   uint64_t now_us);
-/* The next message that came, until false; *data is good until the next call of any function. A
- * broken one is a WW_EPROTOCOL in *code. */
-bool ww_fast_take(struct ww_fast *fast, const uint8_t **data, size_t *size, int *code);
+/* The next message that came, until false; *data is good, and writable, until the next call of any
+ * function. A broken one is a WW_EPROTOCOL in *code. */
+bool ww_fast_take(struct ww_fast *fast, uint8_t **data, size_t *size, int *code);
 /* *mark: of the record that it came in. */
-bool ww_fast_take_datagram(struct ww_fast *fast, const uint8_t **data, size_t *size,
-                           enum ww_ecn *mark);
+bool ww_fast_take_datagram(struct ww_fast *fast, uint8_t **data, size_t *size, enum ww_ecn *mark);
 
 /* Sends what is due and may be sent. To be called after all of the above, and at the time that it
  * returns (UINT64_MAX: never). */

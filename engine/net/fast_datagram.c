@@ -4,7 +4,9 @@
 #include "fast_room.h"
 
 #define QUEUE_FIRST 16384
-#define QUEUE_HEAD  3 /* of each that came: length 2, mark 1 */
+#define QUEUE_HEAD  5
+/* A datagram that came in parts is queued as a record of its own. */
+#define PART_AT (1 + FAST_LENGTH)
 
 /* --- out -------------------------------------------------------------------------------------- */
 
@@ -62,6 +64,18 @@ static int send_parts(struct ww_fast *fast, const uint8_t *head, size_t head_siz
     return 0;
 }
 
+/* The record's own head and the message's are written before its payload, where it lies. */
+static void send_in_place(struct ww_fast *fast, const uint8_t *head, size_t head_size,
+                          const uint8_t *payload, size_t payload_size, enum ww_ecn mark)
+{
+    size_t before = 1 + FAST_LENGTH + head_size;
+    uint8_t *record = (uint8_t *)(uintptr_t)payload - before;
+    record[0] = WW_FAST_DATAGRAMS;
+    number_put(record + 1, head_size + payload_size, FAST_LENGTH);
+    memcpy(record + 1 + FAST_LENGTH, head, head_size);
+    send(fast, record, before + payload_size, 1, mark);
+}
+
 size_t ww_fast_datagram_room(const struct ww_fast *fast)
 {
     return fast->pack_bytes - 1 - FAST_LENGTH;
@@ -77,7 +91,7 @@ static bool is_apart(const struct ww_fast *fast, size_t size, enum ww_ecn mark)
 }
 
 int ww_fast_datagram(struct ww_fast *fast, const uint8_t *head, size_t head_size,
-                     const uint8_t *payload, size_t payload_size, enum ww_ecn mark)
+                     const uint8_t *payload, size_t payload_size, enum ww_ecn mark, size_t room)
 {
     size_t size = head_size + payload_size;
     if (size == 0)
@@ -88,8 +102,15 @@ int ww_fast_datagram(struct ww_fast *fast, const uint8_t *head, size_t head_size
         ww_fast_send_packed(fast);
     if (1 + FAST_LENGTH + size > fast->pack_bytes)
         return send_parts(fast, head, head_size, payload, payload_size, mark);
+    fast->used_us = fast->now_us;
+    /* Little more would fit into its record. */
+    if (fast->pack_size == 0 && 2 * size > fast->pack_bytes &&
+        room >= 1 + FAST_LENGTH + head_size) {
+        send_in_place(fast, head, head_size, payload, payload_size, mark);
+        return 0;
+    }
     if (!fast->pack)
-        fast->pack = ww_realloc(NULL, WW_FAST_RECORD_BYTES_MAX, 1);
+        fast->pack = ww_buffer_alloc(WW_FAST_RECORD_BYTES_MAX);
     if (!fast->pack) {
         fast->stats.datagrams_dropped++;
         return WW_EAGAIN;
@@ -101,11 +122,13 @@ int ww_fast_datagram(struct ww_fast *fast, const uint8_t *head, size_t head_size
     gather(fast->pack + fast->pack_size + FAST_LENGTH, 0, size, head, head_size, payload);
     fast->pack_size += FAST_LENGTH + size;
     fast->pack_count++;
-    fast->used_us = fast->now_us;
     return 0;
 }
 
-/* --- in --------------------------------------------------------------------------------------- */
+/* --- in ------------------------------------------------------------------------------------------
+ *
+ * The queue has the records as they came, each with a head: the record's bytes 4, mark 1.
+ */
 
 static bool has_room(struct ww_fast *fast, size_t size)
 {
@@ -117,55 +140,78 @@ static bool has_room(struct ww_fast *fast, size_t size)
         return true;
     if (capacity > WW_FAST_QUEUE_BYTES_MAX)
         return false;
-    more = ww_realloc(fast->queue, capacity, 1);
+    more = ww_buffer_alloc(capacity);
     if (!more)
         return false;
+    if (fast->queue_size)
+        memcpy(more, fast->queue, fast->queue_size);
+    ww_buffer_free(fast->queue, fast->queue_capacity);
     fast->queue = more;
     fast->queue_capacity = capacity;
     return true;
 }
 
-static void enqueue(struct ww_fast *fast, const uint8_t *data, size_t size, enum ww_ecn mark)
+uint8_t *ww_fast_room(struct ww_fast *fast)
 {
-    if (!has_room(fast, QUEUE_HEAD + size)) {
-        fast->stats.datagrams_dropped++;
-        return;
-    }
-    number_put(fast->queue + fast->queue_size, size, FAST_LENGTH);
-    fast->queue[fast->queue_size + FAST_LENGTH] = (uint8_t)mark;
-    memcpy(fast->queue + fast->queue_size + QUEUE_HEAD, data, size);
-    fast->queue_size += QUEUE_HEAD + size;
-    fast->stats.datagrams_received++;
+    /* Also for a datagram of which it may bring the last part: the queue doesn't move under it. */
+    if (!fast->queue || !has_room(fast, QUEUE_HEAD + WW_MAX(WW_FAST_RECORD_BYTES_MAX,
+                                                            PART_AT + WW_FAST_DATAGRAM_BYTES_MAX)))
+        return NULL;
+    return fast->queue + fast->queue_size + QUEUE_HEAD;
 }
 
-bool ww_fast_take_datagram(struct ww_fast *fast, const uint8_t **data, size_t *size,
-                           enum ww_ecn *mark)
+/* A record of so many messages, unless it was opened there. */
+static void enqueue(struct ww_fast *fast, const uint8_t *record, size_t size, unsigned messages,
+                    enum ww_ecn mark)
 {
+    bool is_there = fast->queue && record == fast->queue + fast->queue_size + QUEUE_HEAD;
+    if (!is_there && !has_room(fast, QUEUE_HEAD + size)) {
+        fast->stats.datagrams_dropped += messages;
+        return;
+    }
+    uint8_t *entry = fast->queue + fast->queue_size;
+    if (!is_there)
+        memcpy(entry + QUEUE_HEAD, record, size);
+    number_put(entry, size, 4);
+    entry[4] = (uint8_t)mark;
+    fast->queue_size += QUEUE_HEAD + size;
+    fast->stats.datagrams_received += messages;
+}
+
+bool ww_fast_take_datagram(struct ww_fast *fast, uint8_t **data, size_t *size, enum ww_ecn *mark)
+{
+    uint8_t *at;
     if (fast->queue_at == fast->queue_size) {
-        fast->queue_at = fast->queue_size = 0;
+        fast->queue_at = fast->queue_size = fast->queue_end = 0;
         return false;
     }
-    *size = (size_t)number_get(fast->queue + fast->queue_at, FAST_LENGTH);
-    *mark = (enum ww_ecn)fast->queue[fast->queue_at + FAST_LENGTH];
-    *data = fast->queue + fast->queue_at + QUEUE_HEAD;
-    fast->queue_at += QUEUE_HEAD + *size;
+    at = fast->queue + fast->queue_at;
+    if (fast->queue_at == fast->queue_end) {
+        fast->queue_end += QUEUE_HEAD + (size_t)number_get(at, 4);
+        fast->queue_mark = (enum ww_ecn)at[4];
+        fast->queue_at += QUEUE_HEAD + 1;
+        at += QUEUE_HEAD + 1;
+    }
+    *mark = fast->queue_mark;
+    *size = (size_t)number_get(at, FAST_LENGTH);
+    *data = at + FAST_LENGTH;
+    fast->queue_at += FAST_LENGTH + *size;
     fast->used_us = fast->now_us;
     return true;
 }
 
 int ww_fast_on_datagrams(struct ww_fast *fast, const uint8_t *record, size_t size, enum ww_ecn mark)
 {
-    size_t at = 1;
-    while (at < size) {
-        if (size - at < FAST_LENGTH)
+    unsigned messages = 0;
+    for (size_t at = 1; at < size; messages++) {
+        size_t left = size - at;
+        size_t length = left < FAST_LENGTH ? 0 : (size_t)number_get(record + at, FAST_LENGTH);
+        if (length == 0 || length > left - FAST_LENGTH)
             return WW_EPROTOCOL;
-        size_t length = (size_t)number_get(record + at, FAST_LENGTH);
-        at += FAST_LENGTH;
-        if (length == 0 || length > size - at)
-            return WW_EPROTOCOL;
-        enqueue(fast, record + at, length, mark);
-        at += length;
+        at += FAST_LENGTH + length;
     }
+    if (messages)
+        enqueue(fast, record, size, messages, mark);
     return 0;
 }
 
@@ -181,7 +227,7 @@ static struct fast_part *find_part(struct ww_fast *fast, uint32_t id, uint16_t t
             oldest = part;
     }
     if (!oldest->bytes)
-        oldest->bytes = ww_alloc(1, WW_FAST_DATAGRAM_BYTES_MAX);
+        oldest->bytes = ww_alloc(1, PART_AT + WW_FAST_DATAGRAM_BYTES_MAX);
     if (!oldest->bytes)
         return NULL;
     fast->stats.parts_dropped += oldest->count > 0;
@@ -212,13 +258,15 @@ int ww_fast_on_part(struct ww_fast *fast, const uint8_t *record, size_t size, en
         fast->stats.parts_dropped++;
         return 0;
     }
-    memcpy(part->bytes + from, record + FAST_PART_HEAD, size);
+    memcpy(part->bytes + PART_AT + from, record + FAST_PART_HEAD, size);
     part->mark = part->have ? ww_ecn_join(part->mark, mark) : mark;
     part->have |= UINT32_C(1) << index;
     part->used = ++fast->part_uses;
     if (part->have != (uint32_t)((UINT64_C(1) << count) - 1))
         return 0;
-    enqueue(fast, part->bytes, total, part->mark);
+    part->bytes[0] = WW_FAST_DATAGRAMS;
+    number_put(part->bytes + 1, total, FAST_LENGTH);
+    enqueue(fast, part->bytes, PART_AT + total, 1, part->mark);
     part->count = 0;
     part->used = 0;
     return 0;

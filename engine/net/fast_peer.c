@@ -238,17 +238,18 @@ void ww_peer_fast_input(struct ww_peer *peer, const uint8_t *record, size_t size
 {
     if (!peer->fast)
         return;
+    uint8_t kind = record[0];
     int code;
-    if (record[0] == WW_FAST_PROBE || record[0] == WW_FAST_PROBE_ANSWER)
+    if (kind == WW_FAST_PROBE || kind == WW_FAST_PROBE_ANSWER)
         code = on_probe(peer, record, size);
-    else if (record[0] == WW_FAST_REPORT)
+    else if (kind == WW_FAST_REPORT)
         code = on_report(peer, record, size);
-    else if (record[0] == WW_FAST_MARKS)
+    else if (kind == WW_FAST_MARKS)
         code = on_marks(peer, record, size);
     else
         code = ww_fast_input(peer->fast, record, size, peer->hears_mark,
                              ww_loop_now_us(peer->net->loop));
-    peer->is_report_due |= record[0] <= WW_FAST_DATA;
+    peer->is_report_due |= kind <= WW_FAST_DATA;
     if (code)
         ww_peer_fail(peer, code);
     ww_net_touch(peer);
@@ -267,7 +268,7 @@ void ww_peer_fast_path(struct ww_peer *peer)
 
 bool ww_peer_fast_take(struct ww_peer *peer)
 {
-    const uint8_t *data;
+    uint8_t *data;
     size_t size;
     enum ww_ecn mark;
     int code = 0, left;
@@ -347,7 +348,8 @@ size_t ww_peer_record_room(const struct ww_peer *peer)
 }
 
 int ww_peer_send_datagram(struct ww_peer *peer, const uint8_t *head, size_t head_size,
-                          const uint8_t *payload, size_t payload_size, enum ww_ecn mark)
+                          const uint8_t *payload, size_t payload_size, enum ww_ecn mark,
+                          size_t room)
 {
     int code = check(peer);
     if (code)
@@ -357,5 +359,5 @@ int ww_peer_send_datagram(struct ww_peer *peer, const uint8_t *head, size_t head
     peer->is_datagram_held = peer->loan && !ww_loan_has_room(peer->loan);
     if (peer->is_datagram_held)
         return WW_EAGAIN;
-    return ww_fast_datagram(peer->fast, head, head_size, payload, payload_size, mark);
+    return ww_fast_datagram(peer->fast, head, head_size, payload, payload_size, mark, room);
 }

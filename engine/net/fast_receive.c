@@ -93,7 +93,7 @@ static void open_window(struct ww_fast *fast)
         fast->is_ack_due |= fast->numbers.count > 0;
 }
 
-bool ww_fast_take(struct ww_fast *fast, const uint8_t **data, size_t *size, int *code)
+bool ww_fast_take(struct ww_fast *fast, uint8_t **data, size_t *size, int *code)
 {
     uint8_t length[FAST_LENGTH];
     *code = 0;

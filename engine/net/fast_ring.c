@@ -53,7 +53,7 @@ void ww_fast_ring_get(const struct ww_fast_ring *ring, uint64_t offset, uint8_t 
         memcpy(out + part, ring->bytes, size - part);
 }
 
-const uint8_t *ww_fast_ring_span(const struct ww_fast_ring *ring, uint64_t offset, size_t size)
+uint8_t *ww_fast_ring_span(const struct ww_fast_ring *ring, uint64_t offset, size_t size)
 {
     return piece(ring, offset, size) == size ? at(ring, offset) : NULL;
 }

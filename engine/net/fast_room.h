@@ -58,7 +58,7 @@ struct fast_part {
     uint8_t count;
     enum ww_ecn mark; /* of all that came */
     uint64_t used;    /* when it was last added to, by count */
-    uint8_t *bytes;   /* of WW_FAST_DATAGRAM_BYTES_MAX, once there was a need */
+    uint8_t *bytes;   /* the whole record that it becomes, once there was a need */
 };
 
 struct ww_fast {
@@ -130,6 +130,8 @@ struct ww_fast {
     uint32_t part_id;
     uint8_t *queue;
     size_t queue_capacity, queue_size, queue_at;
+    size_t queue_end; /* of the record that is being taken; queue_at: none is */
+    enum ww_ecn queue_mark;
     uint64_t part_uses;
     struct fast_part parts[WW_FAST_PARTS_TABLE];
 };
@@ -159,7 +161,7 @@ bool ww_fast_ring_reserve(struct ww_fast_ring *ring, uint64_t from, uint64_t to)
 void ww_fast_ring_put(struct ww_fast_ring *ring, uint64_t offset, const uint8_t *data, size_t size);
 void ww_fast_ring_get(const struct ww_fast_ring *ring, uint64_t offset, uint8_t *out, size_t size);
 /* Where the bytes are in one piece; NULL: they wrap around. */
-const uint8_t *ww_fast_ring_span(const struct ww_fast_ring *ring, uint64_t offset, size_t size);
+uint8_t *ww_fast_ring_span(const struct ww_fast_ring *ring, uint64_t offset, size_t size);
 /* The bytes in one piece with as many as `before` in front of them, which belong to others: whoever
  * writes there has to put them back. NULL: there is no such piece. */
 uint8_t *ww_fast_ring_lend(const struct ww_fast_ring *ring, uint64_t offset, size_t before,

@@ -230,7 +230,8 @@ void ww_change_tick(void *arg);
 
 /* --- transport.c */
 void ww_transport_output(struct ww_peer *peer, const uint8_t *datagram, size_t size);
-void ww_transport_input(struct ww_route *route, const uint8_t *datagram, size_t size,
+/* Datagrams as ww_lane_callbacks has them, borrowed for the call. */
+void ww_transport_input(struct ww_route *route, const uint8_t *data, size_t size, size_t each,
                         enum ww_ecn mark);
 /* What a worker has opened of a peer's. */
 void ww_transport_opened(struct ww_peer *peer, uint8_t *plaintext, size_t size, enum ww_ecn mark);
@@ -260,8 +261,7 @@ void ww_peer_fast_output(struct ww_peer *peer);
 
 /* --- channel.c: each may call the user; look at peer->destroyed afterwards */
 void ww_channels_start(struct ww_peer *peer);
-void ww_channels_data(struct ww_peer *peer, const struct ww_sctp_received *received,
-                      const uint8_t *data);
+void ww_channels_data(struct ww_peer *peer, const struct ww_sctp_received *received, uint8_t *data);
 void ww_channels_reset(struct ww_peer *peer, const struct ww_sctp_received *received);
 void ww_channels_abandon(struct ww_peer *peer, uint16_t stream);
 /* Resets that wait, and writable calls. */

@@ -218,13 +218,15 @@ void ww_lane_flush(struct ww_lane *lane)
     }
 }
 
-/* The batch that a datagram of this size and mark may join, or a new one. */
+/* The batch that a datagram of this size and mark may join, or a new one. Only the last one grows:
+ * what was before goes at once, while it is in the cache. */
 static struct batch *find_batch(struct ww_lane *lane, size_t size, enum ww_ecn mark, bool alone)
 {
     struct batch *last = TAILQ_LAST(&lane->batches, batch_list);
     if (last && !alone && !last->full && last->mark == mark && last->count < BATCH_SEGMENTS &&
         size <= last->segment_size && last->size + size <= BATCH_BYTES)
         return last;
+    ww_lane_flush(lane);
     if (lane->batch_count >= BATCHES_MAX)
         return NULL;
     struct batch *batch = take_batch(lane->room);
@@ -237,6 +239,18 @@ static struct batch *find_batch(struct ww_lane *lane, size_t size, enum ww_ecn m
     return batch;
 }
 
+/* Room for one more datagram at the batch's end, which is counted. */
+static uint8_t *extend_batch(struct ww_lane *lane, struct batch *batch, size_t size)
+{
+    uint8_t *out = batch->data + batch->size;
+    batch->size += size;
+    batch->count++;
+    batch->full = size < batch->segment_size;
+    lane->counters.datagrams_sent++;
+    lane->counters.bytes_sent += size;
+    return out;
+}
+
 bool ww_lane_has_room(const struct ww_lane *lane)
 {
     return lane->batch_count < BATCHES_MAX / 2;
@@ -245,21 +259,13 @@ bool ww_lane_has_room(const struct ww_lane *lane)
 bool ww_lane_send(struct ww_lane *lane, const uint8_t *data, size_t size, enum ww_ecn mark,
                   bool alone)
 {
-    struct batch *batch = find_batch(lane, size, mark, alone);
-    if (!batch || size > BATCH_BYTES) {
+    struct batch *batch = size <= BATCH_BYTES ? find_batch(lane, size, mark, alone) : NULL;
+    if (!batch) {
         lane->counters.dropped++;
         return false;
     }
-    memcpy(batch->data + batch->size, data, size);
-    batch->size += size;
-    batch->count++;
-    batch->full = alone || size < batch->segment_size;
-    lane->counters.datagrams_sent++;
-    lane->counters.bytes_sent += size;
-    /* A batch that can't grow goes at once, while it is in the cache. */
-    if (!lane->blocked && (batch->full || batch->count == BATCH_SEGMENTS ||
-                           batch->size + batch->segment_size > BATCH_BYTES))
-        ww_lane_flush(lane);
+    memcpy(extend_batch(lane, batch, size), data, size);
+    batch->full |= alone;
     return true;
 }
 
@@ -267,29 +273,27 @@ bool ww_lane_send_pieces(struct ww_lane *lane, const uint8_t *head, size_t head_
                          const uint8_t *record, size_t size, size_t each, unsigned count,
                          enum ww_ecn mark)
 {
-    struct batch *batch = TAILQ_LAST(&lane->batches, batch_list);
     size_t segment = head_size + each;
-    if (!batch || batch->full || batch->segment_size != segment || batch->mark != mark ||
-        batch->count + count > BATCH_SEGMENTS || batch->size + count * segment > BATCH_BYTES)
-        batch = find_batch(lane, segment, mark, true);
-    if (!batch || count * segment > BATCH_BYTES) {
+    WW_REQUIRE(segment <= BATCH_BYTES);
+    if (lane->batch_count + 1 >= BATCHES_MAX) { /* it may take two: all of it goes, or nothing */
         lane->counters.dropped += count;
         return false;
     }
-    for (unsigned index = 0; index < count; index++, batch->size += segment) {
-        uint8_t *out = batch->data + batch->size;
+    for (unsigned index = 0; index < count; index++) {
+        struct batch *batch = TAILQ_LAST(&lane->batches, batch_list);
+        bool begins = batch && batch->segment_size != segment; /* a shorter one would end a batch */
         size_t from = index * each, part = WW_MIN(each, size - from);
+        batch = find_batch(lane, segment, mark, begins);
+        if (!batch) {
+            lane->counters.dropped += count - index;
+            return false;
+        }
+        uint8_t *out = extend_batch(lane, batch, segment);
         memcpy(out, head, head_size);
         out[1] = (uint8_t)index;
         memcpy(out + head_size, record + from, part);
         memset(out + head_size + part, 0, each - part);
     }
-    batch->count += count;
-    lane->counters.datagrams_sent += count;
-    lane->counters.bytes_sent += count * segment;
-    if (!lane->blocked &&
-        (batch->count + count > BATCH_SEGMENTS || batch->size + count * segment > BATCH_BYTES))
-        ww_lane_flush(lane);
     return true;
 }
 
@@ -338,13 +342,12 @@ static bool receive_batch(struct ww_lane *lane)
         return errno != EAGAIN; /* an ICMP error of an earlier send: go on */
     size_t size = (size_t)got;
     enum ww_ecn mark;
-    size_t segment_size = read_control(&message, size, &mark);
-    for (size_t done = 0; done < size; done += segment_size) {
-        size_t segment = WW_MIN(segment_size, size - done);
-        lane->counters.datagrams_received++;
-        lane->callbacks.datagram(lane->arg, buffer + done, segment, mark);
-    }
+    size_t each = read_control(&message, size, &mark);
+    if (size == 0)
+        return true;
+    lane->counters.datagrams_received += (size + each - 1) / each;
     lane->counters.bytes_received += size;
+    lane->callbacks.datagrams(lane->arg, buffer, size, each, mark);
     return true;
 }
 

@@ -18,8 +18,9 @@ struct ww_lane_counters {
 };
 
 struct ww_lane_callbacks {
-    /* Scratch of ours; not reentrant. `mark` is that of its IP packet. */
-    void (*datagram)(void *arg, uint8_t *data, size_t size, enum ww_ecn mark);
+    /* Datagrams of one sender, one after the other: `each` bytes, but for the last, which may have
+     * fewer. In scratch of ours; not reentrant. `mark` is that of their IP packets. */
+    void (*datagrams)(void *arg, const uint8_t *data, size_t size, size_t each, enum ww_ecn mark);
     void (*batch_end)(void *arg); /* no more for now */
 };
 
@@ -40,8 +41,8 @@ void ww_lane_destroy(struct ww_lane *lane);
  * others begin another. */
 bool ww_lane_send(struct ww_lane *lane, const uint8_t *data, size_t size, enum ww_ecn mark,
                   bool alone);
-/* Copies a record as `count` datagrams into one batch: the head, whose second byte is the piece's
- * index, and `each` bytes of it; what the last lacks is zeros. Same results. */
+/* Copies a record as `count` datagrams into batches, all or none: the head, whose second byte is
+ * the piece's index, and `each` bytes of it; what the last lacks is zeros. Same results. */
 bool ww_lane_send_pieces(struct ww_lane *lane, const uint8_t *head, size_t head_size,
                          const uint8_t *record, size_t size, size_t each, unsigned count,
                          enum ww_ecn mark);

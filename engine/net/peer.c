@@ -52,10 +52,19 @@ static void on_dtls_plaintext(void *arg, uint8_t *data, size_t size)
     ww_peer_opened(arg, data, size);
 }
 
+_Static_assert(WW_FAST_RECORD_BYTES_MAX >= WW_DTLS_PLAINTEXT_BYTES, "no room for a record");
+
+static uint8_t *room_for_plaintext(void *arg)
+{
+    struct ww_peer *peer = arg;
+    return peer->fast ? ww_fast_room(peer->fast) : NULL;
+}
+
 static const struct ww_dtls_callbacks DTLS = {
     .output = on_dtls_output,
     .established = on_dtls_established,
     .plaintext = on_dtls_plaintext,
+    .room = room_for_plaintext,
 };
 
 void ww_peer_take_dtls(struct ww_peer *peer)

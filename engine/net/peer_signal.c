@@ -108,7 +108,7 @@ void ww_peer_on_ice(struct ww_peer *peer, struct ww_route *route, struct ww_ice_
     case WW_ICE_DATA:
         peer->counters.datagrams_received++;
         peer->counters.bytes_received += event->size;
-        ww_transport_input(route, event->data, event->size, WW_ECN_NONE);
+        ww_transport_input(route, event->data, event->size, event->size, WW_ECN_NONE);
         break;
     }
 }

@@ -15,7 +15,8 @@
 #define UNSEEN_MIN    8       /* so many, of which nothing was seen for … */
 #define UNSEEN_US     2000000 /* … so long, are swallowed: more than any path takes */
 #define STALE_MIN     1024    /* a whole record so far behind: the largest number was nobody's */
-#define WIDTH_FIRST   2       /* pieces; twice as many after each good judgement */
+#define CUT_STEP      16
+#define WIDTH_FIRST   2 /* pieces; twice as many after each good judgement */
 #define WAIT_FIRST_US 10000000
 #define WAIT_MAX_US   320000000
 #define CALM_US       60000000 /* wide for so long: the next time it waits as for the first */
@@ -61,11 +62,14 @@ size_t ww_pieces_record_bytes(struct ww_pieces *pieces, size_t datagram_bytes, u
     return WW_MIN(count, (size_t)pieces->width) * each;
 }
 
+/* Rounded, so that records of about the same packets have pieces of one size: only such leave in
+ * one system call. */
 size_t ww_pieces_cut(size_t record_size, size_t datagram_bytes, unsigned *count)
 {
     size_t most = datagram_bytes - WW_PIECE_HEAD;
     *count = (unsigned)((record_size + most - 1) / most);
-    return (record_size + *count - 1) / *count;
+    size_t each = (record_size + *count - 1) / *count;
+    return WW_MIN((each + CUT_STEP - 1) / CUT_STEP * CUT_STEP, most);
 }
 
 void ww_pieces_head(struct ww_pieces *pieces, size_t record_size, uint8_t head[WW_PIECE_HEAD])
@@ -164,15 +168,11 @@ static struct ww_pieces_slot *find_slot(struct ww_pieces *pieces, uint32_t numbe
             return slot;
     }
     slot = free_slot(pieces);
-    if (!slot->bytes)
-        slot->bytes = ww_realloc(NULL, WW_PIECES_RECORD_MAX, 1);
-    if (!slot->bytes)
-        return NULL;
     slot->in_use = true;
     slot->number = number;
     slot->total = (uint16_t)total;
     slot->each = (uint16_t)each;
-    slot->have = 0;
+    slot->have = slot->lent = 0;
     return slot;
 }
 
@@ -184,33 +184,59 @@ static void count_number(struct ww_pieces *pieces, uint32_t number)
     pieces->has_seen = true;
 }
 
-const uint8_t *ww_pieces_input(struct ww_pieces *pieces, const uint8_t *datagram, size_t size,
-                               size_t *record_size, enum ww_ecn *mark)
+bool ww_pieces_input(struct ww_pieces *pieces, const uint8_t *datagram, size_t size,
+                     struct ww_gather *record, enum ww_ecn *mark)
 {
     if (size <= WW_PIECE_HEAD || datagram[0] != WW_PIECE_KIND ||
         number_get(datagram + 8, 4) != pieces->counted.token)
-        return NULL;
+        return false;
     size_t index = datagram[1], total = number_get(datagram + 2, 2), each = size - WW_PIECE_HEAD;
     uint32_t number = (uint32_t)number_get(datagram + 4, 4);
     size_t count = (total + each - 1) / each;
     if (total > WW_PIECES_RECORD_MAX || count < 2 || count > WW_PIECES_COUNT_MAX || index >= count)
-        return NULL;
+        return false;
     struct ww_pieces_slot *slot = find_slot(pieces, number, total, each);
-    if (!slot)
-        return NULL;
     count_number(pieces, number);
-    memcpy(slot->bytes + index * each, datagram + WW_PIECE_HEAD,
-           WW_MIN(each, total - index * each));
     slot->mark = slot->have ? ww_ecn_join(slot->mark, *mark) : *mark;
+    slot->at[index] = datagram + WW_PIECE_HEAD;
     slot->have |= UINT32_C(1) << index;
+    slot->lent |= UINT32_C(1) << index;
     if (slot->have != (uint32_t)((UINT64_C(1) << count) - 1))
-        return NULL;
+        return false;
     slot->in_use = false;
     uint32_t behind = pieces->counted.top - (number + 1);
     if (behind >= STALE_MIN && behind <= UINT32_MAX / 2)
         pieces->counted.top = number + 1;
     pieces->counted.whole++;
-    *record_size = total;
+    *record = (struct ww_gather){.at = slot->at, .each = each, .size = total};
     *mark = slot->mark;
-    return slot->bytes;
+    return true;
+}
+
+/* False: no memory. */
+static bool keep(struct ww_pieces_slot *slot)
+{
+    if (!slot->bytes)
+        slot->bytes = ww_realloc(NULL, WW_PIECES_RECORD_MAX, 1);
+    if (!slot->bytes)
+        return false;
+    for (size_t index = 0; index < WW_PIECES_COUNT_MAX; index++) {
+        size_t from = index * slot->each;
+        if (!(slot->lent >> index & 1))
+            continue;
+        memcpy(slot->bytes + from, slot->at[index],
+               WW_MIN((size_t)slot->each, (size_t)slot->total - from));
+        slot->at[index] = slot->bytes + from;
+    }
+    slot->lent = 0;
+    return true;
+}
+
+void ww_pieces_keep(struct ww_pieces *pieces)
+{
+    for (size_t i = 0; i < WW_PIECES_SLOTS; i++) {
+        struct ww_pieces_slot *slot = &pieces->slots[i];
+        if (slot->in_use && slot->lent && !keep(slot))
+            slot->in_use = false; /* as if it were lost */
+    }
 }

@@ -12,6 +12,8 @@
 #include "ww/base.h"
 #include "ww/ecn.h"
 
+#include "gather.h"
+
 /* First byte of a piece: none of STUN, DTLS, TURN or RTP (RFC 7983). */
 #define WW_PIECE_KIND 0xC1
 #define WW_PIECE_HEAD 12
@@ -21,9 +23,11 @@
 #define WW_PIECES_COUNT_MAX  32
 
 struct ww_pieces_slot {
-    uint8_t *bytes; /* of WW_PIECES_RECORD_MAX; NULL until it is needed */
+    const uint8_t *at[WW_PIECES_COUNT_MAX];
+    uint8_t *bytes; /* of WW_PIECES_RECORD_MAX, for pieces that are kept; NULL until it is needed */
     uint32_t number;
     uint32_t have; /* a bit per piece */
+    uint32_t lent; /* the same of those that lie where they came in */
     uint16_t total, each;
     enum ww_ecn mark; /* of all that came */
     bool in_use;
@@ -74,9 +78,10 @@ void ww_pieces_told(struct ww_pieces *pieces, const struct ww_pieces_report *rep
 /* Another path: nothing is known of it. */
 void ww_pieces_path(struct ww_pieces *pieces);
 
-/* A piece came, with *mark. The record, when it is the last that was missing, good until the next
- * call, and *mark is that of all its pieces; NULL. What is no sound piece with our token is
- * ignored.
- */
-const uint8_t *ww_pieces_input(struct ww_pieces *pieces, const uint8_t *datagram, size_t size,
-                               size_t *record_size, enum ww_ecn *mark);
+/* A piece came, with *mark; its bytes are borrowed until ww_pieces_keep. True when it is the last
+ * that was missing: then *record is good until the next call, and *mark is that of all its pieces.
+ * What is no sound piece with our token is ignored. */
+bool ww_pieces_input(struct ww_pieces *pieces, const uint8_t *datagram, size_t size,
+                     struct ww_gather *record, enum ww_ecn *mark);
+/* Where pieces came in others will: those of records that aren't whole are copied. */
+void ww_pieces_keep(struct ww_pieces *pieces);

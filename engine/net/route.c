@@ -90,9 +90,10 @@ static bool is_same_pair(const struct ww_ice_pair *a, const struct ww_ice_pair *
            memcmp(&a->remote, &b->remote, sizeof a->remote) == 0;
 }
 
-static void on_lane_datagram(void *arg, uint8_t *data, size_t size, enum ww_ecn mark)
+static void on_lane_datagrams(void *arg, const uint8_t *data, size_t size, size_t each,
+                              enum ww_ecn mark)
 {
-    ww_transport_input(arg, data, size, mark);
+    ww_transport_input(arg, data, size, each, mark);
 }
 
 static void on_lane_batch_end(void *arg)
@@ -106,7 +107,7 @@ static void on_lane_batch_end(void *arg)
 
 bool ww_route_set_pair(struct ww_route *route, const struct ww_ice_pair *pair)
 {
-    static const struct ww_lane_callbacks LANE = {.datagram = on_lane_datagram,
+    static const struct ww_lane_callbacks LANE = {.datagrams = on_lane_datagrams,
                                                   .batch_end = on_lane_batch_end};
     struct ww_peer *peer = route->peer;
     if (route->has_pair && is_same_pair(&route->pair, pair))

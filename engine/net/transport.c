@@ -108,28 +108,34 @@ static void send_early(struct ww_peer *peer)
 
 /* --- in --------------------------------------------------------------------------------------- */
 
-void ww_transport_input(struct ww_route *route, const uint8_t *datagram, size_t size,
-                        enum ww_ecn mark)
+static void receive(struct ww_route *route, const uint8_t *data, size_t size, enum ww_ecn mark)
 {
     struct ww_peer *peer = route->peer;
-    if (!peer->dtls || peer->fail_code)
+    struct ww_gather datagram = {.at = &data, .each = size, .size = size};
+    if (!peer->dtls || peer->fail_code || size == 0)
         return;
-    peer->net->active_us = ww_loop_now_us(peer->net->loop);
-    ww_loan_recall(peer); /* it came by another path than the one that is lent */
-    if (size > 0 && datagram[0] == WW_PIECE_KIND) {
-        datagram = ww_pieces_input(&peer->pieces, datagram, size, &size, &mark);
-        if (!datagram)
-            return;
-    }
+    if (data[0] == WW_PIECE_KIND && !ww_pieces_input(&peer->pieces, data, size, &datagram, &mark))
+        return;
     peer->hearing = route;
     peer->hears_mark = mark;
-    int code = ww_dtls_input(peer->dtls, datagram, size);
+    int code = ww_dtls_input(peer->dtls, &datagram);
     peer->hearing = NULL;
     peer->hears_mark = WW_ECN_NONE;
     if (code)
         ww_peer_fail(peer, code);
     else if (!peer->connected)
         ww_peer_arm_dtls_timer(peer);
+}
+
+void ww_transport_input(struct ww_route *route, const uint8_t *data, size_t size, size_t each,
+                        enum ww_ecn mark)
+{
+    struct ww_peer *peer = route->peer;
+    peer->net->active_us = ww_loop_now_us(peer->net->loop);
+    ww_loan_recall(peer); /* it came by another path than the one that is lent */
+    for (size_t done = 0; done < size; done += each)
+        receive(route, data + done, WW_MIN(each, size - done), mark);
+    ww_pieces_keep(&peer->pieces);
 }
 
 void ww_transport_opened(struct ww_peer *peer, uint8_t *plaintext, size_t size, enum ww_ecn mark)

@@ -106,7 +106,7 @@ int client_tunnel_close(struct client *client, struct ww_call *call);
 int client_tunnel_probe(struct client *client);
 void client_tunnel_destroy(struct client *client);
 void client_tunnel_put(const struct client *client, struct ww_call *call);
-void client_tunnel_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,
+void client_tunnel_packet(void *arg, uint64_t stream_id, uint8_t *packet, size_t size,
                           struct ww_offload offload);
 /* What waits tries again. */
 void client_tunnel_retry(struct client *client);

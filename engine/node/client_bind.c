@@ -31,18 +31,16 @@ static int verify_opened(struct conn *conn, const struct ww_id *id, const uint8_
                          const uint8_t *signature)
 {
     const struct edge *edge = conn->owner;
-    uint8_t spki[WW_PUBLIC_KEY_SIZE];
-    struct ww_public_key *key = NULL;
+    struct ww_public_key *key;
     struct ww_buf message;
+    int rc = conn_peer_key(conn, &key);
 
-    if (!ww_peer_public_key(conn->peer, spki))
-        return WW_EPEERKEY;
+    if (rc)
+        return rc;
     ww_buf_init(&message, 256);
     ww_wire_opened_message(id, edge->epoch, provider_epoch, &message);
-    int rc = message.error ? message.error : ww_public_key_parse(spki, sizeof(spki), &key);
-    if (!rc)
-        rc = ww_verify(key, "ww opened 1", message.data, message.size, signature);
-    ww_public_key_destroy(key);
+    rc = message.error ? message.error
+                       : ww_verify(key, "ww opened 1", message.data, message.size, signature);
     ww_buf_deinit(&message);
     return rc;
 }

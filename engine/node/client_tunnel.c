@@ -562,17 +562,16 @@ static int judge_in(struct client_tunnel *tunnel, const struct conn *conn, const
     return rc == WW_EDENIED && !flow ? WW_EFOREIGN : rc;
 }
 
-void client_tunnel_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,
+void client_tunnel_packet(void *arg, uint64_t stream_id, uint8_t *packet, size_t size,
                           struct ww_offload offload)
 {
     struct conn *conn = arg;
     const struct client *client = conn->owner;
     struct client_tunnel *tunnel = client->tunnel;
-    uint8_t marked[WW_FAST_DATAGRAM_BYTES_MAX];
     unsigned packets;
     int rc;
 
-    if (!tunnel || !(packet = conn_packet_came(conn, packet, size, marked)))
+    if (!tunnel || !conn_packet_came(conn, packet, size))
         return;
     rc = judge_in(tunnel, conn, packet, size, offload);
     if (rc == WW_ETOOBIG) {

@@ -10,6 +10,7 @@
 
 #include "ww/base.h"
 #include "ww/super.h"
+#include "ww/tun.h"
 
 #define LABEL_RELIABLE "ww"
 #define LABEL_DATAGRAM "ww-datagram"
@@ -82,13 +83,15 @@ static int lane_send(void *arg, enum ww_lane lane, const uint8_t *head, size_t h
                      const uint8_t *payload, size_t payload_size)
 {
     struct conn *conn = arg;
+    size_t room = conn->packets.sends_room;
 
+    conn->packets.sends_room = 0; /* it is the packet's own, not what else this call sends */
     if (!conn->is_fast)
         return channel_send(conn, lane, head, head_size, payload, payload_size);
     if (lane == WW_LANE_RELIABLE)
         return ww_peer_send(conn->peer, head, head_size, payload, payload_size);
     return ww_peer_send_datagram(conn->peer, head, head_size, payload, payload_size,
-                                 conn->packets.sends_mark);
+                                 conn->packets.sends_mark, room);
 }
 
 static void lane_failed(void *arg, int code, const char *why)
@@ -100,7 +103,7 @@ static void lane_failed(void *arg, int code, const char *why)
     conn_lose(conn, code);
 }
 
-static void receive(struct conn *conn, enum ww_lane lane, const void *data, size_t size)
+static void receive(struct conn *conn, enum ww_lane lane, uint8_t *data, size_t size)
 {
     if (conn->closing_code)
         return;
@@ -110,12 +113,12 @@ static void receive(struct conn *conn, enum ww_lane lane, const void *data, size
     conn_touch(conn);
 }
 
-static void fast_message(void *arg, const uint8_t *data, size_t size)
+static void fast_message(void *arg, uint8_t *data, size_t size)
 {
     receive(arg, WW_LANE_RELIABLE, data, size);
 }
 
-static void fast_datagram(void *arg, const uint8_t *data, size_t size, enum ww_ecn mark)
+static void fast_datagram(void *arg, uint8_t *data, size_t size, enum ww_ecn mark)
 {
     struct conn *conn = arg;
 
@@ -125,7 +128,7 @@ static void fast_datagram(void *arg, const uint8_t *data, size_t size, enum ww_e
 }
 
 static void channel_message(struct conn *conn, enum ww_lane lane, enum ww_channel_kind kind,
-                            const void *data, size_t size)
+                            void *data, size_t size)
 {
     if (kind == WW_CHANNEL_BINARY)
         receive(conn, lane, data, size);
@@ -133,12 +136,12 @@ static void channel_message(struct conn *conn, enum ww_lane lane, enum ww_channe
         conn_lose(conn, WW_EPROTOCOL);
 }
 
-static void reliable_message(void *arg, enum ww_channel_kind kind, const void *data, size_t size)
+static void reliable_message(void *arg, enum ww_channel_kind kind, void *data, size_t size)
 {
     channel_message(arg, WW_LANE_RELIABLE, kind, data, size);
 }
 
-static void datagram_message(void *arg, enum ww_channel_kind kind, const void *data, size_t size)
+static void datagram_message(void *arg, enum ww_channel_kind kind, void *data, size_t size)
 {
     channel_message(arg, WW_LANE_DATAGRAM, kind, data, size);
 }
@@ -179,26 +182,25 @@ int conn_packet_send(struct conn *conn, const uint8_t *packet, size_t size,
     int rc;
 
     conn->packets.sends_mark = ww_ecn_get(packet, size);
+    conn->packets.sends_room = offload.segment_size ? WW_TUN_HEADROOM : 0;
     rc = ww_transfer_packet_send(conn->transfer, conn->packets.stream_id, packet, size, offload,
                                  ww_loop_now_us(conn->loop));
     conn->packets.sends_mark = WW_ECN_NONE;
+    conn->packets.sends_room = 0;
     return rc;
 }
 
-const uint8_t *conn_packet_came(struct conn *conn, const uint8_t *packet, size_t size,
-                                uint8_t *room)
+bool conn_packet_came(struct conn *conn, uint8_t *packet, size_t size)
 {
     enum ww_ecn mark, inner = ww_ecn_get(packet, size);
 
     if (!ww_ecn_combine(inner, conn->packets.came_mark, &mark)) {
         conn->packets.unmarkable++;
-        return NULL;
+        return false;
     }
-    if (mark == inner)
-        return packet;
-    memcpy(room, packet, size);
-    ww_ecn_set(room, mark);
-    return room;
+    if (mark != inner)
+        ww_ecn_set(packet, mark);
+    return true;
 }
 
 /* --- peer ------------------------------------------------------------------------------------- */
@@ -351,26 +353,36 @@ unsigned conn_worker(struct conn *conn)
 }
 
 void conn_packet_cut(struct conn *conn,
-                     void (*fn)(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,
+                     void (*fn)(void *arg, uint64_t stream_id, uint8_t *packet, size_t size,
                                 struct ww_offload offload),
-                     uint64_t stream_id, const uint8_t *packet, size_t size,
-                     struct ww_offload offload)
+                     uint64_t stream_id, uint8_t *packet, size_t size, struct ww_offload offload)
 {
-    uint8_t copy[WW_PACKET_SUPER_BYTES_MAX], *piece;
     struct ww_super super;
 
-    WW_REQUIRE(size <= sizeof(copy)); /* transfer has seen to it */
-    memcpy(copy, packet, size);
-    if (!ww_super_begin(&super, copy, size, offload.segment_size))
+    if (!ww_super_begin(&super, packet, size, offload.segment_size))
         return;
-    while ((size = ww_super_next(&super, 0, &piece, &offload)) > 0)
-        fn(conn, stream_id, piece, size, offload);
+    while ((size = ww_super_next(&super, 0, &packet, &offload)) > 0)
+        fn(conn, stream_id, packet, size, offload);
+}
+
+int conn_peer_key(struct conn *conn, struct ww_public_key **key)
+{
+    uint8_t spki[WW_PUBLIC_KEY_SIZE];
+    int rc = 0;
+
+    if (!conn->peer_key)
+        rc = conn->peer && ww_peer_public_key(conn->peer, spki)
+                 ? ww_public_key_parse(spki, sizeof(spki), &conn->peer_key)
+                 : WW_EPEERKEY;
+    *key = conn->peer_key;
+    return rc == WW_EMALFORMED ? WW_EPEERKEY : rc;
 }
 
 void conn_destroy(struct conn *conn)
 {
     if (!conn)
         return;
+    ww_public_key_destroy(conn->peer_key);
     ww_peer_destroy(conn->peer);
     ww_transfer_destroy(conn->transfer);
     ww_timer_destroy(conn->timer);

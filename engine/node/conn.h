@@ -27,6 +27,7 @@ struct conn {
     uint64_t heard_us; /* when something last came on the reliable lane */
     struct ww_loop *loop;
     struct ww_peer *peer;
+    struct ww_public_key *peer_key; /* NULL until it is asked for */
     bool is_fast; /* its lanes are the peer's fast lane, and there are no channels */
     struct ww_channel *reliable, *datagram;
     struct ww_transfer *transfer;
@@ -53,6 +54,7 @@ struct conn {
         uint64_t stream_id;
         uint64_t good_bytes, junk_bytes; /* a client: of its flows, and of none */
         enum ww_ecn sends_mark;          /* of the packet that is being sent … */
+        size_t sends_room;               /* … writable bytes before it … */
         enum ww_ecn came_mark; /* … and of what the one that is being handed on came in */
         unsigned worker;       /* the packet worker that it last had; 0: none yet */
         uint64_t unmarkable;   /* dropped: they can't have the mark that they came with */
@@ -72,28 +74,28 @@ struct conn_config {
     void *owner;
 };
 int conn_create(const struct conn_config *config, struct conn **conn);
+/* The key of the peer's certificate, borrowed. WW_EPEERKEY: it has shown none. WW_ENOMEM. */
+int conn_peer_key(struct conn *conn, struct ww_public_key **key);
 /* The largest super-packet that travels in one message on this path now; 0: it is to be cut. */
 size_t conn_packet_room(const struct conn *conn);
 /* By which worker's queue what it has brought goes on: that which carries it, or has last. */
 unsigned conn_worker(struct conn *conn);
-/* Tells a super-packet that came packet by packet: fn as transfer's callback. */
+/* Tells a super-packet that came packet by packet, cut in place: fn as transfer's callback. */
 void conn_packet_cut(struct conn *conn,
-                     void (*fn)(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,
+                     void (*fn)(void *arg, uint64_t stream_id, uint8_t *packet, size_t size,
                                 struct ww_offload offload),
-                     uint64_t stream_id, const uint8_t *packet, size_t size,
-                     struct ww_offload offload);
+                     uint64_t stream_id, uint8_t *packet, size_t size, struct ww_offload offload);
 /* No callbacks; contracts must have been told by conn_lose before, or are forgotten. */
 void conn_destroy(struct conn *conn);
 /* Ends the connection from this side: closed(code) follows from the loop. */
 void conn_lose(struct conn *conn, int code);
 /* Into the tunnel: as ww_transfer_packet_send, on the flow of packets; the packet's mark of
- * congestion goes outside, too (ww/ecn.h). */
+ * congestion goes outside, too (ww/ecn.h). A super-packet lies where it was read: with
+ * WW_TUN_HEADROOM bytes before it, which are written to. */
 int conn_packet_send(struct conn *conn, const uint8_t *packet, size_t size,
                      struct ww_offload offload);
-/* Out of the tunnel, in transfer's callback: the packet with what its carrier's mark makes of its
- * own, itself or in `room` (WW_FAST_DATAGRAM_BYTES_MAX bytes). NULL: it is to be dropped, and
- * counted. */
-const uint8_t *conn_packet_came(struct conn *conn, const uint8_t *packet, size_t size,
-                                uint8_t *room);
+/* Out of the tunnel, in transfer's callback: the packet gets what its carrier's mark makes of its
+ * own. False: it is to be dropped, and was counted. */
+bool conn_packet_came(struct conn *conn, uint8_t *packet, size_t size);
 /* To be called after every call into conn->transfer from outside of its callbacks. */
 void conn_touch(struct conn *conn);

@@ -15,8 +15,8 @@ struct receipt_job {
     uint64_t serial; /* of the connection */
     struct ww_id id;
     bool is_ours;
-    struct ww_receipt receipt;        /* ours: to be signed */
-    uint8_t spki[WW_PUBLIC_KEY_SIZE]; /* theirs: who must have signed it */
+    struct ww_receipt receipt; /* ours: to be signed */
+    struct ww_public_key *key; /* theirs: who must have signed it; NULL: ours */
     uint8_t bytes[WW_RECEIPT_BYTES_MAX];
     size_t size; /* 0: it could not be signed */
     int rc;
@@ -39,12 +39,8 @@ static void sign(struct receipt_job *job)
 static void verify(struct receipt_job *job)
 {
     size_t signed_size = job->size - WW_SIGNATURE_BYTES; /* transfer has decoded it */
-    struct ww_public_key *key = NULL;
 
-    job->rc = ww_public_key_parse(job->spki, sizeof(job->spki), &key);
-    if (!job->rc)
-        job->rc = ww_verify(key, CONTEXT, job->bytes, signed_size, job->bytes + signed_size);
-    ww_public_key_destroy(key);
+    job->rc = ww_verify(job->key, CONTEXT, job->bytes, signed_size, job->bytes + signed_size);
 }
 
 static void work(void *arg)
@@ -81,6 +77,7 @@ static void done(void *arg)
         hand_over(conn, job);
         conn_touch(conn);
     }
+    ww_public_key_destroy(job->key);
     ww_free(job);
 }
 
@@ -92,23 +89,23 @@ static int begin(struct conn *conn, const struct receipt_job *prepared)
     if (!job)
         return WW_ENOMEM;
     *job = *prepared;
+    if (job->key)
+        ww_public_key_share(job->key);
     job->edge = edge;
     job->remote = conn->remote;
     job->serial = conn->serial;
     job->job = (struct ww_pool_job){.work = work, .done = done, .arg = job};
     int rc = ww_pool_submit(edge->pool, &job->job);
-    if (rc)
+    if (rc) {
+        ww_public_key_destroy(job->key);
         ww_free(job);
+    }
     return rc;
 }
 
-/* If it can't be handed to a thread, transfer hears so at once and asks again. */
-static void begin_or_fail(struct conn *conn, struct receipt_job *job)
+/* It can't be handed to a thread: transfer hears so at once and asks again. */
+static void fail(struct conn *conn, struct receipt_job *job, int rc)
 {
-    int rc = begin(conn, job);
-
-    if (!rc)
-        return;
     job->rc = rc;
     if (job->is_ours)
         job->size = 0;
@@ -118,20 +115,26 @@ static void begin_or_fail(struct conn *conn, struct receipt_job *job)
 void edge_receipt_due(void *arg, const struct ww_receipt *receipt)
 {
     struct receipt_job job = {.is_ours = true, .id = receipt->contract_id, .receipt = *receipt};
+    int rc = begin(arg, &job);
 
-    begin_or_fail(arg, &job);
+    if (rc)
+        fail(arg, &job, rc);
 }
 
 void edge_receipt_came(void *arg, const struct ww_id *id, const uint8_t *bytes, size_t size)
 {
     struct conn *conn = arg;
     struct receipt_job job = {.id = *id, .size = size};
+    int rc = conn_peer_key(conn, &job.key);
 
     memcpy(job.bytes, bytes, size);
-    if (!ww_peer_public_key(conn->peer, job.spki)) {
-        ww_transfer_abort(conn->transfer, WW_EPEERKEY);
-        conn_lose(conn, WW_EPEERKEY);
+    if (rc == WW_EPEERKEY) {
+        ww_transfer_abort(conn->transfer, rc);
+        conn_lose(conn, rc);
         return;
     }
-    begin_or_fail(conn, &job);
+    if (!rc)
+        rc = begin(conn, &job);
+    if (rc)
+        fail(conn, &job, rc);
 }

@@ -101,7 +101,7 @@ void provider_reset_overdue(struct conn *conn);
 /* provider_tunnel.c: whole packets of clients. */
 /* The client's flow of packets: it is accepted, or reset with the reason. */
 void provider_packets_opened(struct conn *conn, uint64_t stream_id);
-void provider_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,
+void provider_packet(void *arg, uint64_t stream_id, uint8_t *packet, size_t size,
                      struct ww_offload offload);
 /* Whether the stream is a client's flow of packets, which is then told. */
 bool provider_packets_writable(struct conn *conn, uint64_t stream_id);

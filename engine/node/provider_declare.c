@@ -32,7 +32,7 @@ struct verify_job {
     uint64_t serial; /* of the connection */
     struct ww_id contract;
     uint64_t denied; /* destinations in it that the fixed list denies */
-    uint8_t spki[WW_PUBLIC_KEY_SIZE];
+    struct ww_public_key *key;
     uint8_t bytes[WW_DECLARATION_BYTES_MAX];
     size_t size;
     int rc;
@@ -200,12 +200,8 @@ static void work(void *arg)
 {
     struct verify_job *job = arg;
     size_t signed_size = job->size - WW_SIGNATURE_BYTES; /* transfer has decoded it */
-    struct ww_public_key *key = NULL;
 
-    job->rc = ww_public_key_parse(job->spki, sizeof(job->spki), &key);
-    if (!job->rc)
-        job->rc = ww_verify(key, CONTEXT, job->bytes, signed_size, job->bytes + signed_size);
-    ww_public_key_destroy(key);
+    job->rc = ww_verify(job->key, CONTEXT, job->bytes, signed_size, job->bytes + signed_size);
 }
 
 static void judge(struct conn *conn, const struct verify_job *job)
@@ -235,6 +231,12 @@ static void judge(struct conn *conn, const struct verify_job *job)
     conn_lose(conn, WW_EDESTINATION);
 }
 
+static void release(struct verify_job *job)
+{
+    ww_public_key_destroy(job->key);
+    ww_free(job);
+}
+
 static void done(void *arg)
 {
     struct verify_job *job = arg;
@@ -242,29 +244,33 @@ static void done(void *arg)
 
     if (conn && conn->serial == job->serial && !conn->closing_code && conn->declaring)
         judge(conn, job);
-    ww_free(job);
+    release(job);
 }
 
 static int verify(struct conn *conn, const struct ww_declaration *declaration, const uint8_t *bytes,
                   size_t size, uint64_t denied)
 {
-    struct verify_job *job = ww_alloc(1, sizeof(*job));
+    struct verify_job *job;
+    struct ww_public_key *key;
+    int rc = conn_peer_key(conn, &key);
 
+    if (rc)
+        return rc;
+    job = ww_alloc(1, sizeof(*job));
     if (!job)
         return WW_ENOMEM;
     job->edge = conn->owner;
     job->remote = conn->remote;
     job->serial = conn->serial;
+    job->key = ww_public_key_share(key);
     job->contract = declaration->contract_id;
     job->denied = denied;
     job->job = (struct ww_pool_job){.work = work, .done = done, .arg = job};
     memcpy(job->bytes, bytes, size);
     job->size = size;
-    int rc = conn->peer && ww_peer_public_key(conn->peer, job->spki) ? 0 : WW_EPEERKEY;
-    if (!rc)
-        rc = ww_pool_submit(job->edge->pool, &job->job);
+    rc = ww_pool_submit(job->edge->pool, &job->job);
     if (rc)
-        ww_free(job);
+        release(job);
     return rc;
 }
 

@@ -139,21 +139,19 @@ static bool answer_probe(struct conn *conn, const uint8_t *packet, size_t size)
     return true;
 }
 
-void provider_packet(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,
+void provider_packet(void *arg, uint64_t stream_id, uint8_t *packet, size_t size,
                      struct ww_offload offload)
 {
     struct conn *conn = arg;
     struct provider *provider = conn->owner;
     struct provider_packets *packets = conn->packets.state;
-    uint8_t marked[WW_FAST_DATAGRAM_BYTES_MAX];
     struct ww_ip ip;
-    struct ww_flow_packet about = {&ip, NULL, size, true, offload};
+    struct ww_flow_packet about = {&ip, packet, size, true, offload};
     int rc;
 
     if (!conn->packets.is_open || conn->packets.stream_id != stream_id || !provider->exit ||
-        !(packet = conn_packet_came(conn, packet, size, marked)))
+        !conn_packet_came(conn, packet, size))
         return;
-    about.bytes = packet;
     rc = judge(packets, packet, size, &ip);
     if (rc == 0)
         rc = follow(packets, &about, NULL);

@@ -67,17 +67,16 @@ static int deliver_out(void *arg, uint32_t client, uint8_t *packet, size_t size,
     return 0;
 }
 
-void ww_exit_packet(struct ww_exit *exit, uint32_t client, const uint8_t *packet, size_t size,
+void ww_exit_packet(struct ww_exit *exit, uint32_t client, uint8_t *packet, size_t size,
                     struct ww_offload offload)
 {
     if (!ww_exit_has_client(exit, client))
         return;
-    if (size > sizeof(exit->scratch)) {
+    if (size > WW_PACKET_SUPER_BYTES_MAX) {
         ww_exit_refuse(exit, client);
         return;
     }
-    memcpy(exit->scratch, packet, size); /* it gets another source there */
-    ww_fair_packet(exit->out, client, exit->scratch, size, offload, ww_loop_now_us(exit->loop));
+    ww_fair_packet(exit->out, client, packet, size, offload, ww_loop_now_us(exit->loop));
     if (ww_fair_waiting(exit->out, client))
         serve_soon(exit, QUEUE_US);
 }

@@ -115,6 +115,7 @@ void ww_exit_rules_put(const struct ww_exit_rules *rules, bool is_owned, struct 
                          "ct state invalid drop; "
                          "meta nfproto ipv4 ip saddr != @pool_v4 drop; "
                          "meta nfproto ipv6 ip6 saddr != @pool_v6 drop; "
+                         "ct state established accept; " /* judged when it began */
                          "meta l4proto != { tcp, udp, icmp, icmpv6 } drop; "
                          "ip daddr @pool_v4 drop; ip6 daddr @pool_v6 drop; "
                          "ip daddr @allowed_v4 accept; ip6 daddr @allowed_v6 accept; "

@@ -28,8 +28,7 @@ struct ww_exit {
     struct ww_timer *tick;      /* once a second */
     struct ww_exit_counts past; /* of clients that are gone */
     uint32_t client_count;
-    bool is_reading;                            /* packets of the device: their end will be told */
-    uint8_t scratch[WW_PACKET_SUPER_BYTES_MAX]; /* a client's packet while it is changed */
+    bool is_reading; /* packets of the device: their end will be told */
     struct {
         bool is_open;
         unsigned worker;

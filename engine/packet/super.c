@@ -101,6 +101,16 @@ static void write_head(const struct ww_super *super, uint8_t *packet, size_t siz
     }
 }
 
+/* Of so many bytes in parts of `most` packets at most: the parts are about equal, where the last
+ * would be short if the others were as long as they may be. */
+static size_t even_share(size_t left, size_t segment_size, size_t most)
+{
+    size_t packets = (left + segment_size - 1) / segment_size;
+    size_t parts = (packets + most - 1) / most;
+
+    return (packets + parts - 1) / parts * segment_size;
+}
+
 size_t ww_super_next(struct ww_super *super, size_t most, uint8_t **packet,
                      struct ww_offload *offload)
 {
@@ -109,7 +119,7 @@ size_t ww_super_next(struct ww_super *super, size_t most, uint8_t **packet,
     if (left == 0)
         return 0;
     if (most > super->payload + piece)
-        piece = (most - super->payload) / piece * piece;
+        piece = even_share(left, piece, (most - super->payload) / piece);
     piece = WW_MIN(piece, left);
     *packet = super->packet + super->offset;
     *offload = (struct ww_offload){piece > super->segment_size ? super->segment_size : 0, true};

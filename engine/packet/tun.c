@@ -12,6 +12,7 @@ static void release(struct ww_tun *tun)
     for (unsigned i = 0; i < tun->queue_count; i++)
         ww_tun_queue_close(tun->queues[i]);
     ww_tun_writer_deinit(&tun->writer);
+    ww_buffer_free(tun->input, WW_TUN_INPUT_BYTES);
     ww_free(tun);
 }
 
@@ -74,20 +75,39 @@ void ww_tun_fail(struct ww_tun *tun, int code)
     tun->callbacks->failed(tun->arg, code);
 }
 
-void ww_tun_take(struct ww_tun *tun, uint8_t *start, size_t size)
+/* One read, as ww_ack_fn. */
+static bool tell_read(void *arg, uint8_t *start, size_t size)
 {
+    struct ww_tun *tun = arg;
     size_t head = tun->device.has_vnet ? sizeof(struct virtio_net_hdr) : 0;
     struct virtio_net_hdr vnet = {0};
 
     if (size <= head || size > head + WW_SUPER_BYTES_MAX) {
         tun->stats.read_refused++;
-        return;
+        return true;
     }
     memcpy(&vnet, start, head);
     tun->stats.supers_read += vnet.gso_type != VIRTIO_NET_HDR_GSO_NONE;
     if (!tell_super(tun, &vnet, start + head, size - head) &&
         ww_segment_split(&vnet, start + head, size - head, tell, tun) != 0)
         tun->stats.read_refused++;
+    return !tun->is_closed;
+}
+
+void ww_tun_take(struct ww_tun *tun, uint8_t *start, size_t size)
+{
+    if (tun->device.has_vnet && ww_ack_hold(&tun->acks, start, size, tell_read, tun))
+        return;
+    if (!tun->is_closed)
+        tell_read(tun, start, size);
+}
+
+void ww_tun_taken(struct ww_tun *tun)
+{
+    if (!tun->is_closed)
+        ww_ack_flush(&tun->acks, tell_read, tun);
+    if (!tun->is_closed && tun->callbacks->batch_end)
+        tun->callbacks->batch_end(tun->arg);
 }
 
 static void on_readable(void *arg, int fd, unsigned events)
@@ -108,8 +128,8 @@ static void on_readable(void *arg, int fd, unsigned events)
         bytes += got > 0 ? (size_t)got : 0;
     } while (got > 0 && !tun->is_closed && !tun->is_paused && ++reads < WW_TUN_READS_TURN &&
              bytes < WW_TUN_BYTES_TURN);
-    if (!tun->is_closed && bytes > 0 && tun->callbacks->batch_end)
-        tun->callbacks->batch_end(tun->arg);
+    if (bytes > 0)
+        ww_tun_taken(tun);
     ww_tun_leave(tun);
 }
 
@@ -170,6 +190,9 @@ static int open_one(struct ww_tun *tun)
 {
     int rc = ww_tun_writer_init(&tun->writer, &tun->device, tun->device.fds[0]);
 
+    tun->input = ww_buffer_alloc(WW_TUN_INPUT_BYTES);
+    if (!tun->input)
+        rc = WW_ENOMEM;
     if (rc == 0)
         rc = ww_watch_create(tun->loop, tun->device.fds[0], WW_WATCH_READ, on_readable, tun,
                              &tun->watch);
@@ -247,6 +270,7 @@ void ww_tun_resume(struct ww_tun *tun)
 void ww_tun_stats(const struct ww_tun *tun, struct ww_tun_stats *stats)
 {
     *stats = tun->stats;
+    stats->acks_superseded = tun->acks.superseded;
     stats->packets_written = tun->writer.packets;
     stats->bytes_written = tun->writer.bytes;
     stats->supers_written = tun->writer.super_packets;

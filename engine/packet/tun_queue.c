@@ -147,19 +147,18 @@ static void take_in(void *arg)
     int code = atomic_load(&queue->code); /* before what was read before it */
     struct ww_ring_head head;
     uint8_t *record;
+    uint64_t before = tun->stats.packets_read;
     bool has_any = false;
 
     ww_tun_enter(tun);
     ww_ring_look(in);
     while (!tun->is_closed && !tun->is_paused && (record = ww_ring_take(in, &head))) {
-        uint64_t before = tun->stats.packets_read;
-
         ww_tun_take(tun, record + WW_TUN_HEADROOM, head.size - WW_TUN_HEADROOM);
-        queue->packets_read += tun->stats.packets_read - before;
         has_any = true;
     }
-    if (has_any && !tun->is_closed && tun->callbacks->batch_end)
-        tun->callbacks->batch_end(tun->arg);
+    if (has_any)
+        ww_tun_taken(tun);
+    queue->packets_read += tun->stats.packets_read - before;
     if (!tun->is_closed && atomic_load(&queue->is_full))
         ww_worker_wake(queue->worker);
     if (!tun->is_closed && !tun->is_paused && code)

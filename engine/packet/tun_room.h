@@ -4,6 +4,7 @@
 
 #include <linux/virtio_net.h>
 
+#include "ack.h"
 #include "segment.h"
 #include "tun_device.h"
 #include "ww/limits.h"
@@ -11,7 +12,8 @@
 #include "ww/worker.h"
 
 /* What one read takes: one byte more than there should be. */
-#define WW_TUN_READ_BYTES (sizeof(struct virtio_net_hdr) + WW_SUPER_BYTES_MAX + 1)
+#define WW_TUN_READ_BYTES  (sizeof(struct virtio_net_hdr) + WW_SUPER_BYTES_MAX + 1)
+#define WW_TUN_INPUT_BYTES (WW_TUN_HEADROOM + WW_TUN_READ_BYTES)
 
 struct ww_tun_queue;
 
@@ -34,18 +36,22 @@ struct ww_tun {
     bool is_closed;         /* destroyed inside of one */
     bool is_paused, is_failed, takes_supers;
     struct ww_tun_stats stats; /* of what is read */
+    struct ww_acks acks;
     /* Without workers. */
     struct ww_watch *watch;
     struct ww_tun_writer writer;
-    uint8_t input[WW_TUN_HEADROOM + WW_TUN_READ_BYTES];
+    uint8_t *input; /* of WW_TUN_INPUT_BYTES */
     /* With them: as many as the device has. */
     unsigned queue_count, at; /* at: which one is written to */
     struct ww_tun_queue *queues[WW_WORKERS_MAX];
 };
 
 /* --- tun.c */
-/* One read, with its vnet header and WW_TUN_HEADROOM bytes before it, is told. */
+/* One read, with its vnet header and WW_TUN_HEADROOM bytes before it, is told, now or at
+ * ww_tun_taken. */
 void ww_tun_take(struct ww_tun *tun, uint8_t *start, size_t size);
+/* All of this turn was taken. */
+void ww_tun_taken(struct ww_tun *tun);
 void ww_tun_fail(struct ww_tun *tun, int code);
 /* Around each callback; the device may be gone after the second. */
 void ww_tun_enter(struct ww_tun *tun);

@@ -7,6 +7,8 @@
 #include "checksum.h"
 #include "tun_room.h"
 
+#define SUPERS_BYTES ((size_t)WW_COALESCE_SLOTS * WW_SUPER_BYTES_MAX)
+
 static void put(void *arg, const struct virtio_net_hdr *vnet, const uint8_t *packet, size_t size,
                 unsigned count)
 {
@@ -88,7 +90,7 @@ void ww_tun_writer_flush(struct ww_tun_writer *writer)
 
 int ww_tun_writer_init(struct ww_tun_writer *writer, const struct ww_tun_device *device, int fd)
 {
-    writer->supers = ww_alloc(WW_COALESCE_SLOTS, WW_SUPER_BYTES_MAX);
+    writer->supers = ww_buffer_alloc(SUPERS_BYTES);
     if (!writer->supers)
         return WW_ENOMEM;
     writer->fd = fd;
@@ -103,5 +105,5 @@ int ww_tun_writer_init(struct ww_tun_writer *writer, const struct ww_tun_device 
 
 void ww_tun_writer_deinit(struct ww_tun_writer *writer)
 {
-    ww_free(writer->supers);
+    ww_buffer_free(writer->supers, SUPERS_BYTES);
 }

@@ -222,8 +222,9 @@ static void receive_datagram(struct ww_transfer *t, enum ww_lane lane, const str
         return;
     if (!is_packet)
         t->callbacks.datagram(t->arg, id, frame->data.payload, frame->data.payload_size);
-    else if (t->callbacks.packet)
-        t->callbacks.packet(t->arg, id, frame->data.payload, frame->data.payload_size,
+    else if (t->callbacks.packet) /* in the message, which is writable */
+        t->callbacks.packet(t->arg, id, (uint8_t *)(uintptr_t)frame->data.payload,
+                            frame->data.payload_size,
                             (struct ww_offload){frame->data.segment_size,
                                                 (frame->data.flags & WW_WIRE_PACKET_PARTIAL) != 0});
 }
@@ -314,7 +315,7 @@ static bool is_allowed_on(enum ww_lane lane, enum ww_frame_type type)
            type == WW_FRAME_DATA || type == WW_FRAME_END;
 }
 
-void ww_transfer_receive(struct ww_transfer *t, enum ww_lane lane, const uint8_t *data, size_t size,
+void ww_transfer_receive(struct ww_transfer *t, enum ww_lane lane, uint8_t *data, size_t size,
                          uint64_t now_us)
 {
     struct ww_cursor cursor;

@@ -49,6 +49,8 @@ struct evp_pkey_st *ww_key_evp(const struct ww_key *key); /* borrowed; for net a
 
 /* WW_EMALFORMED unless spki is exactly such a key, its point on the curve. WW_ENOMEM. */
 int ww_public_key_parse(const uint8_t *spki, size_t size, struct ww_public_key **key);
+/* The same key for one more owner; each destroys it. */
+struct ww_public_key *ww_public_key_share(struct ww_public_key *key);
 void ww_public_key_destroy(struct ww_public_key *key); /* NULL is fine */
 void ww_public_key_node_id(const struct ww_public_key *key, struct ww_hash *node_id);
 

@@ -60,7 +60,8 @@ struct ww_exit_options {
     const char *folder;         /* kernel: where it is noted what a crash would leave changed */
 };
 struct ww_exit_callbacks {
-    /* A packet for a client, from its inner peer, or a super-packet: borrowed and writable.
+    /* A packet for a client, from its inner peer, or a super-packet: borrowed and writable, the
+     * latter with WW_TUN_HEADROOM such bytes before it.
      * WW_EAGAIN: not now; it is kept until ww_exit_ready. WW_ETOOBIG: a super-packet is to be told
      * packet by packet. Anything else: it is gone. Of this exit, ww_exit_packet, ww_exit_ready and
      * ww_exit_client_close may be called from here. */
@@ -92,9 +93,9 @@ int ww_exit_client_open(struct ww_exit *exit, uint32_t *client);
 /* Its flows end; nothing is told for it any more. */
 void ww_exit_client_close(struct ww_exit *exit, uint32_t client);
 /* A packet of a client that ww_ip_judge and ww_ip_fragment let pass under the same rules, or a
- * super-packet of up to WW_PACKET_SUPER_BYTES_MAX; borrowed.
+ * super-packet of up to WW_PACKET_SUPER_BYTES_MAX; borrowed and written to.
  * What is beyond a limit, or has another source, is dropped and counted. No callback. */
-void ww_exit_packet(struct ww_exit *exit, uint32_t client, const uint8_t *packet, size_t size,
+void ww_exit_packet(struct ww_exit *exit, uint32_t client, uint8_t *packet, size_t size,
                     struct ww_offload offload);
 /* What this client sends out goes by the queue of this packet worker from now on (ww_tun_steer). */
 void ww_exit_steer(struct ww_exit *exit, uint32_t client, unsigned worker);

@@ -82,11 +82,11 @@ struct ww_peer_callbacks {
     /* The other side opened a channel: give it callbacks with ww_channel_accept before this
      * returns, or it is closed. May be NULL (all are closed). */
     void (*channel)(void *arg, struct ww_channel *channel);
-    /* With a fast lane only, in order and each once; or as they come, if they do. Borrowed until
-     * return. A datagram's mark is what its path has made of the one that it was sent with. May be
-     * NULL. */
-    void (*message)(void *arg, const uint8_t *data, size_t size);
-    void (*datagram)(void *arg, const uint8_t *data, size_t size, enum ww_ecn mark);
+    /* With a fast lane only, in order and each once; or as they come, if they do. Borrowed, and
+     * writable, until return. A datagram's mark is what its path has made of the one that it was
+     * sent with. May be NULL. */
+    void (*message)(void *arg, uint8_t *data, size_t size);
+    void (*datagram)(void *arg, uint8_t *data, size_t size, enum ww_ecn mark);
     /* After a WW_EAGAIN of ww_peer_send: half of the room is free again; or there is room after one
      * of ww_peer_send_datagram, where a worker had too much to do. May be NULL. */
     void (*writable)(void *arg);
@@ -187,9 +187,11 @@ int ww_peer_send(struct ww_peer *peer, const uint8_t *head, size_t head_size,
 size_t ww_peer_record_room(const struct ww_peer *peer);
 /* Likewise, up to WW_FAST_DATAGRAM_BYTES_MAX; it may be lost, or overtaken. WW_EAGAIN: dropped.
  * `mark` goes with it where the path carries marks and what shares its record can be marked, too.
- */
+ * `room`: so many bytes before the payload are the caller's and may be written to, with the payload
+ * behind them, so that a large one needn't be copied; 0 otherwise. */
 int ww_peer_send_datagram(struct ww_peer *peer, const uint8_t *head, size_t head_size,
-                          const uint8_t *payload, size_t payload_size, enum ww_ecn mark);
+                          const uint8_t *payload, size_t payload_size, enum ww_ecn mark,
+                          size_t room);
 
 /* --- channels -------------------------------------------------------------------------------- */
 
@@ -198,8 +200,9 @@ enum ww_channel_kind { WW_CHANNEL_TEXT, WW_CHANNEL_BINARY };
 struct ww_channel_callbacks {
     /* The other side knows the channel (it acknowledged). Never called for accepted ones. */
     void (*open)(void *arg);
-    /* A whole message; `data` is borrowed until return. size 0 to WW_CHANNEL_MESSAGE_BYTES_MAX. */
-    void (*message)(void *arg, enum ww_channel_kind kind, const void *data, size_t size);
+    /* A whole message; `data` is borrowed, and writable, until return. size 0 to
+     * WW_CHANNEL_MESSAGE_BYTES_MAX. */
+    void (*message)(void *arg, enum ww_channel_kind kind, void *data, size_t size);
     /* After a WW_EAGAIN: half of the send buffer is free again. */
     void (*writable)(void *arg);
     /* Closed by the other side (0), or lost with the peer (its code). The handle is gone when

@@ -63,9 +63,9 @@ struct ww_transfer_callbacks {
     /* One datagram of a UDP flow. */
     void (*datagram)(void *arg, uint64_t stream_id, const uint8_t *data, size_t size);
     /* One IP packet of the packets' flow, or a super-packet: any bytes, neither judged nor compared
-     * with what offload says. Borrowed. NULL: packets are not for this owner, who then refuses
-     * their flow. */
-    void (*packet)(void *arg, uint64_t stream_id, const uint8_t *packet, size_t size,
+     * with what offload says. Borrowed, and writable until return. NULL: packets are not for this
+     * owner, who then refuses their flow. */
+    void (*packet)(void *arg, uint64_t stream_id, uint8_t *packet, size_t size,
                    struct ww_offload offload);
 
     /* Provider: an OPEN came. Check the token, then ww_transfer_contract_accept or _refuse, now
@@ -116,8 +116,9 @@ int ww_transfer_create(const struct ww_transfer_config *config,
 /* No callback is called. */
 void ww_transfer_destroy(struct ww_transfer *transfer);
 
-/* One message from the peer. now_us is monotonic. */
-void ww_transfer_receive(struct ww_transfer *transfer, enum ww_lane lane, const uint8_t *data,
+/* One message from the peer, borrowed; whoever gets its packet may write there. now_us is
+ * monotonic. */
+void ww_transfer_receive(struct ww_transfer *transfer, enum ww_lane lane, uint8_t *data,
                          size_t size, uint64_t now_us);
 /* A lane can take more: sends what waits, then calls stream_writable in turn (fair:
  * round robin among blocked streams). */

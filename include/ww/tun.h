@@ -29,7 +29,9 @@ struct ww_tun;
 struct ww_tun_callbacks {
     /* A packet that the kernel sent into the device. Borrowed for the call and writable, with
      * WW_TUN_HEADROOM bytes before it; what is behind it must not be touched. Not judged: it may be
-     * anything that the kernel routes. It is a super-packet only if takes_supers was set. */
+     * anything that the kernel routes. It is a super-packet only if takes_supers was set. Flows
+     * stay in order; of TCP's plain acknowledgements a turn has one for each flow (RFC 3449 5.2.1).
+     */
     void (*packet)(void *arg, uint8_t *packet, size_t size, struct ww_offload offload);
     /* The packets of this turn are told. NULL is fine. */
     void (*batch_end)(void *arg);
@@ -82,6 +84,7 @@ void ww_tun_resume(struct ww_tun *tun);
 struct ww_tun_stats {
     uint64_t packets_read, bytes_read;       /* as told; packets as on a wire */
     uint64_t supers_read;                    /* reads of several packets at once */
+    uint64_t acks_superseded;                /* read, not told: a later one of the turn says more */
     uint64_t packets_written, bytes_written; /* as given and taken by the kernel */
     uint64_t supers_written;                 /* writes of several packets at once */
     uint64_t read_refused;                   /* from the kernel, in a form that is not known here */

@@ -1,6 +1,7 @@
 /* See node_rig.h. */
 #include "node_rig.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -171,8 +172,13 @@ bool rig_receive_record(struct conn *conn, uint64_t *index, const struct packets
 
 void rig_receive_bytes(struct conn *conn, const struct packets_record *record)
 {
+    uint8_t *bytes = malloc(record->size); /* of its own, so that what is beyond is noticed */
+
+    WW_REQUIRE(bytes || record->size == 0);
+    memcpy(bytes, record->bytes, record->size);
     ww_transfer_receive(conn->transfer, record->is_ours ? WW_LANE_DATAGRAM : WW_LANE_RELIABLE,
-                        record->bytes, record->size, ww_loop_now_us(conn->loop));
+                        bytes, record->size, ww_loop_now_us(conn->loop));
+    free(bytes);
 }
 
 /* --- the device ------------------------------------------------------------------------------- */

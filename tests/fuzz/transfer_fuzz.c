@@ -390,12 +390,16 @@ static void run(bool is_provider, const uint8_t *data, size_t size)
         uint8_t command = ww_cursor_u8(&cursor);
         size_t asked = ww_cursor_u8(&cursor);
         size_t message_size = WW_MIN(asked, cursor.size);
-        const uint8_t *message = ww_cursor_bytes(&cursor, message_size);
+        const uint8_t *bytes = ww_cursor_bytes(&cursor, message_size);
+        uint8_t *message = malloc(message_size);
 
+        check(message || message_size == 0);
+        memcpy(message, bytes, message_size);
         owner.now_us += 100;
         if (message_size)
             ww_transfer_receive(owner.transfer, command & 1 ? WW_LANE_DATAGRAM : WW_LANE_RELIABLE,
                                 message, message_size, owner.now_us);
+        free(message);
         act(&owner, command);
         check_bounds(&owner);
     }

@@ -92,7 +92,7 @@ static char *find_sdp(char *line)
 
 static const struct ww_channel_callbacks CHANNEL;
 
-static void on_message(void *arg, enum ww_channel_kind kind, const void *data, size_t size)
+static void on_message(void *arg, enum ww_channel_kind kind, void *data, size_t size)
 {
     struct echo_channel *on = arg;
     char text[64] = "";

@@ -34,7 +34,7 @@ static void a_record_has_the_mark_of_its_packets(void **state)
     static const uint8_t BYTES[3000];
     (void)state;
     for (size_t i = 0; i < WW_ARRAY_COUNT(CASES); i++) {
-        const uint8_t *data;
+        uint8_t *data;
         enum ww_ecn mark;
         struct sim sim;
         size_t size;
@@ -44,7 +44,8 @@ static void a_record_has_the_mark_of_its_packets(void **state)
             ww_fast_widen(fast, CASES[i].wide);
         for (size_t n = 0; n < 4 && CASES[i].sizes[n]; n++)
             assert_int_equal(
-                ww_fast_datagram(fast, BYTES, 0, BYTES, CASES[i].sizes[n], CASES[i].marks[n]), 0);
+                ww_fast_datagram(fast, BYTES, 0, BYTES, CASES[i].sizes[n], CASES[i].marks[n], 0),
+                0);
         ww_fast_output(fast, sim.now_us);
         assert_int_equal(sim.count, CASES[i].records);
         for (size_t n = 0; n < sim.count; n++) /* in the order of the line */

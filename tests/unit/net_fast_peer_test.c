@@ -182,9 +182,9 @@ static void refuses_what_it_can_not_send(void **state)
     assert_int_equal(ww_peer_send(peer, BYTES, 1, BYTES, WW_FAST_MESSAGE_BYTES_MAX), WW_ETOOBIG);
     assert_int_equal(ww_peer_send(peer, BYTES, 0, NULL, 0), WW_EINVAL);
     assert_int_equal(
-        ww_peer_send_datagram(peer, BYTES, 1, BYTES, WW_FAST_DATAGRAM_BYTES_MAX, WW_ECN_NONE),
+        ww_peer_send_datagram(peer, BYTES, 1, BYTES, WW_FAST_DATAGRAM_BYTES_MAX, WW_ECN_NONE, 0),
         WW_ETOOBIG);
-    assert_int_equal(ww_peer_send_datagram(peer, BYTES, 0, NULL, 0, WW_ECN_NONE), WW_EINVAL);
+    assert_int_equal(ww_peer_send_datagram(peer, BYTES, 0, NULL, 0, WW_ECN_NONE, 0), WW_EINVAL);
     pair_stop(&pair);
 }
 

@@ -21,7 +21,7 @@ static void on_open(void *arg)
     end->opened++;
 }
 
-static void on_message(void *arg, enum ww_channel_kind kind, const void *data, size_t size)
+static void on_message(void *arg, enum ww_channel_kind kind, void *data, size_t size)
 {
     struct pair_end *end = arg;
     end->last = (struct pair_message){kind, size, pair_sum(data, size)};
@@ -115,7 +115,7 @@ static void on_closed(void *arg, int code)
 }
 
 /* pair_send's messages: the number first, then bytes that follow from it. */
-static void on_fast_message(void *arg, const uint8_t *data, size_t size)
+static void on_fast_message(void *arg, uint8_t *data, size_t size)
 {
     struct pair_end *end = arg;
     uint32_t number;
@@ -133,7 +133,7 @@ static void on_fast_message(void *arg, const uint8_t *data, size_t size)
     }
 }
 
-static void on_fast_datagram(void *arg, const uint8_t *data, size_t size, enum ww_ecn mark)
+static void on_fast_datagram(void *arg, uint8_t *data, size_t size, enum ww_ecn mark)
 {
     struct pair_end *end = arg;
     end->fast_marks[mark]++;
@@ -162,7 +162,7 @@ int pair_send_datagram(struct pair *pair, int index, size_t size, enum ww_ecn ma
     static uint8_t bytes[WW_FAST_DATAGRAM_BYTES_MAX];
     for (size_t i = 0; i < size; i++)
         bytes[i] = (uint8_t)(size + i);
-    return ww_peer_send_datagram(pair->ends[index].peer, bytes, 1, bytes + 1, size - 1, mark);
+    return ww_peer_send_datagram(pair->ends[index].peer, bytes, 1, bytes + 1, size - 1, mark, 0);
 }
 
 void pair_make_peer(struct pair *pair, int index, const struct ww_hash *remote)

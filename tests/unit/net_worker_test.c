@@ -167,7 +167,7 @@ static void a_sender_of_datagrams_waits_for_room(void **state)
         unsigned writable = pair.ends[A].fast_writable;
         for (int i = 0; i < 1000 && code != WW_EAGAIN; i++)
             code = ww_peer_send_datagram(pair.ends[A].peer, bytes, 1, bytes + 1, sizeof bytes - 1,
-                                         WW_ECN_NONE);
+                                         WW_ECN_NONE, 0);
         assert_int_equal(code, WW_EAGAIN);
         assert_true(pair_wait_count(&pair, &pair.ends[A].fast_writable, writable + 1, 10000));
         code = 0;

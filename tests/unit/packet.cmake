@@ -7,6 +7,7 @@ ww_unit_test(packet_rewrite SOURCES packet_rewrite_test.c ROOMS packet)
 ww_unit_test(packet_fair SOURCES packet_fair_test.c ROOMS packet)
 ww_unit_test(packet_exit_table SOURCES packet_exit_table_test.c ROOMS packet)
 ww_unit_test(packet_segment SOURCES packet_segment_test.c ROOMS packet)
+ww_unit_test(packet_ack SOURCES packet_ack_test.c ROOMS packet)
 ww_unit_test(packet_super SOURCES packet_super_test.c ROOMS packet)
 ww_unit_test(packet_tun SOURCES packet_tun_test.c packet_tun_rig.c ROOMS packet)
 ww_unit_test(packet_tun_queue SOURCES packet_tun_queue_test.c packet_tun_rig.c ROOMS packet)
@@ -29,7 +30,7 @@ endforeach()
 ww_unit_test(packet_host SOURCES packet_host_test.c ROOMS packet)
 ww_unit_test(packet_exclude SOURCES packet_exclude_test.c ROOMS packet)
 # These look at what the room keeps to itself.
-foreach(test packet_exit packet_exit_table packet_rewrite packet_fair packet_segment packet_super packet_inspect
+foreach(test packet_exit packet_exit_table packet_rewrite packet_fair packet_segment packet_super packet_ack packet_inspect
              packet_inspect_child packet_inspect_lies packet_inspect_rights packet_parse packet_egress packet_resolver
              packet_race packet_flow packet_tun packet_tun_queue packet_exit_forward)
   target_include_directories(unit_${test} PRIVATE ${CMAKE_SOURCE_DIR}/engine/packet)

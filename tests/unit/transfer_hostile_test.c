@@ -420,12 +420,12 @@ static void test_refusals_are_bounded(void **state)
 static void test_malformed(void **state)
 {
     struct sim *sim = start();
+    uint8_t unfinished = 4;
 
     (void)state;
     ww_transfer_receive(sim->ends[0].transfer, WW_LANE_RELIABLE, NULL, 0, sim->now_us);
     assert_int_equal(sim->ends[0].failed_code, 0);
-    ww_transfer_receive(sim->ends[0].transfer, WW_LANE_RELIABLE, (const uint8_t *)"\x04", 1,
-                        sim->now_us);
+    ww_transfer_receive(sim->ends[0].transfer, WW_LANE_RELIABLE, &unfinished, 1, sim->now_us);
     assert_int_equal(sim->ends[0].failed_code, WW_EMALFORMED);
     sim_destroy(sim);
 }

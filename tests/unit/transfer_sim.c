@@ -275,7 +275,7 @@ static struct ww_offload offload_of(size_t size)
                                size % 2 == 1};
 }
 
-static void on_packet(void *arg, uint64_t id, const uint8_t *packet, size_t size,
+static void on_packet(void *arg, uint64_t id, uint8_t *packet, size_t size,
                       struct ww_offload offload)
 {
     struct sim_end *end = arg;

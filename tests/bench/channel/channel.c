@@ -84,7 +84,7 @@ static void send_datagrams(void *arg)
     struct ww_peer *peer = side->bench.process->peers[0];
     size_t size = side->options->message_bytes;
     for (int i = 0; i < BURST && side->count < side->options->bytes; i++) {
-        ww_peer_send_datagram(peer, payload, 16, payload + 16, size - 16, WW_ECN_NONE);
+        ww_peer_send_datagram(peer, payload, 16, payload + 16, size - 16, WW_ECN_NONE, 0);
         side->count += size;
     }
     if (side->count < side->options->bytes)
@@ -133,20 +133,20 @@ static void count(struct side *side, size_t size, bool is_end)
     ww_loop_stop(side->bench.process->loop);
 }
 
-static void on_message(void *arg, enum ww_channel_kind kind, const void *data, size_t size)
+static void on_message(void *arg, enum ww_channel_kind kind, void *data, size_t size)
 {
     (void)kind;
     (void)data;
     count(arg, size, false);
 }
 
-static void on_fast_message(void *arg, const uint8_t *data, size_t size)
+static void on_fast_message(void *arg, uint8_t *data, size_t size)
 {
     (void)data;
     count(arg, size, size == 1);
 }
 
-static void on_fast_datagram(void *arg, const uint8_t *data, size_t size, enum ww_ecn mark)
+static void on_fast_datagram(void *arg, uint8_t *data, size_t size, enum ww_ecn mark)
 {
     (void)mark;
     on_fast_message(arg, data, size);

@@ -79,7 +79,7 @@ static void on_writable(void *arg, uint64_t id)
     (void)id;
 }
 
-static void on_packet(void *arg, uint64_t id, const uint8_t *packet, size_t size,
+static void on_packet(void *arg, uint64_t id, uint8_t *packet, size_t size,
                       struct ww_offload offload)
 {
     (void)id;
