@@ -5,22 +5,12 @@
 
 #include <string.h>
 
-#define TCP_ACK 0x10
+#define TCP_ACK            0x10
+#define PORTS_AND_SEQUENCE 8 /* bytes of TCP's head */
 
 static uint32_t read_u32(const uint8_t *bytes)
 {
     return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
-}
-
-static struct ww_ack_slot *slot_of(struct ww_acks *acks, const uint8_t *packet,
-                                   const struct ww_segment_head *head)
-{
-    uint32_t hash = read_u32(packet + head->transport) ^ /* both ports, and two addresses' ends */
-                    read_u32(packet + (head->is_v4 ? 12 : 20)) ^
-                    read_u32(packet + (head->is_v4 ? 16 : 36));
-
-    hash *= 2654435769U; /* Knuth: multiplicative hashing by the golden ratio */
-    return &acks->slots[hash >> 29];
 }
 
 /* Of options there may be a timestamp, as Linux writes it (RFC 7323 appendix A). */
@@ -38,23 +28,14 @@ static bool is_plain(const struct virtio_net_hdr *vnet, const uint8_t *packet, s
                                                       : ww_segment_is_right(packet, size, head));
 }
 
-/* All but the lengths, ids and sums of the IP head, and the ports and sequence number. */
-static bool is_same_flow(const uint8_t *a, const uint8_t *b, const struct ww_segment_head *head)
-{
-    bool is_same = head->is_v4 ? memcmp(a, b, 2) == 0 && memcmp(a + 6, b + 6, 4) == 0 &&
-                                     memcmp(a + 12, b + 12, 8) == 0
-                               : memcmp(a, b, 4) == 0 && memcmp(a + 6, b + 6, 34) == 0;
-
-    return is_same && memcmp(a + head->transport, b + head->transport, 8) == 0;
-}
-
 static bool supersedes(const struct ww_ack_slot *slot, const uint8_t *packet,
                        const struct ww_segment_head *head)
 {
     const uint8_t *was = slot->bytes + sizeof(struct virtio_net_hdr);
 
     return slot->head.is_v4 == head->is_v4 && slot->head.payload == head->payload &&
-           is_same_flow(was, packet, head) &&
+           ww_segment_is_same_network(was, packet, head->is_v4) &&
+           memcmp(was + head->transport, packet + head->transport, PORTS_AND_SEQUENCE) == 0 &&
            (int32_t)(read_u32(packet + head->transport + 8) - read_u32(was + head->transport + 8)) >
                0;
 }
@@ -78,7 +59,7 @@ bool ww_ack_hold(struct ww_acks *acks, const uint8_t *start, size_t size, ww_ack
         head.protocol != IPPROTO_TCP)
         return false;
     memcpy(&vnet, start, sizeof(vnet));
-    slot = slot_of(acks, packet, &head);
+    slot = &acks->slots[ww_segment_slot(packet, &head)];
     if (!is_plain(&vnet, packet, size - sizeof(vnet), &head)) {
         /* Whether the device is still there shows when the packet itself is told. */
         (void)tell(slot, fn, arg);
@@ -96,7 +77,7 @@ bool ww_ack_hold(struct ww_acks *acks, const uint8_t *start, size_t size, ww_ack
 
 void ww_ack_flush(struct ww_acks *acks, ww_ack_fn fn, void *arg)
 {
-    for (size_t i = 0; i < WW_ACK_SLOTS; i++) {
+    for (size_t i = 0; i < WW_SEGMENT_SLOTS; i++) {
         if (!tell(&acks->slots[i], fn, arg))
             return;
     }

@@ -8,7 +8,6 @@
 #include "segment.h"
 #include "ww/tun.h"
 
-#define WW_ACK_SLOTS     8  /* flows at once; two in one slot only lose by it */
 #define WW_ACK_BYTES_MAX 84 /* vnet header, IPv6, TCP with a timestamp */
 
 /* One that is held. */
@@ -19,7 +18,7 @@ struct ww_ack_slot {
     uint8_t bytes[WW_ACK_BYTES_MAX]; /* as it was read */
 };
 struct ww_acks {
-    struct ww_ack_slot slots[WW_ACK_SLOTS];
+    struct ww_ack_slot slots[WW_SEGMENT_SLOTS];
     uint64_t superseded; /* that were not told */
 };
 

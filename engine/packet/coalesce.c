@@ -78,27 +78,6 @@ void ww_coalesce_flush(struct ww_coalesce *coalesce)
 
 /* --- which ones belong together --------------------------------------------------------------- */
 
-static struct ww_coalesce_slot *slot_of(struct ww_coalesce *coalesce, const uint8_t *packet,
-                                        const struct ww_segment_head *head)
-{
-    uint32_t hash = read_u32(packet + head->transport) ^ /* both ports, and two addresses' ends */
-                    read_u32(packet + (head->is_v4 ? 12 : 20)) ^
-                    read_u32(packet + (head->is_v4 ? 16 : 36)) ^ head->protocol;
-
-    hash *= 2654435769U; /* Knuth: multiplicative hashing by the golden ratio */
-    return &coalesce->slots[hash >> 29];
-}
-
-/* The heads' fields that all pieces share. IPv4: ids may differ only where nobody may use them, in
- * packets that are not to be fragmented (RFC 6864). */
-static bool is_same_network(const uint8_t *a, const uint8_t *b, bool is_v4)
-{
-    if (is_v4)
-        return memcmp(a, b, 2) == 0 && memcmp(a + 6, b + 6, 4) == 0 && a[6] & 0x40 &&
-               memcmp(a + 12, b + 12, 8) == 0;
-    return memcmp(a, b, 4) == 0 && memcmp(a + 6, b + 6, 34) == 0;
-}
-
 static bool is_same_transport(const uint8_t *a, const uint8_t *b,
                               const struct ww_segment_head *head)
 {
@@ -137,7 +116,7 @@ static bool may_follow(const struct ww_coalesce_slot *slot, const uint8_t *packe
            (payload > segment_size ? segment_size == slot->segment_size
                                    : payload <= slot->segment_size) &&
            slot->size + payload <= WW_SUPER_BYTES_MAX &&
-           is_same_network(slot->bytes, packet, head->is_v4) &&
+           ww_segment_is_same_network(slot->bytes, packet, head->is_v4) &&
            is_same_transport(slot->bytes + head->transport, packet + head->transport, head) &&
            (head->protocol == IPPROTO_UDP ? slot->count < UDP_PIECES_MAX
                                           : read_u32(packet + head->transport + 4) == slot->next);
@@ -188,7 +167,7 @@ int ww_coalesce_add(struct ww_coalesce *coalesce, const uint8_t *packet, size_t 
     /* Completed from another sum, it would leave as wrong as a peer likes. */
     if (offload.is_partial && !ww_segment_is_partial(packet, size, &head))
         return WW_EMALFORMED;
-    struct ww_coalesce_slot *slot = slot_of(coalesce, packet, &head);
+    struct ww_coalesce_slot *slot = &coalesce->slots[ww_segment_slot(packet, &head)];
     bool is_pushed = head.protocol == IPPROTO_TCP && packet[head.transport + 13] & TCP_PSH;
     size_t each = offload.segment_size ? offload.segment_size : size - head.payload;
     if (is_mergeable(coalesce, packet, size, &head) &&

@@ -56,6 +56,31 @@ bool ww_segment_read(const uint8_t *packet, size_t size, struct ww_segment_head 
     return header <= rest;
 }
 
+/* --- flows ------------------------------------------------------------------------------------ */
+
+static uint32_t read_u32(const uint8_t *bytes)
+{
+    return (uint32_t)read_u16(bytes) << 16 | read_u16(bytes + 2);
+}
+
+unsigned ww_segment_slot(const uint8_t *packet, const struct ww_segment_head *head)
+{
+    uint32_t hash = read_u32(packet + head->transport) ^ /* both ports, and two addresses' ends */
+                    read_u32(packet + (head->is_v4 ? 12 : 20)) ^
+                    read_u32(packet + (head->is_v4 ? 16 : 36)) ^ head->protocol;
+
+    return hash * 2654435769U >> 29; /* Knuth: multiplicative hashing by the golden ratio */
+}
+_Static_assert(WW_SEGMENT_SLOTS == 1 << (32 - 29), "as many bits of the hash");
+
+bool ww_segment_is_same_network(const uint8_t *a, const uint8_t *b, bool is_v4)
+{
+    if (is_v4)
+        return memcmp(a, b, 2) == 0 && memcmp(a + 6, b + 6, 4) == 0 && a[6] & 0x40 &&
+               memcmp(a + 12, b + 12, 8) == 0;
+    return memcmp(a, b, 4) == 0 && memcmp(a + 6, b + 6, 34) == 0;
+}
+
 /* --- checksums -------------------------------------------------------------------------------- */
 
 static uint64_t pseudo_sum(const uint8_t *packet, size_t size, const struct ww_segment_head *head)

@@ -38,6 +38,13 @@ bool ww_segment_is_partial(const uint8_t *packet, size_t size, const struct ww_s
 /* Sets the sum of the pseudo header only. */
 void ww_segment_set_partial(uint8_t *packet, size_t size, const struct ww_segment_head *head);
 
+#define WW_SEGMENT_SLOTS 8 /* flows at once; two in one slot only lose by it */
+/* The slot of a packet's flow, below that. */
+unsigned ww_segment_slot(const uint8_t *packet, const struct ww_segment_head *head);
+/* Whether the IP heads agree in all that the packets of a flow share. IPv4: ids may differ only
+ * where nobody may use them, in packets that are not to be fragmented (RFC 6864). */
+bool ww_segment_is_same_network(const uint8_t *a, const uint8_t *b, bool is_v4);
+
 /* Whether the vnet header says that it is a super-packet of TCP. */
 bool ww_segment_is_tcp(const struct virtio_net_hdr *vnet);
 
@@ -54,7 +61,7 @@ int ww_segment_split(const struct virtio_net_hdr *vnet, uint8_t *packet, size_t 
 void ww_super_cut(struct ww_super *super, uint8_t *packet, size_t size, uint16_t segment_size,
                   const struct ww_segment_head *head);
 
-#define WW_COALESCE_SLOTS 8 /* flows put together at once; two in one slot only lose by it */
+#define WW_COALESCE_SLOTS WW_SEGMENT_SLOTS /* flows put together at once */
 
 /* Takes one packet or super-packet, borrowed; `count` packets are in it. */
 typedef void (*ww_coalesce_fn)(void *arg, const struct virtio_net_hdr *vnet, const uint8_t *packet,
