@@ -111,21 +111,20 @@ static void ask(struct ww_transfer *t, struct transfer_contract *contract)
     t->callbacks.receipt_due(t->arg, &receipt);
 }
 
-/* What makes a receipt due before its time. The client's proves both directions, since it pays for
- * both; the provider's is about what it received. */
-static uint64_t weight_of(const struct ww_transfer *t, const struct transfer_contract *contract)
-{
-    if (t->is_client)
-        return unsaid(contract);
-    return left_of(contract->bytes_received, contract->receipt_received);
-}
-
 /* The client's last word is the whole of it: it waits for the provider's, which waits for nobody.
  */
 static bool is_last_word_due(const struct ww_transfer *t, const struct transfer_contract *contract)
 {
     return contract->is_frozen && !contract->is_last_word &&
            (!t->is_client || contract->has_peer_ended);
+}
+
+/* Before its time is a client's only: it proves what is paid for, both directions. A provider's is
+ * a record of what it said, and moves no money. */
+static bool is_due_by_bytes(const struct ww_transfer *t, const struct transfer_contract *contract,
+                            uint64_t bytes)
+{
+    return t->is_client && bytes >= window_of(contract, t->receipted_bytes) / 2;
 }
 
 /* True if the owner was called. */
@@ -145,7 +144,7 @@ static bool step_ours(struct ww_transfer *t, struct transfer_contract *contract)
         }
     } else if (!bytes || contract->is_frozen) {
         return false;
-    } else if (weight_of(t, contract) < window_of(contract, t->receipted_bytes) / 2) {
+    } else if (!is_due_by_bytes(t, contract, bytes)) {
         if (!contract->receipt_us)
             contract->receipt_us = t->now_us + WW_RECEIPT_INTERVAL_US;
         if (t->now_us < contract->receipt_us)

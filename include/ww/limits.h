@@ -97,7 +97,7 @@
 #define WW_WINDOW_FIRST_BYTES 65536        /* protocol: a provider's window before anything is proven */
 #define WW_LOSSY_BYTES (16 << 20)          /* protocol: of the last 16 MiB that a provider sent … */
 #define WW_LOSSY_PERCENT 10                /* … so much may be lost, else it ends the contract */
-#define WW_RECEIPT_INTERVAL_US 5000000     /* protocol: a receipt every half window or 5 s */
+#define WW_RECEIPT_INTERVAL_US 5000000     /* protocol: a receipt after 5 s; a client's also every half window */
 #define WW_RECEIPT_RETRY_US 100000         /* after one could not be signed or verified: memory or threads are short */
 #define WW_ACK_DELAY_US 10000              /* protocol: acknowledge after 10 ms … */
 #define WW_ACK_MESSAGES 64                 /* … or 64 messages */
