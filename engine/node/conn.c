@@ -340,7 +340,7 @@ size_t conn_packet_room(const struct conn *conn)
     size_t room = conn->is_fast ? ww_peer_record_room(conn->peer) : 0;
     size_t taken = ww_transfer_packet_room(conn->transfer);
 
-    return room > WW_WIRE_DATA_HEAD_MAX ? WW_MIN(room - WW_WIRE_DATA_HEAD_MAX, taken) : 0;
+    return room > WW_TRANSFER_HEAD_MAX ? WW_MIN(room - WW_TRANSFER_HEAD_MAX, taken) : 0;
 }
 
 unsigned conn_worker(struct conn *conn)

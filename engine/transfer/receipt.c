@@ -180,6 +180,7 @@ void ww_transfer_receipt_signed(struct ww_transfer *t, const struct ww_id *id, c
         contract->receipt_acknowledged = 0;
         contract->is_last_word = false;
         contract->sign_retry_us = t->now_us + WW_RECEIPT_RETRY_US;
+        contract->receipt_us = contract->sign_retry_us;
     }
     ww_transfer_leave(t, false);
 }

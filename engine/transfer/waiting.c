@@ -17,6 +17,8 @@ void ww_transfer_waiting_add(struct ww_transfer *t, struct transfer_stream *stre
     stream->is_waiting = true;
 }
 
+_Static_assert(WW_TRANSFER_ENDS_MAX == WW_TRANSFER_CONTRACTS - 1, "all but the datagram's own");
+
 /* The datagram's contract begins with an index that the peer learns from END, which is on the
  * other lane: until the peer has shown that it knows, each datagram brings END along. */
 static bool put_ends(struct ww_transfer *t)

@@ -159,6 +159,10 @@ void ww_transfer_stream_reset(struct ww_transfer *transfer, uint64_t stream_id, 
  * WW_ENOTFOUND, WW_EINVAL (a stream), WW_ETOOBIG, WW_ECLOSED. */
 int ww_transfer_datagram_send(struct ww_transfer *transfer, uint64_t stream_id, const uint8_t *data,
                               size_t size, uint64_t now_us);
+/* What goes in front of a datagram or a packet at most: its own head, and the END of each contract
+ * that the peer may not know to have ended, of 26 bytes. */
+#define WW_TRANSFER_ENDS_MAX 3
+#define WW_TRANSFER_HEAD_MAX (WW_WIRE_DATA_HEAD_MAX + WW_TRANSFER_ENDS_MAX * 26)
 /* The largest super-packet that the peer takes now, up to WW_PACKET_SUPER_BYTES_MAX; 0: it takes
  * none. */
 size_t ww_transfer_packet_room(const struct ww_transfer *transfer);

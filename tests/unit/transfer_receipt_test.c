@@ -148,6 +148,21 @@ static void test_slow_and_failing_pool(void **state)
     sim_destroy(sim);
 }
 
+/* What couldn't be signed is asked for again soon, and not when the next would be due. */
+static void test_asked_again(void **state)
+{
+    struct sim *sim = start();
+
+    (void)state;
+    sim->pool_faults = 2; /* one each */
+    sim_run(sim, 5 * SECOND + SECOND / 2);
+    assert_int_equal(sim->pool_faults, 0);
+    assert_int_equal(last_of(sim, SIM_PROVIDER).bytes_received, 1000);
+    assert_int_equal(last_of(sim, SIM_CLIENT).bytes_received, 100);
+    sim_finish(sim);
+    sim_destroy(sim);
+}
+
 /* What the peer of `holder` may send after it has sent the one that start() leaves due. */
 struct attempt {
     const char *what;
@@ -371,6 +386,7 @@ int main(void)
         cmocka_unit_test(test_upload),
         cmocka_unit_test(test_next_contract_inherits),
         cmocka_unit_test(test_slow_and_failing_pool),
+        cmocka_unit_test(test_asked_again),
         cmocka_unit_test(test_hostile),
         cmocka_unit_test(test_forged),
         cmocka_unit_test(test_flood),

@@ -112,6 +112,7 @@ static int on_send(void *arg, enum ww_lane lane, const uint8_t *head, size_t hea
         return sim->send_code;
     if (lane == WW_LANE_RELIABLE)
         return send_reliable(end, head, head_size, payload, payload_size);
+    assert_in_range(head_size, 1, WW_TRANSFER_HEAD_MAX);
     if (datagrams->queued_bytes > (1 << 20))
         return WW_EAGAIN;
     if (sim_random(sim, 1, 1000000) <= sim->loss_ppm)
@@ -120,7 +121,6 @@ static int on_send(void *arg, enum ww_lane lane, const uint8_t *head, size_t hea
         copies = 2;
     for (int i = 0; i < copies; i++) {
         uint64_t at_us = sim->now_us + sim->delay_us + sim_random(sim, 0, sim->jitter_us);
-
         insert_message(datagrams, at_us, head, head_size, payload, payload_size);
     }
     return 0;
